@@ -1,0 +1,83 @@
+# Copyright: gpufleet.vllm contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Plans a host's vLLM servers on the control node, without a connection. Documented in plugins/modules/vllm_plan.py."""
+
+from __future__ import annotations
+
+import typing as t
+
+from ansible.plugins.action import ActionBase
+from ansible.utils.display import Display
+
+from ansible_collections.gpufleet.vllm.plugins.module_utils._plan import inputs, planner, report, schema_files
+
+OPTIONS = frozenset(
+    {
+        "class_engine_args",
+        "class_limits",
+        "environment_engine_args",
+        "facts",
+        "host_class",
+        "image",
+        "instances",
+        "models",
+        "profiles",
+        "remove_unlisted",
+        "retry",
+        "schemas",
+        "settings",
+        "target",
+        "unknown_arguments",
+        "version",
+    }
+)
+display = Display()
+
+
+class ActionModule(ActionBase):  # type: ignore[misc,unused-ignore]
+    TRANSFERS_FILES = False
+    _requires_connection = False
+    _supports_check_mode = True
+    _VALID_ARGS = OPTIONS
+
+    def run(self, tmp: str | None = None, task_vars: dict[str, t.Any] | None = None) -> dict[str, t.Any]:
+        result: dict[str, t.Any] = super().run(tmp, task_vars)
+        host = str((task_vars or {}).get("inventory_hostname", "the host"))
+        outcome = self._plan()
+        if outcome.errors:
+            return result | {
+                "failed": True,
+                "changed": False,
+                "msg": report.failure(host, outcome.errors),
+                "errors": list(outcome.errors),
+                "warnings": list(outcome.warnings),
+                "plans": [],
+            }
+        self._show(host, outcome)
+        return result | {
+            "changed": outcome.changed,
+            "diff": list(outcome.diff),
+            "warnings": list(outcome.warnings),
+            "plans": list(outcome.plans),
+            "provable": [plan["instance"] for plan in outcome.plans if self._is_provable(plan)],
+        }
+
+    def _is_provable(self, plan: dict[str, t.Any]) -> bool:
+        """What serves when the play has ended: in check mode nothing that is not there yet."""
+        return plan["active"] and (not self._task.check_mode or plan["change"] in ("none", "live"))
+
+    def _plan(self) -> planner.Outcome:
+        args = self._task.args
+        errors: list[str] = []
+        try:
+            history, readings = schema_files.load(str(args.get("schemas", "")))
+        except schema_files.BadSchemaError as error:
+            return planner.Outcome(errors=(str(error),))
+        given = {key: value for key, value in args.items() if key != "schemas"}
+        return planner.plan_host(inputs.read(given, history, readings, errors), errors)
+
+    def _show(self, host: str, outcome: planner.Outcome) -> None:
+        """A plan is worth reading where something changes, and where somebody asked what would."""
+        if outcome.changed or self._task.check_mode:
+            display.display("\n".join(f"[{host}] {block}" for block in outcome.blocks))

@@ -1,0 +1,36 @@
+# Copyright: gpufleet.vllm contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""How far a starting engine is, read from its log.
+
+Private to the collection: may change without notice.
+"""
+
+from __future__ import annotations
+
+import re
+
+PHASES: tuple[tuple[str, str], ...] = (
+    (r"Starting to load model|Loading safetensors checkpoint|Loading model weights", "loading weights"),
+    (r"Model loading took", "weights loaded"),
+    (r"torch\.compile takes|Compiling a graph|Dynamo bytecode transform time", "compiling"),
+    (r"KV cache size:|# \w+ blocks:", "KV cache ready"),
+    (r"Capturing (CUDA|cudagraph|CUDA graph)|Graph capturing", "capturing graphs"),
+    (r"init engine .* took", "engine ready"),
+    (r"Application startup complete", "listening"),
+)
+
+_CONCURRENCY = re.compile(r"Maximum concurrency for ([\d,]+) tokens per request: ([\d.]+)x")
+
+
+def phase_of(line: str) -> str:
+    """The phase that this line of the log begins, or ''."""
+    return next((phase for pattern, phase in PHASES if re.search(pattern, line)), "")
+
+
+def capacity(log: str) -> dict[str, float] | None:
+    """What the engine reported it can hold: requests of max_model_len tokens at once. None where it said nothing."""
+    found = _CONCURRENCY.search(log)
+    if found is None:
+        return None
+    return {"max_model_len": int(found.group(1).replace(",", "")), "max_concurrency": float(found.group(2))}

@@ -1,0 +1,78 @@
+# Copyright: gpufleet.vllm contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Everything planning needs to know about a host, in one JSON-shaped value.
+
+Private to the collection: may change without notice.
+"""
+
+from __future__ import annotations
+
+import typing as t
+from dataclasses import dataclass, replace
+
+from . import container_engine, driver, host, pci, report, sockets, state
+
+Json = dict[str, t.Any]
+
+
+@dataclass(frozen=True)
+class Ports:
+    """The host, as far as it is asked.
+
+    `root` is where /proc, /sys, /run and the disks are; `nvml` is pynvml, or None where the host has no NVML library;
+    `instances` observes our own containers.
+    """
+
+    root: str
+    nvml: t.Any
+    engine: container_engine.Engine
+    instances: t.Callable[[], list[Json]]
+
+
+def gather(ports: Ports, disk_paths: t.Sequence[str], images: t.Sequence[str]) -> Json:
+    """The facts of a host. Every key is always there: None or an empty list where nothing is known."""
+    root = ports.root
+    memory = host.memory(root)
+    answered = report.read(ports.nvml, memory, host.comm_of(root))
+    gpus = pci.find_gpus(root)
+    seen = state.Observed(
+        pci=tuple(gpus),
+        module=driver.module_version(root),
+        library=driver.library_version(root) or answered.library_version,
+        report=with_slots(answered, gpus),
+    )
+    name, advice = state.judge(seen)
+    engine = container_engine.observe(ports.engine, root)
+    return {
+        "state": name,
+        "advice": advice,
+        "pci": [gpu.as_fact() for gpu in gpus],
+        "driver": {
+            "version": answered.driver_version,
+            "cuda_version": answered.cuda_version,
+            "module_version": seen.module,
+            "library_version": seen.library,
+        },
+        "gpus": list(seen.report.gpus),
+        "topology": list(answered.topology),
+        "engine": engine,
+        "disk": host.disks(disk_paths, root),
+        "memory_mib": memory,
+        "systemd": host.runs_systemd(root),
+        "listening": sockets.listening(root),
+        "images": container_engine.images(ports.engine, images) if engine["running"] else dict.fromkeys(images),
+        "instances": ports.instances(),
+    }
+
+
+def with_slots(answered: report.Report, gpus: t.Sequence[pci.PciGpu]) -> report.Report:
+    """The report, with the slot of each GPU that could not tell it: NVML counts GPUs in the order of their slots."""
+    known = {gpu["pci_id"] for gpu in answered.gpus}
+    left = sorted(gpu.slot for gpu in gpus if gpu.supported and not gpu.passed_through and gpu.slot not in known)
+    nameless = [gpu for gpu in answered.gpus if gpu["pci_id"] is None]
+    if not nameless or len(left) != len(nameless):
+        return answered
+    slots = dict(zip((gpu["index"] for gpu in nameless), left))
+    completed = tuple({**gpu, "pci_id": gpu["pci_id"] or slots[gpu["index"]]} for gpu in answered.gpus)
+    return replace(answered, gpus=completed)

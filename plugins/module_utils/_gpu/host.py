@@ -1,0 +1,74 @@
+# Copyright: gpufleet.vllm contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What planning needs to know of a host besides its GPUs: memory, disks, systemd.
+
+Sizes are MiB (2**20 bytes).
+
+Private to the collection: may change without notice.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import typing as t
+
+MIB = 1024 * 1024
+Json = dict[str, t.Any]
+StatVfs = t.Callable[[str], t.Any]
+
+_MEMINFO = re.compile(r"^(MemTotal|MemFree|MemAvailable):\s+(\d+) kB", re.MULTILINE)
+
+
+def memory(root: str = "/") -> Json:
+    """Total and available memory from /proc/meminfo; None where it cannot be read."""
+    try:
+        with open(os.path.join(root, "proc/meminfo"), encoding="utf-8") as file:
+            sizes = {name: int(size) // 1024 for name, size in _MEMINFO.findall(file.read())}
+    except OSError:
+        sizes = {}
+    return {"total": sizes.get("MemTotal"), "available": sizes.get("MemAvailable", sizes.get("MemFree"))}
+
+
+def disks(paths: t.Iterable[str], root: str = "/", statvfs: StatVfs = os.statvfs) -> list[Json]:
+    """Size and free space where each path is; one that does not exist is measured at its nearest parent."""
+    return [_disk(path, root, statvfs) for path in dict.fromkeys(paths)]
+
+
+def _disk(path: str, root: str, statvfs: StatVfs) -> Json:
+    place = path
+    while not os.path.exists(_under(root, place)) and place != os.path.dirname(place):
+        place = os.path.dirname(place)
+    try:
+        measured = statvfs(_under(root, place))
+    except OSError:
+        return {"path": path, "total_mib": None, "free_mib": None}
+    block = measured.f_frsize
+    return {
+        "path": path,
+        "total_mib": measured.f_blocks * block // MIB,
+        "free_mib": measured.f_bavail * block // MIB,
+    }
+
+
+def runs_systemd(root: str = "/") -> bool:
+    """Whether systemd is PID 1, the way sd_booted() tells."""
+    return os.path.isdir(os.path.join(root, "run/systemd/system"))
+
+
+def comm_of(root: str = "/") -> t.Callable[[int], str | None]:
+    """The kernel's short name of a process; None for one that is gone."""
+
+    def comm(pid: int) -> str | None:
+        try:
+            with open(os.path.join(root, f"proc/{pid}/comm"), encoding="utf-8", errors="replace") as file:
+                return file.read().strip() or None
+        except OSError:
+            return None
+
+    return comm
+
+
+def _under(root: str, path: str) -> str:
+    return os.path.join(root, path.lstrip("/"))

@@ -1,0 +1,57 @@
+# Copyright: gpufleet.vllm contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Where a model's files are on a host: an absolute path, or a snapshot in a Hugging Face hub cache.
+
+Private to the collection: may change without notice.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import re
+
+COMMIT = re.compile(r"[0-9a-f]{40}")
+MAIN = "main"
+
+
+@dataclasses.dataclass(frozen=True)
+class Place:
+    """`folder` is None where the model is not on the host; `missing` says so in one sentence."""
+
+    folder: str | None
+    revision: str | None = None
+    missing: str = ""
+
+
+def repository_folder(model: str) -> str:
+    """`Qwen/Qwen3-0.6B` is kept as `models--Qwen--Qwen3-0.6B`."""
+    return "models--" + model.replace("/", "--")
+
+
+def find(model: str, hub_dir: str, revision: str = "") -> Place:
+    """The folder of a model. A moving revision (a branch or tag) is resolved to the commit that the cache has."""
+    if os.path.isabs(model):
+        if os.path.isdir(model):
+            return Place(model)
+        what = "is a file" if os.path.exists(model) else "does not exist on the host"
+        return Place(None, missing=f"The model path {model} {what}: name the folder that holds config.json.")
+    if not hub_dir:
+        return Place(None, missing=f"The model {model} is looked for in no hub cache: hub_dir is empty.")
+    repository = os.path.join(hub_dir, repository_folder(model))
+    commit = revision if COMMIT.fullmatch(revision) else _reference(repository, revision or MAIN)
+    if commit is None:
+        return Place(None, missing=f"The model {model} is not in the hub cache {hub_dir} yet.")
+    snapshot = os.path.join(repository, "snapshots", commit)
+    if os.path.isdir(snapshot):
+        return Place(snapshot, commit)
+    return Place(None, missing=f"The model {model} is not in the hub cache {hub_dir} at revision {commit} yet.")
+
+
+def _reference(repository: str, name: str) -> str | None:
+    try:
+        with open(os.path.join(repository, "refs", name), encoding="utf-8") as stream:
+            return stream.read().strip() or None
+    except OSError:
+        return None

@@ -1,0 +1,77 @@
+# Copyright: gpufleet.vllm contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Headers of safetensors files: what is inside, without reading a weight.
+
+Source of the format: a file starts with eight bytes (little endian, the header's length), then the header as JSON, then
+the tensors at the offsets that the header states.
+
+Private to the collection: may change without notice.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import math
+import typing as t
+
+LENGTH_BYTES = 8
+# The format's own limit.
+MAX_HEADER_BYTES = 100_000_000
+LFS_POINTER = b"version https://git-lfs"
+
+
+class BadHeaderError(ValueError):
+    """The file is not a whole safetensors file; the text continues a sentence that begins with the file's name."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Header:
+    """`dtypes` counts elements by data type; `end` is the size in bytes that the file must have."""
+
+    dtypes: dict[str, int]
+    tensor_bytes: int
+    end: int
+
+
+def header_length(start: bytes, size: int) -> int:
+    """Bytes of the JSON header, from the first bytes of a file of `size` bytes. Raises BadHeaderError."""
+    if start.startswith(LFS_POINTER[:LENGTH_BYTES]):
+        raise BadHeaderError(
+            "is a Git LFS pointer, not the weights: fetch the file itself, for example with git lfs pull"
+        )
+    if len(start) < LENGTH_BYTES:
+        raise BadHeaderError(f"has {size} bytes and not even a header: download it again")
+    length = int.from_bytes(start[:LENGTH_BYTES], "little")
+    if length > MAX_HEADER_BYTES:
+        raise BadHeaderError(
+            "is no safetensors file (its header would be larger than the format allows): download it again"
+        )
+    if LENGTH_BYTES + length > size:
+        raise BadHeaderError(f"is cut off within its header ({size} bytes): download it again")
+    return length
+
+
+def parse(raw: bytes, size: int) -> Header:
+    """A header and the size of its file. Raises BadHeaderError, also for a file that is too short for its tensors."""
+    try:
+        entries = json.loads(raw)
+        tensors = [entry for name, entry in entries.items() if name != "__metadata__"]
+        dtypes: dict[str, int] = {}
+        end = 0
+        for tensor in tensors:
+            dtypes[tensor["dtype"]] = dtypes.get(tensor["dtype"], 0) + math.prod(tensor["shape"])
+            end = max(end, int(tensor["data_offsets"][1]))
+    except (ValueError, KeyError, TypeError, AttributeError, IndexError):
+        raise BadHeaderError("has a header that cannot be read: download it again") from None
+    whole = LENGTH_BYTES + len(raw) + end
+    if size < whole:
+        raise BadHeaderError(f"is cut off: it has {size} bytes and its header speaks of {whole}: download it again")
+    return Header(dtypes=dtypes, tensor_bytes=end, end=whole)
+
+
+def read(stream: t.BinaryIO, size: int) -> Header:
+    """The header of an open file. Raises BadHeaderError."""
+    length = header_length(stream.read(LENGTH_BYTES), size)
+    return parse(stream.read(length), size)

@@ -1,0 +1,168 @@
+# Copyright: gpufleet.vllm contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What a plan changes against what the host shows, and why.
+
+Private to the collection: may change without notice.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import typing as t
+
+from .layers import VLLM_DEFAULT, Resolved
+from .plain import canonical_json
+
+Json = dict[str, t.Any]
+Kind = t.Literal["none", "live", "restart", "create", "repair", "remove"]
+UNLISTED = "it is not listed any more"
+
+
+@dataclasses.dataclass(frozen=True)
+class Change:
+    kind: Kind
+    reasons: tuple[str, ...] = ()
+
+
+@dataclasses.dataclass(frozen=True)
+class Desired:
+    """What an instance should be. `image_id` is the id behind the image's name on this host, where it is there."""
+
+    release: Json
+    digest: str
+    client: Json
+    arguments: t.Sequence[Resolved]
+    image_id: str | None
+
+
+def decide(desired: Desired, observed: Json | None) -> Change:
+    """The kind of change of an active instance."""
+    current = (observed or {}).get("current")
+    if observed is None or current is None:
+        return Change("create", ("no verified release is on the host",))
+    if current["digest"] != desired.digest:
+        return Change("restart", tuple(differences(current["release"], desired)))
+    if desired.image_id and current.get("image_id") and current["image_id"] != desired.image_id:
+        return Change(
+            "restart", (f"image: {desired.release['image']} is now {desired.image_id}, {current['image_id']} runs",)
+        )
+    if not observed.get("healthy"):
+        return Change("repair", (observed.get("unhealthy_because") or "it does not answer",))
+    changed = client_differences(current.get("client") or {}, desired.client)
+    return Change("live", tuple(changed)) if changed else Change("none")
+
+
+def decide_inactive(observed: Json | None) -> Change:
+    """An instance with `active: false` is planned and does not run."""
+    container = (observed or {}).get("container") or {}
+    if observed is not None and (container.get("running") or observed.get("current")):
+        return Change("remove", ("active is false",))
+    return Change("none")
+
+
+def refusals(name: str, digest: str, observed: Json | None, retry: bool) -> list[str]:
+    """Why this instance may not be touched now: one sentence each."""
+    if observed is None:
+        return []
+    found = []
+    where = f"instance {name}"
+    if observed.get("problem"):
+        found.append(f"{where}: its state on the host is not known: {_sentence(observed['problem'])}")
+    if observed.get("transaction"):
+        running = observed["transaction"]
+        at = f" at stage {running['stage']}" if running.get("stage") else ""
+        found.append(
+            f"{where}: a rollout is running ({running['unit']}{at}): wait until it has ended, then run this again."
+        )
+    current = observed.get("current") or {}
+    if digest and current.get("digest") != digest and not retry:
+        found += [_rejected_text(where, entry) for entry in observed.get("rejected", []) if entry["digest"] == digest]
+    return found
+
+
+def cautions(observed: Json | None) -> list[str]:
+    """What to heed about an instance that may be touched."""
+    found = []
+    if (observed or {}).get("failed"):
+        found.append(f"The last rollout could neither go on nor go back: {_sentence(t.cast(Json, observed)['failed'])}")
+    if (observed or {}).get("rebuilt"):
+        found.append(_sentence(t.cast(Json, observed)["rebuilt"]))
+    return found
+
+
+def _rejected_text(where: str, entry: Json) -> str:
+    advice = f" {_sentence(entry['advice'])}" if entry.get("advice") else ""
+    return (
+        f"{where}: exactly this release was tried at {entry['at']} and failed ({entry['failure_class']}): "
+        f"{_sentence(entry['cause'])}{advice} Change the plan, or try it again with vllm_server_retry=true."
+    )
+
+
+def _sentence(text: str) -> str:
+    text = text.strip()
+    return text if text.endswith((".", "!", "?")) else text + "."
+
+
+def differences(running: Json, desired: Desired) -> list[str]:
+    """`max_num_seqs: 4 -> 8 (instance)`, one for each thing that differs."""
+    wanted = desired.release
+    found = argument_differences(running.get("arguments", {}), wanted["arguments"], desired.arguments)
+    for key in ("image", "version", "bind", "port"):
+        found += _pair(key, running.get(key), wanted[key])
+    found += _pair("model", _model(running), _model(wanted))
+    found += _pair("served_model_name", running.get("served_model_names"), wanted["served_model_names"])
+    found += _pair("gpus", _gpus(running), _gpus(wanted))
+    found += _mapping("env", running.get("env", {}), wanted["env"])
+    found += _mapping("container", running.get("container", {}), wanted["container"])
+    if not found:
+        found.append("the same arguments are written differently on the command line")
+    return found
+
+
+def argument_differences(running: Json, wanted: Json, arguments: t.Sequence[Resolved]) -> list[str]:
+    origins = {argument.name: argument.origin for argument in arguments}
+    found = []
+    for name in sorted({*running, *wanted}):
+        before, after = running.get(name), wanted.get(name)
+        if name in running and name in wanted and before == after:
+            continue
+        old = shown(before) if name in running else VLLM_DEFAULT
+        new = shown(after) if name in wanted else VLLM_DEFAULT
+        origin = origins.get(name, "no layer sets it any more")
+        found.append(f"{name}: {old} -> {new}" + (f" ({origin})" if origin != VLLM_DEFAULT else " (unset)"))
+    return found
+
+
+def client_differences(running: Json, wanted: Json) -> list[str]:
+    """The length is left out: the host puts the verified one in."""
+    found = _mapping("sampling", running.get("sampling", {}), wanted["sampling"])
+    for key in ("base_url", "served_model_names"):
+        found += _pair(key, running.get(key), wanted[key])
+    return found
+
+
+def _pair(what: str, before: t.Any, after: t.Any) -> list[str]:
+    return [] if before == after else [f"{what}: {shown(before)} -> {shown(after)}"]
+
+
+def _mapping(what: str, before: Json, after: Json) -> list[str]:
+    names = sorted({*before, *after})
+    return [line for name in names for line in _pair(f"{what}.{name}", before.get(name), after.get(name))]
+
+
+def _model(release: Json) -> str:
+    model = release.get("model", {})
+    return f"{model.get('id')}" + (f" at {model['revision']}" if model.get("revision") else "")
+
+
+def _gpus(release: Json) -> t.Any:
+    gpus = release.get("gpus", {})
+    return f"{gpus.get('mode')} {', '.join(gpus.get('uuids', []))}".strip()
+
+
+def shown(value: t.Any) -> str:
+    """A value as people write it."""
+    if value is None:
+        return "unset"
+    return value if isinstance(value, str) else canonical_json(value)

@@ -1,0 +1,89 @@
+# Copyright: gpufleet.vllm contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Environment variables of a container: texts only, no secrets, and those that vLLM does not read are pointed out.
+
+Private to the collection: may change without notice.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+import typing as t
+
+from .findings import Findings
+from .names import meant
+from .schema import Schema
+from .spellings import NOT_VARIABLES, VARIABLES
+from .translate import truth, variable_text
+
+NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+SECRET = re.compile(
+    r"(^|_)(TOKEN|SECRET|PASSWORD|PASSWD|PASSPHRASE|CREDENTIALS?|APIKEY|KEY|KEY_ID)$|SECRET|PASSWORD|API_KEY"
+)
+GPU_LIST = re.compile(r"\d+(,\d+)*")
+
+
+@dataclasses.dataclass(frozen=True)
+class Environment:
+    """What goes into the container, and what the variables really meant."""
+
+    variables: t.Mapping[str, str]
+    engine_args: t.Mapping[str, t.Any]
+    gpus: tuple[int, ...] = ()
+
+
+def read(given: t.Mapping[str, t.Any], where: str, schema: Schema, findings: Findings) -> Environment:
+    variables: dict[str, str] = {}
+    engine_args: dict[str, t.Any] = {}
+    gpus: tuple[int, ...] = ()
+    for name, value in given.items():
+        problem = _problem(name, value, schema)
+        if problem:
+            findings.error(f"{where}: {problem}")
+        elif value is None:
+            continue
+        elif name in VARIABLES and name not in schema.environment:
+            engine_args[VARIABLES[name]] = truth(value, VARIABLES[name], schema)
+            findings.warn(variable_text(where, name, VARIABLES[name]))
+        elif name == "CUDA_VISIBLE_DEVICES" and GPU_LIST.fullmatch(str(value)):
+            gpus = tuple(int(index) for index in str(value).split(","))
+            findings.warn(
+                f"{where}: CUDA_VISIBLE_DEVICES is taken as gpus: {list(gpus)}; write that instead, GPUs are assigned "
+                "by UUID."
+            )
+        else:
+            variables[name] = str(value)
+            findings.warnings += [f"{where}: {text}" for text in _not_read(name, schema)]
+    return Environment(variables=variables, engine_args=engine_args, gpus=gpus)
+
+
+def _problem(name: str, value: t.Any, schema: Schema) -> str:
+    if not NAME.fullmatch(name):
+        return f"env.{name} is not a name of a variable: write letters, digits and underscores."
+    if name in NOT_VARIABLES and name not in schema.environment:
+        return f"env.{name} is read by no vLLM release and does not say enough: {NOT_VARIABLES[name]}."
+    if looks_secret(name, schema):
+        return (
+            f"env.{name} is a secret by its name and would stand in clear in docker inspect: hand it over as a secret "
+            "file."
+        )
+    if name == "CUDA_VISIBLE_DEVICES" and not GPU_LIST.fullmatch(str(value)):
+        return f"env.CUDA_VISIBLE_DEVICES is {value!r}: choose GPUs with the instance's key gpus."
+    if value is not None and (isinstance(value, bool) or not isinstance(value, (str, int, float))):
+        return f"env.{name} is {value!r}: write a text or a number, a boolean in quotes."
+    return ""
+
+
+def looks_secret(name: str, schema: Schema) -> bool:
+    """By its name alone: the value is never looked at."""
+    return bool(SECRET.search(name.upper())) and (
+        name not in schema.environment or name in ("VLLM_API_KEY",) or "S3_" in name
+    )
+
+
+def _not_read(name: str, schema: Schema) -> list[str]:
+    if not name.startswith("VLLM_") or not schema.environment or name in schema.environment:
+        return []
+    return [f"vLLM {schema.version} does not read env.{name}.{meant(name, schema.environment)}"]

@@ -1,0 +1,189 @@
+# Copyright: gpufleet.vllm contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""GPUs for the instances of one host, by UUID and stable from run to run.
+
+Private to the collection: may change without notice.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import typing as t
+
+from .findings import Findings
+from .instances import Instance
+from .names import listed
+
+Json = dict[str, t.Any]
+Owners = dict[str, set[str]]
+PARALLEL = ("tensor_parallel_size", "pipeline_parallel_size", "prefill_context_parallel_size")
+
+
+@dataclasses.dataclass(frozen=True)
+class Device:
+    """A whole GPU or a MIG device."""
+
+    uuid: str
+    index: int
+    mig: bool
+    suspect: bool
+    name: str
+
+
+@dataclasses.dataclass(frozen=True)
+class Request:
+    """What one instance asks for. `running` are the UUIDs that its current release holds."""
+
+    instance: Instance
+    needed: int
+    running: tuple[str, ...] = ()
+
+
+@dataclasses.dataclass(frozen=True)
+class Assignment:
+    mode: str
+    uuids: tuple[str, ...] = ()
+
+
+def needed(arguments: t.Mapping[str, t.Any]) -> int:
+    """GPUs on this host: every data parallel rank has its own tensor and pipeline ranks."""
+    ranks = _size(arguments.get("data_parallel_size_local")) or _size(arguments.get("data_parallel_size")) or 1
+    for name in PARALLEL:
+        ranks *= _size(arguments.get(name)) or 1
+    return ranks
+
+
+def _size(value: t.Any) -> int:
+    return value if isinstance(value, int) and not isinstance(value, bool) and value > 0 else 0
+
+
+def devices(gpus: t.Sequence[Json]) -> list[Device]:
+    """What can be given away: a GPU in MIG mode only through its MIG devices."""
+    found = []
+    for gpu in gpus:
+        parts = gpu.get("mig", {}).get("devices", [])
+        if gpu.get("mig", {}).get("mode") == "enabled":
+            found += [
+                Device(part["uuid"], gpu["index"], True, bool(gpu.get("problems")), gpu["name"]) for part in parts
+            ]
+        else:
+            found.append(Device(gpu["uuid"], gpu["index"], False, bool(gpu.get("problems")), gpu["name"]))
+    return found
+
+
+def mode(engine: Json) -> str:
+    """How the engine hands GPUs to a container: `cdi`, `runtime`, or empty where it cannot."""
+    if engine.get("cdi"):
+        return "cdi"
+    return "runtime" if engine.get("nvidia_runtime") else ""
+
+
+def assign(requests: t.Sequence[Request], facts: Json, findings: Findings) -> dict[str, Assignment]:
+    """By instance name. Active ones first; lists, then who keeps what it runs on, then the rest in order of names."""
+    available = devices(facts["gpus"])
+    how = mode(facts["engine"])
+    owners: Owners = {device.uuid: set() for device in available}
+    chosen: dict[str, list[Device]] = {}
+    for request in sorted(
+        requests, key=lambda item: (not item.instance.active, _rank(item, available), item.instance.name)
+    ):
+        found = _choose(request, available, owners, findings)
+        chosen[request.instance.name] = found
+        for device in found:
+            owners[device.uuid].add(request.instance.owner)
+    if chosen and available and not how:
+        findings.error(
+            "The container engine can hand no GPU to a container: it has neither CDI nor the NVIDIA runtime. "
+            "Install the NVIDIA container toolkit (role container_runtime)."
+        )
+    return {name: Assignment(how, tuple(device.uuid for device in found)) for name, found in chosen.items()}
+
+
+def _rank(request: Request, available: t.Sequence[Device]) -> int:
+    if isinstance(request.instance.gpus, tuple):
+        return 0
+    return 1 if _kept(request, available) else 2
+
+
+def _count(request: Request) -> int:
+    return request.instance.gpus if isinstance(request.instance.gpus, int) else request.needed
+
+
+def _kept(request: Request, available: t.Sequence[Device]) -> list[Device]:
+    """The devices that the instance runs on, where they are still there and still as many as it takes."""
+    by_uuid = {device.uuid: device for device in available}
+    kept = [by_uuid[uuid] for uuid in request.running if uuid in by_uuid]
+    return kept if len(kept) == len(request.running) == _count(request) else []
+
+
+def _choose(request: Request, available: t.Sequence[Device], owners: Owners, findings: Findings) -> list[Device]:
+    where = f"instance {request.instance.name}"
+    if isinstance(request.instance.gpus, tuple):
+        found = _listed(request, available, where, findings)
+        if found is None:
+            return []
+    else:
+        found = _kept(request, available) or _least_used(request, available, owners)
+        if len(found) < _count(request):
+            findings.error(
+                f"{where}: it takes {_sizes(request, _count(request))}, and the host has {len(found)} to give."
+            )
+            return []
+    if len(found) < request.needed:
+        findings.error(
+            f"{where}: gpus gives it {len(found)}, and its tensor, pipeline and data parallel sizes take "
+            f"{request.needed}: "
+            "give it more GPUs or lower the sizes."
+        )
+        return []
+    if len(found) > request.needed:
+        findings.warn(
+            f"{where}: it holds {len(found)} GPUs and uses {request.needed}; raise tensor_parallel_size or "
+            "data_parallel_size, "
+            "or give it fewer."
+        )
+    suspects = [device for device in found if device.suspect]
+    findings.warnings += [f"{where}: GPU {device.index} ({device.uuid}) reports problems." for device in suspects]
+    return sorted(found, key=lambda device: (device.index, device.uuid))
+
+
+def _sizes(request: Request, count: int) -> str:
+    if isinstance(request.instance.gpus, int):
+        return f"{count} GPUs (gpus: {count})"
+    return f"{count} GPU{'s' if count > 1 else ''} (tensor x pipeline x data parallel)"
+
+
+def _least_used(request: Request, available: t.Sequence[Device], owners: Owners) -> list[Device]:
+    whole = [device for device in available if not device.mig]
+    count = _count(request)
+    # vLLM's ranks cannot talk to each other across MIG devices.
+    candidates = whole if len(whole) >= count or count > 1 else list(available)
+    owner = request.instance.owner
+
+    def cost(device: Device) -> tuple[bool, int, bool, int]:
+        others = owners[device.uuid] - {owner}
+        return device.suspect, len(others), owner not in owners[device.uuid], device.index
+
+    return sorted(candidates, key=cost)[:count]
+
+
+def _listed(request: Request, available: t.Sequence[Device], where: str, findings: Findings) -> list[Device] | None:
+    wanted = t.cast(tuple[t.Union[int, str], ...], request.instance.gpus)
+    found: list[Device] = []
+    before = len(findings.errors)
+    for item in wanted:
+        match = [d for d in available if d.uuid == item or (d.index == item and not d.mig)]
+        if match and match[0] in found:
+            findings.error(f"{where}: gpus names {item} twice.")
+        elif match:
+            found.append(match[0])
+        elif any(device.index == item and device.mig for device in available):
+            findings.error(f"{where}: GPU {item} is in MIG mode: name its MIG devices by UUID.")
+        else:
+            findings.error(f"{where}: there is no GPU {item} on this host; it has {_inventory(available)}.")
+    return found if len(findings.errors) == before else None
+
+
+def _inventory(available: t.Sequence[Device]) -> str:
+    return listed(f"{device.index} ({device.uuid})" for device in available) if available else "none"

@@ -1,0 +1,152 @@
+# Copyright: gpufleet.vllm contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What the planner is given about one host, as plain JSON.
+
+Private to the collection: may change without notice.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+import typing as t
+
+from .findings import UnknownArguments
+from .names import canonical, meant
+from .plain import plain
+
+Json = dict[str, t.Any]
+PROFILE_KEYS = ("description", "engine_args", "sampling")
+
+
+# vLLM's workers share memory; Docker's own 64 MiB make it exit.
+SHM_MIB = 2048
+UNITS = {"": 1, "m": 1, "g": 1024}
+IPC = ("private", "host")
+
+
+@dataclasses.dataclass(frozen=True)
+class Inputs:
+    """The arguments of vllm_plan. `history` and `readings` are the schemas that its directory holds."""
+
+    instances: list[t.Any]
+    image: str
+    version: str
+    host_class: str
+    facts: Json
+    history: Json
+    readings: t.Mapping[str, Json] = dataclasses.field(default_factory=dict)
+    class_engine_args: Json = dataclasses.field(default_factory=dict)
+    class_limits: Json = dataclasses.field(default_factory=dict)
+    environment_engine_args: Json = dataclasses.field(default_factory=dict)
+    profiles: Json = dataclasses.field(default_factory=dict)
+    models: Json = dataclasses.field(default_factory=dict)
+    settings: Json = dataclasses.field(default_factory=dict)
+    unknown_arguments: UnknownArguments = "refuse"
+    retry: bool = False
+    remove_unlisted: bool = False
+    target_instance: str = ""
+    target_profile: str = ""
+
+
+def read(args: t.Mapping[str, t.Any], history: Json, readings: t.Mapping[str, Json], errors: list[str]) -> Inputs:
+    """Inputs from a task's arguments; what is wrong with them is added to `errors`."""
+    given = {key: plain(value, key, errors) for key, value in args.items()}
+    target = _mapping(given, "target", errors)
+    stated = _text(given, "version", errors)
+    version = str(target.get("version") or "") or stated
+    for key, text in (("image", "the image that runs"), ("host_class", "the host's class, such as gpu_12gb or cpu")):
+        if not _text(given, key, errors):
+            errors.append(f"{key} is empty: state {text}.")
+    if not version:
+        errors.append("version is empty: state the vLLM release that the image was built from, such as 0.32.0.")
+    return Inputs(
+        instances=_instances(given, errors),
+        image=_text(given, "image", []),
+        version=version,
+        host_class=_text(given, "host_class", []),
+        facts=_mapping(given, "facts", errors),
+        history=history,
+        readings=readings,
+        class_engine_args=_mapping(given, "class_engine_args", errors),
+        class_limits={canonical(name): limit for name, limit in _mapping(given, "class_limits", errors).items()},
+        environment_engine_args=_mapping(given, "environment_engine_args", errors),
+        profiles=_profiles(given, errors),
+        models=_mapping(given, "models", errors),
+        settings=_settings(given, errors),
+        unknown_arguments=_choice(given, errors),
+        retry=bool(given.get("retry")),
+        remove_unlisted=bool(given.get("remove_unlisted")),
+        target_instance=str(target.get("instance") or ""),
+        target_profile=str(target.get("profile") or ""),
+    )
+
+
+def mib(size: int | str) -> int:
+    """MiB of `2048`, `512m` or `2g`; 0 for what is no size."""
+    match = re.fullmatch(r"(\d+)\s*([mg]?)(?:i?b)?", str(size).strip().lower())
+    return int(match[1]) * UNITS[match[2]] if match else 0
+
+
+def _settings(given: Json, errors: list[str]) -> Json:
+    settings = _mapping(given, "settings", errors)
+    for key in ("shm_size_mib", "shm_size"):
+        if settings.get(key) not in (None, "") and mib(settings[key]) == 0:
+            errors.append(f"settings.{key} is {settings[key]!r}: write MiB as a number above 0, or a size such as 2g.")
+    if (settings.get("ipc") or "private") not in IPC:
+        errors.append(f"settings.ipc is {settings['ipc']!r}: write private or host.")
+    for key in ("env", "smoke", "timeouts", "defaults"):
+        _mapping(settings, key, errors)
+    return settings
+
+
+def _text(given: Json, key: str, errors: list[str]) -> str:
+    value = given.get(key)
+    if value is None or isinstance(value, str):
+        return (value or "").strip()
+    errors.append(f"{key} is {value!r}: put it in quotes, YAML reads it as a number.")
+    return ""
+
+
+def _mapping(given: Json, key: str, errors: list[str]) -> Json:
+    value = given.get(key)
+    if value is None or value == "":
+        return {}
+    if not isinstance(value, dict):
+        errors.append(f"{key} is {value!r}: write a mapping.")
+        return {}
+    return value
+
+
+def _instances(given: Json, errors: list[str]) -> list[t.Any]:
+    value = given.get("instances")
+    if value is None or value == "":
+        return []
+    if not isinstance(value, list):
+        errors.append("instances is no list: write one mapping for each vLLM server.")
+        return []
+    return value
+
+
+def _profiles(given: Json, errors: list[str]) -> Json:
+    profiles = _mapping(given, "profiles", errors)
+    found = {}
+    for name, profile in profiles.items():
+        if not isinstance(profile, dict):
+            errors.append(f"profile {name}: it is {profile!r}, write a mapping with engine_args.")
+            continue
+        for key in profile:
+            if key not in PROFILE_KEYS:
+                errors.append(f"profile {name}: there is no key {key}.{meant(key, PROFILE_KEYS)}")
+        inner: list[str] = []
+        found[name] = {key: _mapping(profile, key, inner) for key in ("engine_args", "sampling")}
+        errors += [f"profile {name}: {text}" for text in inner]
+    return found
+
+
+def _choice(given: Json, errors: list[str]) -> UnknownArguments:
+    value = given.get("unknown_arguments") or "refuse"
+    if value not in ("refuse", "warn"):
+        errors.append(f"unknown_arguments is {value!r}: write refuse or warn.")
+    return "warn" if value == "warn" else "refuse"

@@ -1,0 +1,191 @@
+# Copyright: gpufleet.vllm contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""An instance as the inventory states it: its keys, their types, their defaults.
+
+Private to the collection: may change without notice.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import ipaddress
+import re
+import typing as t
+
+from .names import INSTANCE_NAME, listed, meant
+
+Json = dict[str, t.Any]
+KEYS = (
+    "name", "model", "served_model_name", "revision", "profile", "engine_args", "bind", "port", "gpus",
+    "exclusive_group", "active", "env", "sampling", "smoke", "timeouts",
+)  # fmt: skip
+SMOKE_KEYS = ("prompt", "pattern", "max_tokens", "deadline")
+TIMEOUT_KEYS = ("pull", "stop", "free", "ready", "hold")
+
+
+@dataclasses.dataclass(frozen=True)
+class Instance:
+    """One vLLM server of a host. `gpus` is "auto", a count, or a list of indices and UUIDs."""
+
+    name: str
+    model: str
+    port: int
+    served_model_name: tuple[str, ...]
+    revision: str | None = None
+    profile: str = ""
+    engine_args: t.Mapping[str, t.Any] = dataclasses.field(default_factory=dict)
+    bind: str = "127.0.0.1"
+    gpus: str | int | tuple[int | str, ...] = "auto"
+    exclusive_group: str = ""
+    active: bool = True
+    env: t.Mapping[str, t.Any] = dataclasses.field(default_factory=dict)
+    sampling: t.Mapping[str, t.Any] = dataclasses.field(default_factory=dict)
+    smoke: t.Mapping[str, t.Any] = dataclasses.field(default_factory=dict)
+    timeouts: t.Mapping[str, t.Any] = dataclasses.field(default_factory=dict)
+
+    @property
+    def owner(self) -> str:
+        """Who holds its GPUs: instances of one exclusive group share them."""
+        return f"group {self.exclusive_group}" if self.exclusive_group else self.name
+
+
+class Reader:
+    """Reads the keys of one instance and collects what is wrong with them."""
+
+    def __init__(self, given: Json, where: str, errors: list[str]) -> None:
+        self.given, self.where, self.errors = given, where, errors
+
+    def wrong(self, text: str) -> None:
+        self.errors.append(f"{self.where}: {text}")
+
+    def text(self, key: str, default: str = "") -> str:
+        value = self.given.get(key)
+        if value is None or value == "":
+            return default
+        if isinstance(value, str):
+            return value
+        self.wrong(f"{key} is {value!r}: write a text, in quotes.")
+        return default
+
+    def required(self, key: str) -> str:
+        if self.given.get(key) in (None, ""):
+            self.wrong(f"{key} is {'empty' if key in self.given else 'missing'}: every instance needs one.")
+        return self.text(key)
+
+    def number(self, key: str, least: int, most: int) -> int:
+        value = self.given.get(key)
+        if value in (None, ""):
+            self.wrong(f"{key} is {'empty' if key in self.given else 'missing'}: every instance needs one.")
+            return 0
+        if isinstance(value, str) and re.fullmatch(r"[1-9]\d*", value):
+            value = int(value)
+        if isinstance(value, bool) or not isinstance(value, int) or not least <= value <= most:
+            self.wrong(f"{key} is {value!r}: write a whole number from {least} to {most}.")
+            return 0
+        return value
+
+    def mapping(self, key: str, known: t.Sequence[str] = ()) -> Json:
+        value = self.given.get(key)
+        if value is None or value == "":
+            return {}
+        if not isinstance(value, dict):
+            self.wrong(f"{key} is {value!r}: write a mapping.")
+            return {}
+        for name in value:
+            if known and name not in known:
+                self.wrong(f"{key} has no key {name}; it has {listed(known)}.{meant(name, known)}")
+        return value
+
+    def switch(self, key: str, default: bool) -> bool:
+        value = self.given.get(key)
+        if value is None or value == "":
+            return default
+        if isinstance(value, str) and value.lower() in ("true", "false"):
+            return value.lower() == "true"
+        if not isinstance(value, bool):
+            self.wrong(f"{key} is {value!r}: write true or false.")
+            return default
+        return value
+
+
+def read(given: t.Any, position: int, defaults: Json, errors: list[str]) -> Instance | None:
+    """The instance, or None where it cannot be told which one is meant. What is wrong is added to `errors`."""
+    if not isinstance(given, dict):
+        errors.append(f"instance {position}: it is {given!r}, write a mapping with name, model and port.")
+        return None
+    where = f"instance {given.get('name') or position}"
+    reader = Reader({**defaults, **given}, where, errors)
+    for key in given:
+        if key not in KEYS:
+            reader.wrong(f"there is no key {key}.{meant(key, KEYS)}")
+    name = reader.required("name")
+    if name and not INSTANCE_NAME.fullmatch(name):
+        reader.wrong(
+            f"the name '{name}' is not usable: write small letters, digits and hyphens, a letter or digit first."
+        )
+    instance = Instance(
+        name=name,
+        model=reader.required("model"),
+        port=reader.number("port", 1, 65535),
+        served_model_name=_served(reader, name),
+        revision=reader.text("revision") or None,
+        profile=reader.text("profile"),
+        engine_args=reader.mapping("engine_args"),
+        bind=_address(reader),
+        gpus=_gpus(reader),
+        exclusive_group=reader.text("exclusive_group"),
+        active=reader.switch("active", True),
+        env=reader.mapping("env"),
+        sampling=reader.mapping("sampling"),
+        smoke=reader.mapping("smoke", SMOKE_KEYS),
+        timeouts=_timeouts(reader),
+    )
+    return instance if name else None
+
+
+def _served(reader: Reader, name: str) -> tuple[str, ...]:
+    value = reader.given.get("served_model_name")
+    if value in (None, "") or not value:
+        return (name,)
+    names = value if isinstance(value, list) else [value]
+    if not all(isinstance(item, str) and item for item in names):
+        reader.wrong(f"served_model_name is {value!r}: write a list of texts, none of them empty.")
+        return (name,)
+    return tuple(names)
+
+
+def _address(reader: Reader) -> str:
+    bind = reader.text("bind", "127.0.0.1")
+    try:
+        return str(ipaddress.ip_address(bind))
+    except ValueError:
+        reader.wrong(f"bind is '{bind}': write an address of the host such as 127.0.0.1 or 0.0.0.0, not a name.")
+        return "127.0.0.1"
+
+
+def _gpus(reader: Reader) -> str | int | tuple[int | str, ...]:
+    value = reader.given.get("gpus")
+    if value in (None, "", "auto"):
+        return "auto"
+    if isinstance(value, str) and value.isdigit():
+        value = int(value)
+    if isinstance(value, int) and not isinstance(value, bool) and value > 0:
+        return value
+    whole = (
+        isinstance(value, list)
+        and value
+        and all(isinstance(item, (int, str)) and not isinstance(item, bool) and item != "" for item in value)
+    )
+    if not whole:
+        reader.wrong(f"gpus is {value!r}: write auto, a count above 0, or a list of indices or UUIDs.")
+        return "auto"
+    return tuple(int(item) if isinstance(item, str) and item.isdigit() else item for item in t.cast(list[t.Any], value))
+
+
+def _timeouts(reader: Reader) -> Json:
+    found = reader.mapping("timeouts", TIMEOUT_KEYS)
+    for key, seconds in found.items():
+        if isinstance(seconds, bool) or not isinstance(seconds, (int, float)) or seconds < 0:
+            reader.wrong(f"timeouts.{key} is {seconds!r}: write seconds, 0 or more.")
+    return found

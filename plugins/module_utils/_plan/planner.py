@@ -1,0 +1,215 @@
+# Copyright: gpufleet.vllm contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The plan of one host: every instance's release and what it changes, or everything that is wrong.
+
+Pure: the same inputs give the same plan. Nothing here sees a file, the network or the clock.
+
+Private to the collection: may change without notice.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import typing as t
+
+from . import change, gpus, hostcheck, instances, prepare, release, report, schema
+from .findings import Findings
+from .gpus import Assignment
+from .inputs import Inputs
+from .instances import Instance
+from .names import meant
+from .plain import digest
+from .prepare import Prepared
+
+Json = dict[str, t.Any]
+NO_GPU = Assignment("none")
+
+
+@dataclasses.dataclass(frozen=True)
+class Outcome:
+    """Plans, or errors and no plans. `diff` has one entry for each plan that changes something."""
+
+    plans: tuple[Json, ...] = ()
+    errors: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
+    diff: tuple[Json, ...] = ()
+    blocks: tuple[str, ...] = ()
+
+    @property
+    def changed(self) -> bool:
+        return any(plan["change"] != "none" for plan in self.plans)
+
+
+@dataclasses.dataclass(frozen=True)
+class Host:
+    """What all plans of one host share."""
+
+    inputs: Inputs
+    known: schema.Schema
+    observed: t.Mapping[str, Json]
+
+    def current(self, name: str) -> Json | None:
+        """The verified release of an instance, with what the host knows of it."""
+        found: Json | None = (self.observed.get(name) or {}).get("current")
+        return found
+
+
+def plan_host(inputs: Inputs, errors: t.Sequence[str] = ()) -> Outcome:
+    """`errors` are those that reading the inputs has found already."""
+    findings = Findings(inputs.unknown_arguments, errors=list(errors))
+    listed = _instances(inputs, findings)
+    observed = {entry["name"]: entry for entry in inputs.facts.get("instances", [])}
+    findings.errors += _host(inputs, listed, observed)
+    known = _schema(inputs, findings)
+    if known is None or not inputs.facts:
+        return Outcome(errors=tuple(dict.fromkeys(findings.errors)))
+    findings.warnings += [*known.warnings, *_target_warnings(inputs, listed)]
+    prepared = [prepare.prepare(instance, inputs, known, findings.errors) for instance in listed]
+    host = Host(inputs, known, observed)
+    assigned = _assign(prepared, host, findings)
+    plans = [_plan(one, host, assigned.get(one.instance.name, NO_GPU), findings) for one in prepared]
+    plans += _unlisted(inputs, listed, observed, findings)
+    for plan in plans:
+        findings.warnings += plan["warnings"]
+    if findings.errors:
+        return Outcome(errors=tuple(dict.fromkeys(findings.errors)), warnings=tuple(dict.fromkeys(findings.warnings)))
+    return _outcome(plans, findings.warnings, observed)
+
+
+def _outcome(plans: list[Json], warnings: list[str], observed: t.Mapping[str, Json]) -> Outcome:
+    # What goes makes room for what comes.
+    plans = sorted(plans, key=lambda plan: plan["change"] != "remove")
+    changing = [plan for plan in plans if plan["change"] != "none"]
+    return Outcome(
+        plans=tuple(plans),
+        warnings=tuple(dict.fromkeys(warnings)),
+        diff=tuple(report.difference(plan, observed.get(plan["instance"])) for plan in changing),
+        blocks=tuple(report.block(plan, observed.get(plan["instance"])) for plan in plans),
+    )
+
+
+def _instances(inputs: Inputs, findings: Findings) -> list[Instance]:
+    defaults = inputs.settings.get("defaults") or {}
+    read = [
+        instances.read(given, number + 1, defaults, findings.errors) for number, given in enumerate(inputs.instances)
+    ]
+    return [instance for instance in read if instance is not None]
+
+
+def _schema(inputs: Inputs, findings: Findings) -> schema.Schema | None:
+    if not inputs.version:
+        return None
+    try:
+        return schema.resolve(inputs.version, inputs.history, inputs.readings)
+    except schema.UnknownVersionError as error:
+        findings.error(str(error))
+        return None
+
+
+def _host(inputs: Inputs, listed: t.Sequence[Instance], observed: t.Mapping[str, Json]) -> list[str]:
+    if not inputs.facts:
+        return ["There are no facts of the host: run gpufleet.vllm.gpu_facts first and pass what it found."]
+    leaving = set(observed) - {instance.name for instance in listed} if inputs.remove_unlisted else set()
+    found = hostcheck.host_problems(inputs.facts, inputs.host_class) if listed or observed else []
+    found += hostcheck.duplicates(listed)
+    found += hostcheck.ports_taken(listed, inputs.facts, leaving)
+    return found
+
+
+def _target_warnings(inputs: Inputs, listed: t.Sequence[Instance]) -> list[str]:
+    names = [instance.name for instance in listed]
+    if inputs.target_profile and inputs.target_instance and inputs.target_instance not in names:
+        return [
+            f"The target instance {inputs.target_instance} is not on this host.{meant(inputs.target_instance, names)}"
+        ]
+    return []
+
+
+def _assign(prepared: t.Sequence[Prepared], host: Host, findings: Findings) -> t.Mapping[str, Assignment]:
+    if host.inputs.host_class == hostcheck.CPU:
+        findings.errors += [
+            f"instance {one.instance.name}: it asks for GPUs and the host is of class {hostcheck.CPU}: leave gpus "
+            "out, or put "
+            "the host in a class with GPUs."
+            for one in prepared
+            if one.instance.gpus != "auto"
+        ]
+        return {}
+    if not host.inputs.facts.get("gpus"):
+        return {}
+    requests = []
+    for one in prepared:
+        release_now = (host.current(one.instance.name) or {}).get("release", {})
+        running = tuple(release_now.get("gpus", {}).get("uuids", ()))
+        requests.append(gpus.Request(one.instance, gpus.needed(one.values()), running))
+    return gpus.assign(requests, host.inputs.facts, findings)
+
+
+def _revision(instance: Instance, inputs: Inputs, current: Json | None) -> str | None:
+    """Stated, else what runs, else what is on the host: a release must not change because a download has ended."""
+    if instance.model.startswith("/") or instance.revision:
+        return instance.revision
+    running = ((current or {}).get("release") or {}).get("model") or {}
+    if running.get("id") == instance.model:
+        return t.cast(t.Optional[str], running.get("revision"))
+    return t.cast(t.Optional[str], (inputs.models.get(instance.model) or {}).get("revision"))
+
+
+def _plan(one: Prepared, host: Host, gpu: Assignment, findings: Findings) -> Json:
+    """The plan of a listed instance."""
+    instance, inputs = one.instance, host.inputs
+    seen, current = host.observed.get(instance.name), host.current(instance.name)
+    problems, notes = hostcheck.model_problems(instance, inputs.models)
+    findings.errors += problems
+    revision = _revision(instance, inputs, current)
+    document = release.document(one, host.known, inputs, revision, gpu)
+    told = release.client(instance, one.arguments, one.sampling)
+    mark = digest(document)
+    image_id = ((inputs.facts.get("images") or {}).get(inputs.image) or {}).get("id")
+    findings.errors += change.refusals(instance.name, mark if instance.active else "", seen, inputs.retry)
+    desired = change.Desired(document, mark, told, one.arguments, image_id)
+    decided = change.decide(desired, seen) if instance.active else change.decide_inactive(seen)
+    return {
+        "instance": instance.name,
+        "active": one.instance.active,
+        "change": decided.kind,
+        "reasons": list(decided.reasons),
+        "arguments": [_argument(argument, current) for argument in one.arguments],
+        "warnings": [*one.warnings, *notes, *change.cautions(seen)],
+        "digest": mark,
+        "release": document,
+        "client": told,
+        "settings": release.rollout_settings(instance, inputs.settings),
+        "image_id": image_id,
+    }
+
+
+def _argument(argument: t.Any, current: Json | None) -> Json:
+    found = {"name": argument.name, "value": argument.value, "origin": argument.origin}
+    running = ((current or {}).get("release") or {}).get("arguments")
+    if running is not None and argument.set and running.get(argument.name) != argument.value:
+        found["from_value"] = running.get(argument.name)
+    return found
+
+
+def _unlisted(
+    inputs: Inputs, listed: t.Sequence[Instance], observed: t.Mapping[str, Json], findings: Findings
+) -> list[Json]:
+    """Plans to remove instances that nobody lists any more; where that is not asked for, warnings that they stay."""
+    plans = []
+    for name in sorted(set(observed) - {instance.name for instance in listed}):
+        if not inputs.remove_unlisted:
+            findings.warn(
+                f"Instance {name} is on the host and not listed: it stays (vllm_server_remove_unlisted removes it)."
+            )
+            continue
+        findings.errors += change.refusals(name, "", observed[name], inputs.retry)
+        plans.append(_removal(name))
+    return plans
+
+
+def _removal(name: str) -> Json:
+    nothing: Json = dict.fromkeys(("digest", "release", "client", "image_id"))
+    lists: Json = {"arguments": [], "warnings": [], "settings": {}}
+    return {"instance": name, "active": False, "change": "remove", "reasons": [change.UNLISTED], **lists, **nothing}

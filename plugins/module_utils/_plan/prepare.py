@@ -1,0 +1,155 @@
+# Copyright: gpufleet.vllm contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""One instance resolved: its arguments with their origin, its environment, and what to heed.
+
+Private to the collection: may change without notice.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+import typing as t
+
+from . import environment, layers, together
+from .findings import Findings
+from .inputs import Inputs
+from .instances import Instance
+from .layers import Layer, Resolved
+from .names import meant
+from .schema import Schema
+from .translate import translate
+
+Json = dict[str, t.Any]
+SHELL_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+
+
+@dataclasses.dataclass(frozen=True)
+class Prepared:
+    """An instance before GPUs are assigned to it."""
+
+    instance: Instance
+    arguments: tuple[Resolved, ...]
+    variables: t.Mapping[str, str]
+    sampling: Json
+    warnings: tuple[str, ...]
+
+    def values(self) -> Json:
+        """Arguments that are set, by name."""
+        return {argument.name: argument.value for argument in self.arguments if argument.set}
+
+
+def prepare(instance: Instance, inputs: Inputs, schema: Schema, errors: list[str]) -> Prepared:
+    """What is wrong is added to `errors`, each sentence with its place."""
+    findings = Findings(inputs.unknown_arguments)
+    instance, moved = _environment(instance, inputs, schema, findings)
+    found = layers.resolve(_layers(instance, inputs, schema, findings, moved.engine_args), schema)
+    found = layers.check(found, schema, findings)
+    found = _remote_code(found, instance, inputs, findings)
+    findings.errors += [f"instance: {text}" for text in together.contradictions(found, schema)]
+    beyond = together.beyond_limits(found, inputs.class_limits, inputs.host_class)
+    findings.errors += [f"instance: {text}" for text in beyond]
+    if instance.revision and instance.model.startswith("/"):
+        findings.error("instance: revision goes with a model of the hub, and the model is a path: leave it out.")
+    sampling = _sampling(instance, inputs, findings)
+    errors += [placed(instance.name, text) for text in findings.errors]
+    return Prepared(
+        instance=instance,
+        arguments=tuple(found),
+        variables=moved.variables,
+        sampling=sampling,
+        warnings=tuple(dict.fromkeys(placed(instance.name, text) for text in findings.warnings)),
+    )
+
+
+def placed(name: str, text: str) -> str:
+    """A sentence with the instance's name, except where a layer of the whole host is to blame."""
+    if text.startswith(("class ", "environment:")):
+        return text
+    if text.startswith("instance:"):
+        return f"instance {name}{text[len('instance') :]}"
+    return f"instance {name}, {text}"
+
+
+def targeted(instance: Instance, inputs: Inputs) -> bool:
+    return bool(inputs.target_profile) and inputs.target_instance in ("", instance.name)
+
+
+def _layers(
+    instance: Instance, inputs: Inputs, schema: Schema, findings: Findings, moved: t.Mapping[str, t.Any]
+) -> list[Layer]:
+    """Lowest first. A target profile takes the place of the instance's own and stands above all."""
+    given: list[tuple[str, t.Mapping[str, t.Any]]] = [(f"class {inputs.host_class}", inputs.class_engine_args)]
+    aimed = targeted(instance, inputs)
+    if instance.profile and not aimed:
+        given.append((f"profile {instance.profile}", _profile(instance.profile, inputs, findings)["engine_args"]))
+    given.append(("environment", inputs.environment_engine_args))
+    given.append(("instance", instance.engine_args))
+    if aimed:
+        given.append(("target", _profile(inputs.target_profile, inputs, findings)["engine_args"]))
+    found = []
+    for origin, values in given:
+        layer = translate(origin, values, schema, findings)
+        if origin == "instance":
+            layer = _with_moved(layer, moved, findings)
+        found.append(Layer(origin, layer))
+    return found
+
+
+def _profile(name: str, inputs: Inputs, findings: Findings) -> Json:
+    if name in inputs.profiles:
+        return t.cast(Json, inputs.profiles[name])
+    findings.error(f"instance: there is no profile {name}.{meant(name, inputs.profiles)}")
+    return {"engine_args": {}, "sampling": {}}
+
+
+def _with_moved(layer: Json, moved: t.Mapping[str, t.Any], findings: Findings) -> Json:
+    """Arguments that stood among the variables belong to the instance."""
+    for name, value in moved.items():
+        if layer.get(name, value) != value:
+            findings.error(
+                f"instance: {name} is given in engine_args and, differently, in env; keep the one in engine_args."
+            )
+    return {**moved, **layer}
+
+
+def _environment(
+    instance: Instance, inputs: Inputs, schema: Schema, findings: Findings
+) -> tuple[Instance, environment.Environment]:
+    given = {**(inputs.settings.get("env") or {}), **instance.env}
+    found = environment.read(given, "instance", schema, findings)
+    if found.gpus and instance.gpus not in ("auto", found.gpus):
+        findings.error("instance: gpus and env.CUDA_VISIBLE_DEVICES name different GPUs; keep gpus.")
+    elif found.gpus:
+        instance = dataclasses.replace(instance, gpus=found.gpus)
+    return instance, found
+
+
+def _sampling(instance: Instance, inputs: Inputs, findings: Findings) -> Json:
+    """Profile, then instance, then target; None unsets."""
+    aimed = targeted(instance, inputs)
+    chosen = inputs.target_profile if aimed else instance.profile
+    profile = inputs.profiles.get(chosen, {}).get("sampling", {})
+    merged = {**instance.sampling, **profile} if aimed else {**profile, **instance.sampling}
+    for name in merged:
+        if not SHELL_NAME.fullmatch(name):
+            findings.error(f"instance: sampling.{name} is no usable name: write letters, digits and underscores.")
+    return {name: value for name, value in sorted(merged.items()) if value is not None}
+
+
+def _remote_code(found: t.Sequence[Resolved], instance: Instance, inputs: Inputs, findings: Findings) -> list[Resolved]:
+    """trust_remote_code runs the model's own Python on the host: only where the inventory allows it by name."""
+    asked = any(argument.name == "trust_remote_code" and argument.value is True for argument in found)
+    allowed = inputs.settings.get("allow_trust_remote_code")
+    if not asked or allowed is True or (isinstance(allowed, list) and instance.model in allowed):
+        return list(found)
+    config = (inputs.models.get(instance.model) or {}).get("config") or {}
+    how = f"allow it with vllm_server_allow_trust_remote_code: [{instance.model}]"
+    if config.get("auto_map"):
+        findings.error(
+            f"instance: {instance.model} brings its own Python code and nobody has allowed it: read it, then {how}."
+        )
+    else:
+        findings.warn(f"instance: trust_remote_code is left out, nobody has allowed it; if the model needs it, {how}.")
+    return [argument for argument in found if argument.name != "trust_remote_code"]

@@ -1,0 +1,100 @@
+# Copyright: gpufleet.vllm contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The release document, the client's file and the settings of a rollout.
+
+Private to the collection: may change without notice.
+"""
+
+from __future__ import annotations
+
+import typing as t
+
+from .gpus import Assignment
+from .inputs import SHM_MIB, Inputs, mib
+from .instances import Instance
+from .layers import Resolved
+from .prepare import Prepared
+from .render import CONTAINER_PORT, command
+from .schema import Schema
+
+Json = dict[str, t.Any]
+# Where the container finds what the host lends it, whoever runs inside.
+HUB_INSIDE = "/var/cache/gpufleet/hub"
+CACHE_INSIDE = "/var/cache/gpufleet/vllm"
+
+
+def document(one: Prepared, schema: Schema, inputs: Inputs, revision: str | None, gpus: Assignment) -> Json:
+    """One release. Nothing in it changes while the inventory and the host's hardware stay as they are."""
+    instance, arguments, settings = one.instance, one.arguments, inputs.settings
+    local = instance.model.startswith("/")
+    return {
+        "schema": 1,
+        "instance": instance.name,
+        "image": inputs.image,
+        "version": schema.version,
+        "model": {"id": instance.model, "path": instance.model if local else None, "revision": revision},
+        "served_model_names": list(instance.served_model_name),
+        "arguments": {argument.name: argument.value for argument in arguments if argument.set},
+        "command": command(schema, instance.model, revision, instance.served_model_name, arguments),
+        "env": _variables(one.variables, settings, local),
+        "bind": instance.bind,
+        "port": instance.port,
+        "gpus": {"mode": gpus.mode, "uuids": list(gpus.uuids)},
+        "container": _container(instance, settings, local),
+    }
+
+
+def _variables(variables: t.Mapping[str, str], settings: Json, local: bool) -> dict[str, str]:
+    found = {}
+    if settings.get("hub_dir") and not local:
+        found["HF_HUB_CACHE"] = HUB_INSIDE
+    if settings.get("cache_dir"):
+        found["VLLM_CACHE_ROOT"] = CACHE_INSIDE
+    found.update(variables)
+    return dict(sorted(found.items()))
+
+
+def _container(instance: Instance, settings: Json, local: bool) -> Json:
+    volumes = []
+    if local:
+        volumes.append(f"{instance.model}:{instance.model}:ro")
+    elif settings.get("hub_dir"):
+        volumes.append(f"{settings['hub_dir']}:{HUB_INSIDE}:rw")
+    if settings.get("cache_dir"):
+        volumes.append(f"{settings['cache_dir']}:{CACHE_INSIDE}:rw")
+    return {
+        "name": f"vllm-{instance.name}",
+        "shm_size_mib": mib(settings.get("shm_size_mib") or settings.get("shm_size") or SHM_MIB),
+        "ipc": settings.get("ipc") or "private",
+        "volumes": sorted(volumes),
+        "container_port": CONTAINER_PORT,
+    }
+
+
+def client(instance: Instance, arguments: t.Sequence[Resolved], sampling: Json) -> Json:
+    """What clients of the instance are told; the host puts the verified length in."""
+    planned = {argument.name: argument.value for argument in arguments if argument.set}.get("max_model_len")
+    return {
+        "schema": 1,
+        "instance": instance.name,
+        "base_url": f"http://{_reachable(instance.bind)}:{instance.port}/v1",
+        "served_model_names": list(instance.served_model_name),
+        "max_model_len": planned if isinstance(planned, int) else None,
+        "sampling": sampling,
+    }
+
+
+def _reachable(bind: str) -> str:
+    """The address to call: a server on all addresses is called on the loopback."""
+    address = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(bind, bind)
+    return f"[{address}]" if ":" in address else address
+
+
+def rollout_settings(instance: Instance, settings: Json) -> Json:
+    """Deadlines in seconds and the smoke test, where somebody states them; never part of the digest."""
+    return {key: {**_set(settings.get(key)), **_set(getattr(instance, key))} for key in ("smoke", "timeouts")}
+
+
+def _set(values: t.Mapping[str, t.Any] | None) -> Json:
+    return {key: value for key, value in (values or {}).items() if value is not None and value != ""}

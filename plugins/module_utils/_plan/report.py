@@ -1,0 +1,143 @@
+# Copyright: gpufleet.vllm contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A plan as text: what a terminal shows, and what `--diff` compares.
+
+Private to the collection: may change without notice.
+"""
+
+from __future__ import annotations
+
+import typing as t
+
+from .change import shown
+
+Json = dict[str, t.Any]
+MEANING = {
+    "none": "nothing changes",
+    "live": "clients are told, the server keeps running",
+    "restart": "the server is replaced, the old one is kept to go back to",
+    "create": "a first server is started",
+    "repair": "the verified server is put right again",
+    "remove": "the server is stopped and removed",
+}
+SHORT_DIGEST = 12
+
+
+def block(plan: Json, observed: Json | None) -> str:
+    """One instance in a few lines: change, reasons, arguments with origin, what to heed."""
+    lines = [f"{plan['instance']}: {plan['change']} ({MEANING[plan['change']]}){_downtime(plan, observed)}"]
+    lines += [f"    because {reason}" for reason in plan["reasons"]]
+    if plan["release"]:
+        lines += _facts(plan["release"])
+        lines += ["    arguments:"] if plan["arguments"] else []
+        lines += ["        " + line for line in table(plan["arguments"])]
+    place = f"instance {plan['instance']}: "
+    lines += [f"    note: {warning.replace(place, '', 1)}" for warning in plan["warnings"]]
+    return "\n".join(lines)
+
+
+def _downtime(plan: Json, observed: Json | None) -> str:
+    """Expected from the host's own last start of this instance."""
+    if plan["change"] not in ("restart", "repair"):
+        return ""
+    seconds = ((observed or {}).get("current") or {}).get("start_seconds")
+    return f", about {round(seconds)} s of downtime (last start)" if seconds else ", downtime not known yet"
+
+
+def _facts(release: Json) -> list[str]:
+    gpus = release["gpus"]
+    return [
+        f"    image {release['image']} (vLLM {release['version']})",
+        f"    model {_model(release)} as {', '.join(release['served_model_names'])}",
+        f"    address {release['bind']}:{release['port']}, GPUs {', '.join(gpus['uuids']) or 'none'}",
+    ]
+
+
+def _model(release: Json) -> str:
+    model = release["model"]
+    return f"{model['id']} at {model['revision']}" if model.get("revision") else str(model["id"])
+
+
+def table(arguments: t.Sequence[Json]) -> list[str]:
+    """Names, values and origins in columns."""
+    rows = [(argument["name"], _value(argument), argument["origin"]) for argument in arguments]
+    if not rows:
+        return []
+    name_width, value_width = (max(len(row[column]) for row in rows) for column in (0, 1))
+    return [f"{name:<{name_width}}  {value:<{value_width}}  {origin}" for name, value, origin in rows]
+
+
+def _value(argument: Json) -> str:
+    value = shown(argument["value"])
+    return f"{value} (was {shown(argument['from_value'])})" if "from_value" in argument else value
+
+
+def difference(plan: Json, observed: Json | None) -> Json:
+    """One entry for Ansible's diff."""
+    current = (observed or {}).get("current")
+    name = plan["instance"]
+    origins = {argument["name"]: argument["origin"] for argument in plan["arguments"]}
+    before = ""
+    if current:
+        before = state_text(current["release"], current.get("client"), _unchanged(plan, current["release"], origins))
+    gone = plan["change"] == "remove" or plan["release"] is None
+    after = "" if gone else state_text(plan["release"], plan["client"], origins)
+    if plan["change"] == "repair":
+        before = f"# {'; '.join(plan['reasons'])}\n"
+    return {
+        "before_header": f"{name} ({_header(current['digest']) if current else 'not on the host'})",
+        "after_header": f"{name} ({'removed' if gone else _header(plan['digest'])}, {plan['change']})",
+        "before": before,
+        "after": after,
+    }
+
+
+def _unchanged(plan: Json, running: Json, origins: t.Mapping[str, str]) -> dict[str, str]:
+    """Origins of arguments that stay: a comment on one side only would show them as changed."""
+    wanted = plan["release"]["arguments"] if plan["release"] else {}
+    same = {name for name, value in running["arguments"].items() if name in wanted and wanted[name] == value}
+    return {name: origin for name, origin in origins.items() if name in same}
+
+
+def _header(digest: str) -> str:
+    return f"release {digest[:SHORT_DIGEST]}"
+
+
+def state_text(release: Json, client: Json | None, origins: t.Mapping[str, str]) -> str:
+    """A release and what clients are told. Origins stand in a comment; what runs keeps only its values."""
+    gpus = release["gpus"]
+    lines = [
+        f"image: {release['image']}",
+        f"version: {release['version']}",
+        f"model: {_model(release)}",
+        f"served_model_name: {shown(release['served_model_names'])}",
+        f"address: {release['bind']}:{release['port']}",
+        f"gpus: {shown(gpus['uuids'])}" + (f"  # {gpus['mode']}" if gpus["uuids"] else ""),
+        "engine_args:",
+    ]
+    for name, value in sorted(release["arguments"].items()):
+        lines.append(f"  {name}: {shown(value)}" + _comment(origins.get(name)))
+    lines += _section("env", release["env"])
+    container = release["container"]
+    lines += ["container:", f"  ipc: {container['ipc']}", f"  shm_size_mib: {container['shm_size_mib']}"]
+    lines += [f"  volume: {volume}" for volume in container["volumes"]]
+    lines += _section("sampling", (client or {}).get("sampling") or {})
+    return "\n".join(lines) + "\n"
+
+
+def _section(name: str, values: Json) -> list[str]:
+    return [f"{name}:", *(f"  {key}: {shown(value)}" for key, value in sorted(values.items()))] if values else []
+
+
+def _comment(origin: str | None) -> str:
+    return f"  # {origin}" if origin else ""
+
+
+def failure(host: str, errors: t.Sequence[str]) -> str:
+    """Every error of a host in one message."""
+    if len(errors) == 1:
+        return f"{host} cannot be planned: {errors[0]}"
+    return "\n".join(
+        [f"{host} cannot be planned, {len(errors)} things are wrong:", *(f"- {error}" for error in errors)]
+    )

@@ -1,0 +1,91 @@
+# Copyright: gpufleet.vllm contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Engine arguments that need each other, and bounds that a host class sets.
+
+Private to the collection: may change without notice.
+"""
+
+from __future__ import annotations
+
+import typing as t
+
+from .layers import Resolved
+from .schema import Schema, version_key
+
+Values = t.Mapping[str, t.Any]
+
+
+def _auto_tool_choice(values: Values, schema: Schema) -> str:
+    if values.get("enable_auto_tool_choice") and not values.get("tool_call_parser"):
+        return "enable_auto_tool_choice needs tool_call_parser: name the parser of the model's tool calls."
+    return ""
+
+
+def _batch_holds_sequences(values: Values, schema: Schema) -> str:
+    tokens, sequences = values.get("max_num_batched_tokens"), values.get("max_num_seqs")
+    if isinstance(tokens, int) and isinstance(sequences, int) and tokens < sequences:
+        return (
+            f"max_num_batched_tokens ({tokens}) is below max_num_seqs ({sequences}), and every running request takes "
+            "at least "
+            "one token of a batch: raise the first or lower the second."
+        )
+    return ""
+
+
+def _whole_prompts(values: Values, schema: Schema) -> str:
+    tokens, length = values.get("max_num_batched_tokens"), values.get("max_model_len")
+    if values.get("enable_chunked_prefill") is not False or not isinstance(tokens, int) or not isinstance(length, int):
+        return ""
+    if tokens < length:
+        return (
+            f"max_num_batched_tokens ({tokens}) is below max_model_len ({length}) while enable_chunked_prefill is "
+            "false, so a "
+            "full prompt fits into no batch: raise it or leave chunked prefill on."
+        )
+    return ""
+
+
+def _automatic_length(values: Values, schema: Schema) -> str:
+    if values.get("max_model_len") == "auto" and version_key(schema.version) < (0, 14, 0):
+        return "max_model_len 'auto' comes with vLLM 0.14.0: write a number."
+    return ""
+
+
+def _graph_sizes(values: Values, schema: Schema) -> str:
+    if values.get("max_cudagraph_capture_size") is not None and values.get("cudagraph_capture_sizes") is not None:
+        return "max_cudagraph_capture_size and cudagraph_capture_sizes exclude each other: keep one."
+    return ""
+
+
+TOGETHER: tuple[t.Callable[[Values, Schema], str], ...] = (
+    _auto_tool_choice,
+    _batch_holds_sequences,
+    _whole_prompts,
+    _automatic_length,
+    _graph_sizes,
+)
+
+
+def contradictions(arguments: t.Sequence[Resolved], schema: Schema) -> list[str]:
+    """One sentence for each pair of arguments that vLLM would refuse together."""
+    values = {argument.name: argument.value for argument in arguments if argument.set}
+    return [text for text in (rule(values, schema) for rule in TOGETHER) if text]
+
+
+def beyond_limits(arguments: t.Sequence[Resolved], limits: t.Mapping[str, t.Any], host_class: str) -> list[str]:
+    """One sentence for each argument above what the host's class allows, whichever layer set it."""
+    found = []
+    for argument in arguments:
+        limit = limits.get(argument.name)
+        if argument.set and _above(argument.value, limit):
+            found.append(
+                f"{argument.name} is {argument.value} ({argument.origin}), and class {host_class} allows at most "
+                f"{limit}: lower it."
+            )
+    return found
+
+
+def _above(value: t.Any, limit: t.Any) -> bool:
+    numbers = all(isinstance(item, (int, float)) and not isinstance(item, bool) for item in (value, limit))
+    return bool(numbers and value > limit)

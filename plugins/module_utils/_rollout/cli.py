@@ -1,0 +1,171 @@
+# Copyright: gpufleet.vllm contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""gpufleet-host: the program on the host that carries a rollout out. Called by systemd, by Ansible and by operators.
+
+Private to the collection: may change without notice.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+import time
+import typing as t
+
+from . import units
+from .client_file import CLIENT_DIR
+from .docker import DockerError
+from .host import Host
+from .journal import GOOD_OUTCOMES, Journal, spoken
+from .proof import prove_instance
+from .rebuild import load
+from .recover import recover
+from .state import StateProblem
+from .status import observe, observe_one
+from .store import STATE_DIR, Store, instances
+from .transaction import Transaction
+
+FOLLOW_POLL = 0.2
+BUSY = 75  # EX_TEMPFAIL
+
+
+def _run(command: t.Sequence[str]) -> tuple[int, str, str]:
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    return done.returncode, done.stdout, done.stderr
+
+
+def _print(document: t.Any) -> None:
+    spoken(json.dumps(document, sort_keys=True))
+
+
+def _complain(what: t.Any) -> None:
+    sys.stderr.write(f"{what}\n")
+
+
+def _rollout(store: Store, host: Host, client_dir: str, request_name: str) -> int:
+    """Carry out a request; first take back what an earlier transaction left unfinished."""
+    journal = Journal(store, host.clock)
+    request = store.take_request(request_name)
+    if recover(host, store, journal, client_dir=client_dir) == "failed":
+        return 1  # told already; nothing is tried on top of what is not known to serve
+    outcome = Transaction(host, store, journal, client_dir).run(request)
+    return 0 if outcome in GOOD_OUTCOMES else 1
+
+
+def _recover(store: Store, host: Host, client_dir: str, after_end: bool) -> int:
+    service_result = os.environ.get("SERVICE_RESULT") if after_end else None
+    outcome = recover(host, store, Journal(store, host.clock), service_result, client_dir)
+    return 1 if outcome == "failed" else 0
+
+
+def _recover_all(state_dir: str, host: Host) -> int:
+    """At boot: one unit for each instance with an unfinished candidate, under the lock that rollouts take."""
+    code = 0
+    for name in instances(state_dir):
+        store = Store(name, state_dir)
+        try:
+            state, problem = load(store, host.docker)
+        except (StateProblem, DockerError) as error:
+            _complain(f"{name}: {error}")
+            code = 1
+            continue
+        if problem or state.candidate is not None:
+            settings = state.held.settings if state.held else {}
+            try:
+                units.start(_run, name, "recover", units.last_deadline(settings))
+            except units.UnitProblem as error:
+                _complain(error)
+                code = 1
+    return code
+
+
+def follow(store: Store, offset: int, wait: float, clock: t.Callable[[], float] = time.monotonic) -> dict[str, t.Any]:
+    """Stage lines behind a byte offset; waits for the first at most `wait` seconds, while the transaction lives."""
+    deadline = clock() + wait
+    while True:
+        active = units.running(store.instance)
+        lines, behind = store.stages_from(offset)
+        if lines or not active or clock() >= deadline:
+            return {"lines": lines, "offset": behind, "active": active}
+        time.sleep(FOLLOW_POLL)
+
+
+def _rollback(store: Store) -> int:
+    """For an operator at the console: start the unit, and print its stages until it ends."""
+    if units.running(store.instance):
+        raise units.UnitProblem(f"another rollout is running ({units.unit_name(store.instance)}); wait for it")
+    offset = store.stages_size()
+    state = store.load()
+    settings = state.previous.settings if state.previous else {}
+    request = store.save_request({"kind": "rollback"})
+    units.start(_run, store.instance, "rollout", units.last_deadline(settings), [request])
+    outcome = ""
+    while True:
+        news = follow(store, offset, 10)
+        offset = news["offset"]
+        for line in news["lines"]:
+            outcome = line.get("outcome", outcome)
+            spoken(f"{line['elapsed']:7.1f} s  {line['stage']:<10} {line['detail']}")
+        if not news["active"] and not news["lines"]:
+            return 0 if outcome in GOOD_OUTCOMES else 1
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="gpufleet-host", description=__doc__.splitlines()[0] if __doc__ else "")
+    parser.add_argument("--state-dir", default=STATE_DIR)
+    parser.add_argument("--client-dir", default=CLIENT_DIR)
+    verbs = parser.add_subparsers(dest="verb", required=True)
+    for verb, text in (
+        ("rollout", "carry out a request (what the unit runs)"),
+        ("follow", "print new stage lines as JSON"),
+        ("prove", "ask the instance for its proof, changing nothing"),
+        ("rollback", "put the previous verified release back"),
+    ):
+        verbs.add_parser(verb, help=text).add_argument("instance")
+    verbs.choices["rollout"].add_argument("request", help="its file's name in the instance's state folder")
+    verbs.choices["follow"].add_argument("--offset", type=int, default=0)
+    verbs.choices["follow"].add_argument("--wait", type=float, default=0)
+    recovery = verbs.add_parser("recover", help="take back what was left unfinished")
+    recovery.add_argument("instance", nargs="?")
+    recovery.add_argument("--all", action="store_true")
+    recovery.add_argument("--after-end", action="store_true", help="called by systemd when the unit has ended")
+    verbs.add_parser("status", help="print what the host knows as JSON").add_argument("instance", nargs="?")
+    return parser
+
+
+def main(arguments: t.Sequence[str] | None = None) -> int:
+    """The exit code: 0 done, 1 not done or taken back, 75 when another transaction holds the instance."""
+    args = _parser().parse_args(arguments)
+    host = Host(owner=os.environ.get("INVOCATION_ID", ""))
+    if args.verb == "recover" and args.all:
+        return _recover_all(args.state_dir, host)
+    if args.verb == "status" and not args.instance:
+        _print(observe(args.state_dir, host.docker, host.http))
+        return 0
+    store = Store(args.instance, args.state_dir)
+    try:
+        if args.verb == "rollout":
+            return _rollout(store, host, args.client_dir, args.request)
+        if args.verb == "recover":
+            return _recover(store, host, args.client_dir, args.after_end)
+        if args.verb == "rollback":
+            return _rollback(store)
+    except units.UnitProblem as problem:
+        _complain(problem)
+        return BUSY
+    except (StateProblem, DockerError, FileNotFoundError) as error:
+        _complain(f"{args.instance}: {error}")
+        return 1
+    if args.verb == "follow":
+        _print(follow(store, args.offset, args.wait))
+        return 0
+    if args.verb == "prove":
+        result = prove_instance(store, host.docker, host.http)
+        _print(result)
+        return 0 if result["proved"] else 1
+    _print(observe_one(store, host.docker, host.http))
+    return 0

@@ -1,0 +1,63 @@
+# Copyright: gpufleet.vllm contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What a client of an instance needs to know: address, names, verified length, sampling. JSON and shell form.
+
+Private to the collection: may change without notice.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shlex
+import typing as t
+
+from .state import Entry, Json
+from .store import read_text, write_atomically
+
+CLIENT_DIR = "/etc/gpufleet"
+
+
+def document(entry: Entry) -> Json:
+    """The client document of a verified release: the planned one with the length that the engine stated (tokens)."""
+    return {**entry.client, "max_model_len": entry.verified.get("max_model_len") or entry.client.get("max_model_len")}
+
+
+def environment(client: Json) -> str:
+    """The same as lines for `EnvironmentFile=` or a shell's `source`: one VLLM_CLIENT_ variable a value."""
+    values: dict[str, t.Any] = {
+        "OPENAI_BASE_URL": client["base_url"],
+        "VLLM_CLIENT_MODEL": client["served_model_names"][0],
+        "VLLM_CLIENT_MAX_MODEL_LEN": client["max_model_len"],
+    }
+    values.update({f"VLLM_CLIENT_{name.upper()}": value for name, value in sorted(client["sampling"].items())})
+    return "".join(f"{name}={_quoted(value)}\n" for name, value in values.items() if value is not None)
+
+
+def _quoted(value: t.Any) -> str:
+    text = value if isinstance(value, str) else json.dumps(value, sort_keys=True, separators=(",", ":"))
+    return shlex.quote(text)
+
+
+def write(entry: Entry, client_dir: str = CLIENT_DIR) -> bool:
+    """Write both files where they differ; whether anything was written."""
+    client = document(entry)
+    folder = os.path.join(client_dir, entry.release["instance"])
+    texts = {
+        "client.json": json.dumps(client, indent=2, sort_keys=True) + "\n",
+        "client.env": environment(client),
+    }
+    differing = [name for name, text in texts.items() if read_text(os.path.join(folder, name)) != text]
+    for name in differing:
+        write_atomically(os.path.join(folder, name), texts[name], mode=0o644)
+    return bool(differing)
+
+
+def remove(instance: str, client_dir: str = CLIENT_DIR) -> None:
+    folder = os.path.join(client_dir, instance)
+    for name in ("client.json", "client.env"):
+        if os.path.exists(os.path.join(folder, name)):
+            os.remove(os.path.join(folder, name))
+    if os.path.isdir(folder) and not os.listdir(folder):
+        os.rmdir(folder)

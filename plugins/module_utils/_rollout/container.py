@@ -1,0 +1,79 @@
+# Copyright: gpufleet.vllm contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The container of a release: what is asked of the Docker Engine API.
+
+Private to the collection: may change without notice.
+"""
+
+from __future__ import annotations
+
+import json
+import typing as t
+
+LABEL_INSTANCE = "io.gpufleet.instance"
+LABEL_DIGEST = "io.gpufleet.digest"
+LABEL_RELEASE = "io.gpufleet.release"
+MIB = 1024 * 1024
+
+Json = dict[str, t.Any]
+
+
+def device_requests(gpus: Json) -> list[Json]:
+    """GPUs by UUID: as CDI devices where the engine has CDI, else through NVIDIA's runtime hook."""
+    if gpus["mode"] == "cdi":
+        return [{"Driver": "cdi", "DeviceIDs": [f"nvidia.com/gpu={uuid}" for uuid in gpus["uuids"]]}]
+    if gpus["mode"] == "runtime":
+        return [{"Driver": "nvidia", "DeviceIDs": list(gpus["uuids"]), "Capabilities": [["gpu"]]}]
+    return []
+
+
+def create_body(release: Json, digest: str, image_id: str) -> Json:
+    """The body of POST /containers/create. No restart policy: the commit sets it, once the release is verified."""
+    container = release["container"]
+    port = f"{container['container_port']}/tcp"
+    shared = {"IpcMode": "host"} if container["ipc"] == "host" else {"ShmSize": container["shm_size_mib"] * MIB}
+    return {
+        "Image": image_id,
+        "Cmd": release["command"],
+        "Env": [f"{name}={value}" for name, value in sorted(release["env"].items())],
+        "Labels": {
+            LABEL_INSTANCE: release["instance"],
+            LABEL_DIGEST: digest,
+            LABEL_RELEASE: json.dumps(release, sort_keys=True, separators=(",", ":")),
+        },
+        "ExposedPorts": {port: {}},
+        "HostConfig": {
+            "Binds": container["volumes"],
+            "PortBindings": {port: [{"HostIp": release["bind"], "HostPort": str(release["port"])}]},
+            "DeviceRequests": device_requests(release["gpus"]),
+            "RestartPolicy": {"Name": "no"},
+            "SecurityOpt": ["no-new-privileges"],
+            "LogConfig": {"Type": "json-file", "Config": {"max-size": "50m", "max-file": "3"}},
+            **shared,
+        },
+    }
+
+
+VERSION_PROBE = "import importlib.metadata as m; print(m.version('vllm'))"
+
+
+def version_probe_body(image_id: str) -> Json:
+    """A container that prints the vLLM version of an image: metadata only, no import of vLLM, no GPU, no network."""
+    return {
+        "Image": image_id,
+        "Entrypoint": ["python3", "-c", VERSION_PROBE],
+        "Cmd": [],
+        "NetworkDisabled": True,
+        "HostConfig": {"NetworkMode": "none"},
+    }
+
+
+def entrypoint_style(image: Json) -> str:
+    """`serve` (vllm serve, from 0.11.1), `module` (python3 -m vllm..., up to 0.11.0), or '' where it is neither."""
+    entrypoint = (image.get("Config") or {}).get("Entrypoint") or []
+    if list(entrypoint[-2:]) == ["vllm", "serve"]:
+        return "serve"
+    if entrypoint and str(entrypoint[-1]) == "vllm.entrypoints.openai.api_server":
+        return "module"
+    return ""

@@ -1,0 +1,112 @@
+# Copyright: gpufleet.vllm contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What can go wrong in a transaction, and the paragraph that an operator reads about it.
+
+Private to the collection: may change without notice.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from .._engine.diagnosis import Diagnosis
+from .state import Entry, Rejection
+
+# Failures of the moment, not of the release: the same release may be tried again without being asked to.
+OF_THE_MOMENT = (
+    "docker.away",
+    "image.pull",
+    "interrupted",
+    "internal",
+    "mem.busy",
+    "mem.raced",
+    "port.busy",
+    "host.killed",
+)
+
+
+class Refused(Exception):
+    """Preflight says no: nothing was touched."""
+
+    def __init__(self, failure_class: str, cause: str, advice: str) -> None:
+        super().__init__(cause)
+        self.diagnosis = Diagnosis(failure_class, cause, advice)
+
+
+class Failed(Exception):
+    """A stage after the breadcrumb failed: the way back begins. `log` is the engine's log where there is one."""
+
+    def __init__(self, diagnosis: Diagnosis, log: str = "") -> None:
+        super().__init__(diagnosis.cause)
+        self.diagnosis = diagnosis
+        self.log = log
+
+
+@dataclass(frozen=True)
+class Told:
+    """A failure with the stage it happened in, ready to be told."""
+
+    stage: str
+    diagnosis: Diagnosis
+    elapsed: float
+
+    @property
+    def what(self) -> str:
+        after = f" after {self.elapsed:.0f} s" if self.elapsed >= 1 else ""
+        return f"at stage {self.stage}{after} ({self.diagnosis.failure_class}): {self.diagnosis.cause.rstrip('.')}."
+
+    @property
+    def advice(self) -> str:
+        return self.diagnosis.advice
+
+
+def rejects(failure_class: str) -> bool:
+    """Whether a failure of this class says something about the release itself."""
+    return failure_class not in OF_THE_MOMENT
+
+
+def refused_text(instance: str, diagnosis: Diagnosis) -> str:
+    cause = diagnosis.cause.rstrip(".")
+    return f"{instance}: refused before anything was touched ({diagnosis.failure_class}): {cause}. {diagnosis.advice}"
+
+
+def broken_text(instance: str, stage: str, diagnosis: Diagnosis) -> str:
+    cause = diagnosis.cause.rstrip(".")
+    return f"{instance}: broke off at stage {stage} ({diagnosis.failure_class}): {cause}. {diagnosis.advice}"
+
+
+def rejected_before(digest: str, rejection: Rejection) -> Diagnosis:
+    return Diagnosis(
+        "rejected",
+        f"release {digest[:12]} was tried at {rejection.at} and failed ({rejection.failure_class}): {rejection.cause}",
+        f"{rejection.advice} To try the same again, set vllm_server_retry=true.",
+    )
+
+
+def restored_text(instance: str, bad: Entry, told: Told, serving: Entry | None, kept: str) -> str:
+    """The paragraph after a release was taken back."""
+    now = (
+        f"Release {serving.short} serves again, proved like a new one."
+        if serving is not None
+        else "There was no release before it: nothing of it is left running."
+    )
+    where = f" The log is kept in {kept}." if kept else ""
+    return f"{instance}: release {bad.short} failed {told.what} It was taken back. {now} {told.advice}{where}"
+
+
+def failed_text(instance: str, bad: Entry, told: Told, back: Told, held: Entry, kept: str) -> str:
+    """The paragraph when the way back failed as well."""
+    where = f" The log is kept in {kept}." if kept else ""
+    return (
+        f"{instance}: release {bad.short} failed {told.what} Release {held.short} was put back and failed {back.what} "
+        f"Nothing is sure to serve, and no third release is tried. {back.advice}{where}"
+    )
+
+
+def not_repaired_text(instance: str, current: Entry, told: Told, kept: str) -> str:
+    where = f" The log is kept in {kept}." if kept else ""
+    return (
+        f"{instance}: the verified release {current.short} was started again and failed {told.what} "
+        f"{told.advice}{where} playbooks/rollback.yml puts the release before it back, where one is kept."
+    )

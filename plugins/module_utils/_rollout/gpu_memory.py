@@ -1,0 +1,101 @@
+# Copyright: gpufleet.vllm contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Wait until the GPU memory that a release asks for is really free, and name who holds it when it is not.
+
+vLLM itself refuses to start when less than total x gpu_memory_utilization is free (0.9.1 and newer); a stopped engine's
+memory can take a moment to come back.
+
+Private to the collection: may change without notice.
+"""
+
+from __future__ import annotations
+
+import importlib
+import typing as t
+
+from .._engine.diagnosis import Diagnosis
+from .failure import Failed
+from .host import Host
+from .journal import Journal
+from .state import Entry
+
+POLL = 0.5
+MIB = 1024 * 1024
+# vLLM's smaller default (0.9 before 0.20.0, 0.92 since): what is free beyond it is the engine's own affair.
+DEFAULT_UTILIZATION = 0.9
+
+
+class Nvml(t.Protocol):
+    """The part of pynvml that is asked; pynvml itself comes along inside the host program."""
+
+    NVMLError: type[Exception]
+
+    def nvmlInit(self) -> t.Any: ...
+
+    def nvmlShutdown(self) -> t.Any: ...
+
+    def nvmlDeviceGetHandleByUUID(self, uuid: str) -> t.Any: ...
+
+    def nvmlDeviceGetMemoryInfo(self, handle: t.Any) -> t.Any: ...
+
+    def nvmlDeviceGetComputeRunningProcesses(self, handle: t.Any) -> t.Sequence[t.Any]: ...
+
+
+def bundled_nvml() -> Nvml | None:
+    """pynvml, initialised; None where the host has no working driver library."""
+    try:
+        nvml = t.cast(Nvml, importlib.import_module("pynvml"))
+    except ImportError:
+        return None
+    try:
+        nvml.nvmlInit()
+    except nvml.NVMLError:
+        return None
+    return nvml
+
+
+def shortage(nvml: Nvml, uuid: str, utilization: float) -> str:
+    """Why a GPU cannot take the release now, with the processes that hold its memory; '' when it can."""
+    gpu = nvml.nvmlDeviceGetHandleByUUID(uuid)
+    memory = nvml.nvmlDeviceGetMemoryInfo(gpu)
+    needed = int(memory.total * utilization)
+    if memory.free >= needed:
+        return ""
+    pids = sorted({process.pid for process in nvml.nvmlDeviceGetComputeRunningProcesses(gpu)})
+    holders = f"processes {', '.join(map(str, pids))} hold it" if pids else "no process is named"
+    return f"GPU {uuid} has {memory.free // MIB} MiB free, {needed // MIB} MiB are asked for; {holders}"
+
+
+def wait_until_free(
+    host: Host,
+    journal: Journal,
+    entry: Entry,
+    limit: float,
+    open_nvml: t.Callable[[], Nvml | None] = bundled_nvml,
+) -> None:
+    """Wait at most `limit` seconds. Raises Failed (mem.busy). Nothing to do for a release without GPUs."""
+    uuids = entry.release["gpus"]["uuids"]
+    arguments = entry.release["arguments"]
+    if not uuids or arguments.get("kv_cache_memory_bytes"):
+        return
+    journal.stage("free", f"GPU memory of {', '.join(uuids)}")
+    nvml = open_nvml()
+    if nvml is None:
+        journal.note("NVML cannot be asked here, going on")
+        return
+    utilization = float(arguments.get("gpu_memory_utilization") or DEFAULT_UTILIZATION)
+    deadline = host.clock.monotonic() + limit
+    try:
+        while True:
+            short = [text for text in (shortage(nvml, uuid, utilization) for uuid in uuids) if text]
+            if not short:
+                return
+            if host.clock.monotonic() >= deadline:
+                advice = "Stop what holds the memory, or lower gpu_memory_utilization."
+                raise Failed(Diagnosis("mem.busy", "; ".join(short), advice))
+            host.clock.sleep(POLL)
+    except nvml.NVMLError as error:
+        journal.note(f"NVML cannot tell what is free ({error}), going on")
+    finally:
+        nvml.nvmlShutdown()

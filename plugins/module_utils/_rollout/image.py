@@ -1,0 +1,115 @@
+# Copyright: gpufleet.vllm contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The image of a release: pulled before anything stops, and asked whether it is what the plan was made for.
+
+Private to the collection: may change without notice.
+"""
+
+from __future__ import annotations
+
+import json
+
+from .container import entrypoint_style, version_probe_body
+from .docker import Docker, DockerError, Json, registry_auth
+from .failure import Refused
+from .host import Host
+from .journal import Journal
+from .store import read_text, write_atomically
+
+DOCKER_CONFIG = "/root/.docker/config.json"
+PROBE_LIMIT = 120.0
+
+
+def present(host: Host, reference: str, journal: Journal, limit: float, config: str = DOCKER_CONFIG) -> Json:
+    """The image's inspection; pulled first, in at most `limit` seconds, where it is not there. Raises Refused."""
+    docker = host.docker
+    image = docker.image(reference)
+    if image is not None:
+        return image
+    journal.stage("pull", reference)
+    text = read_text(config)
+    auth = registry_auth(reference, json.loads(text)) if text else ""
+    layers: dict[str, tuple[int, int]] = {}
+    deadline = host.clock.monotonic() + limit
+
+    def progress(event: Json) -> None:
+        if host.clock.monotonic() >= deadline:
+            raise DockerError(0, f"it took longer than {limit:g} s")
+        detail = event.get("progressDetail") or {}
+        if detail.get("total") and event.get("status") == "Downloading":
+            layers[str(event.get("id"))] = (int(detail["current"]), int(detail["total"]))
+        done, total = (sum(part) for part in zip(*layers.values())) if layers else (0, 0)
+        journal.heartbeat(f"pulling, {done // 2**20} of {total // 2**20} MiB of the layers begun")
+
+    try:
+        docker.pull(reference, auth, progress)
+    except DockerError as error:
+        raise Refused(
+            "image.pull",
+            f"the image {reference} could not be pulled: {error}",
+            "Correct vllm_server_image, or make its registry reachable from the host (docker login there if it asks).",
+        ) from error
+    image = docker.image(reference)
+    if image is None:
+        raise Refused("image.pull", f"the image {reference} is not there after its pull", "Pull it by hand and look.")
+    return image
+
+
+def version_of(docker: Docker, image_id: str, cache: str) -> str:
+    """The vLLM version inside an image, by its own package metadata; cached by image id. '' where it cannot tell."""
+    known = _cached(cache)
+    if image_id not in known:
+        version = _asked(docker, image_id)
+        if not version:
+            return ""
+        known[image_id] = version
+        write_atomically(cache, json.dumps(known, indent=1, sort_keys=True))
+    return known[image_id]
+
+
+def _cached(cache: str) -> dict[str, str]:
+    try:
+        known: dict[str, str] = json.loads(read_text(cache) or "{}")
+    except ValueError:
+        return {}
+    return known
+
+
+def _asked(docker: Docker, image_id: str) -> str:
+    name = f"gpufleet-version-{image_id.rpartition(':')[2][:12]}"
+    docker.remove(name)  # what a preflight that was killed left
+    container = docker.create(name, version_probe_body(image_id))
+    try:
+        docker.start(container)
+        if docker.wait(container, PROBE_LIMIT) != 0:
+            return ""
+        lines = docker.logs(container).splitlines()
+        return lines[-1].partition(" ")[2].strip() if lines else ""
+    except DockerError as error:
+        if error.status == 0:
+            raise
+        return ""  # the daemon lives and the image has nothing that could be asked
+    finally:
+        docker.remove(container)
+
+
+def must_agree(image: Json, release: Json, version: str) -> None:
+    """Refuse an image that is not the vLLM the arguments were planned for. Raises Refused."""
+    reference, stated = release["image"], release["version"]
+    if version.partition("+")[0] != stated.partition("+")[0]:
+        raise Refused(
+            "image.version",
+            f"the image {reference} holds vLLM {version or 'of an unknown version'}, the plan was made for {stated}",
+            f"Set vllm_server_version to {version or 'the version of the image'}, or choose the image of {stated}.",
+        )
+    planned = "module" if release["command"][0] == "--model" else "serve"
+    style = entrypoint_style(image)
+    if style != planned:
+        entrypoint = (image.get("Config") or {}).get("Entrypoint")
+        raise Refused(
+            "image.entrypoint",
+            f"the image {reference} starts {entrypoint}, vLLM {stated} is planned to start with "
+            + ("`vllm serve`" if planned == "serve" else "`python3 -m vllm.entrypoints.openai.api_server`"),
+            "Use an image with vLLM's own entrypoint.",
+        )

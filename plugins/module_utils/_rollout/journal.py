@@ -1,0 +1,77 @@
+# Copyright: gpufleet.vllm contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The stages of a transaction, told as they are reached: one line each, with instance, stage and elapsed seconds.
+
+Private to the collection: may change without notice.
+"""
+
+from __future__ import annotations
+
+import sys
+import typing as t
+
+from .host import Clock
+from .store import Store
+
+HEARTBEAT = 30.0
+
+# What ends a transaction. `refused`: nothing was touched. `restored`: taken back. `failed`: nothing is sure to serve.
+OUTCOMES = ("verified", "repaired", "live", "removed", "refused", "restored", "failed")
+GOOD_OUTCOMES = ("verified", "repaired", "live", "removed")
+
+
+def spoken(line: str) -> None:
+    """A line for the unit's own journal."""
+    sys.stdout.write(f"{line}\n")
+    sys.stdout.flush()
+
+
+class Journal:
+    """Writes to the instance's stage log, which the action plugin follows, and to the unit's own output."""
+
+    def __init__(self, store: Store, clock: Clock, say: t.Callable[[str], None] = spoken) -> None:
+        self._store = store
+        self._clock = clock
+        self._say = say
+        self._began = clock.monotonic()
+        self._spoke = self._began
+        self.stage_name = ""
+
+    @property
+    def elapsed(self) -> float:
+        """Seconds since the transaction began."""
+        return self._clock.monotonic() - self._began
+
+    def stage(self, name: str, detail: str = "") -> None:
+        """A stage is reached."""
+        self.stage_name = name
+        self._write({"detail": detail})
+
+    def note(self, detail: str) -> None:
+        """Something worth a line within the stage."""
+        self._write({"detail": detail})
+
+    def heartbeat(self, detail: str) -> None:
+        """A line when nothing was said for a while."""
+        if self._clock.monotonic() - self._spoke >= HEARTBEAT:
+            self.note(detail)
+
+    def end(self, outcome: str, message: str, **facts: t.Any) -> None:
+        """The last line; `message` is the paragraph for the operator."""
+        self._write({"detail": message, "outcome": outcome, "facts": facts})
+
+    def _write(self, what: dict[str, t.Any]) -> None:
+        self._spoke = self._clock.monotonic()
+        line = {
+            "at": self._clock.utc(),
+            "elapsed": round(self.elapsed, 1),
+            "instance": self._store.instance,
+            "stage": self.stage_name,
+            **what,
+        }
+        try:
+            self._store.append_stage(line)
+        except OSError as error:  # a full disk must not keep the way back from being gone
+            self._say(f"the stage log cannot be written: {error}")
+        self._say(f"{line['instance']}  {line['elapsed']:6.1f} s  {line['stage']}  {line['detail']}".rstrip())

@@ -1,0 +1,84 @@
+# Copyright: gpufleet.vllm contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What is asked before anything stops: a candidate that cannot start must not cost the release that serves.
+
+Private to the collection: may change without notice.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from dataclasses import replace
+
+from .._engine.prove import expectation
+from . import image as images
+from .container import LABEL_INSTANCE
+from .docker import DockerError, Json
+from .failure import Refused, rejected_before
+from .host import Host
+from .journal import Journal
+from .state import Entry, State
+from .store import Store
+from .trial import timeout
+
+
+def preflight(host: Host, store: Store, journal: Journal, state: State, candidate: Entry, retry: bool) -> Entry:
+    """The candidate with its image's id. Raises Refused; nothing was touched."""
+    journal.stage("preflight", f"release {candidate.short}")
+    rejection = state.rejection_of(candidate.digest)
+    if rejection is not None and not retry:
+        diagnosis = rejected_before(candidate.digest, rejection)
+        raise Refused(diagnosis.failure_class, diagnosis.cause, diagnosis.advice)
+    release = candidate.release
+    _question_can_be_asked(candidate)
+    try:
+        _model_is_there(host, release)
+        running = _ours_or_free(host, state, release)
+        _port_is_free(host, release, running)
+        image = images.present(host, release["image"], journal, timeout(candidate, "pull"))
+        cache = os.path.join(os.path.dirname(store.folder), "images.json")
+        images.must_agree(image, release, images.version_of(host.docker, image["Id"], cache))
+    except DockerError as error:
+        raise Refused("docker.away", str(error), "Look at docker.service on the host.") from error
+    return replace(candidate, image_id=image["Id"])
+
+
+def _question_can_be_asked(candidate: Entry) -> None:
+    try:
+        re.compile(expectation(candidate.release, candidate.settings).pattern)
+    except (re.error, TypeError) as error:
+        advice = "Correct the instance's `smoke`."
+        raise Refused("smoke.question", f"`smoke` cannot be asked: {error}", advice) from error
+
+
+def _model_is_there(host: Host, release: Json) -> None:
+    path = release["model"].get("path")
+    if path and not host.exists(os.path.join(path, "config.json")):
+        raise Refused("model.missing", f"{path} holds no config.json", "Put the model there, or correct `model`.")
+
+
+def _ours_or_free(host: Host, state: State, release: Json) -> Json | None:
+    """The container that has the instance's name now, if any; refuses one that is not ours."""
+    name = release["container"]["name"]
+    found = host.docker.container(name)
+    if found is not None and (found["Config"].get("Labels") or {}).get(LABEL_INSTANCE) != state.instance:
+        raise Refused(
+            "container.foreign",
+            f"a container {name} exists that is not ours",
+            "Remove or rename it, or give the instance another name.",
+        )
+    return found
+
+
+def _port_is_free(host: Host, release: Json, running: Json | None) -> None:
+    serves = running is not None and running["State"]["Running"]
+    bindings = running["HostConfig"].get("PortBindings") or {} if running is not None and serves else {}
+    ours = {int(binding["HostPort"]) for bound in bindings.values() for binding in bound or []}
+    if release["port"] in host.ports() and release["port"] not in ours:
+        raise Refused(
+            "port.busy",
+            f"port {release['port']} is taken by another process on the host",
+            "Choose another port for the instance, or stop what holds this one (`ss -ltnp`).",
+        )

@@ -1,0 +1,38 @@
+# Copyright: gpufleet.vllm contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Prove the verified release of an instance where it stands, changing nothing.
+
+Private to the collection: may change without notice.
+"""
+
+from __future__ import annotations
+
+from .._engine.prove import NotProved, expectation, prove
+from .._engine.wire import Http
+from .docker import Docker, Json
+from .status import observe_one
+from .store import Store
+
+
+def prove_instance(store: Store, docker: Docker, http: Http) -> Json:
+    """Whether the instance serves: `proved`, the `proof` (see _engine.prove.Proof) or `because` it does not."""
+    seen = observe_one(store, docker, http)
+    answer: Json = {
+        "instance": store.instance,
+        "proved": False,
+        "because": "",
+        "proof": None,
+        "digest": "",
+        "base_url": "",
+    }
+    current = seen["current"]
+    if current is None or not seen["healthy"]:
+        return {**answer, "because": seen["failed"] or seen["unhealthy_because"]}
+    answer.update(digest=current["digest"], base_url=current["client"]["base_url"])
+    expected = expectation(current["release"], current["settings"])
+    try:
+        proof = prove(http, expected)
+    except NotProved as error:
+        return {**answer, "because": f"{error} ({error.failure_class})"}
+    return {**answer, "proved": True, "proof": proof.as_dict()}

@@ -1,0 +1,102 @@
+# Copyright: gpufleet.vllm contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""After a transaction that did not finish: killed, past its last deadline, or cut off by a reboot.
+
+Private to the collection: may change without notice.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from .._engine.diagnosis import Diagnosis
+from . import containers
+from .client_file import CLIENT_DIR
+from .docker import DockerError
+from .failure import Failed
+from .host import Host
+from .journal import Journal
+from .rebuild import load
+from .state import State, StateProblem
+from .store import Store
+from .trial import Trial
+from .wayback import WayBack
+
+# $SERVICE_RESULT, as systemd tells ExecStopPost
+_ENDED = {
+    "timeout": "the transaction passed its last deadline",
+    "signal": "the transaction was killed",
+    "oom-kill": "the kernel killed the transaction for want of memory",
+    "exit-code": "the transaction ended with an error (journalctl -u gpufleet-rollout@{instance})",
+}
+
+
+# Those of them that are no end of the transaction's own making
+_KILLED = ("timeout", "signal", "oom-kill")
+
+
+def reason(instance: str, service_result: str | None) -> str:
+    """Why the transaction did not finish, in words."""
+    if service_result is None:
+        return "the transaction was cut off, by a reboot or by the end of its unit"
+    return _ENDED.get(service_result, "the transaction ended early").format(instance=instance)
+
+
+def _finish(host: Host, journal: Journal, state: State) -> None:
+    """What a kill right after a commit left: older containers. An instance without a verified release is left alone."""
+    if state.current is None:
+        return
+    try:
+        containers.tidy(host.docker, state)
+    except DockerError as error:
+        journal.note(f"older containers stay until the next rollout: {error}")
+
+
+def _bring_up(host: Host, store: Store, journal: Journal, state: State) -> str:
+    """A repair that was killed may have left the verified release down: start it; '' where it runs."""
+    current = state.current
+    if current is None:
+        return ""
+    try:
+        found = host.docker.container(current.container_id) if current.container_id else None
+        if found is not None and found["State"]["Running"]:
+            return ""
+        up = Trial(host, journal, current, lambda made: store.save(replace(state, current=made))).run()
+        host.docker.set_restart_policy(up.container_id, "unless-stopped")
+    except (Failed, DockerError) as error:
+        message = f"{state.instance}: release {current.short} is down and does not come up again: {error}"
+        store.save(replace(store.load(), failed=message))
+        journal.end("failed", message)
+        return "failed"
+    store.save(replace(state, current=up, failed=""))
+    journal.end("repaired", f"{state.instance}: release {up.short} serves again, the repair before was cut off.")
+    return "repaired"
+
+
+def recover(
+    host: Host, store: Store, journal: Journal, service_result: str | None = None, client_dir: str = CLIENT_DIR
+) -> str:
+    """Restore the held release where a candidate is unfinished; '' where there was nothing to do.
+
+    State that cannot be read and cannot be rebuilt is left alone, and said: `failed`.
+    """
+    try:
+        state, problem = load(store, host.docker, client_dir)
+    except StateProblem as unknown:
+        message = (
+            f"{store.instance}: its state is lost and its containers do not tell it ({unknown}); nothing was touched. "
+            f"Put {store.path('state.json')} back, or remove the instance's containers by hand, then run again."
+        )
+        journal.end("failed", message)
+        return "failed"
+    if problem:
+        store.set_damaged_aside()
+        store.save(state)
+        journal.note(problem)
+    if state.candidate is None:
+        _finish(host, journal, state)
+        return _bring_up(host, store, journal, state) if service_result in _KILLED else ""
+    journal.stage_name = store.last_stage()
+    ended = Diagnosis("interrupted", reason(store.instance, service_result), "Run the playbook again.")
+    return WayBack(host, store, journal, client_dir).go(state, state.candidate, Failed(ended))

@@ -1,0 +1,128 @@
+# Copyright: gpufleet.vllm contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What a host knows about one instance: the verified release, the one before it, the one on trial, the rejected ones.
+
+Private to the collection: may change without notice.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import typing as t
+from dataclasses import asdict, dataclass, field, replace
+
+SCHEMA = 1
+REJECTIONS_KEPT = 20
+
+Json = dict[str, t.Any]
+
+
+class StateProblem(Exception):
+    """The state file is not what this program wrote."""
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A release on this host.
+
+    container_id is '' before the container exists. verified_at is UTC in ISO 8601, '' until verified. verified holds
+    what the engine showed (served_model_names, max_model_len in tokens). start_seconds is from start to ready.
+    """
+
+    digest: str
+    release: Json
+    client: Json
+    settings: Json
+    container_id: str = ""
+    image_id: str = ""
+    verified_at: str = ""
+    verified: Json = field(default_factory=dict)
+    start_seconds: float | None = None
+
+    @property
+    def short(self) -> str:
+        return self.digest[:12]
+
+
+@dataclass(frozen=True)
+class Rejection:
+    """A digest that was tried and failed; `at` is UTC in ISO 8601."""
+
+    digest: str
+    failure_class: str
+    cause: str
+    advice: str
+    at: str
+
+
+@dataclass(frozen=True)
+class State:
+    """One instance. `owner` is the InvocationID of the candidate's unit; `failed` says why nothing is sure."""
+
+    instance: str
+    current: Entry | None = None
+    previous: Entry | None = None
+    candidate: Entry | None = None
+    held: Entry | None = None
+    owner: str = ""
+    rejected: tuple[Rejection, ...] = ()
+    failed: str = ""
+
+    def with_candidate(self, candidate: Entry, owner: str) -> State:
+        """The breadcrumb: the current release is held while the candidate is tried."""
+        return replace(self, current=None, candidate=candidate, held=self.current, owner=owner)
+
+    def committed(self, verified: Entry) -> State:
+        """The candidate serves; what it replaced is the previous one. A repaired release keeps the previous one.
+
+        Only now a rejection of the same digest is forgotten: a retry that was cut off is not tried again by itself.
+        """
+        replaced = self.held if self.held is not None and self.held.digest != verified.digest else self.previous
+        state = self.without_rejection(verified.digest)
+        return replace(state, current=verified, previous=replaced, candidate=None, held=None, owner="", failed="")
+
+    def restored(self, held: Entry | None, failed: str = "") -> State:
+        """The candidate is gone and the held release is current again; `failed` when it does not serve either.
+
+        A release that serves again is not a rejected one, as after a rollback that did not succeed.
+        """
+        state = self.without_rejection(held.digest) if held is not None and not failed else self
+        return replace(state, current=held, candidate=None, held=None, owner="", failed=failed)
+
+    def with_rejection(self, rejection: Rejection) -> State:
+        others = tuple(known for known in self.rejected if known.digest != rejection.digest)
+        return replace(self, rejected=(*others, rejection)[-REJECTIONS_KEPT:])
+
+    def without_rejection(self, digest: str) -> State:
+        return replace(self, rejected=tuple(known for known in self.rejected if known.digest != digest))
+
+    def rejection_of(self, digest: str) -> Rejection | None:
+        return next((known for known in self.rejected if known.digest == digest), None)
+
+
+def _checksum(state: Json) -> str:
+    return hashlib.sha256(json.dumps(state, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
+
+
+def dump(state: State) -> str:
+    """The state file's text: schema version, checksum, state."""
+    document = asdict(state)
+    return json.dumps({"schema": SCHEMA, "checksum": _checksum(document), "state": document}, indent=1, sort_keys=True)
+
+
+def load(text: str) -> State:
+    """Read a state file's text. Raises StateProblem when it is damaged or was written by a newer program."""
+    try:
+        file = json.loads(text)
+        schema, checksum, document = file["schema"], file["checksum"], file["state"]
+    except (ValueError, KeyError, TypeError) as error:
+        raise StateProblem(f"it is not a state file ({error})") from error
+    if schema != SCHEMA:
+        raise StateProblem(f"its schema is {schema}, this program writes {SCHEMA}")
+    if checksum != _checksum(document):
+        raise StateProblem("its checksum does not match its content")
+    roles = {role: Entry(**document[role]) for role in ("current", "previous", "candidate", "held") if document[role]}
+    rejected = tuple(Rejection(**known) for known in document["rejected"])
+    return State(document["instance"], owner=document["owner"], failed=document["failed"], rejected=rejected, **roles)

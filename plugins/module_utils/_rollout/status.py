@@ -1,0 +1,94 @@
+# Copyright: gpufleet.vllm contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What a host knows and shows of its instances; read only.
+
+Private to the collection: may change without notice.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+
+from .._engine.prove import base_url, healthy
+from .._engine.wire import Http
+from .container import LABEL_DIGEST
+from .docker import Docker, DockerError, Json
+from .rebuild import load
+from .state import Entry, State, StateProblem
+from .store import STATE_DIR, Store, instances
+from .units import running, unit_name
+
+
+def container_facts(container: Json) -> Json:
+    """A container as the planner sees it."""
+    state = container["State"]
+    return {
+        "id": container["Id"],
+        "name": container["Name"].lstrip("/"),
+        "status": state["Status"],
+        "running": bool(state["Running"]),
+        "restart_count": int(container.get("RestartCount") or 0),
+        "restart_policy": container["HostConfig"]["RestartPolicy"]["Name"],
+        "exit_code": state.get("ExitCode"),
+        "oom_killed": bool(state.get("OOMKilled")),
+        "image_id": container["Image"],
+        "digest": (container["Config"].get("Labels") or {}).get(LABEL_DIGEST, ""),
+    }
+
+
+def _why_unhealthy(current: Entry | None, container: Json | None, http: Http) -> str:
+    """Why the verified release does not serve, as far as can be seen without a generation; '' when it does."""
+    if current is None:
+        return "no verified release"
+    if container is None:
+        return "its container is gone"
+    if container["digest"] != current.digest:
+        return f"its container is of release {container['digest'][:12] or 'unknown'}, verified is {current.short}"
+    if not container["running"]:
+        return f"its container is {container['status']} (exit code {container['exit_code']})"
+    if container["restart_policy"] != "unless-stopped":
+        return f"its restart policy is {container['restart_policy']}: a repair was cut off, or somebody changed it"
+    if not healthy(http, base_url(current.release["bind"], current.release["port"])):
+        return "/health does not answer 200"
+    return ""
+
+
+def observe_one(store: Store, docker: Docker, http: Http) -> Json:
+    """One instance: its state, its container, and whether it is up. Held without a live transaction means current."""
+    busy, state = running(store.instance), State(store.instance)
+    container: Json | None = None
+    rebuilt = problem = ""
+    try:
+        state, rebuilt = load(store, docker)
+        if state.candidate is not None and not busy:
+            state = state.restored(state.held)
+        if state.current is not None:
+            found = docker.container(state.current.container_id or state.current.release["container"]["name"])
+            container = None if found is None else container_facts(found)
+    except (StateProblem, DockerError) as error:
+        problem = str(error)
+    unhealthy = "a rollout is running" if busy else problem or _why_unhealthy(state.current, container, http)
+    return {
+        **_roles(state),
+        "name": store.instance,
+        "problem": problem or None,
+        "rebuilt": rebuilt or None,
+        "rejected": [asdict(rejection) for rejection in state.rejected],
+        "failed": state.failed or None,
+        "transaction": {"unit": unit_name(store.instance), "stage": store.last_stage()} if busy else None,
+        "container": container,
+        "healthy": not unhealthy,
+        "unhealthy_because": unhealthy,
+    }
+
+
+def _roles(state: State) -> Json:
+    roles = {role: getattr(state, role) for role in ("current", "previous", "candidate")}
+    return {role: None if entry is None else asdict(entry) for role, entry in roles.items()}
+
+
+def observe(state_dir: str = STATE_DIR, docker: Docker | None = None, http: Http | None = None) -> list[Json]:
+    """All instances of this host, by name."""
+    docker, http = docker or Docker(), http or Http()
+    return [observe_one(Store(name, state_dir), docker, http) for name in instances(state_dir)]

@@ -1,0 +1,218 @@
+# Copyright: gpufleet.vllm contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""One instance, from one release to the next: preflight, breadcrumb, stop, free, trial, commit, or the way back.
+
+Private to the collection: may change without notice.
+"""
+
+from __future__ import annotations
+
+import typing as t
+from dataclasses import replace
+
+from .._engine.diagnosis import Diagnosis
+from . import containers
+from .client_file import CLIENT_DIR, remove, write
+from .docker import DockerError
+from .failure import Failed, Refused, Told, broken_text, not_repaired_text, refused_text
+from .gpu_memory import Nvml, bundled_nvml, wait_until_free
+from .host import Host
+from .journal import Journal
+from .preflight import preflight
+from .state import Entry, Json, Rejection, State
+from .store import Store
+from .trial import Trial, timeout
+from .wayback import WayBack, keep_diagnosis
+
+
+class Transaction:
+    """One request, carried out once; every outcome is told in the journal."""
+
+    def __init__(
+        self,
+        host: Host,
+        store: Store,
+        journal: Journal,
+        client_dir: str = CLIENT_DIR,
+        open_nvml: t.Callable[[], Nvml | None] = bundled_nvml,
+    ) -> None:
+        self.host, self.store, self.journal = host, store, journal
+        self.client_dir, self.open_nvml = client_dir, open_nvml
+
+    def run(self, request: Json) -> str:
+        """Carry out a request (`kind`, `plan`, `retry`); one of journal.OUTCOMES."""
+        state = self.store.load()
+        act = {
+            "rollout": self._rollout,
+            "repair": self._repair,
+            "rollback": self._rollback,
+            "live": self._live,
+            "remove": self._remove,
+        }
+        try:
+            return act[request["kind"]](state, request)
+        except Refused as refusal:
+            diagnosis = refusal.diagnosis
+            self.journal.end("refused", refused_text(state.instance, diagnosis), failure=diagnosis.as_dict())
+            return "refused"
+        except (DockerError, OSError) as error:
+            # An unfinished candidate stays in the state: the unit's end takes it back.
+            diagnosis = Diagnosis("internal", str(error), "Look at docker.service and at the host's disks.")
+            message = broken_text(state.instance, self.journal.stage_name, diagnosis)
+            self.journal.end("failed", message, failure=diagnosis.as_dict())
+            return "failed"
+
+    def _rollout(self, state: State, request: Json) -> str:
+        plan = request["plan"]
+        candidate = Entry(plan["digest"], plan["release"], plan["client"], plan["settings"])
+        candidate = preflight(self.host, self.store, self.journal, state, candidate, bool(request.get("retry")))
+        current = state.current
+        same = current and (current.digest, current.image_id) == (candidate.digest, candidate.image_id)
+        if current is not None and same and self._is_up(current):
+            self.journal.end("verified", f"{state.instance}: release {current.short} serves already.")
+            return "verified"
+        return self._try(state, candidate)
+
+    def _is_up(self, current: Entry) -> bool:
+        """Whether the verified release runs and gives its proof as it stands."""
+        found = self.host.docker.container(current.container_id) if current.container_id else None
+        if found is None or not found["State"]["Running"]:
+            return False
+        try:
+            Trial(self.host, self.journal, current).smoke()
+        except Failed:
+            return False
+        return True
+
+    def _rollback(self, state: State, _request: Json) -> str:
+        """The previous verified release becomes the candidate; what serves now is held and becomes the previous one.
+
+        What is rolled back from counts as rejected, or the next scheduled run would put it there again.
+        """
+        previous, current = state.previous, state.current
+        if previous is None:
+            raise Refused(
+                "rollback.none", "no previous verified release is kept", "Roll the wanted release out instead."
+            )
+        candidate = preflight(self.host, self.store, self.journal, state, previous, True)
+        if current is not None:
+            advice = "Change the plan."
+            state = state.with_rejection(
+                Rejection(
+                    current.digest, "rolled_back", "an operator put the release before it back", advice, self._now()
+                )
+            )
+        return self._try(state, candidate)
+
+    def _repair(self, state: State, request: Json) -> str:
+        """Put the verified release right: as it stands where it serves, else afresh from its own document."""
+        current = state.current
+        if current is None:
+            raise Refused("repair.none", "no verified release is known", "Roll a release out instead.")
+        current = replace(current, client=request["plan"]["client"], settings=request["plan"]["settings"])
+        current = preflight(self.host, self.store, self.journal, state, current, True)
+        try:
+            repaired = current if self._is_up(current) else self._started_afresh(state, current)
+            self._commit(self.store.load(), repaired)
+        except Failed as failure:
+            return self._not_repaired(current, failure)
+        self.journal.end("repaired", f"{state.instance}: release {repaired.short} serves again.")
+        return "repaired"
+
+    def _started_afresh(self, state: State, current: Entry) -> Entry:
+        if current.container_id:
+            self.host.docker.remove(current.container_id)
+        bare = replace(current, container_id="")
+        return self._serve(state, bare, lambda made: self.store.save(replace(state, current=made)))
+
+    def _not_repaired(self, current: Entry, failure: Failed) -> str:
+        state = self.store.load()
+        told = Told(self.journal.stage_name, failure.diagnosis, self.journal.elapsed)
+        kept = keep_diagnosis(self.host, self.store, state.current or current, told, failure.log)
+        message = not_repaired_text(state.instance, current, told, kept)
+        self.store.save(replace(state, failed=message))
+        self.journal.end("failed", message, failure=failure.diagnosis.as_dict(), log=kept)
+        return "failed"
+
+    def _try(self, state: State, candidate: Entry) -> str:
+        self.journal.stage("breadcrumb", f"{state.current.short if state.current else 'nothing'} -> {candidate.short}")
+        state = state.with_candidate(candidate, self.host.owner)
+        self.store.save(state)
+        try:
+            self._stop(state.held)
+            wait_until_free(self.host, self.journal, candidate, timeout(candidate, "free"), self.open_nvml)
+            verified = self._serve(state, candidate, lambda made: self.store.save(replace(state, candidate=made)))
+            self._commit(self.store.load(), verified)
+        except Failed as failure:
+            state = self.store.load()
+            way_back = WayBack(self.host, self.store, self.journal, self.client_dir)
+            return way_back.go(state, state.candidate or candidate, failure)
+        length = verified.verified["max_model_len"]
+        message = f"{state.instance}: release {verified.short} is verified, max_model_len {length}, ready in "
+        self.journal.end("verified", f"{message}{verified.start_seconds} s.", serves=verified.digest)
+        return "verified"
+
+    def _now(self) -> str:
+        return self.host.clock.utc()
+
+    def _stop(self, held: Entry | None) -> None:
+        if held is None:
+            return
+        self.journal.stage("stop", f"release {held.short}, kept")
+        try:
+            containers.set_aside(self.host.docker, held, "held", int(timeout(held, "stop")))
+        except DockerError as error:
+            raise Failed(Diagnosis("container.stop", str(error), "Look at docker.service.")) from error
+
+    def _serve(self, state: State, entry: Entry, created: t.Callable[[Entry], None]) -> Entry:
+        """Run the trial, with the instance's name free for it; `created` writes its container down."""
+        docker = self.host.docker
+        try:
+            if entry.container_id:
+                containers.renamed(docker, entry, containers.name_of(entry))
+            for name in containers.remove_leftovers(docker, replace(state, candidate=entry)):
+                self.journal.note(f"removed {name}, left by an earlier rollout")
+        except DockerError as error:
+            raise Failed(Diagnosis("docker.away", str(error), "Look at docker.service.")) from error
+        return Trial(self.host, self.journal, entry, created).run()
+
+    def _commit(self, state: State, verified: Entry) -> None:
+        """The verified release becomes the current one. The state comes last of what a kill could leave undone."""
+        self.journal.stage("commit", f"release {verified.short}")
+        try:
+            self.host.docker.set_restart_policy(verified.container_id, "unless-stopped")
+        except DockerError as error:
+            raise Failed(Diagnosis("docker.away", str(error), "Look at docker.service.")) from error
+        write(verified, self.client_dir)
+        state = state.committed(verified)
+        self.store.save(state)
+        try:
+            containers.tidy(self.host.docker, state)
+        except DockerError as error:
+            self.journal.note(f"older containers stay until the next rollout: {error}")
+
+    def _live(self, state: State, request: Json) -> str:
+        """New sampling for clients: their file changes, the engine does not."""
+        if state.current is None:
+            raise Refused("live.none", "no verified release serves", "Roll a release out first.")
+        current = replace(state.current, client=request["plan"]["client"], settings=request["plan"]["settings"])
+        write(current, self.client_dir)
+        self.store.save(replace(state, current=current))
+        self.journal.stage("live", "client file written")
+        self.journal.end("live", f"{state.instance}: the client file is new, the engine was not touched.")
+        return "live"
+
+    def _remove(self, state: State, request: Json) -> str:
+        """Stop and remove what the instance has; its diagnosis stays."""
+        self.journal.stage("remove", "stopping and removing")
+        for entry in (state.current, state.previous, state.candidate, state.held):
+            if entry is not None and entry.container_id:
+                if self.host.docker.container(entry.container_id) is not None:
+                    self.host.docker.stop(entry.container_id, int(timeout(entry, "stop")))
+                self.host.docker.remove(entry.container_id)
+        containers.remove_leftovers(self.host.docker, State(state.instance))
+        remove(state.instance, self.client_dir)
+        self.store.remove()
+        self.journal.end("removed", f"{state.instance}: removed; its diagnosis is kept in {self.store.folder}.")
+        return "removed"

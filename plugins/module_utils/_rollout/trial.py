@@ -1,0 +1,196 @@
+# Copyright: gpufleet.vllm contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Start one release and make it prove itself: start, ready, smoke, hold. The same for a candidate and for a way back.
+
+Private to the collection: may change without notice.
+"""
+
+from __future__ import annotations
+
+import calendar
+import time
+import typing as t
+from dataclasses import dataclass, field, replace
+
+from .._engine.diagnosis import Diagnosis, diagnose
+from .._engine.phases import phase_of
+from .._engine.prove import NotProved, Proof, expectation, healthy, prove
+from .container import create_body
+from .docker import DockerError, Json
+from .failure import Failed
+from .host import Host
+from .journal import Journal
+from .state import Entry
+
+POLL = 1.0
+# Seconds that an engine which gave no proper answer has to end: a busy host is slow to bury it.
+DEATH_GRACE = 15.0
+DEADLY = ("smoke.error", "smoke.no_answer")
+TIMEOUTS = {"ready": 1800, "hold": 60, "stop": 30, "pull": 3600, "free": 60, "docker": 120}
+
+
+def timeout(entry: Entry, name: str) -> float:
+    """A stage's limit in seconds."""
+    return float(entry.settings.get("timeouts", {}).get(name) or TIMEOUTS[name])
+
+
+def epoch(at: str) -> str:
+    """Seconds of the epoch for a time that Docker printed; '0' for none."""
+    return str(calendar.timegm(time.strptime(at[:19], "%Y-%m-%dT%H:%M:%S"))) if at else "0"
+
+
+def _nobody(_entry: Entry) -> None:
+    """Nobody wants to know."""
+
+
+@dataclass
+class Trial:
+    """One attempt at one release on a host; `created` learns of the container before it starts."""
+
+    host: Host
+    journal: Journal
+    entry: Entry
+    created: t.Callable[[Entry], None] = _nobody
+    started_at: str = field(default="", init=False)
+    restarts_before: int = field(default=0, init=False)
+
+    def run(self) -> Entry:
+        """Start the container, wait until it is ready, prove it, hold it; the entry with what was shown.
+
+        Raises Failed with the root cause, as soon as the container exits or a limit has passed.
+        """
+        self.start()
+        began = self.host.clock.monotonic()
+        self.wait_until_ready()
+        seconds = round(self.host.clock.monotonic() - began, 1)
+        proof = self.smoke()
+        self.hold()
+        shown = {"served_model_names": list(proof.served_model_names), "max_model_len": proof.max_model_len}
+        return replace(self.entry, verified_at=self.host.clock.utc(), verified=shown, start_seconds=seconds)
+
+    def start(self) -> None:
+        """Start the entry's container; make it first where there is none."""
+        entry, docker = self.entry, self.host.docker
+        self.journal.stage("start", f"release {entry.short}")
+        try:
+            if not entry.container_id or docker.container(entry.container_id) is None:
+                name = entry.release["container"]["name"]
+                made = docker.create(name, create_body(entry.release, entry.digest, entry.image_id))
+                self.entry = replace(entry, container_id=made)
+                self.created(self.entry)
+            docker.start(self.entry.container_id)
+            started = docker.container(self.entry.container_id)
+            if started is not None:
+                # A held release that was never stopped keeps the count of its life before.
+                self.started_at = str(started["State"]["StartedAt"])
+                self.restarts_before = int(started.get("RestartCount") or 0)
+        except DockerError as error:
+            raise Failed(self._start_refused(error)) from error
+
+    def _start_refused(self, error: DockerError) -> Diagnosis:
+        text = str(error)
+        if error.status == 0:
+            return Diagnosis("docker.away", text, "Look at docker.service.")
+        if "port is already allocated" in text or "address already in use" in text:
+            return Diagnosis("port.busy", text, "Choose another port, or stop what holds this one.")
+        return Diagnosis("container.start", text, "Correct what Docker's message names.")
+
+    def wait_until_ready(self) -> None:
+        """Follow the log through its phases until /health answers."""
+        self.journal.stage("ready", "waiting for the engine")
+        url = expectation(self.entry.release, self.entry.settings).base_url
+        limit = timeout(self.entry, "ready")
+        deadline = self.host.clock.monotonic() + limit
+        phase, seen = "starting", self.started_at
+        while not healthy(self.host.http, url):
+            self._must_run()
+            seen, phase = self._follow(seen, phase)
+            if self.host.clock.monotonic() >= deadline:
+                raise self._failed(Diagnosis("ready.timeout", f"not ready within {limit:g} s (phase: {phase})", ""))
+            self.journal.heartbeat(phase)
+            self.host.clock.sleep(POLL)
+
+    def _follow(self, seen: str, phase: str) -> tuple[str, str]:
+        """Read what the log says after the time `seen`; the last time read, and the phase."""
+        for at, text in self._lines_since(seen):
+            seen, reached = at, phase_of(text)
+            if reached and reached != phase:
+                phase = reached
+                self.journal.note(phase)
+        return seen, phase
+
+    def smoke(self) -> Proof:
+        """The proof, with the engine's own words where it died of it."""
+        self.journal.stage("smoke", "asking for an answer")
+        try:
+            proof = prove(self.host.http, expectation(self.entry.release, self.entry.settings))
+        except NotProved as error:
+            raise self._not_proved(error) from error
+        self.journal.note(f"{proof.completion_tokens} tokens in {proof.answered_in}")
+        return proof
+
+    def hold(self) -> None:
+        """The stability window: the same container, no restart, and one more answer at its end."""
+        window = timeout(self.entry, "hold")
+        self.journal.stage("hold", f"holding {window:g} s")
+        end = self.host.clock.monotonic() + window
+        while self.host.clock.monotonic() < end:
+            self._must_run()
+            self.journal.heartbeat("holding")
+            self.host.clock.sleep(min(POLL, max(0.0, end - self.host.clock.monotonic())))
+        try:
+            prove(self.host.http, expectation(self.entry.release, self.entry.settings))
+        except NotProved as error:
+            raise self._not_proved(error) from error
+        self._must_run()
+
+    def _must_run(self) -> None:
+        found = self._inspect()
+        if found is None:
+            raise Failed(Diagnosis("container.gone", "the container was removed by somebody else", "Try again."))
+        state = found["State"]
+        if int(found.get("RestartCount") or 0) > self.restarts_before:
+            raise self._failed(diagnose(self._log(), state.get("ExitCode"), bool(state.get("OOMKilled"))))
+        if not state["Running"]:
+            exit_code = state.get("ExitCode")
+            diagnosis = diagnose(self._log(), exit_code, bool(state.get("OOMKilled")))
+            cause = diagnosis.cause
+            if exit_code != 137:
+                cause = f"the engine exited with code {exit_code}, its log says: {cause}"
+            raise self._failed(replace(diagnosis, cause=cause))
+
+    def _not_proved(self, error: NotProved) -> Failed:
+        """An engine that dies of the question is told by its log; one that lives by its answer."""
+        clock = self.host.clock
+        deadline = clock.monotonic() + (DEATH_GRACE if error.failure_class in DEADLY else 0.0)
+        try:
+            self._must_run()
+            while clock.monotonic() < deadline:
+                clock.sleep(POLL)
+                self._must_run()
+        except Failed as died:
+            return Failed(replace(died.diagnosis, cause=f"{error}; then {died.diagnosis.cause}"), died.log)
+        return self._failed(Diagnosis(error.failure_class, str(error), "Read the kept log."))
+
+    def _failed(self, diagnosis: Diagnosis) -> Failed:
+        return Failed(diagnosis, self._log())
+
+    def _inspect(self) -> Json | None:
+        try:
+            return self.host.docker.container(self.entry.container_id)
+        except DockerError as error:
+            raise Failed(Diagnosis("docker.away", str(error), "Look at docker.service.")) from error
+
+    def _lines_since(self, seen: str) -> list[tuple[str, str]]:
+        """Lines of the log after a time that Docker printed, each with its own time."""
+        try:
+            log = self.host.docker.logs(self.entry.container_id, epoch(seen))
+        except DockerError:
+            return []
+        lines = [line.partition(" ") for line in log.split("\n")]
+        return [(at, text) for at, _space, text in lines if at > seen]
+
+    def _log(self) -> str:
+        """The log of this start: a container that is started again still has the lines of its life before."""
+        return "\n".join(text for _at, text in self._lines_since(self.started_at))

@@ -1,0 +1,133 @@
+# Copyright: gpufleet.vllm contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The way back: the candidate goes, the held release serves again and proves it. Never twice.
+
+Private to the collection: may change without notice.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from .._engine.diagnosis import Diagnosis
+from . import containers
+from .client_file import CLIENT_DIR, remove, write
+from .docker import DockerError
+from .failure import Failed, Told, failed_text, rejects, restored_text
+from .host import Host
+from .journal import Journal
+from .state import Entry, Rejection, State
+from .store import Store
+from .trial import TIMEOUTS, Trial
+
+POLL = 1.0
+CANDIDATE_GRACE = 10
+
+
+def wait_for_docker(host: Host, journal: Journal) -> None:
+    """Wait until the daemon answers, as after its own restart. Raises Failed (docker.away)."""
+    deadline = host.clock.monotonic() + TIMEOUTS["docker"]
+    while True:
+        try:
+            host.docker.get("/version")
+            return
+        except DockerError as error:
+            if host.clock.monotonic() >= deadline:
+                raise Failed(Diagnosis("docker.away", str(error), "Look at docker.service.")) from error
+            journal.heartbeat("waiting for Docker")
+            host.clock.sleep(POLL)
+
+
+def keep_diagnosis(host: Host, store: Store, bad: Entry, told: Told, log: str = "") -> str:
+    """Keep what failed and the engine's whole log; the folder, '' where no container was made."""
+    if not bad.container_id:
+        return ""
+    try:
+        log = log or host.docker.logs(bad.container_id)
+    except DockerError:
+        log = ""
+    name = f"{host.clock.utc().replace(':', '').replace('-', '')}-{bad.short}"
+    diagnosis = {**told.diagnosis.as_dict(), "stage": told.stage, "digest": bad.digest, "release": bad.release}
+    try:
+        return store.keep_diagnosis(name, diagnosis, log)
+    except OSError:  # a full disk must not keep the way back from being gone
+        return ""
+
+
+class WayBack:
+    """Takes one failed candidate back."""
+
+    def __init__(self, host: Host, store: Store, journal: Journal, client_dir: str = CLIENT_DIR) -> None:
+        self.host, self.store, self.journal, self.client_dir = host, store, journal, client_dir
+
+    def go(self, state: State, bad: Entry, failure: Failed) -> str:
+        """Take the candidate `bad` back; the outcome, `restored` or `failed`, which the journal has told."""
+        told = Told(self.journal.stage_name or "start", failure.diagnosis, self.journal.elapsed)
+        self.journal.stage("restore", f"{told.diagnosis.failure_class}: {told.diagnosis.cause}")
+        kept = keep_diagnosis(self.host, self.store, bad, told, failure.log)
+        if rejects(told.diagnosis.failure_class):
+            state = state.with_rejection(Rejection(bad.digest, at=self.host.clock.utc(), **told.diagnosis.as_dict()))
+            self._remember(state)
+        try:
+            wait_for_docker(self.host, self.journal)
+            self._clear(state, bad)
+            serving = self._put_back(state.held)
+        except (Failed, DockerError) as error:
+            return self._give_up(state, bad, told, kept, error)
+        if serving is None:
+            remove(state.instance, self.client_dir)
+        else:
+            write(serving, self.client_dir)
+        self.store.save(state.restored(serving))
+        self.journal.end(
+            "restored",
+            restored_text(state.instance, bad, told, serving, kept),
+            failure=told.diagnosis.as_dict(),
+            serves=serving.digest if serving else "",
+            log=kept,
+        )
+        return "restored"
+
+    def _remember(self, state: State) -> None:
+        """Write the rejection down before the restore, which may be cut off; a disk that is full must not stop it."""
+        try:
+            self.store.save(state)
+        except OSError as error:
+            self.journal.note(f"the state cannot be written: {error}")
+
+    def _clear(self, state: State, bad: Entry) -> None:
+        """Remove the candidate's container, and any that a kill left before the state knew of it.
+
+        The previous release, tried by a rollback, stays the previous one: its container is only set aside.
+        """
+        if state.previous is not None and bad.container_id == state.previous.container_id:
+            containers.set_aside(self.host.docker, bad, "previous", CANDIDATE_GRACE)
+        elif bad.container_id and self.host.docker.container(bad.container_id) is not None:
+            self.host.docker.stop(bad.container_id, CANDIDATE_GRACE)
+            self.host.docker.remove(bad.container_id)
+        containers.remove_leftovers(self.host.docker, replace(self.store.load(), candidate=None))
+
+    def _put_back(self, held: Entry | None) -> Entry | None:
+        if held is None:
+            return None
+        containers.renamed(self.host.docker, held, containers.name_of(held))
+        serving = Trial(self.host, self.journal, held).run()
+        self.host.docker.set_restart_policy(serving.container_id, "unless-stopped")
+        return serving
+
+    def _give_up(self, state: State, bad: Entry, told: Told, kept: str, error: Exception) -> str:
+        back = (
+            error if isinstance(error, Failed) else Failed(Diagnosis("docker", str(error), "Look at docker.service."))
+        )
+        failed_back = Told(self.journal.stage_name, back.diagnosis, self.journal.elapsed)
+        if state.held is None:
+            message = restored_text(state.instance, bad, told, None, kept)
+            message += f" Clearing it away failed too: {back.diagnosis.cause}."
+        else:
+            message = failed_text(state.instance, bad, told, failed_back, state.held, kept)
+            if back.log:
+                keep_diagnosis(self.host, self.store, state.held, failed_back, back.log)
+        self.store.save(state.restored(state.held, failed=message))
+        self.journal.end("failed", message, failure=told.diagnosis.as_dict(), back=back.diagnosis.as_dict(), log=kept)
+        return "failed"

@@ -1,0 +1,66 @@
+#!/usr/bin/python
+# Copyright: gpufleet.vllm contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Documentation of the action gpu_class_check, which runs on the control node."""
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: gpu_class_check
+short_description: Compare a host's hardware with its host class
+version_added: 0.1.0
+description:
+  - Compares what M(gpufleet.vllm.gpu_facts) found with what the host's class says it has, and fails with everything
+    that contradicts it, each in one sentence.
+  - Vendor and number of GPUs are checked from the PCI bus, before there is a driver; memory, name and compute
+    capability as soon as NVML tells them. A host with more GPUs than its class is refused too, because its inventory
+    describes another host.
+  - It runs on the control node and needs no connection.
+author:
+  - gpufleet.vllm contributors (@gpufleet)
+options:
+  host_class:
+    description: Name of the class that the host is in.
+    type: str
+    required: true
+  classes:
+    description:
+      - All classes by name. What a class does not state is not checked, so an empty one accepts any host.
+      - C(vendor) (V(NVIDIA), V(AMD), V(Intel); NVIDIA if not stated), C(count) of GPUs, C(memory_mib) with C(min) and
+        C(max) for each GPU in MiB, C(names), parts of names of which each GPU's must have one,
+        C(min_compute_capability) as a text.
+    type: dict
+    required: true
+  facts:
+    description: RV(gpufleet.vllm.gpu_facts#module:ansible_facts.gpufleet) of the host.
+    type: dict
+    required: true
+attributes:
+  check_mode:
+    support: full
+    description: Nothing is ever changed.
+  diff_mode:
+    support: none
+    description: Nothing is ever changed.
+  idempotent:
+    support: full
+    description: Nothing is ever changed.
+"""
+
+EXAMPLES = r"""
+- name: Compare the hardware with the host class
+  gpufleet.vllm.gpu_class_check:
+    host_class: gpu_12gb
+    classes:
+      gpu_12gb: {count: 1, memory_mib: {min: 11800, max: 12400}, min_compute_capability: "8.0"}
+      cpu: {}
+    facts: "{{ ansible_facts['gpufleet'] }}"
+"""
+
+RETURN = r"""
+msg:
+  description: What contradicts the class and what to change, a sentence each.
+  returned: when anything does
+  type: str
+"""

@@ -1,0 +1,242 @@
+#!/usr/bin/python
+# Copyright: gpufleet.vllm contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Returns everything that planning needs to know about a host."""
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: gpu_facts
+short_description: Gather everything that planning needs to know about a GPU host
+version_added: 0.1.0
+description:
+  - Reads, in one call, a host's GPUs, driver, container engine, disks, memory, listening ports, local images and vLLM
+    instances. Nothing is changed.
+  - GPUs are found on the PCI bus before any driver is there, and asked through NVML once one is. C(nvidia-smi) is not
+    used.
+  - What is wrong with GPUs or driver is no failure of this module but a state with advice, so that a later task can
+    act on it.
+  - Hosts need nothing from a package index. NVIDIA's C(pynvml), one pure Python file, comes along from the control
+    node, where C(nvidia-ml-py) is installed. Where the control node has none, the host's own is used.
+author:
+  - gpufleet.vllm contributors (@gpufleet)
+requirements:
+  - nvidia-ml-py on the control node, for hosts with an NVIDIA driver
+options:
+  disk_paths:
+    description:
+      - Absolute paths whose file systems are measured. One that does not exist yet is measured where it would be, at
+        its nearest existing parent.
+    type: list
+    elements: str
+    default: []
+  images:
+    description: References or ids of images that are looked up in the container engine. Nothing is pulled.
+    type: list
+    elements: str
+    default: []
+  state_dir:
+    description: Where the host keeps the state of its instances.
+    type: path
+    default: /var/lib/gpufleet
+  pynvml_source:
+    description: The source of C(pynvml), packed. The action plugin of this name fills it in; leave it alone.
+    type: str
+    default: ""
+attributes:
+  check_mode:
+    support: full
+    description: Nothing is ever changed.
+  diff_mode:
+    support: none
+    description: Nothing is ever changed.
+  idempotent:
+    support: full
+    description: Nothing is ever changed.
+"""
+
+EXAMPLES = r"""
+- name: Observe the host
+  gpufleet.vllm.gpu_facts:
+    disk_paths: [/var/lib/docker]
+    images: [docker.io/vllm/vllm-openai:v0.32.0]
+
+- name: Show what to do about the GPUs
+  ansible.builtin.debug:
+    msg: "{{ ansible_facts['gpufleet'].state }}: {{ ansible_facts['gpufleet'].advice }}"
+"""
+
+RETURN = r"""
+ansible_facts:
+  description: Facts of the host. Every key is always there; V(null) or an empty list where nothing is known.
+  returned: always
+  type: dict
+  contains:
+    gpufleet:
+      description: The facts.
+      type: dict
+      contains:
+        state:
+          description:
+            - V(healthy), V(no_gpu) (none on the PCI bus), V(unsupported_vendor) (AMD or Intel cards only),
+              V(no_driver), V(driver_not_loaded), V(driver_without_gpu), V(driver_library_mismatch) (a reboot is due),
+              or V(gpu_lost) (a GPU that is there does not answer).
+          type: str
+          sample: healthy
+        advice:
+          description: What to do. Empty for a healthy host. GPUs bound to C(vfio-pci) are named here and skipped.
+          type: str
+        pci:
+          description:
+            - Graphics processors of NVIDIA, AMD and Intel on the PCI bus, from sysfs, with C(slot), C(vendor),
+              C(vendor_name), C(device), C(class), C(subsystem), C(driver), C(numa_node) and C(supported) (NVIDIA's
+              are).
+          type: list
+          elements: dict
+        driver:
+          description:
+            - C(version) and C(cuda_version) as NVML says, C(module_version) of the loaded kernel module,
+              C(library_version) of the library on disk.
+          type: dict
+        gpus:
+          description: GPUs as NVML lists them, by index.
+          type: list
+          elements: dict
+          contains:
+            index:
+              description: NVML's index.
+              type: int
+            uuid:
+              description: UUID, which survives a change of order; V(null) for a GPU that does not answer.
+              type: str
+            name:
+              description: NVIDIA's name of the product.
+              type: str
+            pci_id:
+              description: PCI slot, as in C(pci).
+              type: str
+            memory_mib:
+              description:
+                - C(total), C(free), C(used) and C(reserved) in MiB. C(source) is V(nvml), or V(meminfo) where GPU and
+                  host share one memory and NVML reports none.
+              type: dict
+            compute_capability:
+              description: CUDA compute capability.
+              type: str
+              sample: "8.6"
+            mig:
+              description:
+                - C(mode) and C(pending) (V(enabled), V(disabled), V(unsupported)) and C(devices), each with C(uuid),
+                  C(index) and C(memory_mib).
+              type: dict
+            ecc:
+              description: Whether memory is error-corrected; V(null) where the GPU cannot.
+              type: bool
+            power_limit_w:
+              description: Power limit in watts.
+              type: int
+            persistence:
+              description: Persistence mode.
+              type: bool
+            processes:
+              description: Processes that hold memory, each with C(pid), C(name) and C(memory_mib) (V(null) where
+                unknown).
+              type: list
+              elements: dict
+            problems:
+              description: What is wrong with this GPU, a sentence each.
+              type: list
+              elements: str
+        topology:
+          description:
+            - For each pair of GPUs, C(a) and C(b) (indices), C(ancestor) (NVML's level, from V(INTERNAL) to
+              V(SYSTEM)) and C(nvlinks), the number of active links between them. Empty with one GPU.
+          type: list
+          elements: dict
+        engine:
+          description:
+            - The container engine. C(name), C(version), C(running), C(cdi) (whether it gives out CDI devices),
+              C(cdi_devices), C(nvidia_runtime), and C(problem), which says what to do where it does not answer.
+          type: dict
+        disk:
+          description: C(path), C(total_mib) and C(free_mib) for each of O(disk_paths).
+          type: list
+          elements: dict
+        memory_mib:
+          description: C(total) and C(available) memory of the host in MiB.
+          type: dict
+        systemd:
+          description: Whether systemd is PID 1.
+          type: bool
+        listening:
+          description: TCP sockets that somebody listens on, C(address) and C(port), IPv4 and IPv6.
+          type: list
+          elements: dict
+        images:
+          description: For each of O(images), V(null), or C(id) and C(repo_digests) of the local image.
+          type: dict
+        instances:
+          description: Our own vLLM instances, as M(gpufleet.vllm.vllm_status) returns them.
+          type: list
+          elements: dict
+"""
+
+import os
+import typing as t
+
+from ansible.module_utils.basic import AnsibleModule
+
+from ansible_collections.gpufleet.vllm.plugins.module_utils._engine.wire import Http
+from ansible_collections.gpufleet.vllm.plugins.module_utils._gpu import bindings
+from ansible_collections.gpufleet.vllm.plugins.module_utils._gpu.facts import Ports, gather
+from ansible_collections.gpufleet.vllm.plugins.module_utils._rollout import status
+from ansible_collections.gpufleet.vllm.plugins.module_utils._rollout.docker import Docker
+
+ARGUMENTS: dict[str, dict[str, t.Any]] = {
+    "disk_paths": {"type": "list", "elements": "str", "default": []},
+    "images": {"type": "list", "elements": "str", "default": []},
+    "state_dir": {"type": "path", "default": "/var/lib/gpufleet"},
+    # No secret, but nothing that anybody wants in a log.
+    "pynvml_source": {"type": "str", "default": "", "no_log": True},
+}
+
+
+def mistakes(disk_paths: t.Sequence[str], images: t.Sequence[str]) -> list[str]:
+    """What is wrong with the arguments, a sentence each."""
+    wrong = [
+        f"disk_paths has {path!r}, expected an absolute path: correct it."
+        for path in disk_paths
+        if not os.path.isabs(path)
+    ]
+    if not all(image.strip() for image in images):
+        wrong.append("images has an empty text, expected a reference: remove it.")
+    return wrong
+
+
+def ports(state_dir: str, pynvml_source: str) -> Ports:
+    """This host. Raises BindingsError."""
+    docker = Docker()
+    return Ports(
+        root="/",
+        nvml=bindings.load(pynvml_source) if bindings.library_present() else None,
+        engine=docker,
+        instances=lambda: status.observe(state_dir, docker, Http()),
+    )
+
+
+def main() -> None:
+    module = AnsibleModule(argument_spec=ARGUMENTS, supports_check_mode=True)
+    disk_paths, images = module.params["disk_paths"], module.params["images"]
+    wrong = mistakes(disk_paths, images)
+    if wrong:
+        module.fail_json(msg=" ".join(wrong))
+    try:
+        host = ports(module.params["state_dir"], module.params["pynvml_source"])
+    except bindings.BindingsError as error:
+        module.fail_json(msg=str(error))
+    module.exit_json(changed=False, ansible_facts={"gpufleet": gather(host, disk_paths, images)})
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,221 @@
+#!/usr/bin/python
+# Copyright: gpufleet.vllm contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Documentation of the action plugin of the same name, which does all of it on the control node."""
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: vllm_plan
+short_description: Plan the vLLM servers of a host and check the plan
+version_added: 0.1.0
+description:
+  - Resolves each instance's engine arguments through its layers, vLLM's default < class < profile < environment <
+    instance < target, and keeps where each argument comes from. A value of null unsets what a lower layer set.
+  - Checks the arguments against those that the stated vLLM release takes, assigns GPUs by UUID, and makes one release
+    document with its digest for each instance.
+  - Compares with what the host shows and says what changes, V(none), V(live), V(restart), V(create), V(repair) or
+    V(remove), and why.
+  - Everything that is wrong with a host is told in one message, before anything is touched.
+  - Runs on the control node, opens no connection and changes nothing.
+author:
+  - gpufleet.vllm contributors (@gpufleet)
+options:
+  instances:
+    description:
+      - One mapping for each vLLM server of the host. Keys are C(name), C(model), C(port) (all three required),
+        C(served_model_name), C(revision), C(profile), C(engine_args), C(bind), C(gpus), C(exclusive_group), C(active),
+        C(env), C(sampling), C(smoke) and C(timeouts).
+      - C(gpus) is V(auto), a count, or a list of indices, UUIDs or MIG UUIDs. V(auto) takes as many as the tensor,
+        pipeline and data parallel sizes need, from the GPUs that the host's other instances use least. An instance
+        keeps the GPUs that it runs on.
+      - Engine arguments are written as vLLM names them, with underscores or as options of the command line.
+    type: list
+    elements: dict
+    required: true
+  image:
+    description: The image that runs. Best by digest.
+    type: str
+    required: true
+  version:
+    description:
+      - The vLLM release that the image was built from, such as V(0.32.0). A release that the collection does not know
+        is checked against the nearest older one, with a warning.
+    type: str
+    required: true
+  host_class:
+    description: The host's class, such as V(gpu_12gb). The class V(cpu) takes no GPUs.
+    type: str
+    required: true
+  class_engine_args:
+    description: Engine arguments of the host's class.
+    type: dict
+    default: {}
+  class_limits:
+    description: What no layer may exceed on hosts of this class, by engine argument.
+    type: dict
+    default: {}
+  environment_engine_args:
+    description: Engine arguments of the environment.
+    type: dict
+    default: {}
+  profiles:
+    description: Profiles by name, each with C(description), C(engine_args) and, for clients, C(sampling).
+    type: dict
+    default: {}
+  facts:
+    description: What M(gpufleet.vllm.gpu_facts) returned for the host, C(ansible_facts['gpufleet']).
+    type: dict
+    required: true
+  models:
+    description: What M(gpufleet.vllm.vllm_model) returned for the host.
+    type: dict
+    default: {}
+  schemas:
+    description: Directory on the control node that holds the engine arguments of the releases.
+    type: path
+    required: true
+  settings:
+    description:
+      - C(hub_dir) and C(cache_dir) are the host's folders for models and for compiled kernels.
+      - C(shm_size_mib) is the shared memory of a container in MiB, 2048 where nothing is stated; C(shm_size) takes
+        sizes such as V(2g). C(ipc) is V(private) or V(host).
+      - C(env) goes into every container, below the instance's own. C(smoke) and C(timeouts) (seconds) likewise.
+      - C(allow_trust_remote_code) lists the models that may run Python code of their own.
+      - C(defaults) holds keys of an instance for those that do not state them.
+    type: dict
+    default: {}
+  unknown_arguments:
+    description: Whether an argument or value that the release does not know is refused, or passed on with a warning.
+    type: str
+    choices: [refuse, warn]
+    default: refuse
+  retry:
+    description: Plan a release again that was tried and rejected.
+    type: bool
+    default: false
+  remove_unlisted:
+    description: Remove instances that are on the host and not listed.
+    type: bool
+    default: false
+  target:
+    description:
+      - Above all layers, for surveys. C(profile) takes the place of the instance's own profile and stands above its
+        arguments; C(instance) says for which one; C(version) replaces O(version). Empty texts are unset.
+    type: dict
+    default: {}
+attributes:
+  check_mode:
+    support: full
+    description: The plan is the same in check mode.
+  diff_mode:
+    support: full
+    description: One entry for each instance that changes, as YAML with the origin of each argument.
+  idempotent:
+    support: full
+    description: The same inputs give the same plan and the same digest, in whatever order they are written.
+  platform:
+    support: full
+    platforms: linux
+    description: Runs on the control node.
+  action:
+    support: full
+    description: There is nothing else than the action.
+seealso:
+  - module: gpufleet.vllm.gpu_facts
+  - module: gpufleet.vllm.vllm_model
+  - module: gpufleet.vllm.vllm_rollout
+"""
+
+EXAMPLES = r"""
+- name: Plan one server
+  gpufleet.vllm.vllm_plan:
+    image: docker.io/vllm/vllm-openai@sha256:0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef
+    version: 0.32.0
+    host_class: gpu_12gb
+    class_engine_args:
+      gpu_memory_utilization: 0.88
+      enforce_eager: true
+    profiles:
+      long_window:
+        description: Long context for a single user
+        engine_args: {max_model_len: 12288, max_num_seqs: 2}
+    instances:
+      - name: assistant
+        model: Qwen/Qwen2.5-7B-Instruct-AWQ
+        port: 8000
+        profile: long_window
+        sampling: {temperature: 0.7}
+    facts: "{{ ansible_facts['gpufleet'] }}"
+    schemas: /usr/share/gpufleet/engine_args
+  register: plan
+
+- name: Say what would change
+  ansible.builtin.debug:
+    msg: "{{ item.instance }}: {{ item.change }} {{ item.reasons }}"
+  loop: "{{ plan.plans }}"
+"""
+
+RETURN = r"""
+plans:
+  description: One for each listed instance, those that are removed first. Empty where something is wrong.
+  returned: always
+  type: list
+  elements: dict
+  contains:
+    instance:
+      description: Name of the instance.
+      type: str
+    active:
+      description: Whether the instance is to run.
+      type: bool
+    change:
+      description: V(none), V(live), V(restart), V(create), V(repair) or V(remove).
+      type: str
+    reasons:
+      description: What differs, one thing each.
+      type: list
+      elements: str
+      sample: ["max_num_seqs: 4 -> 8 (instance)"]
+    arguments:
+      description:
+        - Engine arguments with C(name), C(value), C(origin), and C(from_value) where another value runs. The origin
+          V(vllm default) stands where a higher layer unset what a lower one had set.
+      type: list
+      elements: dict
+    warnings:
+      description: What to heed about this instance.
+      type: list
+      elements: str
+    digest:
+      description: SHA-256 of the release document.
+      type: str
+    release:
+      description: The release document, complete and without secrets. Null where the instance is removed.
+      type: dict
+    client:
+      description: What clients are told, address, served names, length in tokens, sampling.
+      type: dict
+    settings:
+      description: Deadlines in seconds and the question of the smoke test, where they were stated.
+      type: dict
+    image_id:
+      description: Id of the image on the host; null where it is not there.
+      type: str
+provable:
+  description: Names of the instances that serve when the play has ended; in check mode those that serve already.
+  returned: success
+  type: list
+  elements: str
+errors:
+  description: Everything that is wrong, one sentence each.
+  returned: failure
+  type: list
+  elements: str
+diff:
+  description: One entry for each instance that changes.
+  returned: success
+  type: list
+  elements: dict
+"""

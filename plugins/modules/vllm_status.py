@@ -1,0 +1,152 @@
+#!/usr/bin/python
+# Copyright: gpufleet.vllm contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Says what serves on a host, and proves it."""
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: vllm_status
+short_description: Say what serves on a host, and prove that it answers
+version_added: 0.1.0
+description:
+  - Reads the state of the vLLM instances of a host and, with O(prove=true), has each prove that it serves.
+    C(/v1/models) must list the served names with the planned length, and a generation must answer within its deadline.
+  - Nothing is changed. The proof costs each instance a few tokens.
+author:
+  - gpufleet.vllm contributors (@gpufleet)
+requirements:
+  - Docker Engine 20.10 or newer on the host
+options:
+  instances:
+    description: Names of the instances to look at. All that the host knows when empty.
+    type: list
+    elements: str
+    default: []
+  prove:
+    description: Ask each instance for its proof. The module fails when one does not give it.
+    type: bool
+    default: true
+attributes:
+  check_mode:
+    support: full
+    description: Nothing is ever changed.
+  diff_mode:
+    support: none
+    description: Nothing is ever changed.
+  idempotent:
+    support: full
+    description: Nothing is ever changed.
+"""
+
+EXAMPLES = r"""
+- name: Prove all instances of the host
+  gpufleet.vllm.vllm_status:
+
+- name: Look without asking for tokens
+  gpufleet.vllm.vllm_status:
+    prove: false
+  register: seen
+"""
+
+RETURN = r"""
+instances:
+  description: What the host knows of each instance (see M(gpufleet.vllm.gpu_facts), C(instances)).
+  returned: always
+  type: list
+  elements: dict
+serving:
+  description: What serves now, one sentence for all instances.
+  returned: always
+  type: str
+proofs:
+  description: What each instance showed.
+  returned: when O(prove=true)
+  type: list
+  elements: dict
+  contains:
+    instance:
+      description: Name of the instance.
+      type: str
+    proved:
+      description: Whether it serves.
+      type: bool
+    because:
+      description: Why it does not; empty when it does.
+      type: str
+    base_url:
+      description: Where clients reach it.
+      type: str
+    digest:
+      description: Digest of the release that serves.
+      type: str
+    proof:
+      description:
+        - C(served_model_names), C(max_model_len) in tokens, C(answer), the field it came in (C(answered_in)) and
+          C(completion_tokens).
+      type: dict
+summary:
+  description: One sentence per instance.
+  returned: when O(prove=true)
+  type: list
+  elements: str
+"""
+
+import typing as t
+
+from ansible.module_utils.basic import AnsibleModule
+
+from ansible_collections.gpufleet.vllm.plugins.module_utils._engine.wire import Http
+from ansible_collections.gpufleet.vllm.plugins.module_utils._rollout.docker import Docker
+from ansible_collections.gpufleet.vllm.plugins.module_utils._rollout.proof import prove_instance
+from ansible_collections.gpufleet.vllm.plugins.module_utils._rollout.status import observe_one
+from ansible_collections.gpufleet.vllm.plugins.module_utils._rollout.store import Store, instances
+
+
+def sentence(proved: dict[str, t.Any]) -> str:
+    """What became of one proof."""
+    if not proved["proved"]:
+        return f"{proved['instance']} does not serve: {proved['because']}."
+    proof = proved["proof"]
+    return (
+        f"{proved['instance']} serves {', '.join(proof['served_model_names'])} at {proved['base_url']}, "
+        f"max_model_len {proof['max_model_len']}, release {proved['digest'][:12]}; "
+        f"it answered ({proof['answered_in']}): {proof['answer'][:120]!r}"
+    )
+
+
+def serving(instances: t.Sequence[dict[str, t.Any]]) -> str:
+    """What serves, as far as can be seen without asking for tokens."""
+    told = [
+        f"{seen['name']} release {seen['current']['digest'][:12]}"
+        if seen["healthy"]
+        else f"{seen['name']} nothing ({seen['unhealthy_because']})"
+        for seen in instances
+    ]
+    return "; ".join(told) + "." if told else "nothing."
+
+
+def main() -> None:
+    module = AnsibleModule(
+        argument_spec={
+            "instances": {"type": "list", "elements": "str", "default": []},
+            "prove": {"type": "bool", "default": True},
+        },
+        supports_check_mode=True,
+    )
+    docker, http = Docker(), Http()
+    stores = [Store(name) for name in module.params["instances"] or instances()]
+    seen = [observe_one(store, docker, http) for store in stores]
+    result: dict[str, t.Any] = {"changed": False, "instances": seen, "serving": serving(seen)}
+    if module.params["prove"]:
+        proofs = [prove_instance(store, docker, http) for store in stores]
+        result.update(proofs=proofs, summary=[sentence(proved) for proved in proofs])
+        broken = [sentence(proved) for proved in proofs if not proved["proved"]]
+        if broken:
+            module.fail_json(msg=" ".join(broken), **result)
+    module.exit_json(**result)
+
+
+if __name__ == "__main__":
+    main()

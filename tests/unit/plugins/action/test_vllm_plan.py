@@ -1,0 +1,117 @@
+# Copyright: gpufleet.vllm contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The action: what Ansible gives it, and what it gives back."""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+import pathlib
+import typing as t
+from unittest import mock
+
+import pytest
+from ansible.errors import AnsibleActionFail, AnsibleError
+from ansible.parsing.dataloader import DataLoader
+from ansible.playbook.task import Task
+from ansible.template import Templar
+
+from ansible_collections.gpufleet.vllm.plugins.action import vllm_plan
+from ansible_collections.gpufleet.vllm.tests.unit.plugins.module_utils._plan import fleet
+
+SCHEMAS = str(fleet.ROLE / "files" / "engine_args")
+
+
+class Shown:
+    """Stands in for the terminal."""
+
+    def __init__(self) -> None:
+        self.texts: list[str] = []
+
+    def display(self, text: str) -> None:
+        self.texts.append(text)
+
+
+@pytest.fixture
+def shown(monkeypatch: pytest.MonkeyPatch) -> Shown:
+    found = Shown()
+    monkeypatch.setattr(vllm_plan, "display", found)
+    return found
+
+
+def run(check_mode: bool = False, **changes: t.Any) -> dict[str, t.Any]:
+    task = Task()
+    task.args = {"schemas": SCHEMAS, **fleet.task(**changes)}
+    task.check_mode = check_mode
+    loader = DataLoader()
+    # Anything else that were asked of the connection would raise.
+    connection = mock.NonCallableMock(spec_set=["_shell"])
+    action = vllm_plan.ActionModule(task, connection, mock.Mock(), loader, Templar(loader), mock.Mock())
+    return action.run(task_vars={"inventory_hostname": "gpu-1"})
+
+
+def test_plan(shown: Shown) -> None:
+    found = run()
+    assert found["changed"] is True
+    assert [plan["change"] for plan in found["plans"]] == ["create"]
+    assert found["diff"][0]["before"] == ""
+    assert shown.texts[0].startswith("[gpu-1] assistant: create")
+    json.dumps(found)
+
+
+def test_failure_tells_everything(shown: Shown) -> None:
+    found = run(image="", instances=[fleet.instance(gpuz=1)])
+    assert found["failed"] is True
+    assert found["changed"] is False
+    assert found["plans"] == []
+    assert found["msg"].startswith("gpu-1 cannot be planned, 2 things are wrong:\n- ")
+    assert all(error in found["msg"] for error in found["errors"])
+    assert shown.texts == []
+
+
+@pytest.mark.parametrize(("check_mode", "texts"), [(False, 0), (True, 1)])
+def test_plan_that_changes_nothing_is_shown_only_where_asked(shown: Shown, check_mode: t.Any, texts: t.Any) -> None:
+    facts = fleet.facts_with(fleet.observed(fleet.plan()))
+    found = run(check_mode, facts=facts)
+    assert found["changed"] is False
+    assert len(shown.texts) == texts
+
+
+def test_check_mode_plans_the_same(shown: Shown) -> None:
+    assert run(True)["plans"] == run(False)["plans"]
+
+
+def test_unknown_option() -> None:
+    with pytest.raises((AnsibleActionFail, AnsibleError), match="imagge"):
+        run(imagge="x")
+
+
+def test_directory_without_schemas(shown: Shown) -> None:
+    found = run(schemas="/nowhere")
+    assert "cannot be read from /nowhere/history.json" in found["msg"]
+
+
+def test_yaml_date_is_refused_by_name(shown: Shown) -> None:
+    found = run(class_engine_args={"revision_date": dt.date(2026, 1, 2)})
+    assert "class_engine_args.revision_date is read by YAML as the date 2026-01-02" in found["msg"]
+
+
+def test_tagged_data_gives_the_same_digest(shown: Shown) -> None:
+    datatag = pytest.importorskip("ansible._internal._datatag._tags")
+    origin = datatag.Origin(path="/inventory/group_vars/all.yml", line_num=1)
+    tagged = fleet.instance(
+        engine_args={"max_num_seqs": origin.tag(4)}, served_model_name=origin.tag([origin.tag("a")])
+    )
+    plain = fleet.instance(engine_args={"max_num_seqs": 4}, served_model_name=["a"])
+    first, second = run(instances=[origin.tag(tagged)])["plans"][0], run(instances=[plain])["plans"][0]
+    assert first["digest"] == second["digest"]
+    release = first["release"]
+    # What is tagged is a subclass, and does not serialise.
+    assert [type(release["arguments"]["max_num_seqs"]), type(release["served_model_names"][0])] == [int, str]
+
+
+def test_every_option_is_documented() -> None:
+    documentation = pathlib.Path(vllm_plan.__file__).parents[1] / "modules" / "vllm_plan.py"
+    text = documentation.read_text()
+    assert all(f"\n  {option}:\n" in text for option in vllm_plan.OPTIONS)

@@ -1,0 +1,256 @@
+# Copyright: gpufleet.vllm contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The action on the control node: order of the changes, bringing the program, following, and what a user is told."""
+
+from __future__ import annotations
+
+import json
+import types
+import typing as t
+
+import pytest
+from ansible.errors import AnsibleActionFail, AnsibleConnectionFailure, AnsibleError
+
+from ansible_collections.gpufleet.vllm.plugins.action import vllm_rollout as action
+
+Json = dict[str, t.Any]
+NOTHING: t.Any = None
+
+
+def plan(instance: str, change: str) -> Json:
+    return {
+        "instance": instance,
+        "change": change,
+        "digest": "d",
+        "release": {},
+        "client": {},
+        "settings": {},
+        "warnings": ["x"],
+    }
+
+
+def ended(outcome: str, detail: str = "The end.", **facts: t.Any) -> Json:
+    return {"instance": "a", "elapsed": 9.0, "stage": "commit", "detail": detail, "outcome": outcome, "facts": facts}
+
+
+def reached(stage: str) -> Json:
+    return {"instance": "a", "elapsed": 1.0, "stage": stage, "detail": "going"}
+
+
+def news(*lines: Json, active: bool = False, offset: int = 0) -> Json:
+    return {"rc": 0, "stdout": json.dumps({"lines": lines, "offset": offset, "active": active}), "stderr": ""}
+
+
+class Wire:
+    """The host as the action sees it: answers of the module and of `follow`, in order."""
+
+    def __init__(self, follow: t.Sequence[Json | Exception] = (), program_there: bool = True) -> None:
+        self.follow = list(follow)
+        self.program_there = program_there
+        self.refusal = ""
+        self.module_calls: list[Json] = []
+        self.commands: list[str] = []
+        self.brought: list[str] = []
+        self.shown: list[str] = []
+        self.paused = 0.0
+
+    def execute_module(self, name: str, module_args: Json, task_vars: Json) -> Json:
+        self.module_calls.append({"module": name, **module_args})
+        if not self.program_there and "program_source" not in module_args:
+            return {"changed": False, "program_needed": True}
+        if self.refusal:
+            return {"failed": True, "msg": self.refusal}
+        return {"changed": True, "offset": 17}
+
+    def execute_command(self, command: str) -> Json:
+        self.commands.append(command)
+        answer = self.follow.pop(0)
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+    @property
+    def started(self) -> list[tuple[str, str]]:
+        return [(call["instance"], call["request"]["kind"]) for call in self.module_calls]
+
+
+@pytest.fixture
+def run(monkeypatch: pytest.MonkeyPatch) -> t.Callable[..., Json]:
+    def carry_out(wire: Wire, *, check: bool = False, no_log: bool = False, **args: t.Any) -> Json:
+        task = types.SimpleNamespace(
+            args=args, check_mode=check, no_log=no_log, async_val=0, diff=False, action=action.MODULE, environment=None
+        )
+        shell = types.SimpleNamespace(tmpdir="/tmp/task", join_path=lambda *parts: "/".join(parts))
+        parts: Json = {
+            "task": task,
+            "connection": types.SimpleNamespace(_shell=shell, has_pipelining=False),
+            "play_context": types.SimpleNamespace(remote_addr="gpu1", check_mode=check),
+        }
+        plugin = action.ActionModule(**parts, loader=NOTHING, templar=NOTHING, shared_loader_obj=NOTHING)
+        monkeypatch.setattr(plugin, "_execute_module", wire.execute_module)
+        monkeypatch.setattr(plugin, "_low_level_execute_command", wire.execute_command)
+        monkeypatch.setattr(plugin, "_transfer_file", lambda _source, target: wire.brought.append(target))
+        monkeypatch.setattr(plugin, "_remove_tmp_path", lambda _path: None)
+        monkeypatch.setattr(plugin, "_display", types.SimpleNamespace(display=wire.shown.append))
+        clock = types.SimpleNamespace(monotonic=lambda: wire.paused, sleep=pause(wire))
+        monkeypatch.setattr(action, "time", clock)
+        result: Json = plugin.run(None, {"inventory_hostname": "gpu1"})
+        return result
+
+    return carry_out
+
+
+def pause(wire: Wire) -> t.Callable[[float], None]:
+    def sleep(seconds: float) -> None:
+        wire.paused += seconds
+
+    return sleep
+
+
+def good(instances: int) -> list[Json | Exception]:
+    return [answer for _at in range(instances) for answer in (news(ended("verified")), news())]
+
+
+def test_what_gives_ports_and_gpus_back_comes_first(run: t.Callable[..., Json]) -> None:
+    wire = Wire(good(6))
+    plans = [plan(change[0] + "1", change) for change in ("create", "restart", "none", "repair", "live", "remove")]
+    result = run(wire, plans=plans, rollback=["b1"])
+    assert wire.started == [
+        ("r1", "remove"),
+        ("l1", "live"),
+        ("r1", "repair"),
+        ("r1", "rollout"),
+        ("c1", "rollout"),
+        ("b1", "rollback"),
+    ]
+    assert (result["changed"], result.get("failed", False), len(result["results"])) == (True, False, 6)
+    request = wire.module_calls[4]["request"]
+    assert request == {
+        "kind": "rollout",
+        "retry": False,
+        "plan": {"digest": "d", "release": {}, "client": {}, "settings": {}},
+    }
+
+
+@pytest.mark.parametrize("plans", [[], [plan("a", "none")]])
+def test_nothing_due_touches_nothing(run: t.Callable[..., Json], plans: list[Json]) -> None:
+    wire = Wire()
+    result = run(wire, plans=plans)
+    assert (result["changed"], result["results"], wire.module_calls, wire.commands) == (False, [], [], [])
+
+
+@pytest.mark.parametrize(("change", "changed"), [("restart", True), ("none", False)])
+def test_check_mode_says_whether_and_touches_nothing(run: t.Callable[..., Json], change: str, changed: bool) -> None:
+    wire = Wire()
+    result = run(wire, check=True, plans=[plan("a", change)])
+    assert (result["changed"], wire.module_calls, wire.commands) == (changed, [], [])
+
+
+@pytest.mark.parametrize(("outcome", "changed"), [("refused", False), ("restored", True), ("failed", True)])
+def test_the_first_that_fails_stops_the_rest(run: t.Callable[..., Json], outcome: str, changed: bool) -> None:
+    failure = {"failure_class": "oom", "cause": "CUDA out of memory", "advice": "Less."}
+    wire = Wire([news(ended(outcome, "It was not to be.", failure=failure)), news()])
+    result = run(wire, plans=[plan("a", "restart"), plan("b", "create"), plan("c", "create")])
+    assert wire.started == [("a", "rollout")]
+    assert (result["failed"], result["changed"]) == (True, changed)
+    assert result["msg"] == "It was not to be. Not tried after that: b, c."
+    assert result["results"] == [{"instance": "a", "outcome": outcome, "failure": failure}]
+
+
+def test_a_failure_after_a_change_is_still_a_change(run: t.Callable[..., Json]) -> None:
+    wire = Wire([news(ended("verified")), news(), news(ended("refused", "No.")), news()])
+    result = run(wire, plans=[plan("a", "restart"), plan("b", "create")])
+    assert (result["failed"], result["changed"], result["msg"]) == (True, True, "No.")
+
+
+@pytest.mark.parametrize(("retry", "asked"), [(True, True), ("false", False), ("yes", True), (None, False)])
+def test_retry_is_a_boolean_however_it_is_written(run: t.Callable[..., Json], retry: t.Any, asked: bool) -> None:
+    wire = Wire(good(1))
+    run(wire, plans=[plan("a", "restart")], **({} if retry is None else {"retry": retry}))
+    assert wire.module_calls[0]["request"]["retry"] is asked
+
+
+@pytest.mark.parametrize("args", [{"plan": []}, {"plans": "a"}, {"retry": "perhaps"}])
+def test_arguments_that_are_none_of_its_own_are_refused(run: t.Callable[..., Json], args: Json) -> None:
+    wire = Wire()
+    with pytest.raises(AnsibleError):
+        run(wire, **args)
+    assert wire.module_calls == []
+
+
+def test_the_program_is_brought_where_it_is_needed(run: t.Callable[..., Json]) -> None:
+    wire = Wire(good(1), program_there=False)
+    run(wire, plans=[plan("a", "create")])
+    assert wire.brought == ["/tmp/task/gpufleet-host"]
+    first, second = wire.module_calls
+    assert second == {**first, "program_source": "/tmp/task/gpufleet-host"}
+    assert len(first["program_digest"]) == 64
+    there = Wire(good(1))
+    run(there, plans=[plan("a", "create")])
+    assert there.brought == []
+
+
+def test_a_rollout_that_does_not_start_is_said(run: t.Callable[..., Json]) -> None:
+    wire = Wire()
+    wire.refusal = "another rollout is running (gpufleet-rollout@a.service), at stage ready"
+    result = run(wire, plans=[plan("a", "restart"), plan("b", "restart")])
+    assert (result["failed"], result["changed"], len(result["results"])) == (True, False, 1)
+    assert result["msg"].startswith("a: another rollout is running")
+    assert result["msg"].endswith("Not tried after that: b.")
+
+
+def test_stages_are_shown_as_they_are_reached_from_where_the_rollout_began(run: t.Callable[..., Json]) -> None:
+    wire = Wire(
+        [
+            news(reached("start"), active=True, offset=40),
+            news(active=True, offset=40),
+            news(reached("ready"), ended("verified", "Verified.", serves="d"), active=True, offset=90),
+            news(offset=90),
+        ]
+    )
+    result = run(wire, plans=[plan("a", "restart")])
+    assert [command.split(" --wait")[0].rsplit(" ", 1)[1] for command in wire.commands] == ["17", "40", "40", "90"]
+    assert wire.shown == ["[gpu1] a     1.0 s  start       going", "[gpu1] a     1.0 s  ready       going"]
+    assert result["results"] == [{"instance": "a", "outcome": "verified", "serves": "d"}]
+
+
+def test_no_log_shows_nothing(run: t.Callable[..., Json]) -> None:
+    wire = Wire([news(reached("start"), ended("verified")), news()])
+    run(wire, no_log=True, plans=[plan("a", "restart")])
+    assert wire.shown == []
+
+
+def test_the_last_outcome_counts(run: t.Callable[..., Json]) -> None:
+    wire = Wire(
+        [news(ended("restored", "An earlier one was taken back.")), news(ended("verified", "Verified.")), news()]
+    )
+    assert run(wire, plans=[plan("a", "restart")])["results"][0]["outcome"] == "verified"
+
+
+def test_a_rollout_that_ends_without_a_word_has_failed(run: t.Callable[..., Json]) -> None:
+    result = run(Wire([news(reached("start"), active=True), news()]), plans=[plan("a", "restart")])
+    assert result["failed"] and "journalctl -u gpufleet-rollout@a.service" in result["msg"]
+
+
+def test_a_lost_line_is_taken_up_again(run: t.Callable[..., Json]) -> None:
+    lost = AnsibleConnectionFailure("gone")
+    wire = Wire(
+        [news(reached("start"), active=True, offset=40), lost, lost, news(ended("verified"), offset=90), news()]
+    )
+    assert run(wire, plans=[plan("a", "restart")])["results"][0]["outcome"] == "verified"
+    assert wire.commands[1] == wire.commands[2] == wire.commands[3]
+    assert "the host is out of reach and goes on by itself" in wire.shown[1]
+
+
+def test_a_line_that_stays_lost_makes_the_host_unreachable(run: t.Callable[..., Json]) -> None:
+    wire = Wire([AnsibleConnectionFailure("gone")] * 1000)
+    with pytest.raises(AnsibleConnectionFailure):
+        run(wire, plans=[plan("a", "restart")])
+    assert action.LOST_LIMIT < wire.paused <= action.LOST_LIMIT + 2 * action.LOST_PAUSE
+
+
+def test_a_program_that_cannot_follow_is_said(run: t.Callable[..., Json]) -> None:
+    wire = Wire([{"rc": 126, "stdout": "", "stderr": "permission denied\n"}])
+    with pytest.raises(AnsibleActionFail, match="following the rollout failed: permission denied"):
+        run(wire, plans=[plan("a", "restart")])

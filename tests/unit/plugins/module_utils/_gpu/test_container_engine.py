@@ -1,0 +1,112 @@
+# Copyright: gpufleet.vllm contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The container engine of a host."""
+
+from __future__ import annotations
+
+import typing as t
+
+import pytest
+
+from ansible_collections.gpufleet.vllm.plugins.module_utils._gpu import container_engine
+from ansible_collections.gpufleet.vllm.plugins.module_utils._rollout.docker import DockerError
+from ansible_collections.gpufleet.vllm.tests.unit.plugins.module_utils._gpu.doubles import Tree
+
+SILENT = DockerError(0, "the Docker daemon does not answer on /var/run/docker.sock: Connection refused")
+
+
+class FakeEngine:
+    """Answers the two documents and the images it is given."""
+
+    def __init__(self, info: t.Any, images: dict[str, t.Any] | None = None) -> None:
+        self.info = info
+        self.images = images or {}
+
+    def get(self, path: str) -> t.Any:
+        if isinstance(self.info, Exception):
+            raise self.info
+        return {"/version": {"Version": "28.3.0"}, "/info": self.info}[path]
+
+    def image(self, reference: str) -> dict[str, t.Any] | None:
+        found = self.images.get(reference)
+        if isinstance(found, Exception):
+            raise found
+        return found
+
+
+@pytest.mark.parametrize(
+    ("info", "cdi", "devices", "runtime"),
+    [
+        pytest.param({}, False, [], False, id="20.10: no CDI"),
+        pytest.param({"CDISpecDirs": None, "Runtimes": {"runc": {}}}, False, [], False, id="CDI off"),
+        pytest.param({"CDISpecDirs": [], "Runtimes": {"nvidia": {}, "runc": {}}}, False, [], True, id="runtime only"),
+        pytest.param({"CDISpecDirs": ["/etc/cdi"]}, True, ["nvidia.com/gpu=0"], False, id="26: devices from the files"),
+        pytest.param(
+            {
+                "CDISpecDirs": ["/etc/cdi"],
+                "DiscoveredDevices": [
+                    {"Source": "cdi", "ID": "nvidia.com/gpu=all"},
+                    {"Source": "cdi", "ID": "nvidia.com/gpu=1"},
+                    {"Source": "other", "ID": "x"},
+                ],
+            },
+            True,
+            ["nvidia.com/gpu=1", "nvidia.com/gpu=all"],
+            False,
+            id="28.2: devices from the engine",
+        ),
+    ],
+)
+def test_running(tree: Tree, info: dict[str, t.Any], cdi: bool, devices: list[str], runtime: bool) -> None:
+    tree.write("etc/cdi/nvidia.yaml", "kind: nvidia.com/gpu\ndevices:\n- name: '0'\n")
+    assert container_engine.observe(FakeEngine(info), str(tree.root)) == {
+        "name": "docker",
+        "version": "28.3.0",
+        "running": True,
+        "cdi": cdi,
+        "cdi_devices": devices,
+        "nvidia_runtime": runtime,
+        "problem": "",
+    }
+
+
+@pytest.mark.parametrize(
+    ("error", "installed", "name", "problem"),
+    [
+        (SILENT, False, None, "No container engine is installed"),
+        (SILENT, True, "docker", "Connection refused): start it"),
+        (DockerError(500, "out of order"), True, "docker", "answers with an error (500): out of order"),
+        (DockerError(403, "forbidden"), False, "docker", "answers with an error (403): forbidden"),
+    ],
+)
+def test_not_running(tree: Tree, error: DockerError, installed: bool, name: str | None, problem: str) -> None:
+    if installed:
+        tree.write("usr/bin/dockerd", "")
+    seen = container_engine.observe(FakeEngine(error), str(tree.root))
+    assert problem in seen.pop("problem")
+    assert seen == {
+        "name": name,
+        "version": None,
+        "running": False,
+        "cdi": False,
+        "cdi_devices": [],
+        "nvidia_runtime": False,
+    }
+
+
+def test_images() -> None:
+    engine = FakeEngine(
+        {},
+        {
+            "vllm:1": {"Id": "sha256:aa", "RepoDigests": ["vllm@sha256:bb"], "Size": 1},
+            "built:here": {"Id": "sha256:cc", "RepoDigests": None},
+            "not//valid": DockerError(400, "invalid reference format"),
+        },
+    )
+    assert container_engine.images(engine, ["vllm:1", "built:here", "absent:1", "not//valid"]) == {
+        "vllm:1": {"id": "sha256:aa", "repo_digests": ["vllm@sha256:bb"]},
+        "built:here": {"id": "sha256:cc", "repo_digests": []},
+        "absent:1": None,
+        "not//valid": None,
+    }

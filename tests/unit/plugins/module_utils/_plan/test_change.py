@@ -1,0 +1,206 @@
+# Copyright: gpufleet.vllm contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Kinds of change, their reasons, and the digest."""
+
+from __future__ import annotations
+
+import json
+import typing as t
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ansible_collections.gpufleet.vllm.plugins.module_utils._plan.plain import digest
+from ansible_collections.gpufleet.vllm.tests.unit.plugins.module_utils._plan import fleet
+
+
+def after(changes: dict[str, t.Any], was: dict[str, t.Any] | None = None, **shown: t.Any) -> dict[str, t.Any]:
+    """The plan of an instance with `changes`, on a host that serves it as it `was`."""
+    before = fleet.plan(instances=[fleet.instance(**(was or {}))])
+    facts = fleet.facts_with(fleet.observed(before, **shown), listening=[{"address": "127.0.0.1", "port": 8000}])
+    return fleet.plan(facts=facts, instances=[fleet.instance(**changes)])
+
+
+def test_create() -> None:
+    found = fleet.plan()
+    assert (found["change"], found["reasons"]) == ("create", ["no verified release is on the host"])
+
+
+def test_nothing_changes() -> None:
+    found = after({})
+    assert (found["change"], found["reasons"]) == ("none", [])
+
+
+@pytest.mark.parametrize(
+    ("was", "changes", "reason"),
+    [
+        ({"engine_args": {"max_num_seqs": 4}}, {"engine_args": {"max_num_seqs": 8}}, "max_num_seqs: 4 -> 8 (instance)"),
+        ({}, {"engine_args": {"max_num_seqs": 8}}, "max_num_seqs: vllm default -> 8 (instance)"),
+        ({"engine_args": {"max_num_seqs": 8}}, {}, "max_num_seqs: 8 -> vllm default (no layer sets it any more)"),
+        ({}, {"port": 8001}, "port: 8000 -> 8001"),
+        ({}, {"bind": "0.0.0.0"}, "bind: 127.0.0.1 -> 0.0.0.0"),
+        ({}, {"model": "/srv/models/other"}, "model: /srv/models/tiny -> /srv/models/other"),
+        ({}, {"served_model_name": ["a", "b"]}, 'served_model_name: ["assistant"] -> ["a","b"]'),
+        ({}, {"env": {"A": 1}}, "env.A: unset -> 1"),
+        ({}, {"gpus": [1]}, "gpus: cdi GPU-0 -> cdi GPU-1"),
+    ],
+)
+def test_restart(was: t.Any, changes: t.Any, reason: t.Any) -> None:
+    found = after(changes, was)
+    assert found["change"] == "restart"
+    assert reason in found["reasons"]
+
+
+def test_restart_says_what_runs_now() -> None:
+    found = after({"engine_args": {"max_num_seqs": 8}}, {"engine_args": {"max_num_seqs": 4}})
+    assert found["arguments"] == [{"name": "max_num_seqs", "value": 8, "origin": "instance", "from_value": 4}]
+
+
+def test_live() -> None:
+    found = after({"sampling": {"temperature": 0.5}}, {"sampling": {"temperature": 0.7, "top_p": 0.9}})
+    assert found["change"] == "live"
+    assert found["reasons"] == ["sampling.temperature: 0.7 -> 0.5", "sampling.top_p: 0.9 -> unset"]
+
+
+def test_repair() -> None:
+    found = after({}, healthy=False, unhealthy_because="its container is exited (exit code 0)")
+    assert (found["change"], found["reasons"]) == ("repair", ["its container is exited (exit code 0)"])
+
+
+@pytest.mark.parametrize(("image_id", "change"), [("sha256:aa", "none"), ("sha256:bb", "restart"), (None, "none")])
+def test_image_behind_a_tag(image_id: t.Any, change: t.Any) -> None:
+    image = fleet.task()["image"]
+    facts = fleet.facts_with(
+        fleet.observed(fleet.plan()), images={image: image_id and {"id": image_id, "repo_digests": []}}
+    )
+    found = fleet.plan(facts=facts)
+    assert found["change"] == change
+    assert found["image_id"] == image_id
+
+
+def test_settings_are_no_change() -> None:
+    assert after({"smoke": {"prompt": "x"}, "timeouts": {"ready": 5}})["change"] == "none"
+
+
+def test_inactive_instance_is_removed_while_it_runs() -> None:
+    assert after({"active": False})["change"] == "remove"
+    assert fleet.plan(instances=[fleet.instance(active=False)])["change"] == "none"
+
+
+@pytest.mark.parametrize(("remove", "changes"), [(True, ["remove"]), (False, [])])
+def test_unlisted_instance(remove: t.Any, changes: t.Any) -> None:
+    facts = fleet.facts_with(fleet.observed(fleet.plan()))
+    found = fleet.outcome(facts=facts, instances=[], remove_unlisted=remove)
+    assert found.errors == ()
+    assert [plan["change"] for plan in found.plans] == changes
+    assert found.changed is remove
+    assert bool(found.warnings) is not remove
+
+
+@pytest.mark.parametrize(
+    ("state", "says"),
+    [
+        ({"failed": "both are down", "healthy": False}, "neither go on nor go back: both are down."),
+        ({"rebuilt": "state.json is damaged"}, "state.json is damaged."),
+    ],
+)
+def test_what_to_heed_about_the_state(state: t.Any, says: t.Any) -> None:
+    planned = fleet.plan(facts=fleet.facts_with(fleet.observed(fleet.plan(), **state)))
+    assert planned["change"] == ("repair" if "failed" in state else "none")
+    assert says in " ".join(planned["warnings"])
+
+
+@pytest.mark.parametrize(
+    ("stated", "running", "on_disk", "planned"),
+    [
+        ("a" * 40, None, None, "a" * 40),
+        ("a" * 40, "b" * 40, "c" * 40, "a" * 40),
+        (None, "b" * 40, "c" * 40, "b" * 40),
+        (None, None, "c" * 40, "c" * 40),
+        (None, None, None, None),
+    ],
+)
+def test_revision(stated: t.Any, running: t.Any, on_disk: t.Any, planned: t.Any) -> None:
+    hub = {"model": "org/m", "revision": stated}
+    models = {"org/m": {"revision": on_disk, "config": None, "problems": [], "notes": []}}
+    observations = []
+    if running:
+        observations = [fleet.observed(fleet.plan(instances=[fleet.instance(**{**hub, "revision": running})]))]
+    found = fleet.plan(facts=fleet.facts_with(*observations), models=models, instances=[fleet.instance(**hub)])
+    assert found["release"]["model"] == {"id": "org/m", "path": None, "revision": planned}
+    assert (["--revision", planned] == found["release"]["command"][7:9]) is bool(planned)
+
+
+def test_download_that_has_ended_changes_nothing() -> None:
+    hub = [fleet.instance(model="org/m")]
+    facts = fleet.facts_with(fleet.observed(fleet.plan(instances=hub)))
+    models = {"org/m": {"revision": "c" * 40, "config": {}, "problems": [], "notes": []}}
+    assert fleet.plan(facts=facts, models=models, instances=hub)["change"] == "none"
+
+
+def test_release_document() -> None:
+    settings = {"hub_dir": "/srv/hub", "cache_dir": "/srv/cache", "shm_size": "4g", "ipc": "host", "env": {"A": 1}}
+    found = fleet.plan(settings=settings, instances=[fleet.instance(model="org/m", bind="0.0.0.0", env={"B": "x"})])
+    release = found["release"]
+    assert release["container"] == {
+        "name": "vllm-assistant",
+        "shm_size_mib": 4096,
+        "ipc": "host",
+        "volumes": ["/srv/cache:/var/cache/gpufleet/vllm:rw", "/srv/hub:/var/cache/gpufleet/hub:rw"],
+        "container_port": 8000,
+    }
+    assert release["env"] == {
+        "A": "1",
+        "B": "x",
+        "HF_HUB_CACHE": "/var/cache/gpufleet/hub",
+        "VLLM_CACHE_ROOT": "/var/cache/gpufleet/vllm",
+    }
+    assert release["gpus"] == {"mode": "cdi", "uuids": ["GPU-0"]}
+    assert found["client"]["base_url"] == "http://127.0.0.1:8000/v1"
+    assert found["digest"] == digest(json.loads(json.dumps(release)))
+
+
+def test_model_at_a_path_is_mounted_where_it_is() -> None:
+    release = fleet.plan(settings={"hub_dir": "/srv/hub"})["release"]
+    assert release["container"]["volumes"] == ["/srv/models/tiny:/srv/models/tiny:ro"]
+    assert release["model"] == {"id": "/srv/models/tiny", "path": "/srv/models/tiny", "revision": None}
+    assert release["command"][0] == "/srv/models/tiny"
+
+
+def test_cpu_class_has_no_gpus() -> None:
+    release = fleet.plan(host_class="cpu", facts=fleet.host_facts(0))["release"]
+    assert release["gpus"] == {"mode": "none", "uuids": []}
+
+
+ARGUMENTS = st.dictionaries(
+    st.sampled_from(["max_num_seqs", "max_model_len", "block_size", "max_loras", "stream_interval", "seed"]),
+    st.integers(min_value=1024, max_value=4096),
+    min_size=1,
+)
+
+
+@given(arguments=ARGUMENTS, env=st.dictionaries(st.sampled_from("ABCDEF"), st.text("xyz")), data=st.data())
+def test_order_never_changes_the_digest(arguments: t.Any, env: t.Any, data: t.Any) -> None:
+    arguments.pop("max_num_seqs", None)
+
+    def shuffled(given: dict[str, t.Any]) -> dict[str, t.Any]:
+        return dict(data.draw(st.permutations(list(given.items()))))
+
+    one = fleet.instance(engine_args=arguments, env=env, gpus=[0, 1])
+    other = shuffled(fleet.instance(engine_args=shuffled(arguments), env=shuffled(env), gpus=[1, 0]))
+    two = {"class_engine_args": {"tensor_parallel_size": 2}}
+    assert fleet.plan(instances=[one], **two)["digest"] == fleet.plan(instances=[other], **two)["digest"]
+
+
+@pytest.mark.parametrize("spelling", [{"max_model_len": 32768}, {"--max-model-len": "32K"}, {"max-model-len": "32768"}])
+def test_spelling_never_changes_the_digest(spelling: t.Any) -> None:
+    same = fleet.plan(instances=[fleet.instance(engine_args={"max_model_len": 32768})])
+    assert fleet.plan(instances=[fleet.instance(engine_args=spelling)])["digest"] == same["digest"]
+
+
+def test_order_of_instances_never_changes_a_digest() -> None:
+    two = [fleet.instance(), fleet.instance(name="other", port=8001)]
+    one_way, other_way = fleet.outcome(instances=two), fleet.outcome(instances=two[::-1])
+    assert {p["instance"]: p["digest"] for p in one_way.plans} == {p["instance"]: p["digest"] for p in other_way.plans}

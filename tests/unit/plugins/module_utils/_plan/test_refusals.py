@@ -1,0 +1,238 @@
+# Copyright: gpufleet.vllm contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Everything that is wrong with a host's plan, each with one sentence, all together."""
+
+from __future__ import annotations
+
+import datetime as dt
+import typing as t
+
+import pytest
+
+from ansible_collections.gpufleet.vllm.tests.unit.plugins.module_utils._plan import fleet
+
+
+def errors(**changes: t.Any) -> tuple[str, ...]:
+    found = fleet.outcome(**changes)
+    assert found.plans == ()
+    assert not found.changed
+    return found.errors
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "says"),
+    [
+        ("gpuz", 1, "instance assistant: there is no key gpuz. Did you mean gpus?"),
+        ("engine-args", {}, "Did you mean engine_args?"),
+        ("name", "", "name is empty: every instance needs one"),
+        ("name", "Big_Model", "the name 'Big_Model' is not usable"),
+        ("name", "-x", "is not usable"),
+        ("model", "", "model is empty: every instance needs one"),
+        ("model", None, "model is empty"),
+        ("model", 7, "model is 7: write a text"),
+        ("port", "", "port is empty"),
+        ("port", 0, "write a whole number from 1 to 65535"),
+        ("port", 70000, "write a whole number from 1 to 65535"),
+        ("port", "eighty", "write a whole number from 1 to 65535"),
+        ("port", True, "write a whole number from 1 to 65535"),
+        ("bind", "localhost", "bind is 'localhost': write an address"),
+        ("bind", "10.0.0.256", "write an address"),
+        ("profile", "long_windo", "there is no profile long_windo. Did you mean long_window?"),
+        ("engine_args", ["a"], "engine_args is ['a']: write a mapping"),
+        ("gpus", 0, "write auto, a count above 0, or a list"),
+        ("gpus", [], "write auto, a count above 0, or a list"),
+        ("gpus", [""], "write auto, a count above 0, or a list"),
+        ("gpus", "all", "write auto, a count above 0, or a list"),
+        ("gpus", [5], "there is no GPU 5 on this host; it has 0 (GPU-0) and 1 (GPU-1)"),
+        ("gpus", ["GPU-9"], "there is no GPU GPU-9"),
+        ("gpus", [0, "GPU-0"], "names GPU-0 twice"),
+        ("gpus", 3, "it takes 3 GPUs (gpus: 3), and the host has 2 to give"),
+        ("active", "maybe", "write true or false"),
+        ("served_model_name", [""], "write a list of texts, none of them empty"),
+        ("served_model_name", {"a": 1}, "write a list of texts"),
+        ("smoke", {"promt": "x"}, "Did you mean prompt?"),
+        ("timeouts", {"redy": 1}, "Did you mean ready?"),
+        ("timeouts", {"ready": "long"}, "timeouts.ready is 'long': write seconds"),
+        ("timeouts", {"ready": -1}, "write seconds, 0 or more"),
+        ("sampling", {"top p": 1}, "sampling.top p is no usable name"),
+        ("sampling", {"seed": dt.date(2026, 1, 2)}, "read by YAML as the date"),
+        ("revision", "main", "revision goes with a model of the hub"),
+        ("env", {"HF_TOKEN": "s3cret"}, "env.HF_TOKEN is a secret by its name"),
+        ("env", {"VLLM_API_KEY": "s3cret"}, "env.VLLM_API_KEY is a secret"),
+        ("env", {"MY_PASSWORD": "s3cret"}, "is a secret"),
+        ("env", {"AWS_SECRET_ACCESS_KEY": "s3cret"}, "is a secret"),
+        ("env", {"A": True}, "env.A is True: write a text or a number, a boolean in quotes"),
+        ("env", {"A": [1]}, "write a text or a number"),
+        ("env", {"1A": "x"}, "is not a name of a variable"),
+        ("env", {"VLLM_USE_SPEC_DECODE": 1}, "is read by no vLLM release and does not say enough"),
+        ("env", {"CUDA_VISIBLE_DEVICES": "all"}, "choose GPUs with the instance's key gpus"),
+    ],
+)
+def test_instance(key: t.Any, value: t.Any, says: t.Any) -> None:
+    found = errors(instances=[fleet.instance(**{key: value})], profiles=fleet.PROFILES)
+    assert any(says in error for error in found), found
+    assert len(found) == 1
+    assert "s3cret" not in found[0]
+
+
+def test_missing_keys_are_told_together() -> None:
+    assert errors(instances=[{}]) == tuple(
+        f"instance 1: {key} is missing: every instance needs one." for key in ("name", "model", "port")
+    )
+
+
+def test_instance_that_is_no_mapping() -> None:
+    assert "write a mapping" in errors(instances=["assistant"])[0]
+
+
+@pytest.mark.parametrize(
+    ("changes", "says"),
+    [
+        ({"image": ""}, "image is empty"),
+        ({"version": ""}, "version is empty"),
+        ({"version": 0.32}, "version is 0.32: put it in quotes"),
+        ({"version": "0.7.0"}, "the oldest known release is 0.8.5"),
+        ({"version": "nightly"}, "is not of the form 0.32.0"),
+        ({"host_class": " "}, "host_class is empty"),
+        ({"facts": {}}, "no facts of the host"),
+        ({"instances": {"a": 1}}, "instances is no list"),
+        ({"class_engine_args": ["x"]}, "class_engine_args is ['x']: write a mapping"),
+        ({"profiles": {"p": {"engine_arg": {}}}}, "profile p: there is no key engine_arg. Did you mean engine_args?"),
+        ({"profiles": {"p": None}}, "profile p: it is None, write a mapping"),
+        ({"unknown_arguments": "ignore"}, "write refuse or warn"),
+        ({"target": {"profile": "nope"}}, "there is no profile nope"),
+        ({"settings": {"shm_size": "much"}}, "settings.shm_size is 'much'"),
+        ({"settings": {"ipc": "none"}}, "settings.ipc is 'none': write private or host"),
+        ({"environment_engine_args": {"seed": float("nan")}}, "no number that can be passed on"),
+    ],
+)
+def test_inputs(changes: t.Any, says: t.Any) -> None:
+    assert any(says in error for error in errors(**changes)), errors(**changes)
+
+
+ENGINE = fleet.host_facts()["engine"]
+
+
+@pytest.mark.parametrize(
+    ("facts", "says"),
+    [
+        ({"engine": {**ENGINE, "name": None, "running": False}}, "has no container engine"),
+        (
+            {"engine": {**ENGINE, "running": False, "problem": "no socket"}},
+            "Docker is not running on the host (no socket)",
+        ),
+        ({"engine": {**ENGINE, "cdi": False}}, "neither CDI nor the NVIDIA runtime"),
+        ({"systemd": False}, "does not run systemd"),
+        ({"state": "no_gpu", "gpus": []}, "class gpu_test needs a GPU and the host has none"),
+        ({"state": "no_driver", "gpus": [], "advice": "Install one."}, "cannot be used (no_driver): Install one."),
+        ({"listening": [{"address": "127.0.0.1", "port": 8000}]}, "port 8000 is taken on 127.0.0.1 by something else"),
+        ({"listening": [{"address": "::", "port": 8000}]}, "port 8000 is taken on ::"),
+        ({"listening": [{"address": "::ffff:127.0.0.1", "port": 8000}]}, "port 8000 is taken on ::ffff:127.0.0.1"),
+    ],
+)
+def test_host(facts: t.Any, says: t.Any) -> None:
+    found = errors(facts={**fleet.host_facts(), **facts})
+    assert len(found) == 1
+    assert says in found[0]
+
+
+def test_port_on_another_address_is_no_conflict() -> None:
+    facts = {**fleet.host_facts(), "listening": [{"address": "10.0.0.1", "port": 8000}]}
+    assert fleet.plan(facts=facts)["change"] == "create"
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "says"),
+    [
+        ({}, {"port": 8001}, "Two instances are called assistant"),
+        ({}, {"name": "other"}, "both have port 8000"),
+        ({}, {"name": "other", "bind": "0.0.0.0"}, "both have port 8000"),
+        (
+            {"exclusive_group": "g"},
+            {"name": "other", "port": 8001, "exclusive_group": "g"},
+            "The exclusive group g has 2 active instances (assistant, other)",
+        ),
+    ],
+)
+def test_instances_together(one: t.Any, other: t.Any, says: t.Any) -> None:
+    found = errors(instances=[fleet.instance(**one), fleet.instance(**other)])
+    assert len(found) == 1
+    assert says in found[0]
+
+
+def test_cpu_class_gives_no_gpus() -> None:
+    found = errors(host_class="cpu", facts=fleet.host_facts(0), instances=[fleet.instance(gpus=1)])
+    assert "leave gpus out" in found[0]
+
+
+def test_model_files() -> None:
+    models = {
+        "/srv/models/tiny": {
+            "config": None,
+            "problems": ["The model path /srv/models/tiny does not exist."],
+            "notes": [],
+        }
+    }
+    assert errors(models=models) == ("instance assistant: The model path /srv/models/tiny does not exist.",)
+
+
+def test_everything_together() -> None:
+    facts = {**fleet.host_facts(), "systemd": False, "listening": [{"address": "0.0.0.0", "port": 8000}]}
+    wrong = fleet.instance(gpus=[7], engine_args={"max_num_seq": 1, "host": "x"}, env={"HF_TOKEN": "x"})
+    found = errors(facts=facts, instances=[wrong], image="")
+    assert len(found) == 7
+
+
+def test_port_of_an_unlisted_instance() -> None:
+    other = fleet.plan(instances=[fleet.instance(name="old")])
+    facts = fleet.facts_with(fleet.observed(other), listening=[{"address": "127.0.0.1", "port": 8000}])
+    assert "port 8000 is held by instance old, which runs on the host and is not listed" in errors(facts=facts)[0]
+    found = fleet.outcome(facts=facts, remove_unlisted=True)
+    assert [plan["change"] for plan in found.plans] == ["remove", "create"]
+
+
+@pytest.mark.parametrize(
+    ("changes", "says"),
+    [
+        ({"transaction": {"unit": "gpufleet-rollout@assistant.service", "stage": "ready"}}, "at stage ready): wait"),
+        ({"problem": "state.json is damaged"}, "is not known: state.json is damaged."),
+    ],
+)
+def test_state_that_forbids_a_change(changes: t.Any, says: t.Any) -> None:
+    facts = fleet.facts_with(fleet.observed(fleet.plan(), **changes))
+    assert says in errors(facts=facts, instances=[fleet.instance(engine_args={"max_num_seqs": 2})])[0]
+
+
+def rejected(digest: str) -> dict[str, str]:
+    return {
+        "digest": digest,
+        "failure_class": "flag.unknown",
+        "cause": "vllm: error: unrecognized arguments: --nope",
+        "advice": "Leave it out.",
+        "at": "2026-11-20T10:00:00Z",
+    }
+
+
+def test_rejected_release_is_refused_until_somebody_insists() -> None:
+    wanted = {"instances": [fleet.instance(engine_args={"max_num_seqs": 2})]}
+    bad = fleet.plan(**wanted)
+    facts = fleet.facts_with(fleet.observed(fleet.plan(), rejected=[rejected(bad["digest"])]))
+    text = errors(facts=facts, **wanted)[0]
+    for part in ("2026-11-20T10:00:00Z", "flag.unknown", "unrecognized arguments: --nope.", "vllm_server_retry=true"):
+        assert part in text
+    assert fleet.plan(facts=facts, retry=True, **wanted)["change"] == "restart"
+    assert fleet.plan(facts=facts)["change"] == "none"
+
+
+def test_rejected_first_release() -> None:
+    bad = fleet.plan()
+    facts = fleet.facts_with(fleet.observed(bad, current=None, container=None, rejected=[rejected(bad["digest"])]))
+    assert "flag.unknown" in errors(facts=facts)[0]
+    assert fleet.plan(facts=facts, retry=True)["change"] == "create"
+
+
+def test_inactive_instance_is_not_held_against_its_past() -> None:
+    bad = fleet.plan(instances=[fleet.instance(active=False)])
+    facts = fleet.facts_with(fleet.observed(bad, current=None, container=None, rejected=[rejected(bad["digest"])]))
+    assert fleet.plan(facts=facts, instances=[fleet.instance(active=False)])["change"] == "none"

@@ -1,0 +1,195 @@
+# Copyright: gpufleet.vllm contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The verbs of gpufleet-host and their exit codes."""
+
+from __future__ import annotations
+
+import json
+import pathlib
+import time
+import typing as t
+
+import pytest
+
+from ansible_collections.gpufleet.vllm.plugins.module_utils._rollout import cli, units
+from ansible_collections.gpufleet.vllm.plugins.module_utils._rollout.state import State
+from ansible_collections.gpufleet.vllm.plugins.module_utils._rollout.store import Store
+from ansible_collections.gpufleet.vllm.tests.unit.plugins.module_utils._rollout.doubles import Engine
+from ansible_collections.gpufleet.vllm.tests.unit.plugins.module_utils._rollout.releases import NAME, entry, plan
+from ansible_collections.gpufleet.vllm.tests.unit.plugins.module_utils._rollout.scene import Scene
+
+OLD, NEW = 1024, 2048
+Started = list[tuple[str, str]]
+
+
+@pytest.fixture
+def started(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> Started:
+    """The program on this scene's host; the units that it started, as (instance, verb)."""
+    asked: Started = []
+
+    def start(_run: t.Any, instance: str, verb: str, _deadline: int) -> None:
+        if instance == "locked":
+            raise units.UnitProblem("another rollout of locked is running")
+        asked.append((instance, verb))
+
+    monkeypatch.setattr(cli, "Host", lambda owner: scene.host)
+    monkeypatch.setattr(units, "start", start)
+    monkeypatch.setattr(units, "running", lambda _instance: False)
+    return asked
+
+
+def run(scene: Scene, *arguments: str) -> int:
+    return cli.main(["--state-dir", str(scene.folder / "state"), "--client-dir", scene.client_dir, *arguments])
+
+
+def roll_out(scene: Scene, length: int) -> int:
+    request = scene.store.save_request({"kind": "rollout", "plan": plan(length), "retry": False})
+    return run(scene, "rollout", NAME, request)
+
+
+def test_rollout(scene: Scene, started: Started) -> None:
+    assert roll_out(scene, OLD) == 0
+    assert scene.serves() == OLD
+    scene.engine(NEW, Engine(ready_after=99, exits_after=2.0))
+    assert roll_out(scene, NEW) == 1
+    assert roll_out(scene, NEW) == 1
+    assert scene.last()["outcome"] == "refused"
+    assert scene.serves() == OLD
+
+
+def test_a_rollout_first_takes_back_what_is_unfinished(scene: Scene, started: Started) -> None:
+    scene.roll_out(OLD)
+    state = scene.store.load()
+    assert state.current is not None
+    scene.store.save(state.with_candidate(entry(4096), "dead"))
+    assert roll_out(scene, NEW) == 0
+    lines, _offset = scene.store.stages_from(0)
+    assert [line["outcome"] for line in lines if "outcome" in line] == ["verified", "restored", "verified"]
+    scene.assert_settled()
+
+
+def test_nothing_is_tried_on_top_of_a_recovery_that_failed(scene: Scene, started: Started) -> None:
+    scene.roll_out(OLD)
+    state = scene.store.load()
+    scene.store.save(state.with_candidate(entry(4096), "dead"))
+    scene.docker.stopped(scene.docker.containers["id2"], 0)
+    scene.engine(OLD, Engine(ready_after=99, exits_after=1.0))
+    scene.docker.writes.clear()
+    assert roll_out(scene, NEW) == 1
+    assert scene.last()["outcome"] == "failed"
+    assert [name for name in scene.docker.writes if name.startswith("create")] == []
+
+
+def test_a_rollout_without_a_request_is_told(
+    scene: Scene, started: Started, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(scene, "rollout", NAME, "request-none.json") == 1
+    assert "request-none.json" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("unfinished", [True, False])
+def test_recover(scene: Scene, started: Started, monkeypatch: pytest.MonkeyPatch, unfinished: bool) -> None:
+    scene.roll_out(OLD)
+    if unfinished:
+        scene.store.save(scene.store.load().with_candidate(entry(4096), "dead"))
+    monkeypatch.setenv("SERVICE_RESULT", "timeout")
+    assert run(scene, "recover", NAME, "--after-end") == 0
+    assert ("passed its last deadline" in scene.last()["detail"]) is unfinished
+    assert scene.store.load().candidate is None
+
+
+def test_recover_that_does_not_succeed(scene: Scene, started: Started) -> None:
+    scene.roll_out(OLD)
+    pathlib.Path(scene.store.path("state.json")).write_text("{")
+    scene.docker.containers.clear()
+    assert run(scene, "recover", NAME) == 1
+
+
+def test_at_boot_every_unfinished_instance_gets_its_unit(
+    scene: Scene, started: Started, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name, state in {
+        "a-damaged": None,
+        "b-whole": State("b-whole"),
+        "locked": State("locked", candidate=entry(), held=entry()),
+        "z-unfinished": State("z-unfinished", candidate=entry()),
+    }.items():
+        store = Store(name, str(scene.folder / "state"))
+        store.save(state or State(name))
+        if state is None:
+            pathlib.Path(store.path("state.json")).write_text("{")
+    assert run(scene, "recover", "--all") == 1
+    assert started == [("z-unfinished", "recover")]
+    told = capsys.readouterr().err
+    assert "a-damaged: " in told and "another rollout of locked is running" in told
+
+
+def test_status_and_prove_print_json(scene: Scene, started: Started, capsys: pytest.CaptureFixture[str]) -> None:
+    scene.roll_out(OLD)
+    assert run(scene, "status") == 0
+    assert [seen["name"] for seen in json.loads(capsys.readouterr().out)] == [NAME]
+    assert run(scene, "status", NAME) == 0
+    assert json.loads(capsys.readouterr().out)["healthy"] is True
+    assert run(scene, "prove", NAME) == 0
+    assert json.loads(capsys.readouterr().out)["proved"] is True
+    scene.engine(OLD, Engine(answer=""))
+    assert run(scene, "prove", NAME) == 1
+    assert json.loads(capsys.readouterr().out)["proved"] is False
+
+
+def test_follow_gives_what_is_behind_the_offset(
+    scene: Scene, started: Started, capsys: pytest.CaptureFixture[str]
+) -> None:
+    scene.store.append_stage({"stage": "one"})
+    offset = scene.store.stages_size()
+    scene.store.append_stage({"stage": "two"})
+    assert run(scene, "follow", NAME, "--offset", str(offset)) == 0
+    assert json.loads(capsys.readouterr().out) == {
+        "lines": [{"stage": "two"}],
+        "offset": scene.store.stages_size(),
+        "active": False,
+    }
+
+
+def test_follow_waits_no_longer_than_asked(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(units, "running", lambda _instance: True)
+    monkeypatch.setattr(time, "sleep", scene.clock.sleep)
+    assert cli.follow(scene.store, 0, 10, scene.clock.monotonic) == {"lines": [], "offset": 0, "active": True}
+    assert scene.clock.now == pytest.approx(10, abs=cli.FOLLOW_POLL)
+
+
+def test_a_line_written_right_before_the_end_is_not_missed(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
+    def ends(_instance: str) -> bool:
+        scene.store.append_stage({"stage": "last"})
+        return False
+
+    monkeypatch.setattr(units, "running", ends)
+    assert cli.follow(scene.store, 0, 10, scene.clock.monotonic)["lines"] == [{"stage": "last"}]
+
+
+def test_rollback_from_the_console(
+    scene: Scene, started: Started, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    scene.roll_out(OLD)
+    scene.roll_out(NEW)
+    monkeypatch.setattr(units, "start", lambda _run, name, verb, _deadline, words: run(scene, verb, name, *words))
+    assert run(scene, "rollback", NAME) == 0
+    assert scene.serves() == OLD
+    assert "max_model_len 1024" in capsys.readouterr().out.splitlines()[-1]
+
+
+def test_a_lock_that_is_taken_is_said_and_the_request_stays(
+    scene: Scene, started: Started, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    request = scene.store.save_request({"kind": "rollout", "plan": plan(NEW)})
+    monkeypatch.setattr(units, "running", lambda _instance: True)
+    assert run(scene, "rollback", NAME) == cli.BUSY
+    assert "another rollout is running" in capsys.readouterr().err
+    assert scene.store.take_request(request)["kind"] == "rollout"
+
+
+def test_no_verb_is_a_usage_error() -> None:
+    with pytest.raises(SystemExit) as ended:
+        cli.main([])
+    assert ended.value.code == 2

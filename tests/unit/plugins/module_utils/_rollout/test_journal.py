@@ -1,0 +1,67 @@
+# Copyright: gpufleet.vllm contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The stage log: every line says instance, stage and elapsed seconds."""
+
+from __future__ import annotations
+
+import typing as t
+
+import pytest
+
+from ansible_collections.gpufleet.vllm.tests.unit.plugins.module_utils._rollout.scene import Scene
+
+
+def test_lines(scene: Scene) -> None:
+    journal = scene.journal()
+    journal.stage("start", "release abc")
+    scene.clock.sleep(12.34)
+    journal.note("loading weights")
+    journal.end("verified", "All is well.", serves="abc")
+    lines, _offset = scene.store.stages_from(0)
+    assert lines == [
+        {
+            "at": "2026-01-01T00:00:00Z",
+            "elapsed": 0.0,
+            "instance": "assistant",
+            "stage": "start",
+            "detail": "release abc",
+        },
+        {
+            "at": "2026-01-01T00:00:12Z",
+            "elapsed": 12.3,
+            "instance": "assistant",
+            "stage": "start",
+            "detail": "loading weights",
+        },
+        {
+            "at": "2026-01-01T00:00:12Z",
+            "elapsed": 12.3,
+            "instance": "assistant",
+            "stage": "start",
+            "detail": "All is well.",
+            "outcome": "verified",
+            "facts": {"serves": "abc"},
+        },
+    ]
+    assert scene.said[1] == "assistant    12.3 s  start  loading weights"
+
+
+@pytest.mark.parametrize(("quiet", "speaks"), [(29.0, False), (30.0, True)])
+def test_a_heartbeat_when_nothing_was_said_for_a_while(scene: Scene, quiet: float, speaks: bool) -> None:
+    journal = scene.journal()
+    scene.clock.sleep(1000)
+    journal.note("a line")
+    scene.clock.sleep(quiet)
+    journal.heartbeat("still loading")
+    assert (scene.last()["detail"] == "still loading") == speaks
+
+
+def test_a_full_disk_silences_the_log_and_not_the_transaction(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(_line: t.Any) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(scene.store, "append_stage", full)
+    scene.journal().stage("restore", "back")
+    assert "the stage log cannot be written: [Errno 28] No space left on device" in scene.said
+    assert scene.said[-1].endswith("restore  back")

@@ -1,0 +1,101 @@
+# Copyright: gpufleet.vllm contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The state of an instance: its changes, and its text."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from ansible_collections.gpufleet.vllm.plugins.module_utils._rollout.state import (
+    REJECTIONS_KEPT,
+    Rejection,
+    State,
+    StateProblem,
+    dump,
+    load,
+)
+from ansible_collections.gpufleet.vllm.tests.unit.plugins.module_utils._rollout.releases import entry
+
+OLD, NEW, OLDER = entry(1024, container_id="id1"), entry(2048, container_id="id2"), entry(512, container_id="id0")
+
+
+def rejection(digest: str) -> Rejection:
+    return Rejection(digest, "oom", "CUDA out of memory", "Lower max_num_seqs.", "2026-01-01T00:00:00Z")
+
+
+FULL = State(
+    "assistant", current=OLD, previous=OLDER, candidate=NEW, held=OLD, owner="u", rejected=(rejection("a"),), failed="é"
+)
+
+
+@pytest.mark.parametrize("state", [State("assistant"), FULL, State("a", current=OLD)])
+def test_round_trip(state: State) -> None:
+    assert load(dump(state)) == state
+
+
+def changed(**keys: object) -> str:
+    return json.dumps({**json.loads(dump(FULL)), **keys})
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("", "not a state file"),
+        (dump(FULL)[:-40], "not a state file"),
+        ("[]", "not a state file"),
+        ("{}", "not a state file"),
+        ("\0" * 100, "not a state file"),
+        (changed(schema=2), "its schema is 2, this program writes 1"),
+        (changed(checksum="0" * 64), "checksum does not match"),
+        (dump(FULL).replace('"instance": "assistant"', '"instance": "another"', 1), "checksum does not match"),
+    ],
+    ids=["empty", "truncated", "list", "other", "zeros", "newer", "checksum", "edited"],
+)
+def test_what_this_program_did_not_write(text: str, words: str) -> None:
+    with pytest.raises(StateProblem, match=words):
+        load(text)
+
+
+def test_from_breadcrumb_to_commit() -> None:
+    state = State("assistant", current=OLD, previous=OLDER, failed="before").with_candidate(NEW, "unit-1")
+    assert (state.current, state.held, state.candidate, state.previous, state.owner) == (
+        None,
+        OLD,
+        NEW,
+        OLDER,
+        "unit-1",
+    )
+    state = state.committed(NEW)
+    assert state == State("assistant", current=NEW, previous=OLD)
+
+
+def test_from_breadcrumb_to_restore() -> None:
+    state = State("assistant", current=OLD, previous=OLDER).with_candidate(NEW, "unit-1")
+    assert state.restored(OLD) == State("assistant", current=OLD, previous=OLDER)
+    assert state.restored(OLD, failed="neither serves").failed == "neither serves"
+
+
+def test_a_repaired_release_keeps_the_previous_one() -> None:
+    assert State("assistant", current=OLD, previous=OLDER).committed(OLD).previous == OLDER
+    assert State("assistant", held=OLD, candidate=OLD, previous=OLDER).committed(OLD).previous == OLDER
+
+
+def test_what_serves_is_not_rejected() -> None:
+    state = State("assistant", rejected=(rejection(OLD.digest), rejection(NEW.digest))).with_candidate(NEW, "u")
+    assert [known.digest for known in state.committed(NEW).rejected] == [OLD.digest]
+    assert [known.digest for known in state.restored(OLD).rejected] == [NEW.digest]
+    assert len(state.restored(OLD, failed="it does not serve").rejected) == 2
+    assert len(state.restored(None).rejected) == 2
+
+
+def test_rejections_are_known_once_and_the_newest_are_kept() -> None:
+    state = State("assistant")
+    for digest in [*map(str, range(REJECTIONS_KEPT + 5)), "7"]:
+        state = state.with_rejection(rejection(digest))
+    assert len(state.rejected) == REJECTIONS_KEPT
+    assert [known.digest for known in state.rejected][-2:] == [str(REJECTIONS_KEPT + 4), "7"]
+    assert state.rejection_of("7") == rejection("7") and state.rejection_of("0") is None
+    assert state.without_rejection("7").rejection_of("7") is None

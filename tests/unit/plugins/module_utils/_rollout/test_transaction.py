@@ -1,0 +1,224 @@
+# Copyright: gpufleet.vllm contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A transaction from its request to its end."""
+
+from __future__ import annotations
+
+import pathlib
+import typing as t
+
+import pytest
+
+from ansible_collections.gpufleet.vllm.plugins.module_utils._rollout.docker import DockerError
+from ansible_collections.gpufleet.vllm.tests.unit.plugins.module_utils._rollout.doubles import Engine
+from ansible_collections.gpufleet.vllm.tests.unit.plugins.module_utils._rollout.releases import Json, plan
+from ansible_collections.gpufleet.vllm.tests.unit.plugins.module_utils._rollout.scene import Scene
+
+OLDEST, OLD, NEW = 512, 1024, 2048
+BROKEN = Engine(ready_after=99, exits_after=2.0, log=((1.0, "error: unrecognized arguments: --nope"),))
+
+
+def names(scene: Scene) -> dict[str, bool]:
+    """Name and whether it runs, of every container of the instance."""
+    return {found["Name"][1:]: found["State"]["Running"] for found in scene.docker.of_instance()}
+
+
+def test_the_first_release(scene: Scene) -> None:
+    assert scene.roll_out(OLD) == "verified"
+    assert scene.stages() == ["preflight", "breadcrumb", "start", "ready", "smoke", "hold", "commit"]
+    last = scene.last()
+    assert last["facts"] == {"serves": plan(OLD)["digest"]}
+    assert "is verified, max_model_len 1024, ready in 3.0 s." in last["detail"]
+    assert names(scene) == {"vllm-assistant": True}
+    scene.assert_settled()
+
+
+def test_the_next_release_keeps_the_one_before(scene: Scene) -> None:
+    scene.roll_out(OLD)
+    assert scene.roll_out(NEW) == "verified"
+    assert names(scene) == {"vllm-assistant": True, "vllm-assistant-previous": False}
+    state = scene.store.load()
+    assert state.previous is not None and state.previous.digest == plan(OLD)["digest"]
+    scene.assert_settled()
+
+
+def test_only_one_before_is_kept(scene: Scene) -> None:
+    for length in (OLDEST, OLD, NEW):
+        assert scene.roll_out(length) == "verified"
+    assert names(scene) == {"vllm-assistant": True, "vllm-assistant-previous": False}
+    scene.assert_settled()
+
+
+@pytest.mark.parametrize(
+    ("name", "outcome"),
+    [
+        ("policy vllm-assistant unless-stopped", "failed"),
+        ("rename vllm-assistant-held vllm-assistant-previous", "verified"),
+        ("remove vllm-assistant-previous", "verified"),
+    ],
+)
+def test_docker_that_refuses_around_the_commit(scene: Scene, name: str, outcome: str) -> None:
+    scene.roll_out(OLDEST)
+    scene.roll_out(OLD)
+    scene.docker.errors[name] = DockerError(500, "read-only file system")
+    assert scene.roll_out(NEW) == outcome
+    assert scene.serves() == (NEW if outcome == "verified" else OLD)
+    scene.docker.errors.clear()
+    scene.recover()
+    assert scene.store.load().candidate is None
+    if outcome == "verified":
+        scene.assert_settled()
+
+
+def test_a_full_disk_is_refused_before_anything_stops(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
+    scene.roll_out(OLD)
+    before = pathlib.Path(scene.store.path("state.json")).read_bytes()
+    scene.docker.writes.clear()
+
+    def full(_state: t.Any) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(scene.store, "save", full)
+    assert scene.roll_out(NEW) == "failed"
+    assert "broke off at stage breadcrumb (internal): [Errno 28] No space left on device." in scene.last()["detail"]
+    assert (pathlib.Path(scene.store.path("state.json")).read_bytes(), scene.docker.writes) == (before, [])
+    assert scene.serves() == OLD
+
+
+def test_back_to_the_previous_release_on_request(scene: Scene) -> None:
+    scene.roll_out(OLD)
+    scene.roll_out(NEW)
+    old = scene.docker.named("vllm-assistant-previous")
+    assert scene.ask("rollback") == "verified"
+    assert scene.serves() == OLD
+    back = scene.docker.named("vllm-assistant")
+    assert old is not None and back is not None and back["Id"] == old["Id"]
+    scene.assert_settled()
+    scene.docker.writes.clear()
+    assert scene.roll_out(NEW) == "refused"
+    assert "an operator put the release before it back" in scene.last()["detail"]
+    assert scene.docker.writes == []
+    assert scene.ask("rollback") == "verified"
+    assert scene.serves() == NEW
+    scene.assert_settled()
+
+
+def test_a_rollback_that_fails_is_taken_back_and_what_serves_is_not_rejected(scene: Scene) -> None:
+    scene.roll_out(OLD)
+    scene.roll_out(NEW)
+    scene.engine(OLD, BROKEN)
+    assert scene.ask("rollback") == "restored"
+    assert scene.serves() == NEW
+    assert [known.digest for known in scene.store.load().rejected] == [plan(OLD)["digest"]]
+    kept = scene.docker.named("vllm-assistant-previous")
+    assert kept is not None and kept["Config"]["Labels"]["io.gpufleet.digest"] == plan(OLD)["digest"]
+    scene.assert_settled()
+
+
+def test_a_release_that_serves_already_is_not_started_again(scene: Scene) -> None:
+    scene.roll_out(OLD)
+    scene.docker.writes.clear()
+    assert scene.roll_out(OLD) == "verified"
+    assert (scene.docker.writes, scene.last()["detail"].endswith("serves already.")) == ([], True)
+
+
+def test_a_server_that_only_lost_its_restart_policy_is_repaired_as_it_stands(scene: Scene) -> None:
+    scene.roll_out(OLD)
+    serving = scene.docker.named("vllm-assistant")
+    assert serving is not None
+    scene.docker.set_restart_policy(serving["Id"], "no")
+    scene.docker.writes.clear()
+    assert scene.ask("repair", OLD) == "repaired"
+    assert not any(write.startswith(("create", "start", "stop", "remove")) for write in scene.docker.writes)
+    scene.assert_settled()
+
+
+def test_no_release_to_go_back_to(scene: Scene) -> None:
+    scene.roll_out(OLD)
+    writes = len(scene.docker.writes)
+    assert scene.ask("rollback") == "refused"
+    assert "no previous verified release is kept" in scene.last()["detail"]
+    assert len(scene.docker.writes) == writes
+
+
+def stop(scene: Scene) -> None:
+    serving = scene.docker.named("vllm-assistant")
+    assert serving is not None
+    scene.docker.stopped(serving, 0)
+
+
+def remove(scene: Scene) -> None:
+    scene.docker.containers.clear()
+
+
+@pytest.mark.parametrize("broken", [stop, remove])
+def test_a_verified_release_that_does_not_serve_is_repaired(scene: Scene, broken: t.Callable[[Scene], None]) -> None:
+    scene.roll_out(OLDEST)
+    scene.roll_out(OLD)
+    broken(scene)
+    assert scene.ask("repair", OLD) == "repaired"
+    assert "serves again" in scene.last()["detail"]
+    previous = scene.store.load().previous
+    assert previous is not None and previous.digest == plan(OLDEST)["digest"]
+    assert scene.serves() == OLD
+    if broken is stop:
+        scene.assert_settled()
+    assert scene.ask("rollback") == "verified"
+    assert scene.serves() == OLDEST
+    scene.assert_settled()
+
+
+def test_a_repair_that_fails_is_said(scene: Scene) -> None:
+    scene.roll_out(OLD)
+    stop(scene)
+    scene.engine(OLD, BROKEN)
+    assert scene.ask("repair", OLD) == "failed"
+    last = scene.last()
+    assert "was started again and failed at stage ready" in last["detail"]
+    assert scene.store.load().failed == last["detail"]
+    assert pathlib.Path(last["facts"]["log"], "engine.log").exists()
+    scene.docker.engines.clear()
+    assert scene.ask("repair", OLD) == "repaired"
+    scene.assert_settled()
+
+
+@pytest.mark.parametrize(
+    ("kind", "words"), [("repair", "no verified release is known"), ("live", "no verified release serves")]
+)
+def test_nothing_to_repair_or_to_change(scene: Scene, kind: str, words: str) -> None:
+    assert scene.ask(kind) == "refused"
+    assert words in scene.last()["detail"]
+    assert scene.docker.writes == []
+
+
+def test_live_touches_no_container(scene: Scene) -> None:
+    scene.roll_out(OLD)
+    before: Json = {key: dict(found) for key, found in scene.docker.containers.items()}
+    scene.docker.writes.clear()
+    assert scene.ask("live", OLD, sampling={"temperature": 0.7}) == "live"
+    assert scene.docker.writes == []
+    assert scene.docker.containers == before
+    written = scene.client_file()
+    assert written is not None and (written["sampling"], written["max_model_len"]) == ({"temperature": 0.7}, OLD)
+    scene.assert_settled()
+
+
+def test_removed(scene: Scene) -> None:
+    scene.engine(NEW, BROKEN)
+    scene.roll_out(OLDEST)
+    scene.roll_out(OLD)
+    scene.roll_out(NEW)
+    assert scene.ask("remove", OLD) == "removed"
+    assert (names(scene), scene.client_file(), scene.store.load().current) == ({}, None, None)
+    assert pathlib.Path(scene.store.path("diagnosis")).exists()
+    assert scene.ask("remove", OLD) == "removed"
+
+
+def test_docker_that_breaks_off_a_removal_is_told(scene: Scene) -> None:
+    scene.roll_out(OLD)
+    scene.docker.errors["stop vllm-assistant"] = DockerError(0, "the Docker daemon broke off")
+    assert scene.ask("remove", OLD) == "failed"
+    assert "broke off at stage remove (internal): the Docker daemon broke off." in scene.last()["detail"]
+    scene.docker.errors.clear()
+    assert scene.ask("remove", OLD) == "removed"

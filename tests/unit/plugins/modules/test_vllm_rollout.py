@@ -1,0 +1,137 @@
+# Copyright: gpufleet.vllm contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The module that starts a rollout: brings the program, writes the request down, starts the unit."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import pathlib
+import typing as t
+
+import pytest
+from ansible.module_utils.basic import AnsibleModule
+from ansible.module_utils.testing import patch_module_args
+
+from ansible_collections.gpufleet.vllm.plugins.module_utils._rollout import units
+from ansible_collections.gpufleet.vllm.plugins.module_utils._rollout.store import Store
+from ansible_collections.gpufleet.vllm.plugins.modules import vllm_rollout as module
+
+Json = dict[str, t.Any]
+PROGRAM = b"#!/usr/bin/python3\n"
+DIGEST = hashlib.sha256(PROGRAM).hexdigest()
+REQUEST: Json = {"kind": "rollback"}
+
+
+class Ended(Exception):
+    """exit_json or fail_json, with the result."""
+
+    def __init__(self, result: Json) -> None:
+        super().__init__(result)
+        self.result = result
+
+
+class Place:
+    """The host: a folder in place of /usr/local, /etc and /var, and the units that were started."""
+
+    def __init__(self, folder: pathlib.Path) -> None:
+        self.folder = folder
+        self.program = folder / "lib" / "gpufleet-host"
+        self.boot_unit = folder / "systemd" / "gpufleet-recover.service"
+        self.store = Store("a", str(folder / "state"))
+        self.started: list[tuple[str, str, int]] = []
+        self.requests: list[str] = []
+        self.locked = False
+
+    def with_program(self, content: bytes = PROGRAM) -> None:
+        self.program.parent.mkdir(parents=True, exist_ok=True)
+        self.program.write_bytes(content)
+
+
+@pytest.fixture
+def place(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> Place:
+    made = Place(tmp_path)
+
+    def start(_run: t.Any, instance: str, verb: str, deadline: int, arguments: list[str]) -> None:
+        made.started.append((instance, verb, deadline))
+        made.requests += arguments
+
+    def ended(_module: t.Any, **result: t.Any) -> None:
+        raise Ended(result)
+
+    monkeypatch.setattr(units, "PROGRAM", str(made.program))
+    monkeypatch.setattr(units, "BOOT_UNIT_PATH", str(made.boot_unit))
+    monkeypatch.setattr(units, "running", lambda _instance: made.locked)
+    monkeypatch.setattr(units, "start", start)
+    monkeypatch.setattr(module, "Store", lambda instance: Store(instance, str(tmp_path / "state")))
+    monkeypatch.setattr(AnsibleModule, "exit_json", ended)
+    monkeypatch.setattr(AnsibleModule, "fail_json", lambda _module, **result: ended(_module, failed=True, **result))
+    return made
+
+
+def run(**args: t.Any) -> Json:
+    with (
+        patch_module_args({"instance": "a", "request": REQUEST, "program_digest": DIGEST, **args}),
+        pytest.raises(Ended) as end,
+    ):
+        module.main()
+    return end.value.result
+
+
+@pytest.mark.parametrize("content", [None, b"another"], ids=["none", "another"])
+def test_a_host_without_this_program_asks_for_it_and_starts_nothing(place: Place, content: bytes | None) -> None:
+    if content is not None:
+        place.with_program(content)
+    assert run() == {"changed": False, "program_needed": True}
+    assert (place.started, place.store.stages_size(), os.path.exists(place.store.folder)) == ([], 0, False)
+
+
+def test_the_request_is_written_down_and_the_unit_started(place: Place) -> None:
+    place.with_program()
+    place.store.append_stage({"stage": "of before"})
+    request = {"kind": "rollout", "plan": {"settings": {"timeouts": {"ready": 100}}}}
+    assert run(request=request) == {
+        "changed": True,
+        "offset": place.store.stages_size(),
+        "unit": "gpufleet-rollout@a.service",
+    }
+    assert place.started == [("a", "rollout", units.last_deadline({"timeouts": {"ready": 100}}))]
+    assert place.store.take_request(place.requests[0]) == request
+
+
+def test_the_program_and_the_unit_at_boot_are_installed(place: Place) -> None:
+    source = place.folder / "brought"
+    for _again in range(2):
+        source.write_bytes(PROGRAM)
+        assert run(program_source=str(source))["changed"] is True
+    assert (place.program.read_bytes(), place.program.stat().st_mode & 0o777) == (PROGRAM, 0o755)
+    assert place.boot_unit.read_text() == units.BOOT_UNIT_TEXT
+    link = place.boot_unit.parent / "multi-user.target.wants" / units.BOOT_UNIT
+    assert link.resolve() == place.boot_unit.resolve()
+    assert [asked[:2] for asked in place.started] == [("a", "rollout")] * 2
+
+
+def test_a_lock_that_is_taken_is_said_and_nothing_is_asked(place: Place) -> None:
+    place.with_program()
+    place.store.append_stage({"stage": "ready"})
+    place.locked = True
+    result = run()
+    assert result == {"failed": True, "msg": "another rollout is running (gpufleet-rollout@a.service), at stage ready"}
+    assert (place.started, os.listdir(place.store.folder)) == ([], ["stages.jsonl"])
+
+
+def test_systemd_that_refuses_is_said(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuses(*_asked: t.Any) -> None:
+        raise units.UnitProblem("systemd did not start gpufleet-rollout@a.service: no bus")
+
+    place.with_program()
+    monkeypatch.setattr(units, "start", refuses)
+    assert run() == {"failed": True, "msg": "systemd did not start gpufleet-rollout@a.service: no bus"}
+
+
+def test_check_mode_touches_nothing(place: Place) -> None:
+    source = place.folder / "brought"
+    source.write_bytes(PROGRAM)
+    assert run(program_source=str(source), _ansible_check_mode=True) == {"changed": False}
+    assert [path.name for path in place.folder.iterdir()] == ["brought"]

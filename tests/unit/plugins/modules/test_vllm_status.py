@@ -1,0 +1,101 @@
+# Copyright: gpufleet.vllm contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The module that says what serves, and proves it; in check mode the same."""
+
+from __future__ import annotations
+
+import pathlib
+import typing as t
+
+import pytest
+from ansible.module_utils.basic import AnsibleModule
+from ansible.module_utils.testing import patch_module_args
+
+from ansible_collections.gpufleet.vllm.plugins.module_utils._rollout.store import Store, instances
+from ansible_collections.gpufleet.vllm.plugins.modules import vllm_status as module
+from ansible_collections.gpufleet.vllm.tests.unit.plugins.module_utils._rollout.doubles import Engine
+from ansible_collections.gpufleet.vllm.tests.unit.plugins.module_utils._rollout.releases import plan
+from ansible_collections.gpufleet.vllm.tests.unit.plugins.module_utils._rollout.scene import Scene
+
+Json = dict[str, t.Any]
+LENGTH = 1024
+
+
+class Ended(Exception):
+    """exit_json or fail_json, with the result."""
+
+    def __init__(self, result: Json) -> None:
+        super().__init__(result)
+        self.result = result
+
+
+@pytest.fixture
+def scene(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> Scene:
+    """A host as the module sees it."""
+    made = Scene(tmp_path)
+    state_dir = str(tmp_path / "state")
+
+    def ended(_module: t.Any, **result: t.Any) -> None:
+        raise Ended(result)
+
+    monkeypatch.setattr(module, "Docker", lambda: made.docker)
+    monkeypatch.setattr(module, "Http", lambda: made.host.http)
+    monkeypatch.setattr(module, "Store", lambda name: Store(name, state_dir))
+    monkeypatch.setattr(module, "instances", lambda: instances(state_dir))
+    monkeypatch.setattr(AnsibleModule, "exit_json", ended)
+    monkeypatch.setattr(AnsibleModule, "fail_json", lambda _module, **result: ended(_module, failed=True, **result))
+    return made
+
+
+def run(**args: t.Any) -> Json:
+    with patch_module_args(args), pytest.raises(Ended) as end:
+        module.main()
+    return end.value.result
+
+
+def test_a_host_with_nothing(scene: Scene) -> None:
+    assert run() == {"changed": False, "instances": [], "serving": "nothing.", "proofs": [], "summary": []}
+
+
+@pytest.mark.parametrize("check", [False, True])
+def test_what_serves_is_proved_and_nothing_changes(scene: Scene, check: bool) -> None:
+    scene.roll_out(LENGTH)
+    writes = len(scene.docker.writes)
+    short = plan(LENGTH)["digest"][:12]
+    for _again in range(2):
+        result = run(_ansible_check_mode=check)
+        assert result["changed"] is False
+        assert result["serving"] == f"assistant release {short}."
+        assert result["summary"] == [
+            (
+                f"assistant serves assistant at http://127.0.0.1:8000/v1, max_model_len 1024, release {short}; "
+                "it answered (content): 'Hello!'"
+            )
+        ]
+    assert len(scene.docker.writes) == writes
+
+
+def test_what_is_healthy_and_does_not_answer_fails(scene: Scene) -> None:
+    scene.roll_out(LENGTH)
+    scene.engine(LENGTH, Engine(answer=""))
+    result = run()
+    assert result["failed"] and result["msg"].startswith(
+        "assistant does not serve: the generation answered 200 without any text"
+    )
+    assert result["proofs"][0]["proved"] is False
+    assert run(prove=False)["instances"][0]["healthy"] is True
+
+
+def test_without_a_proof_no_token_is_asked_for(scene: Scene) -> None:
+    scene.roll_out(LENGTH)
+    scene.engine(LENGTH, Engine(dies_of_question="dead"))
+    result = run(prove=False)
+    assert "proofs" not in result and scene.serves() == LENGTH
+
+
+def test_an_instance_that_the_host_does_not_know_fails(scene: Scene) -> None:
+    scene.roll_out(LENGTH)
+    result = run(instances=["assistant", "ghost"])
+    assert result["msg"] == "ghost does not serve: no verified release."
+    assert result["serving"].endswith("; ghost nothing (no verified release).")
