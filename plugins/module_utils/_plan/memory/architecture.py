@@ -1,0 +1,186 @@
+# Copyright: gpufleet.vllm contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""The geometry of a model that memory depends on, from its config.json or given by hand.
+
+Counts are layers, heads, tokens or elements; nothing here is in bytes.
+
+Private to the collection: may change without notice.
+"""
+
+from __future__ import annotations
+
+import typing as t
+from dataclasses import dataclass
+
+from .layers import Layers, layers_of
+from .quantization import Quantization, quantization_of
+
+
+@dataclass(frozen=True)
+class Experts:
+    """Mixture of experts: how many, how many a token uses, their width; None where a figure is unknown."""
+
+    count: int
+    top_k: int | None = None
+    intermediate_size: int | None = None
+    layers: int | None = None
+
+
+@dataclass(frozen=True)
+class Vision:
+    """The vision encoder: width of its layers, and patches merged into one token."""
+
+    hidden_size: int
+    intermediate_size: int
+    patches_per_token: int
+    layers: int
+
+
+@dataclass(frozen=True)
+class Architecture:
+    """A model's geometry.
+
+    head_size: one head's key width; latent_size: for MLA, the vector cached for a token and layer.
+    dtype: the config's dtype ('bfloat16' ...). positions: the longest context in tokens the model was made for.
+    """
+
+    layers: Layers
+    hidden_size: int | None
+    heads: int | None
+    kv_heads: int | None
+    head_size: int | None
+    vocab_size: int | None
+    name: str = ""
+    head_size_v: int | None = None
+    latent_size: int | None = None
+    intermediate_size: int | None = None
+    experts: Experts | None = None
+    vision: Vision | None = None
+    tied: bool = False
+    positions: int | None = None
+    dtype: str = "bfloat16"
+    quantization: Quantization | None = None
+    problems: tuple[str, ...] = ()
+
+    @property
+    def mla(self) -> bool:
+        return self.latent_size is not None
+
+    @property
+    def cacheable(self) -> bool:
+        """Whether the KV cache of a token can be computed."""
+        if not self.layers.known:
+            return False
+        return self.mla or (self.kv_heads is not None and self.head_size is not None)
+
+
+def from_config(config: t.Mapping[str, t.Any] | None) -> Architecture | None:
+    """The geometry that CONFIG (a parsed config.json) states; None when it is no config of a language model.
+
+    What the config does not say stays None; what is odd is said in `problems`.
+    """
+    if not isinstance(config, t.Mapping) or not config:
+        return None
+    text = _text_config(config)
+    count = _integer(text, "num_hidden_layers", "n_layer", "n_layers", "num_layers")
+    if count is None:
+        return None
+    problems: list[str] = []
+    heads = _integer(text, "num_attention_heads", "n_head", "n_heads")
+    hidden = _integer(text, "hidden_size", "n_embd", "d_model")
+    kv_heads = _kv_heads(text, heads)
+    head_size = _integer(text, "head_dim", "attention_head_dim")
+    if head_size is None and hidden and heads:
+        head_size = hidden // heads
+    latent = _latent_size(text)
+    layers = layers_of(text, count)
+    if not layers.known:
+        problems.append(
+            "The layers of this model keep state that is not understood here; its KV cache is not predicted."
+        )
+    architectures = config.get("architectures") or text.get("architectures") or [""]
+    return Architecture(
+        layers=layers,
+        hidden_size=hidden,
+        heads=heads,
+        kv_heads=1 if latent else kv_heads,
+        head_size=head_size,
+        vocab_size=_integer(text, "vocab_size") or _integer(config, "vocab_size"),
+        name=str(architectures[0]),
+        latent_size=latent,
+        intermediate_size=_integer(text, "intermediate_size", "ffn_dim", "n_inner"),
+        experts=_experts(text, count),
+        vision=_vision(config),
+        tied=bool(config.get("tie_word_embeddings", text.get("tie_word_embeddings", False))),
+        positions=_integer(text, "max_position_embeddings", "n_positions", "max_seq_len", "seq_length"),
+        dtype=_dtype(config, text),
+        quantization=quantization_of(config.get("quantization_config") or text.get("quantization_config")),
+        problems=tuple(problems),
+    )
+
+
+def _text_config(config: t.Mapping[str, t.Any]) -> t.Mapping[str, t.Any]:
+    for key in ("text_config", "llm_config", "language_config", "thinker_config"):
+        inner = config.get(key)
+        if isinstance(inner, t.Mapping):
+            return _text_config(inner)
+    return config
+
+
+def _integer(source: t.Mapping[str, t.Any], *names: str) -> int | None:
+    for name in names:
+        value = source.get(name)
+        if isinstance(value, int) and not isinstance(value, bool) and value > 0:
+            return value
+    return None
+
+
+def _kv_heads(text: t.Mapping[str, t.Any], heads: int | None) -> int | None:
+    if text.get("multi_query"):
+        return 1
+    return _integer(text, "num_key_value_heads", "num_kv_heads", "n_head_kv") or heads
+
+
+def _latent_size(text: t.Mapping[str, t.Any]) -> int | None:
+    rank = _integer(text, "kv_lora_rank")
+    rope = _integer(text, "qk_rope_head_dim")
+    return rank + rope if rank and rope else None
+
+
+def _experts(text: t.Mapping[str, t.Any], layers: int) -> Experts | None:
+    count = _integer(text, "num_local_experts", "num_experts", "n_routed_experts", "moe_num_experts")
+    if count is None or count < 2:
+        return None
+    dense = text.get("first_k_dense_replace")
+    # Llama 4 calls the experts' own width intermediate_size and the dense layers' intermediate_size_mlp.
+    width = _integer(text, "moe_intermediate_size", "intermediate_size")
+    return Experts(
+        count=count,
+        top_k=_integer(text, "num_experts_per_tok", "num_experts_per_token", "top_k", "moe_top_k"),
+        intermediate_size=width,
+        layers=layers - dense if isinstance(dense, int) and 0 <= dense < layers else layers,
+    )
+
+
+def _vision(config: t.Mapping[str, t.Any]) -> Vision | None:
+    vision = config.get("vision_config")
+    if not isinstance(vision, t.Mapping):
+        return None
+    hidden = _integer(vision, "hidden_size", "embed_dim", "width") or 1024
+    merge = _integer(vision, "spatial_merge_size", "merge_size")
+    return Vision(
+        hidden_size=hidden,
+        intermediate_size=_integer(vision, "intermediate_size") or 4 * hidden,
+        patches_per_token=merge * merge if merge else 4,
+        layers=_integer(vision, "depth", "num_hidden_layers", "num_layers") or 24,
+    )
+
+
+def _dtype(config: t.Mapping[str, t.Any], text: t.Mapping[str, t.Any]) -> str:
+    for source in (config, text):
+        value = source.get("dtype") or source.get("torch_dtype")
+        if isinstance(value, str) and value:
+            return value.replace("torch.", "")
+    return "bfloat16"

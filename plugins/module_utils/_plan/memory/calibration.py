@@ -1,0 +1,115 @@
+# Copyright: gpufleet.vllm contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""The few constants of the memory model, each with its unit, its meaning and where it was measured.
+
+SHIPPED is fitted by tests/bench/fit_accuracy.py --fit on all of tests/data/startup-rows.jsonl; PRIOR is what reading
+vLLM's source gives before any row is looked at, and what a constant falls back to where no row measured it.
+
+Private to the collection: may change without notice.
+"""
+
+from __future__ import annotations
+
+import typing as t
+from dataclasses import dataclass
+
+from .request import Version
+
+# Versions in which the accounting changed; read in the released sources of the versions on both sides.
+HYBRID_GROUPS = (0, 10, 0)
+TRITON_SAMPLER = (0, 17, 0)  # top-k/top-p in place; before it a full sort of the logits with 64-bit indices
+ALLREDUCE_FUSION = (0, 17, 0)  # all-reduce fused with RMSNorm, on by default: a workspace per tensor parallel rank
+PADDING_RULE = (0, 18, 0)  # groups of unlike size are padded up to a ratio of 1.5 instead of 1.25
+GRAPHS_COUNTED = (0, 20, 0)  # VLLM_MEMORY_PROFILER_ESTIMATE_CUDAGRAPHS on by default
+IN_FLIGHT_BATCHES = (0, 25, 0)  # a window holds the tokens of every batch in flight; 0.24 one batch, 0.26 all of them
+CONSUMED_BY_DEVICE = (0, 28, 0)  # what is held is read from the driver, not added up from torch's counters
+ALL_RUNNER_V2 = (0, 29, 0)
+START_CHECK = (0, 9, 1)
+UTILISATION_092 = (0, 20, 0)
+BIG_BATCH = (0, 28, 0)
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """GiB unless the name says otherwise.
+
+    sampler_*: copies of one float32 logits matrix (max_num_seqs x vocabulary) that sampling holds at its peak.
+    hidden_copies: copies of one 16-bit hidden state (max_num_batched_tokens x hidden size) held beside it.
+    fixed: activation that depends on neither, in the first model runner.
+    context_*: device memory outside of torch's counters on one GPU.
+    tensor_*: what a tensor parallel rank adds to it (NCCL and all-reduce buffers).
+    graph_base, graph_layer: CUDA graphs at 86 captures, and what each layer adds.
+    graph_experts: what a model of experts adds to them.
+    graph_v2: the second model runner's graphs as a share of the first one's.
+    """
+
+    sampler_sort: float
+    sampler_triton: float
+    sampler_v2: float
+    hidden_copies: float
+    fixed: float
+    context_old: float
+    context_mid: float
+    context_new: float
+    tensor_plain: float
+    tensor_fused: float
+    graph_base: float
+    graph_layer: float
+    graph_experts: float
+    graph_v2: float
+
+    def context(self, version: Version) -> float:
+        if version < (0, 18, 0):
+            return self.context_old
+        return self.context_mid if version < CONSUMED_BY_DEVICE else self.context_new
+
+    def values(self) -> dict[str, float]:
+        return {name: float(t.cast(float, getattr(self, name))) for name in self.__dataclass_fields__}
+
+
+PRIOR = Calibration(
+    # The sort holds logits (2 B and 4 B), sorted values (4 B), 64-bit indices and the sort's own copy of both,
+    # softmax and masks: about ten float32 matrices. In place: logits, a copy, softmax and noise: about four.
+    sampler_sort=10.0,
+    sampler_triton=4.0,
+    sampler_v2=1.0,
+    hidden_copies=1.5,
+    fixed=0.1,
+    context_old=0.2,
+    context_mid=0.2,
+    context_new=0.3,
+    tensor_plain=0.5,
+    tensor_fused=1.5,
+    graph_base=0.3,
+    graph_layer=0.015,
+    graph_experts=0.3,
+    graph_v2=0.5,
+)
+
+SHIPPED = Calibration(
+    # 0.11 to 0.16 on H100, nine models: 9.3 to 9.7 copies.
+    sampler_sort=9.3505,
+    # 0.17 to 0.19 on H100, twenty-four models of vocabularies from 32 to 262 thousand.
+    sampler_triton=3.496,
+    # 0.29 and newer on one 24 GB card, five sizes of adapters: one copy; one laboratory.
+    sampler_v2=0.9341,
+    hidden_copies=1.5,
+    fixed=0.1,
+    context_old=0.13,
+    context_mid=0.25,
+    # 0.28 and newer: five laboratories on cards of 22 to 47 GiB, 0.26 to 0.47 GiB.
+    context_new=0.2936,
+    # Two ranks of H100 with 0.11: 0.54 and 0.55 GiB in all.
+    tensor_plain=0.4575,
+    # Two and four ranks of H100 with 0.19: 2.06 to 2.21 GiB in all. Older GPUs are not known to fuse.
+    tensor_fused=1.84,
+    # vLLM's own estimates with 0.19 on H100, dense models of 26 to 80 layers.
+    graph_base=0.3824,
+    graph_layer=0.0129,
+    # The same for seven models of experts.
+    graph_experts=0.4582,
+    # Not fitted: 0.42 GiB on one card where the first runner's line gives 0.85.
+    graph_v2=0.5,
+)

@@ -1,0 +1,62 @@
+# Copyright: gpufleet.vllm contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""The aims of the accuracy bench, on observed starts that the constants were not fitted on."""
+
+from __future__ import annotations
+
+import pathlib
+import typing as t
+
+import pytest
+
+from ansible_collections.gpufleet.vllm.plugins.module_utils._plan.memory.calibration import SHIPPED
+from ansible_collections.gpufleet.vllm.tests.bench import fit_accuracy, fit_constants, fit_metrics, startup_rows
+
+ROWS = startup_rows.load(pathlib.Path(__file__).resolve().parents[5] / "data" / "startup-rows.jsonl")
+
+
+@pytest.fixture(scope="module", name="unseen")
+def _unseen() -> dict[str, t.Any]:
+    return fit_accuracy.split_report(ROWS)
+
+
+@pytest.mark.parametrize("way", ["halves", "left_out"])
+def test_aims_on_unseen_rows(unseen: dict[str, t.Any], way: str) -> None:
+    found = unseen[way]
+    assert found["kv_gib_weights_given"]["rows"] > 80
+    for measure in ("kv_gib_weights_given", "kv_gib_weights_predicted"):
+        assert found[measure]["median"] <= 0.25, measure
+        assert found[measure]["p90"] <= 1.0, measure
+    for rule in ("kv_gib_flat_2_gib", "kv_gib_weights_x_1.2_plus_constant"):
+        assert found[rule]["median"] > 3 * found["kv_gib_weights_given"]["median"], rule
+    assert not any(found["mistakes"].values())
+
+
+def test_the_shipped_constants_are_the_fit_of_the_rows() -> None:
+    assert fit_constants.fit(ROWS) == SHIPPED
+
+
+def test_no_single_laboratory_moves_a_constant_far() -> None:
+    """A constant that one source alone decided would jump when the source is left out; the prior bounds the jump."""
+    for source in {startup_rows.source_of(row) for row in ROWS}:
+        other = fit_constants.fit([row for row in ROWS if startup_rows.source_of(row) != source]).values()
+        for name, value in SHIPPED.values().items():
+            assert 0.5 * value <= other[name] <= 2.0 * value, (source, name)
+
+
+def test_the_bench_counts_mistakes() -> None:
+    """Rules that always say the same are caught."""
+    always = fit_metrics.verdicts(ROWS, lambda _row: "fits")
+    never = fit_metrics.verdicts(ROWS, lambda _row: "does_not_fit")
+    silent = fit_metrics.verdicts(ROWS, lambda _row: "unknown")
+    assert always["false_fits"] >= 20
+    assert never["false_does_not_fit"] >= 90
+    assert silent["unknown_though_complete"] >= 70
+
+
+def test_a_rows_own_breakdown_is_never_an_input() -> None:
+    for row in ROWS:
+        blind = {**row, "log_breakdown": {}, "notes": "", "check": None, "error_text": None, "available_kv_gib": None}
+        assert startup_rows.question(blind) == startup_rows.question(row)

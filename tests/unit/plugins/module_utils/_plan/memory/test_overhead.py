@@ -1,0 +1,160 @@
+# Copyright: gpufleet.vllm contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Activation, context and graphs against what real starts logged."""
+
+from __future__ import annotations
+
+import typing as t
+
+import pytest
+
+from ansible_collections.gpufleet.vllm.plugins.module_utils._plan.memory.architecture import from_config
+from ansible_collections.gpufleet.vllm.plugins.module_utils._plan.memory.calibration import PRIOR, SHIPPED
+from ansible_collections.gpufleet.vllm.plugins.module_utils._plan.memory.overhead import (
+    Load,
+    activation,
+    captures,
+    from_environment,
+    graphs,
+    non_torch,
+    second_runner,
+)
+from ansible_collections.gpufleet.vllm.tests.data.model_configs import CONFIGS
+
+LLAMA = from_config(CONFIGS["meta-llama/Llama-3.1-8B-Instruct"])
+QWEN = from_config(CONFIGS["Qwen/Qwen2.5-7B-Instruct"])
+GPT_OSS = from_config(CONFIGS["openai/gpt-oss-20b"])
+HOPPER = (9, 0)
+
+
+def load(version: tuple[int, int, int], **more: t.Any) -> Load:
+    values: dict[str, t.Any] = {"sequences": 1024, "batched_tokens": 8192, "capability": HOPPER, **more}
+    return Load(version=version, engine=values.pop("engine", "V1"), **values)
+
+
+@pytest.mark.parametrize(
+    ("architecture", "version", "logged"),
+    [
+        (LLAMA, (0, 19, 0), 1.89),
+        (QWEN, (0, 19, 0), 2.21),
+        (GPT_OSS, (0, 19, 0), 2.87),
+        (LLAMA, (0, 11, 0), 4.76),
+        (GPT_OSS, (0, 11, 0), 7.38),
+    ],
+)
+def test_sampling_peak(architecture: t.Any, version: tuple[int, int, int], logged: float) -> None:
+    found = activation(architecture, load(version), True, SHIPPED)
+    assert found.expected == pytest.approx(logged, abs=0.1)
+    assert found.low <= logged <= found.high
+
+
+def test_only_the_last_stage_samples() -> None:
+    assert activation(LLAMA, load((0, 19, 0), pipeline_parallel=2), False, SHIPPED).expected == pytest.approx(
+        1.1, abs=0.1
+    )
+
+
+def test_fewer_sequences_take_less() -> None:
+    many, few = (activation(QWEN, load((0, 11, 0), sequences=count), True, SHIPPED).expected for count in (1024, 256))
+    assert few < many / 3
+
+
+@pytest.mark.parametrize(
+    ("version", "ranks", "capability", "logged"),
+    [
+        ((0, 11, 0), 1, HOPPER, 0.13),
+        ((0, 19, 0), 1, HOPPER, 0.25),
+        ((0, 11, 0), 2, HOPPER, 0.55),
+        ((0, 19, 0), 2, HOPPER, 2.07),
+        ((0, 19, 0), 4, HOPPER, 2.13),
+    ],
+)
+def test_beside_torch(version: tuple[int, int, int], ranks: int, capability: tuple[int, int], logged: float) -> None:
+    found = non_torch(load(version, tensor_parallel=ranks, capability=capability), SHIPPED)
+    assert found.expected == pytest.approx(logged, abs=0.1)
+
+
+def test_fused_all_reduce_is_for_hopper_and_newer() -> None:
+    ada = non_torch(load((0, 32, 0), tensor_parallel=2, capability=(8, 9)), SHIPPED)
+    hopper = non_torch(load((0, 32, 0), tensor_parallel=2), SHIPPED)
+    unknown = non_torch(load((0, 32, 0), tensor_parallel=2, capability=None), SHIPPED)
+    assert ada.expected < hopper.expected - 1.0
+    assert unknown.low < ada.expected < unknown.high
+
+
+@pytest.mark.parametrize(
+    ("sequences", "more", "expected"),
+    [
+        (256, {}, 51 + 35),
+        (1024, {}, 51 + 51),
+        (1, {"batched_tokens": 8192}, 2 + 1),
+        (8, {}, 5 + 4),
+        (256, {"max_capture": 64}, 11 + 11),
+    ],
+)
+def test_captures(sequences: int, more: dict[str, t.Any], expected: int) -> None:
+    assert captures(load((0, 19, 0), sequences=sequences, **more), LLAMA) == expected
+
+
+def test_gpt_oss_captures_up_to_1024() -> None:
+    assert captures(load((0, 19, 0)), GPT_OSS) > captures(load((0, 19, 0)), LLAMA) + 50
+
+
+@pytest.mark.parametrize(
+    ("version", "counted"), [((0, 19, 0), False), ((0, 20, 0), True), ((0, 27, 0), True), ((0, 32, 0), True)]
+)
+def test_graphs_are_counted_from_020(version: tuple[int, int, int], counted: bool) -> None:
+    found = graphs(LLAMA, load(version), 1, SHIPPED)
+    assert (found.counted.expected > 0) is counted
+    assert found.held.expected > 0.2
+
+
+@pytest.mark.parametrize(("said", "counted"), [(True, True), (False, False)])
+def test_the_environment_decides_where_it_is_set(said: bool, counted: bool) -> None:
+    for version in ((0, 19, 0), (0, 24, 0)):
+        found = graphs(LLAMA, load(version, graphs_counted=said), 1, SHIPPED)
+        assert (found.counted.high > 0) is counted
+
+
+def test_environment() -> None:
+    name = "VLLM_MEMORY_PROFILER_ESTIMATE_CUDAGRAPHS"
+    assert [from_environment({}), from_environment({name: "1"}), from_environment({name: "0"})] == [None, True, False]
+
+
+def test_eager_has_none() -> None:
+    assert graphs(LLAMA, load((0, 32, 0), eager=True), 1, SHIPPED).held.high == 0.0
+
+
+def test_caches_move_the_newest_releases() -> None:
+    warm, cold, unknown = (
+        graphs(LLAMA, load((0, 32, 0), caches=caches), 1, SHIPPED) for caches in ("warm", "cold", None)
+    )
+    assert warm.counted.expected == 0.0
+    assert cold.counted.expected == cold.held.expected
+    assert warm.counted.expected < unknown.counted.expected < cold.counted.expected
+    assert unknown.counted.low == 0.0
+
+
+@pytest.mark.parametrize(
+    ("version", "model", "expected"),
+    [
+        ((0, 20, 0), "meta-llama/Llama-3.1-8B-Instruct", False),
+        ((0, 22, 0), "meta-llama/Llama-3.1-8B-Instruct", False),
+        ((0, 24, 0), "meta-llama/Llama-3.1-8B-Instruct", True),
+        ((0, 26, 0), "google/gemma-3-1b-it", True),
+        ((0, 26, 0), "openai/gpt-oss-20b", False),
+        ((0, 28, 0), "Qwen/Qwen3.5-4B", False),
+        ((0, 29, 0), "openai/gpt-oss-20b", True),
+    ],
+)
+def test_model_runner(version: tuple[int, int, int], model: str, expected: bool) -> None:
+    assert second_runner(version, from_config(CONFIGS[model])) is expected
+
+
+def test_shipped_constants_are_near_what_the_source_says() -> None:
+    """A constant far off its prior would have been fitted to something else than it means."""
+    prior = PRIOR.values()
+    for name, value in SHIPPED.values().items():
+        assert 0.5 * prior[name] <= value <= 2.0 * prior[name], name

@@ -1,0 +1,139 @@
+# Copyright: gpufleet.vllm contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Engine arguments as values, and what this vLLM does where nobody set them."""
+
+from __future__ import annotations
+
+import typing as t
+
+import pytest
+
+from ansible_collections.gpufleet.vllm.plugins.module_utils._plan.memory.request import (
+    GpuMemory,
+    MemoryRequest,
+    parse_capability,
+    parse_version,
+)
+from ansible_collections.gpufleet.vllm.plugins.module_utils._plan.memory.settings import (
+    AUTO_LENGTH,
+    Settings,
+    default_batch,
+    number,
+    resolve,
+)
+
+H100 = GpuMemory(total_mib=81559, compute_capability="9.0")
+A100 = GpuMemory(total_mib=81920, compute_capability="8.0")
+RTX = GpuMemory(total_mib=24576, compute_capability="8.6")
+B200 = GpuMemory(total_mib=183359, compute_capability="10.0")
+
+
+def settled(version: str = "0.32.0", gpu: GpuMemory = RTX, **arguments: t.Any) -> Settings:
+    return resolve(MemoryRequest(version=version, arguments=arguments, gpus=(gpu,)), None)
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [
+        (32768, 32768),
+        ("32k", 32000),
+        ("32K", 32768),
+        ("0.5", 0.5),
+        ("1g", 10**9),
+        ("2GiB", 2 * 2**30),
+        (None, None),
+        (True, None),
+        ("long", None),
+    ],
+)
+def test_numbers(value: t.Any, expected: float | None) -> None:
+    assert number(value) == expected
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("0.32.0", (0, 32, 0)),
+        ("0.15.2rc1.dev93", (0, 15, 2)),
+        ("0.8.x", (0, 8, 0)),
+        ("v0.9.1+cu128", (0, 9, 1)),
+        ("2026-09 build", None),
+        (None, None),
+    ],
+)
+def test_versions(text: str | None, expected: tuple[int, int, int] | None) -> None:
+    assert parse_version(text) == expected
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"), [("8.6", (8, 6)), ("12.0", (12, 0)), ("", None), (None, None), ("x", None)]
+)
+def test_capabilities(text: str | None, expected: tuple[int, int] | None) -> None:
+    assert parse_capability(text) == expected
+
+
+@pytest.mark.parametrize(
+    ("version", "gpus", "expected"),
+    [
+        ((0, 32, 0), (RTX,), (256, 2048)),
+        ((0, 32, 0), (H100,), (1024, 8192)),
+        ((0, 32, 0), (A100,), (256, 2048)),
+        ((0, 32, 0), (B200,), (1024, 16384)),
+        ((0, 24, 0), (B200,), (1024, 8192)),
+        ((0, 32, 0), (H100, RTX), (256, 2048)),
+        ((0, 32, 0), (GpuMemory(),), (256, 2048)),
+    ],
+)
+def test_default_batch(version: tuple[int, int, int], gpus: tuple[GpuMemory, ...], expected: tuple[int, int]) -> None:
+    assert default_batch(version, gpus) == expected
+
+
+@pytest.mark.parametrize(("version", "expected"), [("0.19.0", 0.9), ("0.20.0", 0.92), ("0.32.0", 0.92)])
+def test_utilisation(version: str, expected: float) -> None:
+    assert settled(version).utilisation == expected
+    assert settled(version, gpu_memory_utilization=0.5).utilisation == 0.5
+
+
+def test_what_nobody_set_is_known() -> None:
+    assert settled().unset == ("max_num_seqs", "max_num_batched_tokens")
+    assert settled(max_num_seqs=4).unset == ("max_num_batched_tokens",)
+
+
+def test_unset_sequences_follow_a_small_batch() -> None:
+    assert settled(max_num_batched_tokens=64).sequences == 64
+
+
+@pytest.mark.parametrize("value", ["auto", -1])
+def test_automatic_length(value: t.Any) -> None:
+    assert settled(max_model_len=value).length == AUTO_LENGTH
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        {"enforce_eager": True},
+        {"compilation_config": {"cudagraph_mode": "NONE"}},
+        {"compilation_config": '{"cudagraph_mode": "none"}'},
+    ],
+)
+def test_no_graphs(arguments: dict[str, t.Any]) -> None:
+    assert settled(**arguments).eager
+    assert not settled().eager
+
+
+def test_engines() -> None:
+    assert settled("0.7.3").engine == "V0"
+    assert settled("0.8.5").engine == "V1"
+
+
+def test_unknown_version_is_said() -> None:
+    assert not settled("nightly").version_known
+    assert settled("0.19.0").version_known
+
+
+def test_batches_in_flight() -> None:
+    assert settled("0.32.0").concurrent_batches == 2
+    assert settled("0.32.0", async_scheduling=False).concurrent_batches == 1
+    assert settled("0.11.0").concurrent_batches == 1
