@@ -7,10 +7,11 @@ from __future__ import annotations
 
 import typing as t
 
+from ansible.module_utils.parsing.convert_bool import boolean
 from ansible.plugins.action import ActionBase
 from ansible.utils.display import Display
 
-from ansible_collections.gpufleet.vllm.plugins.module_utils._plan import inputs, planner, report, schema_files
+from ansible_collections.gpufleet.vllm.plugins.module_utils._plan import inputs, overview, planner, report, schema_files
 
 OPTIONS = frozenset(
     {
@@ -22,6 +23,7 @@ OPTIONS = frozenset(
         "image",
         "instances",
         "models",
+        "only_plan",
         "profiles",
         "remove_unlisted",
         "retry",
@@ -44,22 +46,22 @@ class ActionModule(ActionBase):  # type: ignore[misc,unused-ignore]
     def run(self, tmp: str | None = None, task_vars: dict[str, t.Any] | None = None) -> dict[str, t.Any]:
         result: dict[str, t.Any] = super().run(tmp, task_vars)
         host = str((task_vars or {}).get("inventory_hostname", "the host"))
-        outcome = self._plan()
-        if outcome.errors:
-            return result | {
-                "failed": True,
-                "changed": False,
-                "msg": report.failure(host, outcome.errors),
-                "errors": list(outcome.errors),
-                "warnings": list(outcome.warnings),
-                "plans": [],
-            }
-        self._show(host, outcome)
-        return result | {
-            "changed": outcome.changed,
-            "diff": list(outcome.diff),
+        outcome, about = self._plan()
+        only_plan = boolean(self._task.args.get("only_plan") or False)
+        if outcome.blocks and (outcome.changed or only_plan or self._task.check_mode):
+            display.display("\n".join(f"[{host}] {block}" for block in outcome.blocks))
+        result |= {
+            "changed": outcome.changed and not only_plan,
             "warnings": list(outcome.warnings),
             "plans": list(outcome.plans),
+        }
+        if only_plan:
+            result |= {"host": about, "errors": list(outcome.errors), "drafts": list(outcome.drafts)}
+        if outcome.errors:
+            message = report.failure(host, outcome.errors)
+            return result | {"failed": not only_plan, "msg": message, "errors": list(outcome.errors)}
+        return result | {
+            "diff": list(outcome.diff),
             "provable": [plan["instance"] for plan in outcome.plans if self._is_provable(plan)],
         }
 
@@ -67,17 +69,13 @@ class ActionModule(ActionBase):  # type: ignore[misc,unused-ignore]
         """What serves when the play has ended: in check mode nothing that is not there yet."""
         return plan["active"] and (not self._task.check_mode or plan["change"] in ("none", "live"))
 
-    def _plan(self) -> planner.Outcome:
+    def _plan(self) -> tuple[planner.Outcome, dict[str, t.Any]]:
         args = self._task.args
         errors: list[str] = []
         try:
             history, readings = schema_files.load(str(args.get("schemas", "")))
         except schema_files.BadSchemaError as error:
-            return planner.Outcome(errors=(str(error),))
-        given = {key: value for key, value in args.items() if key != "schemas"}
-        return planner.plan_host(inputs.read(given, history, readings, errors), errors)
-
-    def _show(self, host: str, outcome: planner.Outcome) -> None:
-        """A plan is worth reading where something changes, and where somebody asked what would."""
-        if outcome.changed or self._task.check_mode:
-            display.display("\n".join(f"[{host}] {block}" for block in outcome.blocks))
+            return planner.Outcome(errors=(str(error),)), {}
+        given = {key: value for key, value in args.items() if key not in ("schemas", "only_plan")}
+        read = inputs.read(given, history, readings, errors)
+        return planner.plan_host(read, errors), overview.host(read)

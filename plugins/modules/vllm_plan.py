@@ -99,6 +99,13 @@ options:
     description: Remove instances that are on the host and not listed.
     type: bool
     default: false
+  only_plan:
+    description:
+      - Plans to be read and not to be carried out. Errors do not fail the task, they are in RV(errors), with the plans that they
+        rule out in RV(drafts). Nothing counts as changed, so nothing is notified, and the plan is always shown.
+      - M(gpufleet.vllm.vllm_plan_report) takes the results of all hosts.
+    type: bool
+    default: false
   target:
     description:
       - Above all layers, for surveys. C(profile) takes the place of the instance's own profile and stands above its
@@ -108,7 +115,7 @@ options:
 attributes:
   check_mode:
     support: full
-    description: The plan is the same in check mode.
+    description: The plan is the same in check mode, where it is shown even when it changes nothing.
   diff_mode:
     support: full
     description: One entry for each instance that changes, as YAML with the origin of each argument.
@@ -178,6 +185,17 @@ plans:
       type: list
       elements: str
       sample: ["max_num_seqs: 4 -> 8 (instance)"]
+    downtime_seconds:
+      description:
+        - For how long nothing of the instance will serve, in seconds, V(0) where nothing that serves is stopped. It is what the
+          instance's own last start on this host took, from start to ready.
+        - Null where no start is known, and where the instance is removed.
+      type: float
+    memory:
+      description:
+        - What the memory of its GPUs goes to, in GiB, with the verdict V(fits), V(tight), V(does_not_fit) or V(unknown), the
+          reasons for it, and what would fit instead. Null where the instance takes no GPU.
+      type: dict
     arguments:
       description:
         - Engine arguments with C(name), C(value), C(origin), and C(from_value) where another value runs. The origin
@@ -210,9 +228,20 @@ provable:
   elements: str
 errors:
   description: Everything that is wrong, one sentence each.
-  returned: failure
+  returned: failure, or O(only_plan)
   type: list
   elements: str
+drafts:
+  description: Plans that RV(errors) rule out, to be looked at. They have the form of RV(plans).
+  returned: O(only_plan)
+  type: list
+  elements: dict
+host:
+  description:
+    - C(host_class), C(driver) with C(version) and C(cuda_version), and C(gpus), each with C(uuid), C(index), C(name),
+      C(compute_capability), C(mig), C(total_mib), C(reserved_mib), C(used_mib) and C(problems).
+  returned: O(only_plan)
+  type: dict
 diff:
   description: One entry for each instance that changes.
   returned: success

@@ -17,6 +17,8 @@ from .plain import canonical_json
 Json = dict[str, t.Any]
 Kind = t.Literal["none", "live", "restart", "create", "repair", "remove"]
 UNLISTED = "it is not listed any more"
+# Kinds that stop what serves and start it again.
+STARTS_AGAIN: tuple[Kind, ...] = ("restart", "repair")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -59,6 +61,17 @@ def decide_inactive(observed: Json | None) -> Change:
     if observed is not None and (container.get("running") or observed.get("current")):
         return Change("remove", ("active is false",))
     return Change("none")
+
+
+def downtime_seconds(kind: Kind, observed: Json | None) -> float | None:
+    """For how long nothing of the instance serves: its own last start on this host, from start to ready.
+
+    0 where nothing that serves stops; None where no start is known, and for `remove`, after which nothing serves.
+    """
+    if kind in STARTS_AGAIN:
+        found = ((observed or {}).get("current") or {}).get("start_seconds")
+        return float(found) if found else None
+    return None if kind == "remove" else 0.0
 
 
 def refusals(name: str, digest: str, observed: Json | None, retry: bool) -> list[str]:

@@ -28,9 +28,13 @@ NO_GPU = Assignment("none")
 
 @dataclasses.dataclass(frozen=True)
 class Outcome:
-    """Plans, or errors and no plans. `diff` has one entry for each plan that changes something."""
+    """Plans, or errors and no plans. `diff` has one entry for each plan that changes something.
+
+    `drafts` are plans that the errors rule out: to be looked at, with their sums, and never carried out.
+    """
 
     plans: tuple[Json, ...] = ()
+    drafts: tuple[Json, ...] = ()
     errors: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
     diff: tuple[Json, ...] = ()
@@ -73,8 +77,17 @@ def plan_host(inputs: Inputs, errors: t.Sequence[str] = ()) -> Outcome:
     for plan in plans:
         findings.warnings += plan["warnings"]
     if findings.errors:
-        return Outcome(errors=tuple(dict.fromkeys(findings.errors)), warnings=tuple(dict.fromkeys(findings.warnings)))
+        return _refused(plans, findings)
     return _outcome(plans, findings.warnings, observed)
+
+
+def _refused(drafts: t.Sequence[Json], findings: Findings) -> Outcome:
+    return Outcome(
+        drafts=tuple(drafts),
+        errors=tuple(dict.fromkeys(findings.errors)),
+        warnings=tuple(dict.fromkeys(findings.warnings)),
+        blocks=tuple(report.block(plan, refused=True) for plan in drafts),
+    )
 
 
 def _outcome(plans: list[Json], warnings: list[str], observed: t.Mapping[str, Json]) -> Outcome:
@@ -85,7 +98,7 @@ def _outcome(plans: list[Json], warnings: list[str], observed: t.Mapping[str, Js
         plans=tuple(plans),
         warnings=tuple(dict.fromkeys(warnings)),
         diff=tuple(report.difference(plan, observed.get(plan["instance"])) for plan in changing),
-        blocks=tuple(report.block(plan, observed.get(plan["instance"])) for plan in plans),
+        blocks=tuple(report.block(plan) for plan in plans),
     )
 
 
@@ -175,6 +188,7 @@ def _plan(one: Prepared, host: Host, gpu: Assignment, findings: Findings) -> Jso
         "active": one.instance.active,
         "change": decided.kind,
         "reasons": list(decided.reasons),
+        "downtime_seconds": change.downtime_seconds(decided.kind, seen),
         "arguments": [_argument(argument, current) for argument in one.arguments],
         "warnings": [*one.warnings, *notes, *change.cautions(seen)],
         "digest": mark,
@@ -212,4 +226,5 @@ def _unlisted(
 def _removal(name: str) -> Json:
     nothing: Json = dict.fromkeys(("digest", "release", "client", "image_id"))
     lists: Json = {"arguments": [], "warnings": [], "settings": {}}
-    return {"instance": name, "active": False, "change": "remove", "reasons": [change.UNLISTED], **lists, **nothing}
+    what: Json = {"change": "remove", "reasons": [change.UNLISTED], "downtime_seconds": None}
+    return {"instance": name, "active": False, **what, **lists, **nothing}

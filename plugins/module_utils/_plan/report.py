@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import typing as t
 
+from . import change, memory_text
 from .change import shown
 
 Json = dict[str, t.Any]
@@ -24,12 +25,17 @@ MEANING = {
 SHORT_DIGEST = 12
 
 
-def block(plan: Json, observed: Json | None) -> str:
-    """One instance in a few lines: change, reasons, arguments with origin, what to heed."""
-    lines = [f"{plan['instance']}: {plan['change']} ({MEANING[plan['change']]}){_downtime(plan, observed)}"]
+def block(plan: Json, refused: bool = False) -> str:
+    """One instance in a few lines: change, downtime, reasons, memory, arguments with origin, what to heed.
+
+    REFUSED: its host has errors, so nothing of this will happen.
+    """
+    what = f"{plan['change']} ({MEANING[plan['change']]}){_prefixed(', ', downtime(plan))}"
+    lines = [f"{plan['instance']}: {f'refused, it would be: {what}' if refused else what}"]
     lines += [f"    because {reason}" for reason in plan["reasons"]]
     if plan["release"]:
         lines += _facts(plan["release"])
+        lines += [f"    {line}" for line in memory_text.lines(_unsaid(plan))]
         lines += ["    arguments:"] if plan["arguments"] else []
         lines += ["        " + line for line in table(plan["arguments"])]
     place = f"instance {plan['instance']}: "
@@ -37,12 +43,25 @@ def block(plan: Json, observed: Json | None) -> str:
     return "\n".join(lines)
 
 
-def _downtime(plan: Json, observed: Json | None) -> str:
-    """Expected from the host's own last start of this instance."""
-    if plan["change"] not in ("restart", "repair"):
+def _unsaid(plan: Json) -> Json | None:
+    """The memory plan without what the plan's own warnings say already."""
+    memory = plan.get("memory")
+    if not memory:
+        return None
+    said = " ".join(plan["warnings"])
+    return {**memory, "warnings": [text for text in memory["warnings"] if text not in said]}
+
+
+def downtime(plan: Json) -> str:
+    """For how long nothing of the instance serves, as its own last start on this host lets expect."""
+    if plan["change"] not in change.STARTS_AGAIN:
         return ""
-    seconds = ((observed or {}).get("current") or {}).get("start_seconds")
-    return f", about {round(seconds)} s of downtime (last start)" if seconds else ", downtime not known yet"
+    seconds = plan["downtime_seconds"]
+    return f"about {round(seconds)} s of downtime (last start)" if seconds else "downtime not known yet"
+
+
+def _prefixed(prefix: str, text: str) -> str:
+    return prefix + text if text else ""
 
 
 def _facts(release: Json) -> list[str]:

@@ -1,0 +1,117 @@
+# Copyright: gpufleet.vllm contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A memory plan as text: the verdict, the sums of each GPU, and what would fit.
+
+Private to the collection: may change without notice.
+"""
+
+from __future__ import annotations
+
+import typing as t
+
+from .change import shown
+from .gpu_parts import Parts, parts
+
+Json = dict[str, t.Any]
+VERDICTS = {
+    "fits": "fits",
+    "tight": "tight",
+    "does_not_fit": "does not fit",
+    "unknown": "not known",
+}
+COLUMNS: tuple[tuple[str, t.Callable[[Parts], float]], ...] = (
+    ("weights", lambda one: one.weights),
+    ("activation", lambda one: one.activation),
+    ("non-torch", lambda one: one.non_torch),
+    ("graphs", lambda one: one.graphs),
+    ("KV cache", lambda one: one.kv_cache),
+    ("free", lambda one: one.free),
+    ("beyond", lambda one: one.beyond),
+    ("total", lambda one: one.total),
+)
+KIB = 1024.0
+
+
+def lines(memory: Json | None) -> list[str]:
+    """The memory of one instance; nothing where it takes no GPU."""
+    if not memory:
+        return []
+    found = [f"memory: {VERDICTS[memory['verdict']]}{_prefixed(', ', held(memory))}"]
+    found += [f"    because {reason['text']}" for reason in memory["reasons"]]
+    found += [f"    {line}" for line in sums(memory["gpus"])]
+    found += [f"    {line}" for line in (cache(memory), largest(memory), help_text(memory)) if line]
+    found += [f"    heed: {text}" for text in memory["warnings"]]
+    found += [f"    assumed: {text}" for text in memory["assumptions"]]
+    return found
+
+
+def held(memory: Json) -> str:
+    """How many requests of full length the KV cache holds at once."""
+    concurrency, length = memory["kv"]["concurrency"], memory["arguments"]["max_model_len"]
+    if concurrency is None:
+        return ""
+    return f"{concurrency:.1f} requests of {_length(memory, length)} tokens at once"
+
+
+def _length(memory: Json, length: t.Any) -> t.Any:
+    """Where vLLM chooses the length itself, the longest that is expected to fit."""
+    return length if isinstance(length, int) else (memory["largest"]["max_model_len"] or {}).get("expected", "?")
+
+
+def sums(ranks: t.Sequence[Json]) -> list[str]:
+    """A table in GiB, one line a GPU; GPUs with the same figures share a line."""
+    rows: dict[tuple[str, ...], list[str]] = {}
+    for rank in ranks:
+        found = parts(rank)
+        rows.setdefault(tuple(gib(take(found)) for _name, take in COLUMNS), []).append(str(rank["gpu"]))
+    if not rows:
+        return []
+    labels = ["GiB", *(f"GPU {', '.join(numbers)}" for numbers in rows.values())]
+    cells = [tuple(name for name, _take in COLUMNS), *rows]
+    first = max(map(len, labels))
+    widths = [max(len(row[column]) for row in cells) for column in range(len(COLUMNS))]
+    return [
+        "  ".join([f"{label:<{first}}", *(f"{cell:>{width}}" for cell, width in zip(row, widths))])
+        for label, row in zip(labels, cells)
+    ]
+
+
+def gib(value: float) -> str:
+    """Two decimals; nothing is plainly nothing, and never minus nothing."""
+    return f"{value:.2f}" if abs(value) >= 0.005 else "-"
+
+
+def cache(memory: Json) -> str:
+    """What is left for the KV cache, with its range, and what a token costs."""
+    kv = memory["kv"]
+    if kv["gib"] is None:
+        return ""
+    text = f"KV cache {kv['gib']['expected']:.2f} GiB ({kv['gib']['low']:.2f} to {kv['gib']['high']:.2f})"
+    if kv["bytes_per_token"] is not None:
+        text += f", {kv['bytes_per_token'] / KIB:.1f} KiB a token"
+    if kv["tokens"] is not None:
+        text += f", {kv['tokens']} tokens"
+    return text
+
+
+def largest(memory: Json) -> str:
+    """The longest context and the most sequences that would fit, each with everything else as planned."""
+    length, sequences = memory["largest"]["max_model_len"], memory["largest"]["max_num_seqs"]
+    found = []
+    if length:
+        sure = f" ({length['sure']} for sure)" if length["sure"] != length["expected"] else ""
+        found.append(f"max_model_len {length['expected']}{sure}")
+    if sequences:
+        found.append(f"max_num_seqs {sequences}")
+    return f"at most {', '.join(found)}" if found else ""
+
+
+def help_text(memory: Json) -> str:
+    """Single changes that bring a better verdict."""
+    found = [f"{one['name']} {shown(one['value'])} ({VERDICTS[one['verdict']]})" for one in memory["changes"]]
+    return f"would help: {', or '.join(found)}" if found else ""
+
+
+def _prefixed(prefix: str, text: str) -> str:
+    return prefix + text if text else ""
