@@ -11,10 +11,19 @@ from ansible.module_utils.parsing.convert_bool import boolean
 from ansible.plugins.action import ActionBase
 from ansible.utils.display import Display
 
-from ansible_collections.gpufleet.vllm.plugins.module_utils._plan import inputs, overview, planner, report, schema_files
+from ansible_collections.gpufleet.vllm.plugins.module_utils._plan import (
+    data_files,
+    inputs,
+    overview,
+    planner,
+    report,
+    schema_files,
+)
 
 OPTIONS = frozenset(
     {
+        "advisories",
+        "catalogue",
         "class_engine_args",
         "class_limits",
         "environment_engine_args",
@@ -34,6 +43,7 @@ OPTIONS = frozenset(
         "version",
     }
 )
+DATA_FILES = ("advisories", "catalogue")
 display = Display()
 
 
@@ -54,6 +64,7 @@ class ActionModule(ActionBase):  # type: ignore[misc,unused-ignore]
             "changed": outcome.changed and not only_plan,
             "warnings": list(outcome.warnings),
             "plans": list(outcome.plans),
+            "advisories": list(outcome.advisories),
         }
         if only_plan:
             result |= {"host": about, "errors": list(outcome.errors), "drafts": list(outcome.drafts)}
@@ -74,8 +85,9 @@ class ActionModule(ActionBase):  # type: ignore[misc,unused-ignore]
         errors: list[str] = []
         try:
             history, readings = schema_files.load(str(args.get("schemas", "")))
-        except schema_files.BadSchemaError as error:
+            documents = {name: data_files.read(str(args.get(name) or ""), name) for name in DATA_FILES}
+        except (schema_files.BadSchemaError, data_files.BadDataError) as error:
             return planner.Outcome(errors=(str(error),)), {}
-        given = {key: value for key, value in args.items() if key not in ("schemas", "only_plan")}
+        given = {key: value for key, value in args.items() if key not in ("schemas", "only_plan")} | documents
         read = inputs.read(given, history, readings, errors)
         return planner.plan_host(read, errors), overview.host(read)

@@ -25,8 +25,10 @@ options:
   instances:
     description:
       - One mapping for each vLLM server of the host. Keys are C(name), C(model), C(port) (all three required),
-        C(served_model_name), C(revision), C(profile), C(engine_args), C(bind), C(gpus), C(exclusive_group), C(active),
-        C(env), C(sampling), C(smoke) and C(timeouts).
+        C(served_model_name), C(revision), C(profile), C(goal), C(engine_args), C(bind), C(gpus), C(exclusive_group),
+        C(active), C(env), C(sampling), C(smoke) and C(timeouts).
+      - C(profile) V(auto) chooses parallel sizes by the model's size and the number of GPUs, and batch sizes by
+        C(goal), which is V(throughput), V(balanced) or V(latency).
       - C(gpus) is V(auto), a count, or a list of indices, UUIDs or MIG UUIDs. V(auto) takes as many as the tensor,
         pipeline and data parallel sizes need, from the GPUs that the host's other instances use least. An instance
         keeps the GPUs that it runs on.
@@ -53,7 +55,9 @@ options:
     type: dict
     default: {}
   class_limits:
-    description: What no layer may exceed on hosts of this class, by engine argument.
+    description:
+      - What no layer may exceed on hosts of this class, a number by engine argument. Where nobody set an argument and
+        vLLM's own default is above the bound, the bound is taken.
     type: dict
     default: {}
   environment_engine_args:
@@ -72,6 +76,17 @@ options:
     description: What M(gpufleet.vllm.vllm_model) returned for the host.
     type: dict
     default: {}
+  catalogue:
+    description:
+      - File on the control node with the geometry and weights of models, used for those whose files are not on the
+        host. A model that is in neither is planned without a verdict about its memory.
+    type: path
+  advisories:
+    description:
+      - File on the control node with known security advisories by vLLM release. A release with advisories that are
+        fixed is warned of. One below the file's C(refused_below) is refused for instances that listen on other
+        addresses than the loopback.
+    type: path
   schemas:
     description: Directory on the control node that holds the engine arguments of the releases.
     type: path
@@ -82,6 +97,7 @@ options:
       - C(shm_size_mib) is the shared memory of a container in MiB, 2048 where nothing is stated; C(shm_size) takes
         sizes such as V(2g). C(ipc) is V(private) or V(host).
       - C(env) goes into every container, below the instance's own. C(smoke) and C(timeouts) (seconds) likewise.
+      - C(accept_advisories) plans a release that is refused because of its advisories.
       - C(allow_trust_remote_code) lists the models that may run Python code of their own.
       - C(defaults) holds keys of an instance for those that do not state them.
     type: dict
@@ -206,6 +222,10 @@ plans:
       description: What to heed about this instance.
       type: list
       elements: str
+    notes:
+      description: What is worth knowing, why C(profile) V(auto) chose what it did, defaults that change with the release.
+      type: list
+      elements: str
     digest:
       description: SHA-256 of the release document.
       type: str
@@ -221,6 +241,11 @@ plans:
     image_id:
       description: Id of the image on the host; null where it is not there.
       type: str
+advisories:
+  description: Known advisories that hold for the release, with C(id), C(introduced), C(fixed), C(kind), C(conditions).
+  returned: always
+  type: list
+  elements: dict
 provable:
   description: Names of the instances that serve when the play has ended; in check mode those that serve already.
   returned: success

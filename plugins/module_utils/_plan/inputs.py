@@ -28,7 +28,10 @@ IPC = ("private", "host")
 
 @dataclasses.dataclass(frozen=True)
 class Inputs:
-    """The arguments of vllm_plan. `history` and `readings` are the schemas that its directory holds."""
+    """The arguments of vllm_plan.
+
+    `history` and `readings` are the schemas that its directory holds, `catalogue` and `advisories` the files' content.
+    """
 
     instances: list[t.Any]
     image: str
@@ -43,6 +46,8 @@ class Inputs:
     profiles: Json = dataclasses.field(default_factory=dict)
     models: Json = dataclasses.field(default_factory=dict)
     settings: Json = dataclasses.field(default_factory=dict)
+    catalogue: Json = dataclasses.field(default_factory=dict)
+    advisories: Json = dataclasses.field(default_factory=dict)
     unknown_arguments: UnknownArguments = "refuse"
     retry: bool = False
     remove_unlisted: bool = False
@@ -75,6 +80,8 @@ def read(args: t.Mapping[str, t.Any], history: Json, readings: t.Mapping[str, Js
         profiles=_profiles(given, errors),
         models=_mapping(given, "models", errors),
         settings=_settings(given, errors),
+        catalogue=_mapping(_mapping(given, "catalogue", errors), "models", errors),
+        advisories=_mapping(given, "advisories", errors),
         unknown_arguments=_choice(given, errors),
         retry=bool(given.get("retry")),
         remove_unlisted=bool(given.get("remove_unlisted")),

@@ -17,10 +17,19 @@ from .names import INSTANCE_NAME, listed, meant
 
 Json = dict[str, t.Any]
 KEYS = (
-    "name", "model", "served_model_name", "revision", "profile", "engine_args", "bind", "port", "gpus",
+    "name", "model", "served_model_name", "revision", "profile", "goal", "engine_args", "bind", "port", "gpus",
     "exclusive_group", "active", "env", "sampling", "smoke", "timeouts",
 )  # fmt: skip
+# Keys that people write here and that belong elsewhere.
+ELSEWHERE = {
+    "metrics_port": "metrics are served at /metrics on the instance's own port, leave it out",
+    "host": "write bind",
+    "temperature": "write it under sampling",
+    "top_p": "write it under sampling",
+    "max_tokens": "write it under sampling",
+}
 SMOKE_KEYS = ("prompt", "pattern", "max_tokens", "deadline")
+GOALS = ("throughput", "balanced", "latency")
 TIMEOUT_KEYS = ("pull", "stop", "free", "ready", "hold")
 
 
@@ -34,6 +43,7 @@ class Instance:
     served_model_name: tuple[str, ...]
     revision: str | None = None
     profile: str = ""
+    goal: str = "balanced"
     engine_args: t.Mapping[str, t.Any] = dataclasses.field(default_factory=dict)
     bind: str = "127.0.0.1"
     gpus: str | int | tuple[int | str, ...] = "auto"
@@ -118,7 +128,8 @@ def read(given: t.Any, position: int, defaults: Json, errors: list[str]) -> Inst
     reader = Reader({**defaults, **given}, where, errors)
     for key in given:
         if key not in KEYS:
-            reader.wrong(f"there is no key {key}.{meant(key, KEYS)}")
+            elsewhere = f" {ELSEWHERE[key].capitalize()}." if key in ELSEWHERE else meant(key, KEYS)
+            reader.wrong(f"there is no key {key}.{elsewhere}")
     name = reader.required("name")
     if name and not INSTANCE_NAME.fullmatch(name):
         reader.wrong(
@@ -131,6 +142,7 @@ def read(given: t.Any, position: int, defaults: Json, errors: list[str]) -> Inst
         served_model_name=_served(reader, name),
         revision=reader.text("revision") or None,
         profile=reader.text("profile"),
+        goal=_goal(reader),
         engine_args=reader.mapping("engine_args"),
         bind=_address(reader),
         gpus=_gpus(reader),
@@ -153,6 +165,14 @@ def _served(reader: Reader, name: str) -> tuple[str, ...]:
         reader.wrong(f"served_model_name is {value!r}: write a list of texts, none of them empty.")
         return (name,)
     return tuple(names)
+
+
+def _goal(reader: Reader) -> str:
+    goal = reader.text("goal", "balanced")
+    if goal not in GOALS:
+        reader.wrong(f"goal is '{goal}': write {', '.join(GOALS[:-1])} or {GOALS[-1]}.{meant(goal, GOALS)}")
+        return "balanced"
+    return goal
 
 
 def _address(reader: Reader) -> str:

@@ -16,7 +16,7 @@ from .names import listed, meant
 from .schema import Argument, Schema
 from .spellings import INSTEAD
 from .translate import PARSER_LISTS
-from .values import BadValueError, ChoiceError, checked
+from .values import BadValueError, ChoiceError, checked, unit_text
 
 VLLM_DEFAULT = "vllm default"
 
@@ -83,6 +83,9 @@ def _value(given: Resolved, known: Argument, schema: Schema, findings: Findings)
     except BadValueError as problem:
         findings.error(f"{given.origin}: {given.name} {problem}")
         return given.value
+    unit = unit_text(known, given.value)
+    if unit:
+        findings.warn(f"{given.origin}: {given.name} {unit}")
     text = _parser_text(given.name, value, schema)
     if text:
         findings.unknown_name(f"{given.origin}: {text}")

@@ -13,7 +13,23 @@ from __future__ import annotations
 import dataclasses
 import typing as t
 
-from . import change, gpus, hostcheck, instances, prepare, release, report, schema
+from . import (
+    advisories,
+    auto_profile,
+    change,
+    defaults,
+    fit,
+    gpus,
+    hostcheck,
+    image,
+    instances,
+    limits,
+    prepare,
+    release,
+    report,
+    schema,
+    tenants,
+)
 from .findings import Findings
 from .gpus import Assignment
 from .inputs import Inputs
@@ -39,6 +55,7 @@ class Outcome:
     warnings: tuple[str, ...] = ()
     diff: tuple[Json, ...] = ()
     blocks: tuple[str, ...] = ()
+    advisories: tuple[Json, ...] = ()
 
     @property
     def changed(self) -> bool:
@@ -69,16 +86,20 @@ def plan_host(inputs: Inputs, errors: t.Sequence[str] = ()) -> Outcome:
     if known is None or not inputs.facts:
         return Outcome(errors=tuple(dict.fromkeys(findings.errors)))
     findings.warnings += [*known.warnings, *_target_warnings(inputs, listed)]
-    prepared = [prepare.prepare(instance, inputs, known, findings.errors) for instance in listed]
+    findings.errors += limits.problems(inputs.class_limits, known)
+    accepted = inputs.settings.get("accept_advisories") is True
+    advisories.check(inputs.version, inputs.advisories, listed, accepted, findings)
+    shares = auto_profile.shares(listed, inputs.facts)
+    prepared = [prepare.prepare(one, inputs, known, findings.errors, shares[one.name]) for one in listed]
     host = Host(inputs, known, observed)
     assigned = _assign(prepared, host, findings)
-    plans = [_plan(one, host, assigned.get(one.instance.name, NO_GPU), findings) for one in prepared]
+    prepared, house = tenants.moved_in(prepared, inputs, known, observed, assigned)
+    plans = [_plan(one, host, assigned.get(one.instance.name, NO_GPU), house, findings) for one in prepared]
     plans += _unlisted(inputs, listed, observed, findings)
     for plan in plans:
         findings.warnings += plan["warnings"]
-    if findings.errors:
-        return _refused(plans, findings)
-    return _outcome(plans, findings.warnings, observed)
+    found = _refused(plans, findings) if findings.errors else _outcome(plans, findings.warnings, observed)
+    return dataclasses.replace(found, advisories=tuple(advisories.affecting(inputs.version, inputs.advisories)))
 
 
 def _refused(drafts: t.Sequence[Json], findings: Findings) -> Outcome:
@@ -169,7 +190,18 @@ def _revision(instance: Instance, inputs: Inputs, current: Json | None) -> str |
     return t.cast(t.Optional[str], (inputs.models.get(instance.model) or {}).get("revision"))
 
 
-def _plan(one: Prepared, host: Host, gpu: Assignment, findings: Findings) -> Json:
+def _memory(
+    one: Prepared, host: Host, house: fit.House, proven: bool, findings: Findings
+) -> tuple[Json | None, list[str]]:
+    """The memory plan, and what it warns of; the CPU build has no such arithmetic."""
+    tenant = next(tenant for tenant in house.tenants if tenant.name == one.instance.name)
+    found = None if host.inputs.host_class == hostcheck.CPU else fit.plan(tenant, house)
+    if found is None:
+        return None, []
+    return fit.as_dict(found, tenant), fit.report(found, tenant, house, proven, findings)
+
+
+def _plan(one: Prepared, host: Host, gpu: Assignment, house: fit.House, findings: Findings) -> Json:
     """The plan of a listed instance."""
     instance, inputs = one.instance, host.inputs
     seen, current = host.observed.get(instance.name), host.current(instance.name)
@@ -181,6 +213,11 @@ def _plan(one: Prepared, host: Host, gpu: Assignment, findings: Findings) -> Jso
     mark = digest(document)
     image_id = ((inputs.facts.get("images") or {}).get(inputs.image) or {}).get("id")
     findings.errors += change.refusals(instance.name, mark if instance.active else "", seen, inputs.retry)
+    memory, heeded = _memory(one, host, house, (current or {}).get("digest") == mark, findings)
+    if inputs.host_class != hostcheck.CPU:
+        image.check(inputs.image, inputs.version, inputs.facts, one.variables, findings)
+    running = (current or {}).get("release") or {}
+    changed = defaults.changes(running, host.known, one.values(), inputs.history, inputs.readings)
     desired = change.Desired(document, mark, told, one.arguments, image_id)
     decided = change.decide(desired, seen) if instance.active else change.decide_inactive(seen)
     return {
@@ -190,7 +227,9 @@ def _plan(one: Prepared, host: Host, gpu: Assignment, findings: Findings) -> Jso
         "reasons": list(decided.reasons),
         "downtime_seconds": change.downtime_seconds(decided.kind, seen),
         "arguments": [_argument(argument, current) for argument in one.arguments],
-        "warnings": [*one.warnings, *notes, *change.cautions(seen)],
+        "warnings": [*one.warnings, *heeded, *notes, *change.cautions(seen)],
+        "notes": [*one.notes, *changed],
+        "memory": memory,
         "digest": mark,
         "release": document,
         "client": told,
@@ -224,7 +263,7 @@ def _unlisted(
 
 
 def _removal(name: str) -> Json:
-    nothing: Json = dict.fromkeys(("digest", "release", "client", "image_id"))
-    lists: Json = {"arguments": [], "warnings": [], "settings": {}}
+    nothing: Json = dict.fromkeys(("digest", "release", "client", "image_id", "memory"))
+    lists: Json = {"arguments": [], "warnings": [], "notes": [], "settings": {}}
     what: Json = {"change": "remove", "reasons": [change.UNLISTED], "downtime_seconds": None}
     return {"instance": name, "active": False, **what, **lists, **nothing}

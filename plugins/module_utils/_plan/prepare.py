@@ -12,7 +12,8 @@ import dataclasses
 import re
 import typing as t
 
-from . import environment, layers, together
+from . import auto_profile, catalogue, environment, habits, layers, limits, modelcheck, together
+from .catalogue import Model
 from .findings import Findings
 from .inputs import Inputs
 from .instances import Instance
@@ -34,22 +35,30 @@ class Prepared:
     variables: t.Mapping[str, str]
     sampling: Json
     warnings: tuple[str, ...]
+    model: Model
+    notes: tuple[str, ...] = ()
 
     def values(self) -> Json:
         """Arguments that are set, by name."""
         return {argument.name: argument.value for argument in self.arguments if argument.set}
 
 
-def prepare(instance: Instance, inputs: Inputs, schema: Schema, errors: list[str]) -> Prepared:
-    """What is wrong is added to `errors`, each sentence with its place."""
+def prepare(instance: Instance, inputs: Inputs, schema: Schema, errors: list[str], gpus: int = 0) -> Prepared:
+    """What is wrong is added to `errors`, each sentence with its place. GPUS: how many the instance can count on."""
     findings = Findings(inputs.unknown_arguments)
+    model = catalogue.look_up(instance.model, inputs.models, inputs.catalogue)
     instance, moved = _environment(instance, inputs, schema, findings)
-    found = layers.resolve(_layers(instance, inputs, schema, findings, moved.engine_args), schema)
+    chosen = _chosen(instance, model, gpus, inputs, findings)
+    found = layers.resolve(_layers(instance, inputs, schema, findings, moved.engine_args, chosen), schema)
     found = layers.check(found, schema, findings)
+    length = modelcheck.longest(model.config)
+    found = limits.hold(found, inputs.class_limits, inputs.host_class, schema, length, findings)
     found = _remote_code(found, instance, inputs, findings)
     findings.errors += [f"instance: {text}" for text in together.contradictions(found, schema)]
-    beyond = together.beyond_limits(found, inputs.class_limits, inputs.host_class)
-    findings.errors += [f"instance: {text}" for text in beyond]
+    values = {argument.name: argument.value for argument in found if argument.set}
+    findings.errors += [f"instance: {text}" for text in modelcheck.problems(values, moved.variables, model)]
+    heeded = [*modelcheck.cautions(model), *habits.cautions(values, model)]
+    findings.warnings += [f"instance: {text}" for text in heeded]
     if instance.revision and instance.model.startswith("/"):
         findings.error("instance: revision goes with a model of the hub, and the model is a path: leave it out.")
     sampling = _sampling(instance, inputs, findings)
@@ -60,7 +69,17 @@ def prepare(instance: Instance, inputs: Inputs, schema: Schema, errors: list[str
         variables=moved.variables,
         sampling=sampling,
         warnings=tuple(dict.fromkeys(placed(instance.name, text) for text in findings.warnings)),
+        model=model,
+        notes=(*([chosen.why] if chosen.why else []), *habits.notes(values)),
     )
+
+
+def _chosen(instance: Instance, model: Model, gpus: int, inputs: Inputs, findings: Findings) -> auto_profile.Choice:
+    """What `profile: auto` amounts to; nothing where a profile is named. A profile of one's own may be called auto."""
+    wanted = inputs.target_profile if targeted(instance, inputs) else instance.profile
+    if wanted != auto_profile.AUTO or wanted in inputs.profiles:
+        return auto_profile.NOTHING
+    return auto_profile.choose(instance, model, gpus, inputs.facts, inputs.profiles, inputs.class_limits, findings)
 
 
 def placed(name: str, text: str) -> str:
@@ -77,17 +96,22 @@ def targeted(instance: Instance, inputs: Inputs) -> bool:
 
 
 def _layers(
-    instance: Instance, inputs: Inputs, schema: Schema, findings: Findings, moved: t.Mapping[str, t.Any]
+    instance: Instance,
+    inputs: Inputs,
+    schema: Schema,
+    findings: Findings,
+    moved: t.Mapping[str, t.Any],
+    chosen: auto_profile.Choice,
 ) -> list[Layer]:
     """Lowest first. A target profile takes the place of the instance's own and stands above all."""
     given: list[tuple[str, t.Mapping[str, t.Any]]] = [(f"class {inputs.host_class}", inputs.class_engine_args)]
     aimed = targeted(instance, inputs)
     if instance.profile and not aimed:
-        given.append((f"profile {instance.profile}", _profile(instance.profile, inputs, findings)["engine_args"]))
+        given.append((_origin(instance.profile, chosen), _engine_args(instance.profile, chosen, inputs, findings)))
     given.append(("environment", inputs.environment_engine_args))
     given.append(("instance", instance.engine_args))
     if aimed:
-        given.append(("target", _profile(inputs.target_profile, inputs, findings)["engine_args"]))
+        given.append(("target", _engine_args(inputs.target_profile, chosen, inputs, findings)))
     found = []
     for origin, values in given:
         layer = translate(origin, values, schema, findings)
@@ -97,11 +121,16 @@ def _layers(
     return found
 
 
-def _profile(name: str, inputs: Inputs, findings: Findings) -> Json:
+def _origin(profile: str, chosen: auto_profile.Choice) -> str:
+    return f"profile auto ({chosen.profile})" if chosen.profile else f"profile {profile}"
+
+
+def _engine_args(name: str, chosen: auto_profile.Choice, inputs: Inputs, findings: Findings) -> Json:
     if name in inputs.profiles:
-        return t.cast(Json, inputs.profiles[name])
-    findings.error(f"instance: there is no profile {name}.{meant(name, inputs.profiles)}")
-    return {"engine_args": {}, "sampling": {}}
+        return t.cast(Json, inputs.profiles[name]["engine_args"])
+    if name != auto_profile.AUTO:
+        findings.error(f"instance: there is no profile {name}.{meant(name, inputs.profiles)}")
+    return chosen.engine_args
 
 
 def _with_moved(layer: Json, moved: t.Mapping[str, t.Any], findings: Findings) -> Json:

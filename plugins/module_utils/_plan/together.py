@@ -1,7 +1,7 @@
 # Copyright: gpufleet.vllm contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Engine arguments that need each other, and bounds that a host class sets.
+"""Engine arguments that need each other.
 
 Private to the collection: may change without notice.
 """
@@ -71,21 +71,3 @@ def contradictions(arguments: t.Sequence[Resolved], schema: Schema) -> list[str]
     """One sentence for each pair of arguments that vLLM would refuse together."""
     values = {argument.name: argument.value for argument in arguments if argument.set}
     return [text for text in (rule(values, schema) for rule in TOGETHER) if text]
-
-
-def beyond_limits(arguments: t.Sequence[Resolved], limits: t.Mapping[str, t.Any], host_class: str) -> list[str]:
-    """One sentence for each argument above what the host's class allows, whichever layer set it."""
-    found = []
-    for argument in arguments:
-        limit = limits.get(argument.name)
-        if argument.set and _above(argument.value, limit):
-            found.append(
-                f"{argument.name} is {argument.value} ({argument.origin}), and class {host_class} allows at most "
-                f"{limit}: lower it."
-            )
-    return found
-
-
-def _above(value: t.Any, limit: t.Any) -> bool:
-    numbers = all(isinstance(item, (int, float)) and not isinstance(item, bool) for item in (value, limit))
-    return bool(numbers and value > limit)

@@ -29,6 +29,12 @@ MINIMUM: dict[str, float] = {
     "max_logprobs": -1, "prefill_context_parallel_size": 1, "decode_context_parallel_size": 1, "shutdown_timeout": 0,
     "num_gpu_blocks_override": 1, "max_cudagraph_capture_size": 0, "stream_interval": 1, "kv_offloading_size": 0,
 }  # fmt: skip
+# Above these no hardware and no model could mean it: a digit or a unit has slipped in.
+MAXIMUM: dict[str, float] = {
+    "max_model_len": 100_000_000, "max_num_seqs": 65_536, "max_num_batched_tokens": 16_777_216,
+    "tensor_parallel_size": 1024, "pipeline_parallel_size": 1024, "data_parallel_size": 4096, "cpu_offload_gb": 65_536,
+    "swap_space": 65_536, "block_size": 65_536, "api_server_count": 4096,
+}  # fmt: skip
 # Fractions of one GPU's memory.
 SHARES = ("gpu_memory_utilization",)
 # Several values whose order means nothing.
@@ -68,6 +74,18 @@ class ChoiceError(BadValueError):
         choices = [str(choice) for choice in argument.choices]
         super().__init__(f"is '{value}': it takes {listed(choices)}.{meant(str(value), choices)}")
         self.value = value
+
+
+def unit_text(argument: Argument, value: t.Any) -> str:
+    """What a small unit amounts to, where the capital is as likely to be meant."""
+    match = SIZE.fullmatch(value) if isinstance(value, str) and argument.type == "size" else None
+    if match is None or match[2] in BINARY or "." in match[1]:
+        return ""
+    number, unit = int(match[1]), match[2]
+    return (
+        f"'{value}' is {number * DECIMAL[unit]} for vLLM; {number}{unit.upper()} would be "
+        f"{number * BINARY[unit.upper()]}."
+    )
 
 
 def _boolean(argument: Argument, value: t.Any) -> bool:
@@ -187,6 +205,9 @@ def _in_range(argument: Argument, value: t.Any) -> None:
     least = MINIMUM.get(argument.name)
     if least is not None and value < least:
         raise BadValueError(f"is {value}: the least that makes sense is {least:g}.")
+    most = MAXIMUM.get(argument.name)
+    if most is not None and value > most:
+        raise BadValueError(f"is {value}: no such number can be meant, {most:.15g} is the most.")
     if abs(value) >= 2**63:
         raise BadValueError(f"is {value}: no such number can be meant.")
 

@@ -23,8 +23,9 @@ def assigned(instances: list[Json], facts: Json | None = None) -> dict[str, list
     return {plan["instance"]: plan["release"]["gpus"]["uuids"] for plan in found.plans}
 
 
-def sized(name: str, tensor: int = 1, **changes: t.Any) -> Json:
-    return fleet.instance(name=name, engine_args={"tensor_parallel_size": tensor}, **changes)
+def sized(name: str, tensor: int = 1, share: float = 0.9, **changes: t.Any) -> Json:
+    arguments = {"tensor_parallel_size": tensor, "gpu_memory_utilization": share}
+    return fleet.instance(name=name, engine_args=arguments, **changes)
 
 
 @pytest.mark.parametrize(
@@ -56,7 +57,10 @@ def test_needed(arguments: t.Any, needed: t.Any) -> None:
         ([sized("a", gpus=[3, 1], tensor=2)], {"a": ["GPU-1", "GPU-3"]}),
         ([sized("a", gpus=["GPU-2"])], {"a": ["GPU-2"]}),
         ([sized("a", gpus="2", tensor=2)], {"a": ["GPU-0", "GPU-1"]}),
-        ([sized(n) for n in "abcde"], {"a": ["GPU-0"], "b": ["GPU-1"], "c": ["GPU-2"], "d": ["GPU-3"], "e": ["GPU-0"]}),
+        (
+            [sized(n, share=0.4) for n in "abcde"],
+            {"a": ["GPU-0"], "b": ["GPU-1"], "c": ["GPU-2"], "d": ["GPU-3"], "e": ["GPU-0"]},
+        ),
         (
             [sized("a", exclusive_group="g"), sized("b", exclusive_group="g", active=False), sized("c")],
             {"a": ["GPU-0"], "b": ["GPU-0"], "c": ["GPU-1"]},

@@ -20,7 +20,9 @@ def changed() -> planner.Outcome:
 
 
 def test_block() -> None:
-    assert changed().blocks == (
+    (block,) = changed().blocks
+    begin, _memory, end = block.partition("    memory:")
+    assert begin + end[end.index("    arguments:") :] == (
         """\
 assistant: restart (the server is replaced, the old one is kept to go back to), about 34 s of downtime (last start)
     because max_num_seqs: 4 -> 8 (instance)
@@ -29,7 +31,7 @@ assistant: restart (the server is replaced, the old one is kept to go back to), 
     address 127.0.0.1:8000, GPUs GPU-0
     arguments:
         gpu_memory_utilization  0.88       class gpu_test
-        max_num_seqs            8 (was 4)  instance""",
+        max_num_seqs            8 (was 4)  instance"""
     )
 
 

@@ -1,0 +1,279 @@
+# Copyright: gpufleet.vllm contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""GPU memory of a host's instances: the facts as memory requests, and verdicts as errors, warnings and caps.
+
+Sizes are MiB where they come from the facts, GiB in what is said.
+
+Private to the collection: may change without notice.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import typing as t
+
+from .catalogue import Model, assumptions
+from .findings import Findings
+from .layers import Resolved
+from .memory.plan import MemoryPlan, plan_memory
+from .memory.request import Claim, GpuMemory, Holder, MemoryRequest
+from .memory.settings import number
+from .schema import Schema
+from .values import BadValueError, ChoiceError, checked
+
+Json = dict[str, t.Any]
+# What an engine holds beside its share: contexts, CUDA graphs.
+BESIDE_SHARE_MIB = 800
+UTILISATION = "gpu_memory_utilization"
+FIXED = "kv_cache_memory_bytes"
+OURS = "ours"
+
+
+@dataclasses.dataclass(frozen=True)
+class Tenant:
+    """An instance and the GPUs it is to have. `running` is the verified release whose container runs now."""
+
+    name: str
+    owner: str
+    active: bool
+    values: Json
+    variables: t.Mapping[str, str]
+    uuids: tuple[str, ...]
+    model: Model
+    running: Json | None = None
+
+
+@dataclasses.dataclass(frozen=True)
+class House:
+    """All tenants of one host; `leaving` are running releases of instances that are removed or do not start."""
+
+    facts: Json
+    schema: Schema
+    tenants: tuple[Tenant, ...]
+    leaving: tuple[Json, ...] = ()
+    plugins_allowed: bool = False
+
+    def utilisation(self, values: Json) -> float:
+        default = self.schema.arguments.get(UTILISATION)
+        return number(values.get(UTILISATION)) or number(default.default if default else None) or 0.9
+
+
+def judgeable(values: Json, schema: Schema) -> bool:
+    """Whether sums make sense: not with values that are wrong anyway and are told so elsewhere."""
+    for name, value in values.items():
+        known = schema.arguments.get(name)
+        if known is None:
+            continue
+        try:
+            checked(known, value)
+        except ChoiceError:
+            continue
+        except BadValueError:
+            return False
+    return True
+
+
+def caps(tenant: Tenant, house: House) -> list[Resolved]:
+    """Smaller defaults where vLLM's own do not fit. What is free now plays no part: a release must not move with it."""
+    if not tenant.uuids or not judgeable(tenant.values, house.schema):
+        return []
+    still = dataclasses.replace(tenant, active=False, running=None)
+    found = plan_memory(_request(still, dataclasses.replace(house, tenants=(still,))), advise=False).caps or {}
+    return [Resolved(name, value, OURS) for name, value in found.items() if tenant.values.get(name) != value]
+
+
+def plan(tenant: Tenant, house: House) -> MemoryPlan | None:
+    """None where there are no GPUs to judge by, or nothing to judge."""
+    if not tenant.uuids or not judgeable(tenant.values, house.schema):
+        return None
+    return plan_memory(_request(tenant, house))
+
+
+def as_dict(found: MemoryPlan, tenant: Tenant) -> Json:
+    document = found.as_dict()
+    document["assumptions"] = [*assumptions(tenant.model), *document["assumptions"]]
+    for rank, uuid in zip(document["gpus"], tenant.uuids):
+        rank["uuid"] = uuid
+    return document
+
+
+def report(found: MemoryPlan, tenant: Tenant, house: House, proven: bool, findings: Findings) -> list[str]:
+    """Errors go to the findings; the rest are warnings of the plan. PROVEN: exactly this release serves already."""
+    where = f"instance {tenant.name}"
+    setup = [
+        reason.text for reason in found.reasons if reason.kind == "setup" and not _told(reason.text, tenant, house)
+    ]
+    short = [reason for reason in found.reasons if reason.kind in ("memory", "busy")]
+    warnings = [f"{where}: {text}" for text in found.warnings]
+    if found.verdict == "tight":
+        warnings.append(f"{where} is tight: {_texts(found, 'tight')}{_help(found)}")
+    if found.verdict != "does_not_fit":
+        return warnings
+    errors = [f"{where} cannot run like this: {text}" for text in setup]
+    if any(reason.word == "does_not_fit" for reason in short):
+        errors.append(f"{where} does not fit: {_texts(found, 'does_not_fit')}{_sums(found)}{_help(found)}")
+    if proven:
+        return [*warnings, *(f"{text} It serves all the same: the engine has the last word." for text in errors)]
+    findings.errors += errors
+    return warnings
+
+
+def _told(text: str, tenant: Tenant, house: House) -> bool:
+    """Whether checking the arguments has said it already: that the release has no such quantization."""
+    asked = tenant.values.get("quantization")
+    methods = house.schema.quantization_methods
+    return text.startswith("Quantization ") and bool(asked) and bool(methods) and asked not in methods
+
+
+def _texts(found: MemoryPlan, word: str) -> str:
+    return " ".join(reason.text for reason in found.reasons if reason.word == word and reason.kind != "setup")
+
+
+def _sums(found: MemoryPlan) -> str:
+    """The GPU that has least left, in GiB."""
+    if not found.budget.ranks:
+        return ""
+    rank = min(found.budget.ranks, key=lambda one: one.kv.expected)
+    return (
+        f" In GiB on GPU {rank.gpu}: {rank.total.expected:.1f} x {found.settings.utilisation:g} = "
+        f"{rank.requested.expected:.1f}; weights {rank.weights.expected:.1f}, "
+        f"activation {rank.activation.expected:.1f}, "
+        f"outside of torch {rank.non_torch.expected:.1f}, CUDA graphs {rank.graphs.counted.expected:.1f}; "
+        f"for the KV cache {rank.kv.expected:.1f}."
+    )
+
+
+def _help(found: MemoryPlan) -> str:
+    """What would fit instead."""
+    words = []
+    length, sequences = found.largest_length, found.largest_sequences
+    if length and length["expected"] > 0:
+        sure = f" ({length['sure']} surely)" if 0 < length["sure"] < length["expected"] else ""
+        words.append(f" At most max_model_len {length['expected']}{sure} fits.")
+    if sequences and found.verdict == "does_not_fit":
+        words.append(f" At most max_num_seqs {sequences} fits.")
+    elif found.verdict == "does_not_fit":
+        words.append(" No max_num_seqs makes it fit.")
+    if found.changes:
+        change = found.changes[0]
+        words.append(f" Nearest change: {change.name}: {change.value} ({change.verdict.replace('_', ' ')}).")
+    return "".join(words)
+
+
+def _request(tenant: Tenant, house: House) -> MemoryRequest:
+    asked = tenant.values.get("quantization")
+    return MemoryRequest(
+        version=house.schema.version,
+        model=tenant.model.name,
+        arguments=tenant.values,
+        config=tenant.model.config,
+        architecture=tenant.model.architecture,
+        weights_bytes=tenant.model.weights_bytes,
+        parameters=tenant.model.parameters,
+        gpus=tuple(_gpu(uuid, tenant, house) for uuid in tenant.uuids),
+        environment=tenant.variables,
+        plugins=("gguf", "bitsandbytes", str(asked)) if house.plugins_allowed else (),
+    )
+
+
+def _gpu(uuid: str, tenant: Tenant, house: House) -> GpuMemory:
+    fact, part = _fact(uuid, house.facts)
+    claims = tuple(
+        _claim(other, house)
+        for other in house.tenants
+        if other.active and other.owner != tenant.owner and uuid in other.uuids
+    )
+    if part is not None:
+        return GpuMemory(
+            index=fact["index"],
+            name=f"{fact.get('name')} (MIG)",
+            total_mib=part.get("memory_mib"),
+            compute_capability=fact.get("compute_capability"),
+            claims=claims,
+        )
+    memory = fact.get("memory_mib") or {}
+    going = _going(uuid, tenant, house)
+    processes = fact.get("processes") or []
+    ours = [process for process in processes if _runs_here(uuid, house) and _like_ours(process)]
+    others = [process for process in processes if process not in ours]
+    return GpuMemory(
+        index=fact["index"],
+        name=str(fact.get("name") or ""),
+        total_mib=memory.get("total"),
+        reserved_mib=memory.get("reserved"),
+        free_mib=memory.get("free") if tenant.active else None,
+        compute_capability=fact.get("compute_capability"),
+        own_mib=_given_back(going, ours, others, memory, house) if tenant.active else 0.0,
+        claims=claims,
+        holders=tuple(
+            Holder(process["pid"], str(process.get("name") or "a process"), process.get("memory_mib"))
+            for process in others
+        ),
+    )
+
+
+def _fact(uuid: str, facts: Json) -> tuple[Json, Json | None]:
+    """The GPU, and its MIG device where the UUID is of one."""
+    for gpu in facts["gpus"]:
+        if gpu["uuid"] == uuid:
+            return gpu, None
+        for part in (gpu.get("mig") or {}).get("devices", []):
+            if part["uuid"] == uuid:
+                return gpu, part
+    return {"index": 0}, None
+
+
+def _claim(other: Tenant, house: House) -> Claim:
+    fixed = number(other.values.get(FIXED))
+    if fixed is None:
+        return Claim(other.name, fraction=house.utilisation(other.values))
+    weights = (other.model.weights_bytes or 0) / max(1, int(number(other.values.get("tensor_parallel_size")) or 1))
+    return Claim(other.name, gib=(fixed + weights) / 2**30)
+
+
+def _going(uuid: str, tenant: Tenant, house: House) -> list[Json]:
+    """Releases that run on the GPU and have stopped before the tenant starts: its own, those that leave or change."""
+    found = [release for release in house.leaving if _on(release, uuid)]
+    for other in house.tenants:
+        if other.running is None or not _on(other.running, uuid):
+            continue
+        same = other.running.get("arguments", {}).get(UTILISATION) == other.values.get(UTILISATION)
+        if other.name == tenant.name or other.owner == tenant.owner or not other.active or not same:
+            found.append(other.running)
+    return found
+
+
+def _runs_here(uuid: str, house: House) -> bool:
+    running = [*house.leaving, *(one.running for one in house.tenants if one.running is not None)]
+    return any(_on(release, uuid) for release in running)
+
+
+def _on(release: Json, uuid: str) -> bool:
+    return uuid in (release.get("gpus") or {}).get("uuids", ())
+
+
+def _like_ours(process: Json) -> bool:
+    """By its name: the driver does not say which container a process is in."""
+    name = str(process.get("name") or "").rsplit("/", maxsplit=1)[-1].lower()
+    return not name or "vllm" in name or name.startswith("python")
+
+
+def _given_back(
+    going: t.Sequence[Json], ours: t.Sequence[Json], others: t.Sequence[Json], memory: Json, house: House
+) -> float:
+    """MiB: no more than those releases may hold, and no more than such processes do."""
+    total, free = memory.get("total"), memory.get("free")
+    if not going or total is None or free is None:
+        return 0.0
+    used = float(total) - float(free) - float(memory.get("reserved") or 0)
+    used = max(0.0, used - sum(float(process.get("memory_mib") or 0) for process in others))
+    if ours and all(process.get("memory_mib") is not None for process in ours):
+        used = min(used, float(sum(process["memory_mib"] for process in ours)))
+    allowed = 0.0
+    for release in going:
+        arguments = release.get("arguments", {})
+        if number(arguments.get(FIXED)) is not None:
+            return used
+        allowed += house.utilisation(arguments) * float(total) + BESIDE_SHARE_MIB
+    return min(used, allowed)

@@ -1,0 +1,122 @@
+# Copyright: gpufleet.vllm contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The image against the host: its CUDA and the driver, the GPUs' compute capability and what it was compiled for.
+
+Known for images of vllm/vllm-openai by vLLM's release (their Dockerfile); of other images nothing is known before the
+pull, and nothing is said.
+
+Private to the collection: may change without notice.
+"""
+
+from __future__ import annotations
+
+import re
+import typing as t
+
+from .findings import Findings
+from .memory.request import parse_capability
+from .names import listed
+from .schema import Version, version_key
+
+Json = dict[str, t.Any]
+Numbers = tuple[int, ...]
+OFFICIAL = re.compile(r"(?:^|/)vllm/vllm-openai(?:-nonroot)?(?::(?P<tag>[\w.-]+))?(?:@sha256:[0-9a-f]+)?$")
+TAG_CUDA = re.compile(r"-cu(\d\d)(\d)\b")
+
+# First release of each row; None where the releases between two rows were not read.
+CUDA: tuple[tuple[Version, str | None], ...] = (
+    ((0, 28, 0), "13.0"),
+    ((0, 20, 0), "13.0"),
+    ((0, 11, 1), "12.9"),
+    ((0, 9, 2), "12.8"),
+    ((0, 8, 6), None),
+    ((0, 6, 6), "12.4"),
+)
+# Driver that came with a CUDA release: with an older one kernels that are compiled on the host may fail.
+SHIPPED_DRIVER: dict[str, Numbers] = {"12.8": (570, 26), "12.9": (575, 51, 3), "13.0": (580, 65, 6)}
+# Oldest driver that runs a CUDA family at all.
+OLDEST_DRIVER: dict[int, int] = {12: 525, 13: 580}
+COMPILED_FOR: tuple[tuple[Version, tuple[str, ...] | None], ...] = (
+    ((0, 20, 0), ("7.5", "8.0", "8.6", "8.9", "9.0", "10.0", "11.0", "12.0")),
+    ((0, 9, 2), ("7.0", "7.5", "8.0", "8.9", "9.0", "10.0", "12.0")),
+    ((0, 8, 6), None),
+    ((0, 0, 0), ("7.0", "7.5", "8.0", "8.6", "8.9", "9.0")),
+)
+COMPATIBILITY = "VLLM_ENABLE_CUDA_COMPATIBILITY"
+
+
+def cuda_of(image: str, version: str) -> str | None:
+    """CUDA release inside the image, `12.9`; None where nobody knows."""
+    match = OFFICIAL.search(image)
+    if match is None:
+        return None
+    tagged = TAG_CUDA.search(match["tag"] or "")
+    if tagged is not None:
+        return f"{tagged[1]}.{tagged[2]}"
+    return t.cast("str | None", _row(CUDA, version))
+
+
+def check(image: str, version: str, facts: Json, variables: t.Mapping[str, str], findings: Findings) -> None:
+    """What keeps the image from running on this host, and what may."""
+    match = OFFICIAL.search(image)
+    if match is None:
+        return
+    # A digest alone may be of a build for another CUDA than the release's usual one.
+    certain = match["tag"] is not None
+    _driver(cuda_of(image, version), facts, variables, findings, certain)
+    _compiled(version, facts, findings, certain)
+
+
+def _driver(cuda: str | None, facts: Json, variables: t.Mapping[str, str], findings: Findings, certain: bool) -> None:
+    driver = (facts.get("driver") or {}).get("version")
+    if cuda is None or not driver:
+        return
+    has = _numbers(driver)
+    family = int(cuda.split(".", maxsplit=1)[0])
+    oldest = OLDEST_DRIVER.get(family)
+    if oldest is not None and has < (oldest,):
+        text = f"The image brings CUDA {cuda}, which takes driver {oldest} or newer; the host has {driver}"
+        if variables.get(COMPATIBILITY, "0") not in ("0", ""):
+            findings.warn(f"{text}. {COMPATIBILITY} helps on data-centre GPUs only.")
+        elif certain:
+            findings.error(f"{text}: install a newer driver, or use an image for an older CUDA.")
+        else:
+            findings.warn(f"{text}, if it is the release's usual build: the pulled image has the last word.")
+        return
+    shipped = SHIPPED_DRIVER.get(cuda)
+    if shipped is not None and has < shipped:
+        findings.warn(
+            f"The image brings CUDA {cuda}, made for driver {'.'.join(map(str, shipped))} or newer; the host has "
+            f"{driver}: NVIDIA's container toolkit or a kernel compiled at start may refuse it."
+        )
+
+
+def _compiled(version: str, facts: Json, findings: Findings, certain: bool) -> None:
+    built = _row(COMPILED_FOR, version)
+    if built is None:
+        return
+    for text in sorted({str(gpu["compute_capability"]) for gpu in facts["gpus"] if gpu.get("compute_capability")}):
+        capability = parse_capability(text)
+        if capability is None or _runs(capability, built):
+            continue
+        found = (
+            f"The image of vLLM {version} is not compiled for compute capability {text}, only for {listed(built)}: "
+            "use a newer image."
+        )
+        (findings.error if certain else findings.warn)(found)
+
+
+def _runs(capability: tuple[int, int], built: t.Sequence[str]) -> bool:
+    """Code for a capability runs on the same major one and any later minor one."""
+    pairs = [parse_capability(one) for one in built]
+    return any(pair is not None and pair[0] == capability[0] and pair[1] <= capability[1] for pair in pairs)
+
+
+def _row(rows: t.Sequence[tuple[Version, t.Any]], version: str) -> t.Any:
+    at = version_key(version)
+    return next((value for first, value in rows if at >= first), None)
+
+
+def _numbers(version: str) -> Numbers:
+    return tuple(int(part) for part in re.findall(r"\d+", version))
