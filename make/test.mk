@@ -1,8 +1,12 @@
 # Tests: fast ones first, because scenarios on real hosts are not started once a fast one has failed.
-.PHONY: test unit
+.PHONY: test unit browser
 
-test: setup lint lab ## Check everything, then all tests: units and scenarios on real hosts
+test: setup lint lab browser ## Check everything, then all tests: units and scenarios on real hosts
 	$(PYTHON) -m pytest tests/unit tests/integration
 
 unit: setup ## Run the unit tests
 	$(PYTHON) -m pytest tests/unit
+
+browser: ## Install the browser in which tests open the plan's page, where there is none
+	@command -v chromium || command -v chromium-browser || command -v google-chrome \
+		|| { apt-get update -qq && apt-get install -y -qq --no-install-recommends chromium fonts-liberation; }

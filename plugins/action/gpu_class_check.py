@@ -29,6 +29,8 @@ class ActionModule(ActionBase):
                 "facts": {"type": "dict", "required": True},
             }
         )
+        if not args["facts"]:
+            return {**result, "failed": True, "msg": "There are no facts of the host: it was not observed."}
         errors = contradictions(args["host_class"], args["classes"], args["facts"])
         if errors:
             return {**result, "failed": True, "msg": " ".join(errors)}

@@ -1,7 +1,7 @@
 # Copyright: gpufleet.vllm contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What the memory of one GPU goes to, as text and picture show it: the parts of a rank, which add up to the GPU's total.
+"""What the memory of one GPU goes to: the parts of a rank, which add up to the GPU's total.
 
 Private to the collection: may change without notice.
 """

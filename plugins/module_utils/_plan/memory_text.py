@@ -33,30 +33,31 @@ COLUMNS: tuple[tuple[str, t.Callable[[Parts], float]], ...] = (
 KIB = 1024.0
 
 
-def lines(memory: Json | None) -> list[str]:
-    """The memory of one instance; nothing where it takes no GPU."""
+def lines(memory: Json | None, copies: int = 1) -> list[str]:
+    """The memory of one instance, which has COPIES data parallel ranks; nothing where it takes no GPU."""
     if not memory:
         return []
-    found = [f"memory: {VERDICTS[memory['verdict']]}{_prefixed(', ', held(memory))}"]
+    found = [f"memory: {VERDICTS[memory['verdict']]}{_prefixed(', ', held(memory, copies))}"]
     found += [f"    because {reason['text']}" for reason in memory["reasons"]]
     found += [f"    {line}" for line in sums(memory["gpus"])]
     found += [f"    {line}" for line in (cache(memory), largest(memory), help_text(memory)) if line]
-    found += [f"    heed: {text}" for text in memory["warnings"]]
     found += [f"    assumed: {text}" for text in memory["assumptions"]]
     return found
 
 
-def held(memory: Json) -> str:
+def held(memory: Json, copies: int = 1) -> str:
     """How many requests of full length the KV cache holds at once."""
-    concurrency, length = memory["kv"]["concurrency"], memory["arguments"]["max_model_len"]
+    concurrency = memory["kv"]["concurrency"]
     if concurrency is None:
         return ""
-    return f"{concurrency:.1f} requests of {_length(memory, length)} tokens at once"
+    each = f" on each of {copies} data parallel ranks" if copies > 1 else ""
+    return f"{concurrency:.1f} requests of {length(memory)} tokens at once{each}"
 
 
-def _length(memory: Json, length: t.Any) -> t.Any:
-    """Where vLLM chooses the length itself, the longest that is expected to fit."""
-    return length if isinstance(length, int) else (memory["largest"]["max_model_len"] or {}).get("expected", "?")
+def length(memory: Json) -> str:
+    """max_model_len; where vLLM chooses it itself, the longest that is expected to fit."""
+    planned = memory["arguments"]["max_model_len"]
+    return str(planned if isinstance(planned, int) else (memory["largest"]["max_model_len"] or {}).get("expected", "?"))
 
 
 def sums(ranks: t.Sequence[Json]) -> list[str]:
@@ -97,11 +98,11 @@ def cache(memory: Json) -> str:
 
 def largest(memory: Json) -> str:
     """The longest context and the most sequences that would fit, each with everything else as planned."""
-    length, sequences = memory["largest"]["max_model_len"], memory["largest"]["max_num_seqs"]
+    longest, sequences = memory["largest"]["max_model_len"], memory["largest"]["max_num_seqs"]
     found = []
-    if length:
-        sure = f" ({length['sure']} for sure)" if length["sure"] != length["expected"] else ""
-        found.append(f"max_model_len {length['expected']}{sure}")
+    if longest and longest["expected"] > 0:
+        sure = f" ({longest['sure']} for sure)" if longest["sure"] != longest["expected"] else ""
+        found.append(f"max_model_len {longest['expected']}{sure}")
     if sequences:
         found.append(f"max_num_seqs {sequences}")
     return f"at most {', '.join(found)}" if found else ""

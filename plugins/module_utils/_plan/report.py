@@ -35,21 +35,24 @@ def block(plan: Json, refused: bool = False) -> str:
     lines += [f"    because {reason}" for reason in plan["reasons"]]
     if plan["release"]:
         lines += _facts(plan["release"])
-        lines += [f"    {line}" for line in memory_text.lines(_unsaid(plan))]
+        lines += [f"    {line}" for line in memory_text.lines(plan.get("memory"), copies(plan))]
         lines += ["    arguments:"] if plan["arguments"] else []
         lines += ["        " + line for line in table(plan["arguments"])]
-    place = f"instance {plan['instance']}: "
-    lines += [f"    note: {warning.replace(place, '', 1)}" for warning in plan["warnings"]]
+    lines += [f"    note: {note}" for note in plan.get("notes", [])]
+    lines += [f"    note: {text}" for text in notes(plan)]
     return "\n".join(lines)
 
 
-def _unsaid(plan: Json) -> Json | None:
-    """The memory plan without what the plan's own warnings say already."""
-    memory = plan.get("memory")
-    if not memory:
-        return None
-    said = " ".join(plan["warnings"])
-    return {**memory, "warnings": [text for text in memory["warnings"] if text not in said]}
+def notes(plan: Json) -> list[str]:
+    """What to heed, without the instance's name and without what the memory's own lines say."""
+    told = [reason["text"] for reason in (plan.get("memory") or {}).get("reasons", [])]
+    place = f"instance {plan['instance']}: "
+    return [text.replace(place, "", 1) for text in plan["warnings"] if not any(reason in text for reason in told)]
+
+
+def copies(plan: Json) -> int:
+    """Data parallel ranks, each with a KV cache of its own."""
+    return int((plan["release"] or {}).get("arguments", {}).get("data_parallel_size") or 1)
 
 
 def downtime(plan: Json) -> str:

@@ -39,6 +39,12 @@ def test_a_host_that_contradicts_its_class_fails_without_a_connection() -> None:
     made._execute_module.assert_not_called()
 
 
+def test_a_host_that_was_not_observed_is_said_to_be() -> None:
+    result = action(host_class="cpu", classes=CLASSES, facts={}).run(task_vars={})
+    assert result["failed"] is True
+    assert result["msg"] == "There are no facts of the host: it was not observed."
+
+
 @pytest.mark.parametrize("missing", ["host_class", "classes", "facts"])
 def test_what_the_check_needs(missing: str) -> None:
     given = {"host_class": "cpu", "classes": CLASSES, "facts": FACTS}

@@ -82,6 +82,32 @@ def test_check_mode_plans_the_same(shown: Shown) -> None:
     assert run(True)["plans"] == run(False)["plans"]
 
 
+def test_plan_to_be_read_changes_nothing_and_notifies_nobody(shown: Shown) -> None:
+    found = run(only_plan=True)
+    assert [plan["change"] for plan in found["plans"]] == ["create"]
+    assert (found["changed"], found["errors"], found["drafts"]) == (False, [], [])
+    assert found["host"]["host_class"] == "gpu_test"
+    assert [gpu["uuid"] for gpu in found["host"]["gpus"]] == ["GPU-0", "GPU-1"]
+    assert shown.texts[0].startswith("[gpu-1] assistant: create")
+
+
+def test_plan_to_be_read_does_not_fail_and_keeps_what_it_would_have_been(shown: Shown) -> None:
+    found = run(only_plan=True, instances=[fleet.instance(engine_args={"max_num_sequences": 4})])
+    assert found["failed"] is False
+    assert found["plans"] == []
+    assert len(found["errors"]) == 1
+    assert found["msg"].startswith("gpu-1 cannot be planned: ")
+    assert [draft["instance"] for draft in found["drafts"]] == ["assistant"]
+    assert shown.texts[0].startswith("[gpu-1] assistant: refused, it would be: create")
+
+
+@pytest.mark.parametrize("option", [{}, {"only_plan": False}, {"only_plan": ""}, {"only_plan": "no"}])
+def test_errors_fail_where_the_plan_is_to_be_carried_out(shown: Shown, option: t.Any) -> None:
+    found = run(image="", **option)
+    assert found["failed"] is True
+    assert "drafts" not in found
+
+
 def test_unknown_option() -> None:
     with pytest.raises((AnsibleActionFail, AnsibleError), match="imagge"):
         run(imagge="x")

@@ -1,0 +1,74 @@
+# Copyright: gpufleet.vllm contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Puts the plans of all hosts together on the control node: a table, a JSON file and a page."""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+import os
+import pathlib
+import typing as t
+
+from ansible.plugins.action import ActionBase
+from ansible.utils.display import Display
+
+from ansible_collections.gpufleet.vllm.plugins.module_utils._plan.plain import plain
+from ansible_collections.gpufleet.vllm.plugins.plugin_utils.plan_page import fleet, page, summary
+
+Json = dict[str, t.Any]
+HINT = "A page of all this: -e vllm_plan_html=plan.html"
+display = Display()
+
+
+class ActionModule(ActionBase):  # type: ignore[misc,unused-ignore]
+    """Once for all hosts. It changes no host, and writes what it is asked to write in check mode too."""
+
+    TRANSFERS_FILES = False
+    _requires_connection = False
+    _supports_check_mode = True
+
+    def run(self, tmp: str | None = None, task_vars: Json | None = None) -> Json:
+        result: Json = super().run(tmp, task_vars)
+        _checked, args = self.validate_argument_spec(
+            {
+                "results": {"type": "dict", "required": True},
+                "html": {"type": "path", "default": ""},
+                "json": {"type": "path", "default": ""},
+            }
+        )
+        problems: list[str] = []
+        gathered = fleet.gather(plain(args["results"], "results", problems), _now())
+        display.display(summary.summary(gathered))
+        written: Json = {}
+        for name, make in (("json", _document), ("html", page.render)):
+            if args[name]:
+                written[name] = os.path.abspath(args[name])
+                problems += _write(written[name], name, make(gathered))
+        if problems:
+            return {**result, "failed": True, "msg": " ".join(problems)}
+        said = [f"Written: {path}" for path in written.values()]
+        display.display("\n".join(said if args["html"] else [*said, HINT]))
+        return {**result, "changed": False, "totals": gathered["totals"], **written}
+
+
+def _now() -> str:
+    return dt.datetime.now(tz=dt.UTC).isoformat(timespec="seconds")
+
+
+def _document(gathered: Json) -> str:
+    return json.dumps(gathered, indent=2, ensure_ascii=False, sort_keys=True) + "\n"
+
+
+def _write(target: str, option: str, text: str) -> list[str]:
+    """Whole or not at all: a reader never finds half a file."""
+    path = pathlib.Path(target)
+    part = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        part.write_text(text, encoding="utf-8")
+        part.replace(path)
+    except OSError as error:
+        part.unlink(missing_ok=True)
+        return [f"{option}: {target} cannot be written ({error.strerror}): name a file in a folder that is there."]
+    return []

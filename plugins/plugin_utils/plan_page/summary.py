@@ -1,0 +1,50 @@
+# Copyright: gpufleet.vllm contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The plans of all hosts as a table for a terminal.
+
+Private to the collection: may change without notice.
+"""
+
+from __future__ import annotations
+
+import typing as t
+
+from ansible_collections.gpufleet.vllm.plugins.plugin_utils.plan_page import view
+
+Json = dict[str, t.Any]
+HEADINGS = ("host", "instance", "change", "downtime", "memory", "KV cache GiB", "requests x tokens")
+RIGHT = (5, 6)
+
+
+def summary(fleet: Json) -> str:
+    """What would happen, then a line for each instance, hosts that cannot be planned first."""
+    page = view.page(fleet)
+    rows = [_cells(row) for row in page["rows"]]
+    widths = [max(len(line[column]) for line in (HEADINGS, *rows)) for column in range(len(HEADINGS))]
+    lines = [_line(cells, widths) for cells in (HEADINGS, *rows)] if rows else []
+    return "\n".join([" ".join(page["headline"]), *lines])
+
+
+def _cells(row: Json) -> tuple[str, ...]:
+    if not row["name"]:
+        return (row["host"], "-", row["state_text"], "", "", "", "")
+    change = "refused" if row["refused"] else row["change"]
+    downtime = "" if row["refused"] else row["downtime"].replace("≈", "about")
+    return (
+        row["host"],
+        row["name"],
+        change,
+        downtime or "-",
+        row["verdict_text"] or "no GPU",
+        row["kv_cache"] or "-",
+        row["held"].replace(view.TIMES, "x") or "-",
+    )
+
+
+def _line(cells: t.Sequence[str], widths: t.Sequence[int]) -> str:
+    padded = [
+        f"{cell:>{width}}" if column in RIGHT else f"{cell:<{width}}"
+        for column, (cell, width) in enumerate(zip(cells, widths, strict=True))
+    ]
+    return "  ".join(padded).rstrip()
