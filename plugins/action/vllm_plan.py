@@ -34,6 +34,7 @@ OPTIONS = frozenset(
         "models",
         "only_plan",
         "profiles",
+        "readings",
         "remove_unlisted",
         "retry",
         "schemas",
@@ -84,10 +85,12 @@ class ActionModule(ActionBase):  # type: ignore[misc,unused-ignore]
         args = self._task.args
         errors: list[str] = []
         try:
-            history, readings = schema_files.load(str(args.get("schemas", "")))
+            history, readings = schema_files.load(str(args.get("schemas", "")), str(args.get("readings") or ""))
             documents = {name: data_files.read(str(args.get(name) or ""), name) for name in DATA_FILES}
         except (schema_files.BadSchemaError, data_files.BadDataError) as error:
             return planner.Outcome(errors=(str(error),)), {}
-        given = {key: value for key, value in args.items() if key not in ("schemas", "only_plan")} | documents
+        given = {
+            key: value for key, value in args.items() if key not in ("schemas", "readings", "only_plan")
+        } | documents
         read = inputs.read(given, history, readings, errors)
         return planner.plan_host(read, errors), overview.host(read)

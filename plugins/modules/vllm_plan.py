@@ -91,6 +91,11 @@ options:
     description: Directory on the control node that holds the engine arguments of the releases.
     type: path
     required: true
+  readings:
+    description:
+      - Directory on the control node with engine arguments that were read from images, C(VERSION.json). They come
+        before those of O(schemas). One that was read from another image of the same release is warned of.
+    type: path
   settings:
     description:
       - C(hub_dir) and C(cache_dir) are the host's folders for models and for compiled kernels.

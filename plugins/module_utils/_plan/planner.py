@@ -85,7 +85,7 @@ def plan_host(inputs: Inputs, errors: t.Sequence[str] = ()) -> Outcome:
     known = _schema(inputs, findings)
     if known is None or not inputs.facts:
         return Outcome(errors=tuple(dict.fromkeys(findings.errors)))
-    findings.warnings += [*known.warnings, *_target_warnings(inputs, listed)]
+    findings.warnings += [*known.warnings, *_reading_warnings(inputs, known), *_target_warnings(inputs, listed)]
     findings.errors += limits.problems(inputs.class_limits, known)
     accepted = inputs.settings.get("accept_advisories") is True
     advisories.check(inputs.version, inputs.advisories, listed, accepted, findings)
@@ -149,6 +149,15 @@ def _host(inputs: Inputs, listed: t.Sequence[Instance], observed: t.Mapping[str,
     found += hostcheck.duplicates(listed)
     found += hostcheck.ports_taken(listed, inputs.facts, leaving)
     return found
+
+
+def _reading_warnings(inputs: Inputs, known: schema.Schema) -> list[str]:
+    """Engine arguments that were read from an image are those of that image."""
+    here = ((inputs.facts.get("images") or {}).get(inputs.image) or {}).get("id")
+    if not known.image_id or not here or here == known.image_id:
+        return []
+    read = f"The engine arguments of vLLM {known.read_from} were read from another image ({known.image_id})"
+    return [f"{read} than the host has ({here}): run the playbook gpufleet.vllm.engine_args again."]
 
 
 def _target_warnings(inputs: Inputs, listed: t.Sequence[Instance]) -> list[str]:

@@ -68,6 +68,7 @@ class Schema:
     gone: t.Mapping[str, str] = dataclasses.field(default_factory=dict)
     coming: t.Mapping[str, str] = dataclasses.field(default_factory=dict)
     warnings: tuple[str, ...] = ()
+    image_id: str = ""
 
     def aliases(self) -> dict[str, str]:
         """Short and second names to the one that is rendered."""
@@ -172,6 +173,7 @@ def _from_reading(version: str, name: str, reading: Json, history: Json) -> Sche
         tool_parsers=frozenset(reading["tool_parsers"]),
         quantization_methods=frozenset(reading["quantization_methods"]),
         environment=frozenset(reading["environment"]),
+        image_id=str((reading.get("image") or {}).get("id") or ""),
         gone={key: since for key, since in gone.items() if key not in arguments},
         coming={key: since for key, since in coming.items() if key not in arguments},
     )

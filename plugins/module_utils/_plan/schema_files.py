@@ -23,15 +23,25 @@ class BadSchemaError(ValueError):
     """The directory does not hold what it should; the text says which file and what to do."""
 
 
-def load(directory: str) -> tuple[Json, dict[str, Json]]:
-    """The history, and what was read from images by version. Raises BadSchemaError."""
+def load(directory: str, readings_directory: str = "") -> tuple[Json, dict[str, Json]]:
+    """The history, and what was read from images by version. Raises BadSchemaError.
+
+    READINGS_DIRECTORY holds readings of one's own, which come before those beside the history; it need not exist yet.
+    """
     history = _read(os.path.join(directory, HISTORY))
-    readings = {}
+    readings = _readings(directory)
+    if readings_directory and os.path.isdir(readings_directory):
+        readings.update(_readings(readings_directory))
+    return history, readings
+
+
+def _readings(directory: str) -> dict[str, Json]:
+    found = {}
     for name in sorted(os.listdir(directory)):
         stem, extension = os.path.splitext(name)
         if extension == ".json" and VERSION.fullmatch(stem):
-            readings[stem] = _read(os.path.join(directory, name))
-    return history, readings
+            found[stem] = _read(os.path.join(directory, name))
+    return found
 
 
 def _read(path: str) -> Json:

@@ -55,7 +55,8 @@ def _errors(result: Json) -> list[str]:
     if result.get("errors") or "plans" in result:
         return list(result.get("errors") or [])
     said = str(result.get("msg") or "It was not planned, and nobody said why.")
-    return [said.removeprefix(ANSIBLES_OWN).strip()]
+    why = str(result.get("module_stderr") or "").strip().splitlines()[-1:]
+    return [" ".join([said.removeprefix(ANSIBLES_OWN).strip(), *why])]
 
 
 def _place(entry: Json) -> tuple[int, list[tuple[int, str]]]:

@@ -67,6 +67,9 @@ def type_of(action: argparse.Action) -> str:
         return "switch"
     if isinstance(action, argparse._StoreTrueAction):
         return "flag"
+    # Takes name=path and JSON by an action of its own.
+    if type(action).__name__ == "LoRAParserAction":
+        return "str_or_json"
     names = set(callables(action.type))
     return next((word for word, converters in TYPES if names & converters), "str")
 

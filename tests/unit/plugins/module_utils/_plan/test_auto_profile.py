@@ -10,6 +10,7 @@ import typing as t
 
 import pytest
 
+from ansible_collections.gpufleet.vllm.plugins.module_utils._plan import planner
 from ansible_collections.gpufleet.vllm.tests.unit.plugins.module_utils._plan import fleet
 
 Json = dict[str, t.Any]
@@ -26,7 +27,7 @@ def facts(gpus: int, total: int = 46068) -> Json:
     }
 
 
-def outcome(model: str, gpus: int, goal: str = "", **changes: t.Any) -> t.Any:
+def outcome(model: str, gpus: int, goal: str = "", **changes: t.Any) -> planner.Outcome:
     keys = {"profile": "auto", "goal": goal, "engine_args": {"max_model_len": 4096}, **changes.pop("instance", {})}
     found = {"facts": facts(gpus), "catalogue": CATALOGUE, "profiles": fleet.PROFILES, **changes}
     return fleet.outcome(instances=[fleet.instance(model=model, **keys)], **found)

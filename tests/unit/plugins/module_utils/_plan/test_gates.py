@@ -168,14 +168,14 @@ def test_bounds_of_the_class(limits: Json, given: Json, says: str) -> None:
 @pytest.mark.parametrize("origin", ["class", "profile", "environment", "instance", "target"])
 def test_no_layer_may_exceed_a_bound(origin: str) -> None:
     given = {"gpu_memory_utilization": 0.95}
-    changes: Json = {
+    layers: dict[str, Json] = {
         "class": {"class_engine_args": given},
         "profile": {"profiles": {"p": {"engine_args": given}}, "instances": [fleet.instance(profile="p")]},
         "environment": {"environment_engine_args": given},
         "instance": {"instances": [fleet.instance(engine_args=given)]},
         "target": {"profiles": {"p": {"engine_args": given}}, "target": {"profile": "p"}},
-    }[origin]
-    found = fleet.outcome(class_limits={"gpu_memory_utilization": 0.9}, **changes)
+    }
+    found = fleet.outcome(class_limits={"gpu_memory_utilization": 0.9}, **layers[origin])
     assert "allows at most 0.9: lower it" in found.errors[0]
     assert origin in found.errors[0]
 

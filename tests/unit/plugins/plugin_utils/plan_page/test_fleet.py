@@ -22,6 +22,7 @@ AT = "2026-11-20T10:00:00+00:00"
         ({"plans": [], "errors": []}, "planned", []),
         ({"plans": [], "errors": ["One."]}, "refused", ["One."]),
         ({"failed": True, "msg": "Task failed: The class is wrong."}, "failed", ["The class is wrong."]),
+        ({"msg": "No JSON.", "module_stderr": "Traceback\n  x\nKeyError: 1\n"}, "failed", ["No JSON. KeyError: 1"]),
         ({"unreachable": True, "msg": "No route."}, "unreachable", ["No route."]),
         ({}, "failed", ["It was not planned, and nobody said why."]),
     ],
