@@ -48,6 +48,12 @@ DATA_FILES = ("advisories", "catalogue")
 display = Display()
 
 
+def _unsaid(outcome: planner.Outcome) -> list[str]:
+    """Warnings of the host: those of an instance stand in its block."""
+    said = {text for plan in (*outcome.plans, *outcome.drafts) for text in plan["warnings"]}
+    return [text for text in outcome.warnings if text not in said]
+
+
 class ActionModule(ActionBase):  # type: ignore[misc,unused-ignore]
     TRANSFERS_FILES = False
     _requires_connection = False
@@ -59,11 +65,12 @@ class ActionModule(ActionBase):  # type: ignore[misc,unused-ignore]
         host = str((task_vars or {}).get("inventory_hostname", "the host"))
         outcome, about = self._plan()
         only_plan = boolean(self._task.args.get("only_plan") or False)
-        if outcome.blocks and (outcome.changed or only_plan or self._task.check_mode):
+        shown = bool(outcome.blocks) and (outcome.changed or only_plan or self._task.check_mode)
+        if shown:
             display.display("\n".join(f"[{host}] {block}" for block in outcome.blocks))
         result |= {
             "changed": outcome.changed and not only_plan,
-            "warnings": list(outcome.warnings),
+            "warnings": _unsaid(outcome) if shown else list(outcome.warnings),
             "plans": list(outcome.plans),
             "advisories": list(outcome.advisories),
         }

@@ -101,6 +101,16 @@ def test_plan_to_be_read_does_not_fail_and_keeps_what_it_would_have_been(shown: 
     assert shown.texts[0].startswith("[gpu-1] assistant: refused, it would be: create")
 
 
+@pytest.mark.parametrize(("check_mode", "repeated"), [(True, False), (False, True)])
+def test_warnings_of_an_instance_are_said_once(shown: Shown, check_mode: t.Any, repeated: t.Any) -> None:
+    instances = [fleet.instance(env={"VLLM_TP": 1})]
+    facts = fleet.facts_with(fleet.observed(fleet.plan(instances=instances)))
+    found = run(check_mode, instances=instances, facts=facts)
+    told = "no vLLM release reads VLLM_TP"
+    assert any(told in warning for warning in found["warnings"]) is repeated
+    assert any(told in text for text in shown.texts) is not repeated
+
+
 @pytest.mark.parametrize("option", [{}, {"only_plan": False}, {"only_plan": ""}, {"only_plan": "no"}])
 def test_errors_fail_where_the_plan_is_to_be_carried_out(shown: Shown, option: t.Any) -> None:
     found = run(image="", **option)
