@@ -5,56 +5,27 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
-import os
 import pathlib
 import random
 import re
-import socket
-import socketserver
+import shutil
 import subprocess
 import sys
-import threading
 import typing as t
-import urllib.request
 import uuid
 
 import pytest
 
 from ansible_collections.gpufleet.vllm.plugins.module_utils._plan import schema, schema_files
-from ansible_collections.gpufleet.vllm.tests.integration import random_plans
+from ansible_collections.gpufleet.vllm.tests.integration import lab_image, random_plans
 
 Json = dict[str, t.Any]
 CHECKOUT = pathlib.Path(__file__).resolve().parents[2]
 FILES = CHECKOUT / "roles" / "vllm_server" / "files"
 VERSION = "0.32.0"
 REPOSITORY = f"vllm-cpu:{VERSION}"
-REGISTRY = os.environ.get("GPUFLEET_LAB_REGISTRY") or "172.17.0.1:5055"
 PLANS = 300
-
-
-class _Forward(socketserver.BaseRequestHandler):
-    """The engine trusts a registry without TLS on the loopback only, and the lab's is on the bridge."""
-
-    def handle(self) -> None:
-        host, _colon, port = REGISTRY.rpartition(":")
-        with socket.create_connection((host, int(port))) as upstream:
-            back = threading.Thread(target=self._pump, args=(upstream, self.request), daemon=True)
-            back.start()
-            self._pump(self.request, upstream)
-            back.join()
-
-    @staticmethod
-    def _pump(source: t.Any, target: t.Any) -> None:
-        with contextlib.suppress(OSError):
-            while data := source.recv(1 << 16):
-                target.sendall(data)
-            target.shutdown(1)
-
-
-class _Server(socketserver.ThreadingTCPServer):
-    daemon_threads = True
 
 
 def _docker(*words: str, given: str | None = None) -> subprocess.CompletedProcess[str]:
@@ -62,24 +33,21 @@ def _docker(*words: str, given: str | None = None) -> subprocess.CompletedProces
 
 
 @pytest.fixture(scope="module")
-def image() -> t.Iterator[str]:
-    """The lab's image in this machine's engine: there already, or pulled for these tests and removed after them."""
-    for name in (REPOSITORY, f"{REGISTRY}/{REPOSITORY}"):
-        if _docker("image", "inspect", name).returncode == 0:
-            yield name
-            return
-    with contextlib.suppress(OSError):
-        urllib.request.urlopen(f"http://{REGISTRY}/v2/", timeout=5).close()
-        with _Server(("127.0.0.1", 0), _Forward) as server:
-            threading.Thread(target=server.serve_forever, daemon=True).start()
-            name = f"127.0.0.1:{server.server_address[1]}/{REPOSITORY}"
-            pulled = _docker("pull", "--quiet", name)
-            server.shutdown()
-        assert pulled.returncode == 0, pulled.stderr
-        yield name
-        _docker("rmi", name)
+def image(tmp_path_factory: pytest.TempPathFactory) -> t.Iterator[str]:
+    """The lab's image in this machine's engine: there already, or brought for these tests and removed after them."""
+    if _docker("image", "inspect", REPOSITORY).returncode == 0:
+        yield REPOSITORY
         return
-    pytest.fail(f"there is no {REPOSITORY} and no registry at {REGISTRY}: `make lab` brings both")
+    folder = tmp_path_factory.mktemp("image")
+    brought = f"gpufleet-test-{REPOSITORY}"
+    try:
+        lab_image.bring("vllm-cpu", VERSION, brought, folder)
+    except lab_image.NotThereError as error:
+        pytest.fail(f"there is no {REPOSITORY}: {error}; `make lab` brings it")
+    finally:
+        shutil.rmtree(folder)
+    yield brought
+    _docker("rmi", brought)
 
 
 def _python(image: str, script: pathlib.Path, given: str) -> t.Any:
