@@ -70,9 +70,9 @@ totals:
 html:
   description: The page that was written.
   returned: when O(html) is given
-  type: path
+  type: str
 json:
   description: The JSON file that was written.
   returned: when O(json) is given
-  type: path
+  type: str
 """
