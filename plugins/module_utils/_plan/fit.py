@@ -202,7 +202,7 @@ def _gpu(uuid: str, tenant: Tenant, house: House) -> GpuMemory:
         name=str(fact.get("name") or ""),
         total_mib=memory.get("total"),
         reserved_mib=memory.get("reserved"),
-        free_mib=memory.get("free") if tenant.active else None,
+        free_mib=memory.get("free") if tenant.active else _when_empty(memory),
         compute_capability=fact.get("compute_capability"),
         own_mib=_given_back(going, ours, others, memory, house) if tenant.active else 0.0,
         claims=claims,
@@ -211,6 +211,12 @@ def _gpu(uuid: str, tenant: Tenant, house: House) -> GpuMemory:
             for process in others
         ),
     )
+
+
+def _when_empty(memory: Json) -> float | None:
+    """MiB free on a GPU that nobody uses: what an instance that does not start now is judged by."""
+    total, reserved = memory.get("total"), memory.get("reserved")
+    return None if total is None or reserved is None else float(total) - float(reserved)
 
 
 def _fact(uuid: str, facts: Json) -> tuple[Json, Json | None]:

@@ -12,7 +12,8 @@ import typing as t
 import pytest
 import yaml
 
-from ansible_collections.gpufleet.vllm.plugins.module_utils._plan import planner
+from ansible_collections.gpufleet.vllm.plugins.module_utils._plan import inputs, planner
+from ansible_collections.gpufleet.vllm.tests.data import example_fleet
 from ansible_collections.gpufleet.vllm.tests.unit.plugins.module_utils._plan import fleet
 
 Json = dict[str, t.Any]
@@ -85,3 +86,13 @@ def test_every_configuration_is_here() -> None:
         "agents_on_16_gb": 11,
         "presets_for_four_gpus": 18,
     }
+
+
+@pytest.mark.parametrize("host_class", ["gpu_12gb", "gpu_16gb", "gpu_96gb", "gpu_4x48gb"])
+def test_what_production_lists_fits_before_anything_is_downloaded(host_class: str) -> None:
+    listed = example_fleet.instances(host_class)
+    args = example_fleet.task("host", host_class, listed, models={}, catalogue=CATALOGUE)
+    errors: list[str] = []
+    found = planner.plan_host(inputs.read(args, fleet.HISTORY, fleet.READINGS, errors), errors)
+    assert found.errors == ()
+    assert {plan["memory"]["verdict"] for plan in found.plans} <= {"fits", "tight"}
