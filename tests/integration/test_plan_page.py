@@ -101,14 +101,14 @@ def test_bars_add_up_to_the_gpu(tab: browser.Browser, ten_hosts: pathlib.Path, w
     found = tab.ask(BARS)
     # One in the table for each instance with a verdict, and one for each GPU and turn.
     assert len(found) == 11 + 13
-    for bar in found:
-        assert bar["bar"] > 60
-        assert bar["pieces"] == pytest.approx(bar["bar"], abs=0.5)
-        assert bar["gib"] == pytest.approx(bar["length"], abs=0.05)
-        assert bar["said"].startswith(f"{bar['total']:.2f} GiB: ")
-    too_long = [bar for bar in found if bar["length"] > bar["total"] + 0.01]
-    assert {bar["total"] for bar in too_long} == {15.49}
-    assert all("GiB too much" in bar["said"] for bar in too_long)
+    for one in found:
+        assert one["bar"] > 60
+        assert one["pieces"] == pytest.approx(one["bar"], abs=0.5)
+        assert one["gib"] == pytest.approx(one["length"], abs=0.05)
+        assert one["said"].startswith(f"{one['total']:.2f} GiB: ")
+    too_long = [one for one in found if one["length"] > one["total"] + 0.01]
+    assert {one["total"] for one in too_long} == {15.49}
+    assert all("GiB too much" in one["said"] for one in too_long)
 
 
 def test_every_instance_is_there_with_its_figures(tab: browser.Browser, ten_hosts: pathlib.Path) -> None:

@@ -88,11 +88,11 @@ class Device:
     index: int
     uuid: str
     claims: tuple[Claim, ...]
-    bar: Bar | None
+    stack: Bar | None
 
     @property
     def beyond(self) -> float:
-        return sum(piece.gib for piece in self.bar.pieces if piece.kind == "beyond") if self.bar else 0.0
+        return sum(piece.gib for piece in self.stack.pieces if piece.kind == "beyond") if self.stack else 0.0
 
 
 def devices(gpus: t.Sequence[Json], plans: t.Sequence[Json]) -> list[Device]:
@@ -102,7 +102,7 @@ def devices(gpus: t.Sequence[Json], plans: t.Sequence[Json]) -> list[Device]:
         claims = [claim for plan in plans if (claim := _claim(plan, gpu))]
         whole = claims[0].parts.total if claims else _seen(gpu)
         name = f"{gpu['name']} (MIG)" if gpu["mig"] else gpu["name"]
-        found.append(Device(name, gpu["index"], gpu["uuid"], tuple(claims), bar(whole, claims) if whole else None))
+        found.append(Device(name, gpu["index"], gpu["uuid"], tuple(claims), stacked(whole, claims) if whole else None))
     return found
 
 
@@ -121,7 +121,7 @@ def ranks(plan: Json) -> dict[str, Json]:
     return {rank["uuid"]: rank for rank in (plan.get("memory") or {}).get("gpus", [])}
 
 
-def bar(total: float, claims: t.Sequence[Claim]) -> Bar:
+def stacked(total: float, claims: t.Sequence[Claim]) -> Bar:
     """Inside their shares first, then what comes on top, then the rest. The pieces add up to the bar's length."""
     inside = [piece for claim in claims for piece in _inside(claim)]
     on_top = [("graphs", claim.parts.graphs_on_top, claim.instance) for claim in claims]

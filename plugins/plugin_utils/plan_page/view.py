@@ -261,7 +261,7 @@ def _tightest(plan: Json) -> bars.Bar | None:
     if not found:
         return None
     least = min(found, key=lambda one: one.kv_cache)
-    return bars.bar(least.total, [bars.Claim("", least)])
+    return bars.stacked(least.total, [bars.Claim("", least)])
 
 
 def _own(plan: Json, gpus: t.Sequence[Json]) -> list[bars.Device]:
