@@ -122,8 +122,9 @@ options:
     default: false
   only_plan:
     description:
-      - Plans to be read and not to be carried out. Errors do not fail the task, they are in RV(errors), with the plans that they
-        rule out in RV(drafts). Nothing counts as changed, so nothing is notified, and the plan is always shown.
+      - Plans to be read and not to be carried out. Errors do not fail the task, they are in RV(errors), with the plans
+        that they rule out in RV(drafts). Nothing counts as changed, so nothing is notified, and the plan is always
+        shown.
       - M(gpufleet.vllm.vllm_plan_report) takes the results of all hosts.
     type: bool
     default: false
@@ -208,14 +209,14 @@ plans:
       sample: ["max_num_seqs: 4 -> 8 (instance)"]
     downtime_seconds:
       description:
-        - For how long nothing of the instance will serve, in seconds, V(0) where nothing that serves is stopped. It is what the
-          instance's own last start on this host took, from start to ready.
+        - For how long nothing of the instance will serve, in seconds, V(0) where nothing that serves is stopped. It is
+          what the instance's own last start on this host took, from start to ready.
         - Null where no start is known, and where the instance is removed.
       type: float
     memory:
       description:
-        - What the memory of its GPUs goes to, in GiB, with the verdict V(fits), V(tight), V(does_not_fit) or V(unknown), the
-          reasons for it, and what would fit instead. Null where the instance takes no GPU.
+        - What the memory of its GPUs goes to, in GiB, with the verdict V(fits), V(tight), V(does_not_fit) or
+          V(unknown), the reasons for it, and what would fit instead. Null where the instance takes no GPU.
       type: dict
     arguments:
       description:
@@ -228,7 +229,8 @@ plans:
       type: list
       elements: str
     notes:
-      description: What is worth knowing, why C(profile) V(auto) chose what it did, defaults that change with the release.
+      description:
+        - What is worth knowing, why C(profile) V(auto) chose what it did, defaults that change with the release.
       type: list
       elements: str
     digest:

@@ -1,4 +1,3 @@
-#!/usr/bin/env python3
 # Copyright: gpufleet.vllm contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
@@ -24,11 +23,11 @@ import tempfile
 import time
 import typing as t
 
-CHECKOUT = pathlib.Path(__file__).resolve().parents[2]
-sys.path.insert(0, str(CHECKOUT))
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[2]))
 
-import tests.conftest  # noqa: E402, F401  # makes the collection importable
-from ansible_collections.gpufleet.vllm.tests.bench import plan_speed  # noqa: E402
+# Importing it makes the collection importable.
+from tests.conftest import CHECKOUT  # noqa: I001
+from ansible_collections.gpufleet.vllm.tests.bench import plan_speed
 
 Json = dict[str, t.Any]
 NOTHING: list[Json] = []

@@ -1,4 +1,3 @@
-#!/usr/bin/env python3
 # Copyright: gpufleet.vllm contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
@@ -19,17 +18,17 @@ import sys
 import time
 import typing as t
 
-CHECKOUT = pathlib.Path(__file__).resolve().parents[2]
-sys.path.insert(0, str(CHECKOUT))
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[2]))
 
-import tests.conftest  # noqa: E402, F401  # makes the collection importable
-from ansible_collections.gpufleet.vllm.plugins.module_utils._plan import (  # noqa: E402
+# Importing it makes the collection importable.
+from tests.conftest import CHECKOUT  # noqa: I001
+from ansible_collections.gpufleet.vllm.plugins.module_utils._plan import (
     data_files,
     inputs,
     planner,
     schema_files,
 )
-from ansible_collections.gpufleet.vllm.tests.unit.plugins.module_utils._plan import fleet  # noqa: E402
+from ansible_collections.gpufleet.vllm.tests.unit.plugins.module_utils._plan import fleet
 
 Json = dict[str, t.Any]
 FILES = CHECKOUT / "roles" / "vllm_server" / "files"
@@ -104,7 +103,7 @@ def main() -> None:
     }
     result: Json = {"hosts": options.hosts, "plans": 3 * options.hosts, "reading_files_cpu_s": round(reading, 4)}
     for kind, given in kinds.items():
-        runs = [measured(given, history, readings) for _ in range(options.repeat)]
+        runs = [measured(given, history, readings) for _run in range(options.repeat)]
         seconds = sorted(run[0] for run in runs)
         outcomes = runs[0][1]
         result[kind] = {

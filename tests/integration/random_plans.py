@@ -91,7 +91,7 @@ def value(argument: Argument, schema: Schema, chance: random.Random) -> t.Any:
     if not argument.many:
         return one_value(argument, schema, chance)
     # A word that begins with a dash cannot stand among several values.
-    items = [one_value(argument, schema, chance) for _ in range(chance.randint(1, 3))]
+    items = [one_value(argument, schema, chance) for _item in range(chance.randint(1, 3))]
     return [item for item in items if not str(item).startswith("-")] or ["x" if argument.type == "str" else 1]
 
 

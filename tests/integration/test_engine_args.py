@@ -103,7 +103,7 @@ def test_aliases(read: schema.Schema, shipped: schema.Schema) -> None:
 
 def test_rendered_plans_parse_back(image: str, shipped: schema.Schema) -> None:
     chance = random.Random(20261120)
-    plans = [random_plans.plan(shipped, chance) for _ in range(PLANS)]
+    plans = [random_plans.plan(shipped, chance) for _plan in range(PLANS)]
     asked = [{"words": plan["words"], "names": list(plan["planned"])} for plan in plans]
     answers = _python(image, CHECKOUT / "tests/integration/files/parse_plans.py", json.dumps(asked))
     assert len(answers) == PLANS
