@@ -52,6 +52,14 @@ def requests(plans: t.Sequence[Json], rollback: t.Sequence[str], retry: bool) ->
     return planned + [(name, {"kind": "rollback"}) for name in rollback]
 
 
+def _why(started: Json) -> str:
+    """Why the module did not start the rollout; a module that broke says it in its last words."""
+    said = str(started.get("exception") or started.get("module_stderr") or started.get("module_stdout") or "")
+    last = next((line.strip() for line in reversed(said.splitlines()) if line.strip()), "")
+    told = str(started.get("msg") or "the rollout did not start")
+    return f"{told} ({last})" if last and last not in told else told
+
+
 class ActionModule(ActionBase):  # type: ignore[misc,unused-ignore]
     """One host: its changes one after another; the first that fails stops the rest."""
 
@@ -79,8 +87,7 @@ class ActionModule(ActionBase):  # type: ignore[misc,unused-ignore]
     def _carry_out(self, instance: str, request: Json, task_vars: Json) -> Json:
         started = self._start(instance, request, task_vars)
         if started.get("failed"):
-            message = f"{instance}: {started.get('msg', 'the rollout did not start')}"
-            return {"instance": instance, "outcome": "refused", "message": message}
+            return {"instance": instance, "outcome": "refused", "message": f"{instance}: {_why(started)}"}
         line = self._follow(instance, started["offset"])
         return {"instance": instance, "outcome": line["outcome"], "message": line["detail"], **line["facts"]}
 

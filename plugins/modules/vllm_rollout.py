@@ -141,7 +141,11 @@ def started(module: AnsibleModule) -> dict[str, t.Any]:
     offset = store.stages_size()
     name = store.save_request(request)
     settings = (request.get("plan") or {}).get("settings") or {}
-    units.start(module.run_command, instance, "rollout", units.last_deadline(settings), [name])
+    try:
+        units.start(module.run_command, instance, "rollout", units.last_deadline(settings), [name])
+    except units.UnitProblem:
+        store.take_request(name)
+        raise
     return {"offset": offset, "unit": units.unit_name(instance)}
 
 

@@ -27,12 +27,13 @@ def set_aside(docker: Docker, entry: Entry, role: str, grace: int) -> None:
 
 
 def renamed(docker: Docker, entry: Entry, name: str) -> None:
-    """Give the entry's container this name, taking it from a leftover of ours if need be."""
+    """Give the entry's container this name, taking it from a leftover of the same instance if need be."""
     found = docker.container(entry.container_id)
     if found is None or found["Name"] == f"/{name}":
         return
     squatter = docker.container(name)
-    if squatter is not None and LABEL_INSTANCE in (squatter["Config"].get("Labels") or {}):
+    labels = (squatter["Config"].get("Labels") or {}) if squatter is not None else {}
+    if squatter is not None and labels.get(LABEL_INSTANCE) == entry.release["instance"]:
         docker.remove(squatter["Id"])
     docker.rename(entry.container_id, name)
 

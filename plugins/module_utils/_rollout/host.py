@@ -9,6 +9,7 @@ Private to the collection: may change without notice.
 from __future__ import annotations
 
 import os
+import socket
 import time
 import typing as t
 from dataclasses import dataclass, field
@@ -34,7 +35,18 @@ class Clock:
 
 def listening_ports() -> set[int]:
     """TCP ports that something on this host listens on."""
-    return {socket["port"] for socket in listening()}
+    return {found["port"] for found in listening()}
+
+
+def binds(address: str) -> bool:
+    """Whether a server on this host can listen on the address."""
+    family = socket.AF_INET6 if ":" in address else socket.AF_INET
+    with socket.socket(family, socket.SOCK_STREAM) as probe:
+        try:
+            probe.bind((address, 0))
+        except OSError:
+            return False
+    return True
 
 
 @dataclass
@@ -47,3 +59,4 @@ class Host:
     ports: t.Callable[[], set[int]] = listening_ports
     exists: t.Callable[[str], bool] = os.path.exists
     owner: str = ""
+    binds: t.Callable[[str], bool] = binds

@@ -27,21 +27,30 @@ from .trial import timeout
 def preflight(host: Host, store: Store, journal: Journal, state: State, candidate: Entry, retry: bool) -> Entry:
     """The candidate with its image's id. Raises Refused; nothing was touched."""
     journal.stage("preflight", f"release {candidate.short}")
-    rejection = state.rejection_of(candidate.digest)
-    if rejection is not None and not retry:
-        diagnosis = rejected_before(candidate.digest, rejection)
-        raise Refused(diagnosis.failure_class, diagnosis.cause, diagnosis.advice)
     release = candidate.release
     _question_can_be_asked(candidate)
     try:
         _model_is_there(host, release)
         running = _ours_or_free(host, state, release)
         _port_is_free(host, release, running)
-        image = images.present(host, release["image"], journal, timeout(candidate, "pull"))
-        cache = os.path.join(os.path.dirname(store.folder), "images.json")
-        images.must_agree(image, release, images.version_of(host.docker, image["Id"], cache))
+        _address_is_ours(host, release)
+        candidate = _with_image(host, store, journal, candidate)
     except DockerError as error:
         raise Refused("docker.away", str(error), "Look at docker.service on the host.") from error
+    rejection = state.rejection_of(candidate)
+    if rejection is not None and not retry:
+        diagnosis = rejected_before(candidate.digest, rejection)
+        raise Refused(diagnosis.failure_class, diagnosis.cause, diagnosis.advice)
+    return candidate
+
+
+def _with_image(host: Host, store: Store, journal: Journal, candidate: Entry) -> Entry:
+    """The candidate with the id of its image; a kept container has the image that it was made from."""
+    if candidate.container_id and host.docker.container(candidate.container_id) is not None:
+        return candidate
+    image = images.present(host, candidate.release["image"], journal, timeout(candidate, "pull"))
+    cache = os.path.join(os.path.dirname(store.folder), "images.json")
+    images.must_agree(image, candidate.release, images.version_of(host.docker, image["Id"], cache))
     return replace(candidate, image_id=image["Id"])
 
 
@@ -70,6 +79,15 @@ def _ours_or_free(host: Host, state: State, release: Json) -> Json | None:
             "Remove or rename it, or give the instance another name.",
         )
     return found
+
+
+def _address_is_ours(host: Host, release: Json) -> None:
+    if not host.binds(release["bind"]):
+        raise Refused(
+            "bind.address",
+            f"{release['bind']} is no address of the host",
+            "Set the instance's `bind` to one that `ip address` shows, or to 127.0.0.1.",
+        )
 
 
 def _port_is_free(host: Host, release: Json, running: Json | None) -> None:

@@ -45,16 +45,25 @@ class Entry:
     def short(self) -> str:
         return self.digest[:12]
 
+    @property
+    def identity(self) -> tuple[str, str]:
+        """What makes two releases the same: the document and the image, since a tag can be moved to another one."""
+        return (self.digest, self.image_id)
+
 
 @dataclass(frozen=True)
 class Rejection:
-    """A digest that was tried and failed; `at` is UTC in ISO 8601."""
+    """A release that was tried and failed; `at` is UTC in ISO 8601, `image_id` is '' where it failed with any image."""
 
     digest: str
     failure_class: str
     cause: str
     advice: str
     at: str
+    image_id: str = ""
+
+    def is_of(self, entry: Entry) -> bool:
+        return self.digest == entry.digest and self.image_id in ("", entry.image_id)
 
 
 @dataclass(frozen=True)
@@ -79,8 +88,8 @@ class State:
 
         Only now a rejection of the same digest is forgotten: a retry that was cut off is not tried again by itself.
         """
-        replaced = self.held if self.held is not None and self.held.digest != verified.digest else self.previous
-        state = self.without_rejection(verified.digest)
+        replaced = self.held if self.held is not None and self.held.identity != verified.identity else self.previous
+        state = self.without_rejection(verified)
         return replace(state, current=verified, previous=replaced, candidate=None, held=None, owner="", failed="")
 
     def restored(self, held: Entry | None, failed: str = "") -> State:
@@ -88,18 +97,19 @@ class State:
 
         A release that serves again is not a rejected one, as after a rollback that did not succeed.
         """
-        state = self.without_rejection(held.digest) if held is not None and not failed else self
+        state = self.without_rejection(held) if held is not None and not failed else self
         return replace(state, current=held, candidate=None, held=None, owner="", failed=failed)
 
     def with_rejection(self, rejection: Rejection) -> State:
-        others = tuple(known for known in self.rejected if known.digest != rejection.digest)
+        same = (rejection.digest, rejection.image_id)
+        others = tuple(known for known in self.rejected if (known.digest, known.image_id) != same)
         return replace(self, rejected=(*others, rejection)[-REJECTIONS_KEPT:])
 
-    def without_rejection(self, digest: str) -> State:
-        return replace(self, rejected=tuple(known for known in self.rejected if known.digest != digest))
+    def without_rejection(self, entry: Entry) -> State:
+        return replace(self, rejected=tuple(known for known in self.rejected if not known.is_of(entry)))
 
-    def rejection_of(self, digest: str) -> Rejection | None:
-        return next((known for known in self.rejected if known.digest == digest), None)
+    def rejection_of(self, entry: Entry) -> Rejection | None:
+        return next((known for known in self.rejected if known.is_of(entry)), None)
 
 
 def _checksum(state: Json) -> str:
@@ -123,6 +133,13 @@ def load(text: str) -> State:
         raise StateProblem(f"its schema is {schema}, this program writes {SCHEMA}")
     if checksum != _checksum(document):
         raise StateProblem("its checksum does not match its content")
-    roles = {role: Entry(**document[role]) for role in ("current", "previous", "candidate", "held") if document[role]}
-    rejected = tuple(Rejection(**known) for known in document["rejected"])
-    return State(document["instance"], owner=document["owner"], failed=document["failed"], rejected=rejected, **roles)
+    try:
+        roles = {
+            name: Entry(**document[name]) for name in ("current", "previous", "candidate", "held") if document[name]
+        }
+        rejected = tuple(Rejection(**known) for known in document["rejected"])
+        return State(
+            document["instance"], owner=document["owner"], failed=document["failed"], rejected=rejected, **roles
+        )
+    except (KeyError, TypeError) as error:
+        raise StateProblem(f"it lacks what this program reads ({error})") from error

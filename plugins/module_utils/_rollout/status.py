@@ -12,7 +12,7 @@ from dataclasses import asdict
 
 from .._engine.prove import base_url, healthy
 from .._engine.wire import Http
-from .container import LABEL_DIGEST
+from .container import LABEL_DIGEST, LABEL_INSTANCE
 from .docker import Docker, DockerError, Json
 from .rebuild import load
 from .state import Entry, State, StateProblem
@@ -91,4 +91,13 @@ def _roles(state: State) -> Json:
 def observe(state_dir: str = STATE_DIR, docker: Docker | None = None, http: Http | None = None) -> list[Json]:
     """All instances of this host, by name."""
     docker, http = docker or Docker(), http or Http()
-    return [observe_one(Store(name, state_dir), docker, http) for name in instances(state_dir)]
+    return [observe_one(Store(name, state_dir), docker, http) for name in known(state_dir, docker)]
+
+
+def known(state_dir: str, docker: Docker) -> list[str]:
+    """Names of the instances that have a state file, or containers although their file is lost."""
+    try:
+        labelled = docker.containers_labelled(LABEL_INSTANCE)
+    except DockerError:
+        labelled = []
+    return sorted({*instances(state_dir), *(found["Labels"][LABEL_INSTANCE] for found in labelled)})

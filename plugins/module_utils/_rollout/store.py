@@ -70,6 +70,8 @@ class Store:
             text = read_text(self.path("state.json"))
         except UnicodeDecodeError as error:
             raise StateProblem(f"it is not text ({error})") from error
+        except OSError as error:
+            raise StateProblem(f"it cannot be read ({error.strerror})") from error
         return State(self.instance) if text is None else states.load(text)
 
     def save(self, state: State) -> None:

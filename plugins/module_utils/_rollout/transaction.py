@@ -68,8 +68,7 @@ class Transaction:
         candidate = Entry(plan["digest"], plan["release"], plan["client"], plan["settings"])
         candidate = preflight(self.host, self.store, self.journal, state, candidate, bool(request.get("retry")))
         current = state.current
-        same = current and (current.digest, current.image_id) == (candidate.digest, candidate.image_id)
-        if current is not None and same and self._is_up(current):
+        if current is not None and current.identity == candidate.identity and self._is_up(current):
             self.journal.end("verified", f"{state.instance}: release {current.short} serves already.")
             return "verified"
         return self._try(state, candidate)
@@ -97,12 +96,9 @@ class Transaction:
             )
         candidate = preflight(self.host, self.store, self.journal, state, previous, True)
         if current is not None:
-            advice = "Change the plan."
-            state = state.with_rejection(
-                Rejection(
-                    current.digest, "rolled_back", "an operator put the release before it back", advice, self._now()
-                )
-            )
+            cause = "an operator put the release before it back"
+            rejection = Rejection(current.digest, "rolled_back", cause, "", self._now(), current.image_id)
+            state = state.with_rejection(rejection)
         return self._try(state, candidate)
 
     def _repair(self, state: State, request: Json) -> str:

@@ -32,7 +32,8 @@ TIMEOUTS = {"ready": 1800, "hold": 60, "stop": 30, "pull": 3600, "free": 60, "do
 
 def timeout(entry: Entry, name: str) -> float:
     """A stage's limit in seconds."""
-    return float(entry.settings.get("timeouts", {}).get(name) or TIMEOUTS[name])
+    stated = entry.settings.get("timeouts", {}).get(name)
+    return float(TIMEOUTS[name] if stated is None else stated)
 
 
 def epoch(at: str) -> str:

@@ -48,8 +48,8 @@ def running(instance: str, root: str = "/") -> bool:
 
 def last_deadline(settings: t.Mapping[str, t.Any]) -> int:
     """Seconds after which systemd ends a transaction that nothing else has ended: every limit once, and a margin."""
-    limits = {**TIMEOUTS, **{key: value for key, value in settings.get("timeouts", {}).items() if value}}
-    return int(sum(limits.values())) + MARGIN
+    stated = {key: value for key, value in settings.get("timeouts", {}).items() if value is not None}
+    return int(sum(float(limit) for limit in {**TIMEOUTS, **stated}.values())) + MARGIN
 
 
 def start_command(

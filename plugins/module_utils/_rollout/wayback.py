@@ -67,7 +67,9 @@ class WayBack:
         self.journal.stage("restore", f"{told.diagnosis.failure_class}: {told.diagnosis.cause}")
         kept = keep_diagnosis(self.host, self.store, bad, told, failure.log)
         if rejects(told.diagnosis.failure_class):
-            state = state.with_rejection(Rejection(bad.digest, at=self.host.clock.utc(), **told.diagnosis.as_dict()))
+            state = state.with_rejection(
+                Rejection(bad.digest, at=self.host.clock.utc(), image_id=bad.image_id, **told.diagnosis.as_dict())
+            )
             self._remember(state)
         try:
             wait_for_docker(self.host, self.journal)

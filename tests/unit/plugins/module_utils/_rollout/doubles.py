@@ -159,8 +159,9 @@ class FakeDocker(Docker):
         self._answers()
         self._settle()
         key, _equals, value = label.partition("=")
-        found = [c for c in self.containers.values() if c["Config"]["Labels"].get(key) == value]
-        return [{"Id": c["Id"], "Names": [c["Name"]]} for c in found]
+        labelled = [c for c in self.containers.values() if key in c["Config"]["Labels"]]
+        found = [c for c in labelled if value in ("", c["Config"]["Labels"][key])]
+        return [{"Id": c["Id"], "Names": [c["Name"]], "Labels": c["Config"]["Labels"]} for c in found]
 
     def create(self, name: str, body: Json) -> str:
         self._made += 1

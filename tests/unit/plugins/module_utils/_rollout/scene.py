@@ -108,4 +108,4 @@ class Scene:
         written = self.client_file()
         assert written is not None and written["max_model_len"] == current.verified["max_model_len"]
         assert written["sampling"] == current.client["sampling"]
-        assert state.rejection_of(current.digest) is None
+        assert state.rejection_of(current) is None

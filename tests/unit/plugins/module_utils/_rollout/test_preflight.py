@@ -79,6 +79,7 @@ REFUSALS: list[tuple[Arrange, dict[str, t.Any], str, str]] = [
     (name_is_taken, {}, "container.foreign", "a container vllm-assistant exists that is not ours"),
     (port_is_taken, {"port": 8001}, "port.busy", "port 8001 is taken by another process"),
     (ours_is_stopped_and_another_took_its_port, {}, "port.busy", "port 8000 is taken by another process"),
+    (nothing, {"bind": "192.0.2.1"}, "bind.address", "192.0.2.1 is no address of the host"),
     (pull_fails, {}, "image.pull", "could not be pulled: manifest unknown"),
     (other_version, {}, "image.version", "holds vLLM 0.31.1, the plan was made for 0.32.0"),
     (no_version, {}, "image.version", "holds vLLM of an unknown version"),

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import pytest
 
@@ -97,5 +98,18 @@ def test_rejections_are_known_once_and_the_newest_are_kept() -> None:
         state = state.with_rejection(rejection(digest))
     assert len(state.rejected) == REJECTIONS_KEPT
     assert [known.digest for known in state.rejected][-2:] == [str(REJECTIONS_KEPT + 4), "7"]
-    assert state.rejection_of("7") == rejection("7") and state.rejection_of("0") is None
-    assert state.without_rejection("7").rejection_of("7") is None
+    seven = entry(digest="7")
+    assert state.rejection_of(seven) == rejection("7") and state.rejection_of(entry(digest="0")) is None
+    assert state.without_rejection(seven).rejection_of(seven) is None
+
+
+def test_a_rejection_holds_for_the_image_that_failed() -> None:
+    """A tag can be moved: the same document with another image is another release."""
+    failed = entry(digest="7", image_id="sha256:bad")
+    state = State("assistant", current=entry(digest="7", image_id="sha256:good"))
+    state = state.with_rejection(replace(rejection("7"), image_id="sha256:bad"))
+    assert state.rejection_of(failed) is not None
+    assert state.rejection_of(entry(digest="7", image_id="sha256:good")) is None
+    assert state.restored(state.current).rejection_of(failed) is not None
+    moved = state.with_candidate(entry(digest="7", image_id="sha256:new"), "u").committed(failed)
+    assert moved.previous == state.current

@@ -47,6 +47,14 @@ def test_a_verified_release(scene: Scene) -> None:
     assert len(scene.docker.writes) == writes
 
 
+def test_an_instance_whose_state_file_is_lost_is_known_by_its_container(scene: Scene) -> None:
+    scene.roll_out(OLD)
+    pathlib.Path(scene.store.path("state.json")).unlink()
+    (seen,) = observe(str(scene.folder / "state"), scene.docker, scene.host.http)
+    # Its client file is in a folder of the test, so the labels alone do not tell the state.
+    assert (seen["name"], seen["problem"]) == ("assistant", "its client file is missing as well")
+
+
 def container(scene: Scene) -> Json:
     found = scene.docker.named("vllm-assistant")
     assert found is not None

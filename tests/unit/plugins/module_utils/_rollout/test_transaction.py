@@ -10,9 +10,15 @@ import typing as t
 
 import pytest
 
+from ansible_collections.gpufleet.vllm.plugins.module_utils._rollout.container import create_body
 from ansible_collections.gpufleet.vllm.plugins.module_utils._rollout.docker import DockerError
 from ansible_collections.gpufleet.vllm.tests.unit.plugins.module_utils._rollout.doubles import Engine
-from ansible_collections.gpufleet.vllm.tests.unit.plugins.module_utils._rollout.releases import Json, plan
+from ansible_collections.gpufleet.vllm.tests.unit.plugins.module_utils._rollout.releases import (
+    IMAGE_ID,
+    Json,
+    plan,
+    release,
+)
 from ansible_collections.gpufleet.vllm.tests.unit.plugins.module_utils._rollout.scene import Scene
 
 OLDEST, OLD, NEW = 512, 1024, 2048
@@ -222,3 +228,12 @@ def test_docker_that_breaks_off_a_removal_is_told(scene: Scene) -> None:
     assert "broke off at stage remove (internal): the Docker daemon broke off." in scene.last()["detail"]
     scene.docker.errors.clear()
     assert scene.ask("remove", OLD) == "removed"
+
+
+def test_another_instance_that_has_the_name_of_a_kept_container_is_left_alone(scene: Scene) -> None:
+    scene.roll_out(OLD)
+    theirs = create_body(release(OLD, instance="assistant-held"), "d" * 64, IMAGE_ID)
+    neighbour = scene.docker.create("vllm-assistant-held", theirs)
+    assert scene.roll_out(NEW) == "restored"
+    assert neighbour in scene.docker.containers
+    assert scene.serves() == OLD

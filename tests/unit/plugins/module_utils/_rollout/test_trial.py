@@ -171,7 +171,8 @@ def test_docker_away_in_the_middle_is_no_fault_of_the_release(scene: Scene) -> N
 
 
 @pytest.mark.parametrize(
-    ("timeouts", "limit"), [({}, 1800.0), ({"ready": None}, 1800.0), ({"ready": 0}, 1800.0), ({"ready": "90"}, 90.0)]
+    ("timeouts", "limit"),
+    [({}, 1800.0), ({"ready": None}, 1800.0), ({"hold": None, "ready": 0}, 0.0), ({"ready": "90"}, 90.0)],
 )
 def test_timeout(timeouts: dict[str, object], limit: float) -> None:
     assert timeout(entry(settings={"timeouts": timeouts}), "ready") == limit
