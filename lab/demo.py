@@ -26,7 +26,7 @@ NEXT = f"""
                    first token. The run fails and says why; ask the API again: the old server answers.
   Prove it         .venv/bin/ansible-playbook playbooks/verify.yml -l gpu_hosts
   Look inside      docker exec -it gpufleet-lab-demo bash
-  Remove it all    make demo-down
+  Remove it all    make demo-down     every host of the lab, and its images
 """
 
 

@@ -22,7 +22,7 @@ demo: setup lab ## Serve a model on one host on this machine, from nothing to a 
 	ansible-playbook $(DEMO) site.yml -l gpu_hosts
 	$(PYTHON) -m lab.demo
 
-demo-down: ## Remove everything that `make demo` brought
+demo-down: ## Remove every host of the lab, and its images, registry and models
 	lab/lab down --purge
 
 scenarios: setup lab ## Run the scenarios: every part real, only the GPU simulated

@@ -50,6 +50,8 @@ def validator_spec(options: Options) -> dict[str, dict[str, t.Any]]:
         spec[name] = {key: value for key, value in option.items() if key not in OF_THE_SPECIFICATION_ONLY}
         if "options" in option:
             spec[name]["options"] = validator_spec(option["options"])
+            # Of type raw, a user's value is judged by the role itself; its default is still a dictionary of these.
+            spec[name]["type"] = "dict" if option["type"] == "raw" else option["type"]
     return spec
 
 

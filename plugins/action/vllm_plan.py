@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import typing as t
 
-from ansible.module_utils.parsing.convert_bool import boolean
 from ansible.plugins.action import ActionBase
 from ansible.utils.display import Display
 
@@ -63,8 +62,9 @@ class ActionModule(ActionBase):  # type: ignore[misc,unused-ignore]
     def run(self, tmp: str | None = None, task_vars: dict[str, t.Any] | None = None) -> dict[str, t.Any]:
         result: dict[str, t.Any] = super().run(tmp, task_vars)
         host = str((task_vars or {}).get("inventory_hostname", "the host"))
-        outcome, about = self._plan()
-        only_plan = boolean(self._task.args.get("only_plan") or False)
+        errors: list[str] = []
+        only_plan = inputs.switch(self._task.args.get("only_plan"), "only_plan", errors)
+        outcome, about = self._plan(errors)
         shown = bool(outcome.blocks) and (outcome.changed or only_plan or self._task.check_mode)
         if shown:
             display.display("\n".join(f"[{host}] {block}" for block in outcome.blocks))
@@ -88,14 +88,13 @@ class ActionModule(ActionBase):  # type: ignore[misc,unused-ignore]
         """What serves when the play has ended: in check mode nothing that is not there yet."""
         return plan["active"] and (not self._task.check_mode or plan["change"] in ("none", "live"))
 
-    def _plan(self) -> tuple[planner.Outcome, dict[str, t.Any]]:
+    def _plan(self, errors: list[str]) -> tuple[planner.Outcome, dict[str, t.Any]]:
         args = self._task.args
-        errors: list[str] = []
         try:
             history, readings = schema_files.load(str(args.get("schemas", "")), str(args.get("readings") or ""))
             documents = {name: data_files.read(str(args.get(name) or ""), name) for name in DATA_FILES}
         except (schema_files.BadSchemaError, data_files.BadDataError) as error:
-            return planner.Outcome(errors=(str(error),)), {}
+            return planner.Outcome(errors=(*errors, str(error))), {}
         given = {
             key: value for key, value in args.items() if key not in ("schemas", "readings", "only_plan")
         } | documents

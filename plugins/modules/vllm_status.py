@@ -53,7 +53,7 @@ EXAMPLES = r"""
 RETURN = r"""
 instances:
   description: What the host knows of each instance (see M(gpufleet.vllm.gpu_facts), C(instances)).
-  returned: always
+  returned: when O(prove=false)
   type: list
   elements: dict
 serving:
@@ -88,7 +88,7 @@ proofs:
       type: dict
 summary:
   description: One sentence per instance.
-  returned: when O(prove=true)
+  returned: success, when O(prove=true)
   type: list
   elements: str
 """
@@ -138,13 +138,16 @@ def main() -> None:
     docker, http = Docker(), Http()
     stores = [Store(name) for name in module.params["instances"] or instances()]
     seen = [observe_one(store, docker, http) for store in stores]
-    result: dict[str, t.Any] = {"changed": False, "instances": seen, "serving": serving(seen)}
-    if module.params["prove"]:
+    result: dict[str, t.Any] = {"changed": False, "serving": serving(seen)}
+    if not module.params["prove"]:
+        result["instances"] = seen
+    else:
         proofs = [prove_instance(store, docker, http) for store in stores]
-        result.update(proofs=proofs, summary=[sentence(proved) for proved in proofs])
+        result["proofs"] = proofs
         broken = [sentence(proved) for proved in proofs if not proved["proved"]]
         if broken:
             module.fail_json(msg=" ".join(broken), **result)
+        result["summary"] = [sentence(proved) for proved in proofs]
     module.exit_json(**result)
 
 

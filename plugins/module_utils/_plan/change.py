@@ -74,14 +74,17 @@ def downtime_seconds(kind: Kind, observed: Json | None) -> float | None:
     return None if kind == "remove" else 0.0
 
 
-def refusals(name: str, digest: str, observed: Json | None, retry: bool) -> list[str]:
-    """Why this instance may not be touched now: one sentence each."""
+def refusals(name: str, digest: str, observed: Json | None, retry: bool, image_id: str | None = None) -> list[str]:
+    """Why this instance may not be touched now. `image_id` as in Desired; without it any image may be meant."""
     if observed is None:
         return []
     found = []
     where = f"instance {name}"
     if observed.get("problem"):
-        found.append(f"{where}: its state on the host is not known: {_sentence(observed['problem'])}")
+        found.append(
+            f"{where}: its state on the host is not known: {_sentence(observed['problem'])} Put its state.json back, "
+            "or remove its containers by hand, then run this again."
+        )
     if observed.get("transaction"):
         running = observed["transaction"]
         at = f" at stage {running['stage']}" if running.get("stage") else ""
@@ -89,9 +92,19 @@ def refusals(name: str, digest: str, observed: Json | None, retry: bool) -> list
             f"{where}: a rollout is running ({running['unit']}{at}): wait until it has ended, then run this again."
         )
     current = observed.get("current") or {}
-    if digest and current.get("digest") != digest and not retry:
-        found += [_rejected_text(where, entry) for entry in observed.get("rejected", []) if entry["digest"] == digest]
+    runs = current.get("digest") == digest and _same_image(current, image_id)
+    if digest and not runs and not retry:
+        found += [
+            _rejected_text(where, entry)
+            for entry in observed.get("rejected", [])
+            if entry["digest"] == digest and _same_image(entry, image_id)
+        ]
     return found
+
+
+def _same_image(entry: Json, image_id: str | None) -> bool:
+    """As far as anybody knows: an entry without an image is about any."""
+    return not image_id or not entry.get("image_id") or entry["image_id"] == image_id
 
 
 def cautions(observed: Json | None) -> list[str]:
@@ -105,7 +118,8 @@ def cautions(observed: Json | None) -> list[str]:
 
 
 def _rejected_text(where: str, entry: Json) -> str:
-    advice = f" {_sentence(entry['advice'])}" if entry.get("advice") else ""
+    advice = _sentence(entry.get("advice") or "").replace("Change the plan.", "").strip(" .")
+    advice = f" {_sentence(advice)}" if advice else ""
     return (
         f"{where}: exactly this release was tried at {entry['at']} and failed ({entry['failure_class']}): "
         f"{_sentence(entry['cause'])}{advice} Change the plan, or try it again with vllm_server_retry=true."

@@ -66,8 +66,8 @@ def _problem(name: str, value: t.Any, schema: Schema) -> str:
         return f"env.{name} is read by no vLLM release and does not say enough: {NOT_VARIABLES[name]}."
     if looks_secret(name, schema):
         return (
-            f"env.{name} is a secret by its name and would stand in clear in docker inspect: hand it over as a secret "
-            "file."
+            f"env.{name} is a secret by its name and would stand in clear in docker inspect: leave it out, secrets "
+            "are not passed to containers yet."
         )
     if name == "CUDA_VISIBLE_DEVICES" and not GPU_LIST.fullmatch(str(value)):
         return f"env.CUDA_VISIBLE_DEVICES is {value!r}: choose GPUs with the instance's key gpus."

@@ -95,7 +95,8 @@ def assign(requests: t.Sequence[Request], facts: Json, findings: Findings) -> di
     if chosen and available and not how:
         findings.error(
             "The container engine can hand no GPU to a container: it has neither CDI nor the NVIDIA runtime. "
-            "Install the NVIDIA container toolkit (role container_runtime)."
+            "Install the NVIDIA container toolkit, set features.cdi to true in /etc/docker/daemon.json and restart "
+            "Docker."
         )
     return {name: Assignment(how, tuple(device.uuid for device in found)) for name, found in chosen.items()}
 

@@ -23,10 +23,10 @@ def host_problems(facts: Json, host_class: str) -> list[str]:
     found = []
     engine = facts["engine"]
     if not engine.get("name"):
-        found.append("The host has no container engine: install Docker (role container_runtime).")
+        found.append("The host has no container engine: install Docker.")
     elif not engine.get("running"):
-        why = f" ({engine['problem']})" if engine.get("problem") else ""
-        found.append(f"Docker is not running on the host{why}: start it, for example with systemctl start docker.")
+        advice = engine.get("problem") or "Start it, for example with systemctl start docker."
+        found.append(f"Docker is not running on the host or does not answer as it should. {advice}")
     if not facts.get("systemd"):
         found.append(
             "The host does not run systemd, which the rollout needs to finish on its own: use a host that does."

@@ -17,11 +17,12 @@ import typing as t
 from .findings import Findings
 from .memory.request import parse_capability
 from .names import listed
-from .schema import Version, version_key
+from .schema import VERSION, Version, version_key
 
 Json = dict[str, t.Any]
 Numbers = tuple[int, ...]
 OFFICIAL = re.compile(r"(?:^|/)vllm/vllm-openai(?:-nonroot)?(?::(?P<tag>[\w.-]+))?(?:@sha256:[0-9a-f]+)?$")
+TAG_VERSION = re.compile(r"(?:^|/)vllm-openai(?:-[a-z]+)*:v(?P<numbers>\d+\.\d+\.\d+)(?![\d])")
 TAG_CUDA = re.compile(r"-cu(\d\d)(\d)\b")
 
 # First release of each row; None where the releases between two rows were not read.
@@ -55,6 +56,18 @@ def cuda_of(image: str, version: str) -> str | None:
     if tagged is not None:
         return f"{tagged[1]}.{tagged[2]}"
     return t.cast("str | None", _row(CUDA, version))
+
+
+def tagged(image: str, version: str, findings: Findings) -> None:
+    """The version is stated, not read from the image: an official tag that says another one is a slip."""
+    match, stated = TAG_VERSION.search(image), VERSION.fullmatch(version.strip())
+    if match is None or stated is None or version_key(match["numbers"]) == version_key(version):
+        return
+    found = (
+        f"The image {image} is of vLLM {match['numbers']} by its tag and the version is {version}: make the two agree."
+    )
+    # A build of somebody else's may carry a tag of its own making.
+    (findings.warn if stated[4] or stated[5] else findings.error)(found)
 
 
 def check(image: str, version: str, facts: Json, variables: t.Mapping[str, str], findings: Findings) -> None:

@@ -24,6 +24,7 @@ PROFILE_KEYS = ("description", "engine_args", "sampling")
 SHM_MIB = 2048
 UNITS = {"": 1, "m": 1, "g": 1024}
 IPC = ("private", "host")
+WORDS = {**dict.fromkeys(("true", "yes", "on", "1"), True), **dict.fromkeys(("false", "no", "off", "0"), False)}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -62,9 +63,10 @@ def read(args: t.Mapping[str, t.Any], history: Json, readings: t.Mapping[str, Js
     stated = _text(given, "version", errors)
     version = str(target.get("version") or "") or stated
     for key, text in (("image", "the image that runs"), ("host_class", "the host's class, such as gpu_12gb or cpu")):
-        if not _text(given, key, errors):
+        if _missing(given, key):
             errors.append(f"{key} is empty: state {text}.")
-    if not version:
+        _text(given, key, errors)
+    if not version and _missing(given, "version"):
         errors.append("version is empty: state the vLLM release that the image was built from, such as 0.32.0.")
     return Inputs(
         instances=_instances(given, errors),
@@ -83,8 +85,8 @@ def read(args: t.Mapping[str, t.Any], history: Json, readings: t.Mapping[str, Js
         catalogue=_mapping(_mapping(given, "catalogue", errors), "models", errors),
         advisories=_mapping(given, "advisories", errors),
         unknown_arguments=_choice(given, errors),
-        retry=bool(given.get("retry")),
-        remove_unlisted=bool(given.get("remove_unlisted")),
+        retry=switch(given.get("retry"), "retry", errors),
+        remove_unlisted=switch(given.get("remove_unlisted"), "remove_unlisted", errors),
         target_instance=str(target.get("instance") or ""),
         target_profile=str(target.get("profile") or ""),
     )
@@ -96,16 +98,44 @@ def mib(size: int | str) -> int:
     return int(match[1]) * UNITS[match[2]] if match else 0
 
 
+def switch(value: t.Any, key: str, errors: list[str]) -> bool:
+    """A boolean, also as the text that `-e key=false` sends; nothing is False."""
+    if value is None or value == "":
+        return False
+    # A float is no switch, though 1.0 is 1 for a table.
+    found = WORDS.get(str(value).strip().lower()) if isinstance(value, (bool, int, str)) else None
+    if found is None:
+        errors.append(f"{key} is {value!r}: write true or false.")
+    return bool(found)
+
+
 def _settings(given: Json, errors: list[str]) -> Json:
-    settings = _mapping(given, "settings", errors)
+    settings = dict(_mapping(given, "settings", errors))
     for key in ("shm_size_mib", "shm_size"):
         if settings.get(key) not in (None, "") and mib(settings[key]) == 0:
             errors.append(f"settings.{key} is {settings[key]!r}: write MiB as a number above 0, or a size such as 2g.")
     if (settings.get("ipc") or "private") not in IPC:
         errors.append(f"settings.ipc is {settings['ipc']!r}: write private or host.")
     for key in ("env", "smoke", "timeouts", "defaults"):
-        _mapping(settings, key, errors)
+        settings[key] = _mapping(settings, key, errors, "settings.")
+    settings["accept_advisories"] = switch(settings.get("accept_advisories"), "settings.accept_advisories", errors)
+    settings["allow_trust_remote_code"] = _allowed(settings.get("allow_trust_remote_code"), errors)
     return settings
+
+
+def _allowed(value: t.Any, errors: list[str]) -> bool | list[str]:
+    if isinstance(value, list) and all(isinstance(item, str) for item in value):
+        return value
+    wrong: list[str] = []
+    found = switch(value, "", wrong)
+    if wrong:
+        errors.append(f"settings.allow_trust_remote_code is {value!r}: write a list of models, or true or false.")
+    return found
+
+
+def _missing(given: Json, key: str) -> bool:
+    value = given.get(key)
+    return value is None or (isinstance(value, str) and not value.strip())
 
 
 def _text(given: Json, key: str, errors: list[str]) -> str:
@@ -116,12 +146,12 @@ def _text(given: Json, key: str, errors: list[str]) -> str:
     return ""
 
 
-def _mapping(given: Json, key: str, errors: list[str]) -> Json:
+def _mapping(given: Json, key: str, errors: list[str], where: str = "") -> Json:
     value = given.get(key)
     if value is None or value == "":
         return {}
     if not isinstance(value, dict):
-        errors.append(f"{key} is {value!r}: write a mapping.")
+        errors.append(f"{where}{key} is {value!r}: write a mapping.")
         return {}
     return value
 

@@ -13,7 +13,8 @@ import ipaddress
 import re
 import typing as t
 
-from .names import INSTANCE_NAME, listed, meant
+from .inputs import WORDS
+from .names import INSTANCE_NAME, meant
 
 Json = dict[str, t.Any]
 KEYS = (
@@ -28,9 +29,13 @@ ELSEWHERE = {
     "top_p": "write it under sampling",
     "max_tokens": "write it under sampling",
 }
-SMOKE_KEYS = ("prompt", "pattern", "max_tokens", "deadline")
 GOALS = ("throughput", "balanced", "latency")
-TIMEOUT_KEYS = ("pull", "stop", "free", "ready", "hold")
+NAME_LENGTH = 63
+# Containers of these names are kept beside an instance's own.
+NAME_ENDS = ("-held", "-previous")
+# One segment of a path or of a hub id starts with no hyphen: it would be read as an option.
+MODEL_PATH = re.compile(r"/[^:\x00-\x1f]+")
+MODEL_ID = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]*(/[A-Za-z0-9_][A-Za-z0-9._-]*)?")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -95,28 +100,23 @@ class Reader:
             return 0
         return value
 
-    def mapping(self, key: str, known: t.Sequence[str] = ()) -> Json:
+    def mapping(self, key: str) -> Json:
         value = self.given.get(key)
         if value is None or value == "":
             return {}
         if not isinstance(value, dict):
             self.wrong(f"{key} is {value!r}: write a mapping.")
             return {}
-        for name in value:
-            if known and name not in known:
-                self.wrong(f"{key} has no key {name}; it has {listed(known)}.{meant(name, known)}")
         return value
 
     def switch(self, key: str, default: bool) -> bool:
         value = self.given.get(key)
         if value is None or value == "":
             return default
-        if isinstance(value, str) and value.lower() in ("true", "false"):
-            return value.lower() == "true"
-        if not isinstance(value, bool):
-            self.wrong(f"{key} is {value!r}: write true or false.")
-            return default
-        return value
+        if isinstance(value, (int, str)) and str(value).strip().lower() in WORDS:
+            return WORDS[str(value).strip().lower()]
+        self.wrong(f"{key} is {value!r}: write true or false.")
+        return default
 
 
 def read(given: t.Any, position: int, defaults: Json, errors: list[str]) -> Instance | None:
@@ -135,9 +135,14 @@ def read(given: t.Any, position: int, defaults: Json, errors: list[str]) -> Inst
         reader.wrong(
             f"the name '{name}' is not usable: write small letters, digits and hyphens, a letter or digit first."
         )
+    if len(name) > NAME_LENGTH or name.endswith(NAME_ENDS):
+        reader.wrong(
+            f"the name '{name}' is not usable: write at most {NAME_LENGTH} characters that do not end in "
+            f"{' or '.join(NAME_ENDS)}."
+        )
     instance = Instance(
         name=name,
-        model=reader.required("model"),
+        model=_model(reader),
         port=reader.number("port", 1, 65535),
         served_model_name=_served(reader, name),
         revision=reader.text("revision") or None,
@@ -150,15 +155,25 @@ def read(given: t.Any, position: int, defaults: Json, errors: list[str]) -> Inst
         active=reader.switch("active", True),
         env=reader.mapping("env"),
         sampling=reader.mapping("sampling"),
-        smoke=reader.mapping("smoke", SMOKE_KEYS),
-        timeouts=_timeouts(reader),
+        smoke=reader.mapping("smoke"),
+        timeouts=reader.mapping("timeouts"),
     )
     return instance if name else None
 
 
+def _model(reader: Reader) -> str:
+    model = reader.required("model").strip()
+    if model and not MODEL_PATH.fullmatch(model) and not MODEL_ID.fullmatch(model):
+        reader.wrong(
+            f"model is '{model}': write a path on the host that starts with / and has no colon, or a hub's id such as "
+            "Qwen/Qwen3-8B."
+        )
+    return model
+
+
 def _served(reader: Reader, name: str) -> tuple[str, ...]:
     value = reader.given.get("served_model_name")
-    if value in (None, "") or not value:
+    if value is None or value in ("", []):
         return (name,)
     names = value if isinstance(value, list) else [value]
     if not all(isinstance(item, str) and item for item in names):
@@ -184,11 +199,15 @@ def _address(reader: Reader) -> str:
         return "127.0.0.1"
 
 
+def _digits(text: str) -> bool:
+    return text.isascii() and text.isdigit()
+
+
 def _gpus(reader: Reader) -> str | int | tuple[int | str, ...]:
     value = reader.given.get("gpus")
     if value in (None, "", "auto"):
         return "auto"
-    if isinstance(value, str) and value.isdigit():
+    if isinstance(value, str) and _digits(value):
         value = int(value)
     if isinstance(value, int) and not isinstance(value, bool) and value > 0:
         return value
@@ -200,12 +219,4 @@ def _gpus(reader: Reader) -> str | int | tuple[int | str, ...]:
     if not whole:
         reader.wrong(f"gpus is {value!r}: write auto, a count above 0, or a list of indices or UUIDs.")
         return "auto"
-    return tuple(int(item) if isinstance(item, str) and item.isdigit() else item for item in t.cast(list[t.Any], value))
-
-
-def _timeouts(reader: Reader) -> Json:
-    found = reader.mapping("timeouts", TIMEOUT_KEYS)
-    for key, seconds in found.items():
-        if isinstance(seconds, bool) or not isinstance(seconds, (int, float)) or seconds < 0:
-            reader.wrong(f"timeouts.{key} is {seconds!r}: write seconds, 0 or more.")
-    return found
+    return tuple(int(item) if isinstance(item, str) and _digits(item) else item for item in t.cast(list[t.Any], value))

@@ -15,8 +15,11 @@ from .layers import Resolved
 from .memory.settings import number
 from .names import meant
 from .schema import Schema
+from .values import BadValueError, checked
 
 LENGTH = "max_model_len"
+# vLLM's default hangs on the model or on the hardware and may be above any bound.
+DEFAULT_UNKNOWN = (LENGTH, "max_num_seqs", "max_num_batched_tokens")
 
 
 def problems(limits: t.Mapping[str, t.Any], schema: Schema) -> list[str]:
@@ -27,6 +30,14 @@ def problems(limits: t.Mapping[str, t.Any], schema: Schema) -> list[str]:
             found.append(f"class_limits: vLLM {schema.version} has no {name}.{meant(name, schema.arguments)}")
         elif number(limit) is None:
             found.append(f"class_limits: {name} is {limit!r}: write the largest number that is allowed.")
+        elif name in schema.arguments:
+            try:
+                whole = checked(schema.arguments[name], limit)
+            except BadValueError as problem:
+                found.append(f"class_limits: {name} {problem}")
+            else:
+                if isinstance(whole, str):
+                    found.append(f"class_limits: {name} is {limit!r}: write the largest number that is allowed.")
     return found
 
 
@@ -54,8 +65,12 @@ def hold(
             continue
         default = model_length if name == LENGTH else schema.arguments[name].default
         if name == LENGTH and default is None:
-            findings.warn(f"instance: nobody set {name}, and class {host_class} allows at most {bound}: set it.")
-        elif number(default) is not None and t.cast(float, number(default)) > limit:
+            findings.warn(
+                f"instance: nobody set {name} and the model's own length is not known: the bound of class "
+                f"{host_class}, {bound}, is taken; set it where the model is shorter."
+            )
+        known = number(default)
+        if known > limit if known is not None else name in DEFAULT_UNKNOWN:
             value = int(limit) if limit == int(limit) and schema.arguments[name].type != "float" else limit
             found[name] = Resolved(name, value, f"class {host_class}")
     return [found[name] for name in sorted(found)]

@@ -27,6 +27,7 @@ from . import (
     prepare,
     release,
     report,
+    rollout_settings,
     schema,
     tenants,
 )
@@ -87,8 +88,9 @@ def plan_host(inputs: Inputs, errors: t.Sequence[str] = ()) -> Outcome:
         return Outcome(errors=tuple(dict.fromkeys(findings.errors)))
     findings.warnings += [*known.warnings, *_reading_warnings(inputs, known), *_target_warnings(inputs, listed)]
     findings.errors += limits.problems(inputs.class_limits, known)
-    accepted = inputs.settings.get("accept_advisories") is True
+    accepted = bool(inputs.settings.get("accept_advisories"))
     advisories.check(inputs.version, inputs.advisories, listed, accepted, findings)
+    image.tagged(inputs.image, inputs.version, findings)
     shares = auto_profile.shares(listed, inputs.facts)
     prepared = [prepare.prepare(one, inputs, known, findings.errors, shares[one.name]) for one in listed]
     host = Host(inputs, known, observed)
@@ -128,7 +130,10 @@ def _instances(inputs: Inputs, findings: Findings) -> list[Instance]:
     read = [
         instances.read(given, number + 1, defaults, findings.errors) for number, given in enumerate(inputs.instances)
     ]
-    return [instance for instance in read if instance is not None]
+    found = [instance for instance in read if instance is not None]
+    for instance in found:
+        rollout_settings.merged(instance, inputs.settings, findings.errors)
+    return found
 
 
 def _schema(inputs: Inputs, findings: Findings) -> schema.Schema | None:
@@ -221,7 +226,7 @@ def _plan(one: Prepared, host: Host, gpu: Assignment, house: fit.House, findings
     told = release.client(instance, one.arguments, one.sampling)
     mark = digest(document)
     image_id = ((inputs.facts.get("images") or {}).get(inputs.image) or {}).get("id")
-    findings.errors += change.refusals(instance.name, mark if instance.active else "", seen, inputs.retry)
+    findings.errors += change.refusals(instance.name, mark if instance.active else "", seen, inputs.retry, image_id)
     memory, heeded = _memory(one, host, house, (current or {}).get("digest") == mark, findings)
     if inputs.host_class != hostcheck.CPU:
         image.check(inputs.image, inputs.version, inputs.facts, one.variables, findings)
@@ -242,7 +247,7 @@ def _plan(one: Prepared, host: Host, gpu: Assignment, house: fit.House, findings
         "digest": mark,
         "release": document,
         "client": told,
-        "settings": release.rollout_settings(instance, inputs.settings),
+        "settings": rollout_settings.merged(instance, inputs.settings, []),
         "image_id": image_id,
     }
 

@@ -9,10 +9,9 @@ Private to the collection: may change without notice.
 from __future__ import annotations
 
 import dataclasses
-import re
 import typing as t
 
-from . import auto_profile, catalogue, environment, habits, layers, limits, modelcheck, together
+from . import auto_profile, catalogue, environment, habits, layers, limits, modelcheck, sampling, together
 from .catalogue import Model
 from .findings import Findings
 from .inputs import Inputs
@@ -23,7 +22,6 @@ from .schema import Schema
 from .translate import translate
 
 Json = dict[str, t.Any]
-SHELL_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -61,13 +59,13 @@ def prepare(instance: Instance, inputs: Inputs, schema: Schema, errors: list[str
     findings.warnings += [f"instance: {text}" for text in heeded]
     if instance.revision and instance.model.startswith("/"):
         findings.error("instance: revision goes with a model of the hub, and the model is a path: leave it out.")
-    sampling = _sampling(instance, inputs, findings)
+    told = _sampling(instance, inputs, findings)
     errors += [placed(instance.name, text) for text in findings.errors]
     return Prepared(
         instance=instance,
         arguments=tuple(found),
         variables=moved.variables,
-        sampling=sampling,
+        sampling=told,
         warnings=tuple(dict.fromkeys(placed(instance.name, text) for text in findings.warnings)),
         model=model,
         notes=(*([chosen.why] if chosen.why else []), *habits.notes(values)),
@@ -161,9 +159,7 @@ def _sampling(instance: Instance, inputs: Inputs, findings: Findings) -> Json:
     chosen = inputs.target_profile if aimed else instance.profile
     profile = inputs.profiles.get(chosen, {}).get("sampling", {})
     merged = {**instance.sampling, **profile} if aimed else {**profile, **instance.sampling}
-    for name in merged:
-        if not SHELL_NAME.fullmatch(name):
-            findings.error(f"instance: sampling.{name} is no usable name: write letters, digits and underscores.")
+    findings.errors += [f"instance: {text}" for text in sampling.problems(merged)]
     return {name: value for name, value in sorted(merged.items()) if value is not None}
 
 

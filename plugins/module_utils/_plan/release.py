@@ -89,12 +89,3 @@ def _reachable(bind: str) -> str:
     """The address to call: a server on all addresses is called on the loopback."""
     address = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(bind, bind)
     return f"[{address}]" if ":" in address else address
-
-
-def rollout_settings(instance: Instance, settings: Json) -> Json:
-    """Deadlines in seconds and the smoke test, where somebody states them; never part of the digest."""
-    return {key: {**_set(settings.get(key)), **_set(getattr(instance, key))} for key in ("smoke", "timeouts")}
-
-
-def _set(values: t.Mapping[str, t.Any] | None) -> Json:
-    return {key: value for key, value in (values or {}).items() if value is not None and value != ""}

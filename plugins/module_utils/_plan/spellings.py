@@ -76,17 +76,21 @@ INSTEAD: dict[str, str] = {
     "model_impl_config": "leave it out",
 }
 # Arguments that the instance's own keys and the collection set, with what to use instead.
+TLS = "a server proves itself over http on its host; leave it out, TLS belongs in front of it"
 OURS: dict[str, str] = {
     "host": "use the instance's key bind",
     "port": "use the instance's key port",
-    "api_key": "a key never stands in arguments; it reaches the server through the gateway's secret file",
-    "hf_token": "a token never stands in arguments; the model store hands it over as a file",
+    "api_key": "secrets are not passed to containers yet; leave it out, and ask for a key in front of the server",
+    "hf_token": "secrets are not passed to containers yet; leave it out, and download the model to the host first",
     "model": "use the instance's key model",
     "model_tag": "use the instance's key model",
     "served_model_name": "use the instance's key served_model_name",
     "revision": "use the instance's key revision",
     "config": "write its content as engine_args, so that every value has an origin",
     "device_ids": "use the instance's key gpus",
+    "ssl_certfile": TLS,
+    "ssl_keyfile": TLS,
+    "ssl_ca_certs": TLS,
     "headless": "an instance answers on its own port",
     "uds": "instances are reached by address and port: use bind and port",
 }

@@ -58,12 +58,30 @@ def _graph_sizes(values: Values, schema: Schema) -> str:
     return ""
 
 
+GENERATES: dict[str, tuple[str, ...]] = {
+    "runner": ("auto", "generate"),
+    "task": ("auto", "generate"),
+    "convert": ("auto", "none"),
+}
+
+
+def _generates(values: Values, schema: Schema) -> str:
+    for name, fine in GENERATES.items():
+        if name in schema.arguments and values.get(name, fine[0]) not in fine:
+            return (
+                f"{name} is '{values[name]}', and a release proves itself by a generation, which such a server does "
+                f"not give: leave {name} out or write {' or '.join(fine)}."
+            )
+    return ""
+
+
 TOGETHER: tuple[t.Callable[[Values, Schema], str], ...] = (
     _auto_tool_choice,
     _batch_holds_sequences,
     _whole_prompts,
     _automatic_length,
     _graph_sizes,
+    _generates,
 )
 
 

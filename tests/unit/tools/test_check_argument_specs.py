@@ -41,6 +41,11 @@ def option(**facts: t.Any) -> dict[str, t.Any]:
             {"r_a": option(type="dict", default={"c": 1}, options={"b": option()})},
             "r_a.c. Supported parameters include: b.",
         ),
+        (
+            {"r_a": {"c": 1}},
+            {"r_a": option(type="raw", default={"c": 1}, options={"b": option()})},
+            "r_a.c. Supported parameters include: b.",
+        ),
         ({"r_a": ""}, {"r_a": {"type": "str"}}, "r_a: has no description"),
         ({"r_a": ""}, {"r_a": ABOUT}, "r_a: type is None, must be one of "),
         (

@@ -111,11 +111,17 @@ def test_warnings_of_an_instance_are_said_once(shown: Shown, check_mode: t.Any, 
     assert any(told in text for text in shown.texts) is not repeated
 
 
-@pytest.mark.parametrize("option", [{}, {"only_plan": False}, {"only_plan": ""}, {"only_plan": "no"}])
+@pytest.mark.parametrize("option", [{}, {"only_plan": False}, {"only_plan": ""}, {"only_plan": "no"}, {"only_plan": 0}])
 def test_errors_fail_where_the_plan_is_to_be_carried_out(shown: Shown, option: t.Any) -> None:
     found = run(image="", **option)
     assert found["failed"] is True
     assert "drafts" not in found
+
+
+def test_option_that_is_no_switch(shown: Shown) -> None:
+    found = run(only_plan="perhaps")
+    assert found["failed"] is True
+    assert "only_plan is 'perhaps': write true or false." in found["errors"]
 
 
 def test_unknown_option() -> None:

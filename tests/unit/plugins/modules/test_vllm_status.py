@@ -55,7 +55,8 @@ def run(**args: t.Any) -> Json:
 
 
 def test_a_host_with_nothing(scene: Scene) -> None:
-    assert run() == {"changed": False, "instances": [], "serving": "nothing.", "proofs": [], "summary": []}
+    assert run() == {"changed": False, "serving": "nothing.", "proofs": [], "summary": []}
+    assert run(prove=False) == {"changed": False, "serving": "nothing.", "instances": []}
 
 
 @pytest.mark.parametrize("check", [False, True])
@@ -84,6 +85,7 @@ def test_what_is_healthy_and_does_not_answer_fails(scene: Scene) -> None:
         "assistant does not serve: the generation answered 200 without any text"
     )
     assert result["proofs"][0]["proved"] is False
+    assert set(result) == {"changed", "failed", "msg", "proofs", "serving"}
     assert run(prove=False)["instances"][0]["healthy"] is True
 
 

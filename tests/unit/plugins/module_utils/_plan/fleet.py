@@ -59,7 +59,7 @@ def task(**changes: t.Any) -> Json:
     """Arguments of the task; a key given here takes the place of the default."""
     args = {
         "instances": [instance()],
-        "image": "vllm/vllm-openai:v0.32.0",
+        "image": f"vllm/vllm-openai:v{changes.get('version', '0.32.0')}",
         "version": "0.32.0",
         "host_class": "gpu_test",
         "facts": host_facts(),

@@ -89,12 +89,17 @@ def test_inactive_instance_is_removed_while_it_runs() -> None:
     assert fleet.plan(instances=[fleet.instance(active=False)])["change"] == "none"
 
 
-@pytest.mark.parametrize(("remove", "changes"), [(True, ["remove"]), (False, [])])
-def test_unlisted_instance(remove: t.Any, changes: t.Any) -> None:
+@pytest.mark.parametrize(
+    ("stated", "remove"),
+    [(True, True), (False, False), ("true", True), ("Yes", True), ("on", True), ("1", True), (1, True),
+     ("false", False), ("False", False), ("no", False), ("off", False), ("0", False), (0, False), (None, False),
+     ("", False)],
+)  # fmt: skip
+def test_unlisted_instance(stated: t.Any, remove: bool) -> None:
     facts = fleet.facts_with(fleet.observed(fleet.plan()))
-    found = fleet.outcome(facts=facts, instances=[], remove_unlisted=remove)
+    found = fleet.outcome(facts=facts, instances=[], remove_unlisted=stated)
     assert found.errors == ()
-    assert [plan["change"] for plan in found.plans] == changes
+    assert [plan["change"] for plan in found.plans] == ["remove"] * remove
     assert found.changed is remove
     assert bool(found.warnings) is not remove
 

@@ -63,6 +63,31 @@ def test_driver(reference: str, version: str, driver: str | None, error: str, wa
     assert any(warning in text for text in found.warnings) if warning else not found.warnings
 
 
+@pytest.mark.parametrize(
+    ("reference", "version", "error", "warning"),
+    [
+        (f"{OFFICIAL}0.31.0", "0.32.0", True, False),
+        (f"{OFFICIAL}0.31.0-cu129", "0.32.0", True, False),
+        (f"{OFFICIAL}0.31.0@sha256:00ff", "0.32.0", True, False),
+        ("mirror.example.com/ai/vllm-openai:v0.31.0", "0.32.0", True, False),
+        (f"{OFFICIAL}0.31.0", "0.32.0+nv26.01", False, True),
+        (f"{OFFICIAL}0.32.0-cu129", "0.32.0", False, False),
+        ("own/vllm:v0.31.0", "0.32.0", False, False),
+        ("vllm/vllm-openai:latest", "0.32.0", False, False),
+    ],
+)
+def test_tag_against_the_version(reference: str, version: str, error: bool, warning: bool) -> None:
+    found = fleet.outcome(image=reference, version=version)
+    says = f"is of vLLM 0.31.0 by its tag and the version is {version}"
+    assert [says in text for text in found.errors] == [True] * error
+    assert any(says in text for text in found.warnings) is warning
+
+
+def test_task_of_an_older_release() -> None:
+    found = fleet.outcome(version="0.10.0", instances=[fleet.instance(engine_args={"task": "embed"})])
+    assert any("task is 'embed', and a release proves itself by a generation" in text for text in found.errors)
+
+
 def test_compatibility_mode_makes_it_a_warning() -> None:
     given = fleet.instance(env={"VLLM_ENABLE_CUDA_COMPATIBILITY": "1"})
     found = fleet.outcome(facts=host("570.124.06"), instances=[given])
@@ -115,6 +140,8 @@ def test_advisories_are_warned_of_once_with_their_date() -> None:
         ("0.14.0", "127.0.0.1", {}, False),
         ("0.14.0", "::1", {}, False),
         ("0.14.0", "0.0.0.0", {"accept_advisories": True}, False),
+        ("0.14.0", "0.0.0.0", {"accept_advisories": "yes"}, False),
+        ("0.14.0", "0.0.0.0", {"accept_advisories": "false"}, True),
         ("0.14.1", "0.0.0.0", {}, False),
     ],
 )
@@ -152,6 +179,11 @@ def test_defaults_that_change_with_the_release() -> None:
         ({"max_model_length": 1}, {}, "class_limits: vLLM 0.32.0 has no max_model_length. Did you mean max_model_len?"),
         ({"max_num_seqs": "few"}, {}, "class_limits: max_num_seqs is 'few': write the largest number"),
         ({"max_num_seqs": True}, {}, "class_limits: max_num_seqs is True"),
+        ({"tensor_parallel_size": 0}, {}, "class_limits: tensor_parallel_size is 0: the least that makes sense is 1"),
+        ({"gpu_memory_utilization": -1}, {}, "class_limits: gpu_memory_utilization is -1.0: it is a share"),
+        ({"max_model_len": -1}, {}, "class_limits: max_model_len is -1: write the largest number"),
+        ({"max_num_seqs": 1.5}, {}, "class_limits: max_num_seqs is 1.5: it takes a whole number"),
+        ({"enforce_eager": 1}, {}, "class_limits: enforce_eager is 1: it is a switch"),
         (
             {"max_model_len": "8K"},
             {"max_model_len": 8193},
@@ -187,6 +219,9 @@ def test_no_layer_may_exceed_a_bound(origin: str) -> None:
         ({"gpu_memory_utilization": 0.95}, "/srv/models/tiny", {}),
         ({"max_model_len": 8192}, AWQ_7B, {"max_model_len": 8192}),
         ({"max_model_len": 65536}, AWQ_7B, {}),
+        ({"max_num_seqs": 16}, AWQ_7B, {"max_num_seqs": 16}),
+        ({"max_num_batched_tokens": "4K"}, AWQ_7B, {"max_num_batched_tokens": 4096}),
+        ({"kv_cache_memory_bytes": 2**30}, AWQ_7B, {}),
     ],
 )
 def test_a_default_above_a_bound_becomes_the_bound(limits: Json, model: str, expected: Json) -> None:
@@ -198,6 +233,7 @@ def test_a_default_above_a_bound_becomes_the_bound(limits: Json, model: str, exp
 def test_a_bound_on_a_length_that_nobody_knows_is_said() -> None:
     found = fleet.outcome(class_limits={"max_model_len": 8192})
     assert any("nobody set max_model_len" in text for text in found.warnings)
+    assert found.plans[0]["release"]["arguments"] == {"max_model_len": 8192}
 
 
 LLAMA: Json = {"architectures": ["LlamaForCausalLM"], "num_hidden_layers": 2, "max_position_embeddings": 4096}
@@ -306,6 +342,11 @@ def test_units(given: t.Any, value: int, warned: bool) -> None:
         ({"VLLM_MAX_MODEL_LEN": 1, "max_model_len": 2}, "max_model_len is given twice, once as VLLM_MAX_MODEL_LEN"),
         ({"max_num_seqs": 256, "max_num_batched_tokens": 128}, "is below max_num_seqs (256)"),
         ({"enable_auto_tool_choice": True}, "needs tool_call_parser"),
+        ({"ssl_certfile": "/a.pem"}, "ssl_certfile does not belong into engine_args: a server proves itself over http"),
+        ({"ssl_keyfile": "/a.pem"}, "TLS belongs in front of it"),
+        ({"--ssl-ca-certs": "/a.pem"}, "TLS belongs in front of it"),
+        ({"runner": "pooling"}, "runner is 'pooling', and a release proves itself by a generation"),
+        ({"convert": "embed"}, "convert is 'embed', and a release proves itself by a generation"),
     ],
 )  # fmt: skip
 def test_bad_input_has_one_clear_message(engine_args: Json, says: str) -> None:

@@ -67,7 +67,12 @@ def test_target_of_another_instance_leaves_this_one_alone() -> None:
 
 
 def test_target_version_takes_the_place_of_the_stated_one() -> None:
-    assert fleet.plan(target={"version": "0.11.0"})["release"]["command"][0] == "--model"
+    image = "vllm/vllm-openai:v0.11.0"
+    assert fleet.plan(target={"version": "0.11.0"}, image=image)["release"]["command"][0] == "--model"
+    assert (
+        "is of vLLM 0.32.0 by its tag and the version is 0.11.0"
+        in fleet.outcome(target={"version": "0.11.0"}).errors[0]
+    )
 
 
 def test_empty_target_is_unset() -> None:
@@ -164,8 +169,8 @@ def test_old_spellings_are_translated_with_a_warning(
         ("0.32.0", {"kv_cache_memory": 1, "kv_cache_memory_bytes": 2}, "keep kv_cache_memory_bytes"),
         ("0.32.0", {"host": "0.0.0.0"}, "use the instance's key bind"),
         ("0.32.0", {"--port": 8001}, "use the instance's key port"),
-        ("0.32.0", {"api_key": "s3cret"}, "secret file"),
-        ("0.32.0", {"hf_token": "s3cret"}, "model store"),
+        ("0.32.0", {"api_key": "s3cret"}, "secrets are not passed to containers yet"),
+        ("0.32.0", {"hf_token": "s3cret"}, "download the model to the host first"),
         ("0.32.0", {"model": "m"}, "use the instance's key model"),
         ("0.32.0", {"served-model-name": "m"}, "use the instance's key served_model_name"),
         ("0.32.0", {"config": "/x.yaml"}, "every value has an origin"),
@@ -237,6 +242,9 @@ def test_limits_of_the_class(value: t.Any, refused: t.Any) -> None:
         (["other/model"], {}, False, False),
         (["/srv/models/tiny"], {}, True, False),
         (True, {}, True, False),
+        ("true", {}, True, False),
+        ("false", {}, False, False),
+        ("false", {"auto_map": {"AutoModel": "x.Y"}}, False, True),
         (None, {"auto_map": {"AutoModel": "x.Y"}}, False, True),
         (["/srv/models/tiny"], {"auto_map": {"AutoModel": "x.Y"}}, True, False),
     ],

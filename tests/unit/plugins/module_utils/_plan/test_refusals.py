@@ -31,6 +31,14 @@ def errors(**changes: t.Any) -> tuple[str, ...]:
         ("model", "", "model is empty: every instance needs one"),
         ("model", None, "model is empty"),
         ("model", 7, "model is 7: write a text"),
+        ("name", "a" * 64, "write at most 63 characters"),
+        ("name", "assistant-held", "that do not end in -held or -previous"),
+        ("name", "assistant-previous", "that do not end in -held or -previous"),
+        ("model", "/srv/a:/etc", "model is '/srv/a:/etc': write a path"),
+        ("model", "srv/models/tiny", "model is 'srv/models/tiny'"),
+        ("model", "--help", "model is '--help'"),
+        ("model", "org/..", "model is 'org/..'"),
+        ("model", "org/my model", "model is 'org/my model'"),
         ("port", "", "port is empty"),
         ("port", 0, "write a whole number from 1 to 65535"),
         ("port", 70000, "write a whole number from 1 to 65535"),
@@ -43,18 +51,37 @@ def errors(**changes: t.Any) -> tuple[str, ...]:
         ("gpus", 0, "write auto, a count above 0, or a list"),
         ("gpus", [], "write auto, a count above 0, or a list"),
         ("gpus", [""], "write auto, a count above 0, or a list"),
+        ("gpus", "²", "write auto, a count above 0, or a list"),
+        ("gpus", ["²"], "there is no GPU ²"),
         ("gpus", "all", "write auto, a count above 0, or a list"),
         ("gpus", [5], "there is no GPU 5 on this host; it has 0 (GPU-0) and 1 (GPU-1)"),
         ("gpus", ["GPU-9"], "there is no GPU GPU-9"),
         ("gpus", [0, "GPU-0"], "names GPU-0 twice"),
         ("gpus", 3, "it takes 3 GPUs (gpus: 3), and the host has 2 to give"),
         ("active", "maybe", "write true or false"),
+        ("served_model_name", False, "served_model_name is False: write a list of texts"),
         ("served_model_name", [""], "write a list of texts, none of them empty"),
         ("served_model_name", {"a": 1}, "write a list of texts"),
         ("smoke", {"promt": "x"}, "Did you mean prompt?"),
         ("timeouts", {"redy": 1}, "Did you mean ready?"),
         ("timeouts", {"ready": "long"}, "timeouts.ready is 'long': write seconds"),
-        ("timeouts", {"ready": -1}, "write seconds, 0 or more"),
+        ("timeouts", {"ready": -1}, "timeouts.ready is -1: write seconds, a whole number of 1 or more"),
+        ("timeouts", {"ready": 0}, "timeouts.ready is 0: write seconds, a whole number of 1 or more"),
+        ("timeouts", {"hold": -1}, "timeouts.hold is -1: write seconds, a whole number of 0 or more"),
+        ("timeouts", {"stop": True}, "timeouts.stop is True: write seconds"),
+        ("timeouts", {"pull": 1.5}, "timeouts.pull is 1.5: write seconds"),
+        ("smoke", {"prompt": 5}, "smoke.prompt is 5: write a text"),
+        ("smoke", {"pattern": "("}, "smoke.pattern is '(': write a regular expression"),
+        ("smoke", {"max_tokens": 0}, "smoke.max_tokens is 0: write a whole number of 1 or more"),
+        ("smoke", {"deadline": "soon"}, "smoke.deadline is 'soon': write seconds, a number above 0"),
+        ("smoke", {"deadline": 0}, "smoke.deadline is 0: write seconds"),
+        ("sampling", {"temperature": -0.1}, "sampling.temperature is -0.1: write a number of 0 or more"),
+        ("sampling", {"temperature": "0.7"}, "sampling.temperature is '0.7': write a number"),
+        ("sampling", {"top_p": 1.1}, "sampling.top_p is 1.1: write a number above 0 and at most 1"),
+        ("sampling", {"top_p": 0}, "sampling.top_p is 0"),
+        ("sampling", {"top_k": 1.5}, "sampling.top_k is 1.5: write a whole number of -1 or more"),
+        ("sampling", {"max_tokens": 0}, "sampling.max_tokens is 0: write a whole number of 1 or more"),
+        ("sampling", {"n": True}, "sampling.n is True"),
         ("sampling", {"top p": 1}, "sampling.top p is no usable name"),
         ("sampling", {"seed": dt.date(2026, 1, 2)}, "read by YAML as the date"),
         ("revision", "main", "revision goes with a model of the hub"),
@@ -94,6 +121,18 @@ def test_instance_that_is_no_mapping() -> None:
         ({"version": 0.32}, "version is 0.32: put it in quotes"),
         ({"version": "0.7.0"}, "the oldest known release is 0.8.5"),
         ({"version": "nightly"}, "is not of the form 0.32.0"),
+        ({"image": 7}, "image is 7: put it in quotes"),
+        ({"retry": "maybe"}, "retry is 'maybe': write true or false"),
+        ({"remove_unlisted": 2}, "remove_unlisted is 2: write true or false"),
+        ({"settings": {"accept_advisories": "x"}}, "settings.accept_advisories is 'x': write true or false"),
+        ({"settings": {"allow_trust_remote_code": "org/m"}}, "allow_trust_remote_code is 'org/m': write a list of"),
+        ({"settings": {"timeouts": 5}}, "settings.timeouts is 5: write a mapping"),
+        ({"settings": {"smoke": "x"}}, "settings.smoke is 'x': write a mapping"),
+        ({"settings": {"env": ["A"]}}, "settings.env is ['A']: write a mapping"),
+        ({"settings": {"defaults": [1]}}, "settings.defaults is [1]: write a mapping"),
+        ({"settings": {"timeouts": {"redy": 5}}}, "instance assistant: timeouts has no key redy"),
+        ({"settings": {"timeouts": {"ready": "long"}}}, "instance assistant: timeouts.ready is 'long'"),
+        ({"settings": {"smoke": {"pattern": "["}}}, "instance assistant: smoke.pattern is '['"),
         ({"host_class": " "}, "host_class is empty"),
         ({"facts": {}}, "no facts of the host"),
         ({"instances": {"a": 1}}, "instances is no list"),
@@ -108,7 +147,9 @@ def test_instance_that_is_no_mapping() -> None:
     ],
 )
 def test_inputs(changes: t.Any, says: t.Any) -> None:
-    assert any(says in error for error in errors(**changes)), errors(**changes)
+    found = errors(**changes)
+    assert any(says in error for error in found), found
+    assert len(found) == 1
 
 
 ENGINE = fleet.host_facts()["engine"]
@@ -119,10 +160,11 @@ ENGINE = fleet.host_facts()["engine"]
     [
         ({"engine": {**ENGINE, "name": None, "running": False}}, "has no container engine"),
         (
-            {"engine": {**ENGINE, "running": False, "problem": "no socket"}},
-            "Docker is not running on the host (no socket)",
+            {"engine": {**ENGINE, "running": False, "problem": "Docker does not answer: start it."}},
+            "Docker is not running on the host or does not answer as it should. Docker does not answer: start it.",
         ),
-        ({"engine": {**ENGINE, "cdi": False}}, "neither CDI nor the NVIDIA runtime"),
+        ({"engine": {**ENGINE, "running": False}}, "Start it, for example with systemctl"),
+        ({"engine": {**ENGINE, "cdi": False}}, "set features.cdi to true in /etc/docker/daemon.json"),
         ({"systemd": False}, "does not run systemd"),
         ({"state": "no_gpu", "gpus": []}, "class gpu_test needs a GPU and the host has none"),
         ({"state": "no_driver", "gpus": [], "advice": "Install one."}, "cannot be used (no_driver): Install one."),
@@ -192,47 +234,20 @@ def test_port_of_an_unlisted_instance() -> None:
     assert [plan["change"] for plan in found.plans] == ["remove", "create"]
 
 
-@pytest.mark.parametrize(
-    ("changes", "says"),
-    [
-        ({"transaction": {"unit": "gpufleet-rollout@assistant.service", "stage": "ready"}}, "at stage ready): wait"),
-        ({"problem": "state.json is damaged"}, "is not known: state.json is damaged."),
-    ],
-)
-def test_state_that_forbids_a_change(changes: t.Any, says: t.Any) -> None:
-    facts = fleet.facts_with(fleet.observed(fleet.plan(), **changes))
-    assert says in errors(facts=facts, instances=[fleet.instance(engine_args={"max_num_seqs": 2})])[0]
+@pytest.mark.parametrize("model", ["/srv/models/a b", "org/My_Model-1.5", "tiny", " org/m "])
+def test_usable_models(model: str) -> None:
+    assert fleet.plan(instances=[fleet.instance(model=model)])["release"]["model"]["id"] == model.strip()
 
 
-def rejected(digest: str) -> dict[str, str]:
-    return {
-        "digest": digest,
-        "failure_class": "flag.unknown",
-        "cause": "vllm: error: unrecognized arguments: --nope",
-        "advice": "Leave it out.",
-        "at": "2026-11-20T10:00:00Z",
+def test_stated_limits_are_numbers_for_the_host() -> None:
+    settings = {"timeouts": {"ready": "900", "hold": 60, "pull": None}, "smoke": {"deadline": "30", "prompt": "Hi"}}
+    own = fleet.instance(timeouts={"hold": 0, "stop": "0", "ready": ""}, smoke={"max_tokens": "8", "pattern": "a|b"})
+    assert fleet.plan(settings=settings, instances=[own])["settings"] == {
+        "smoke": {"deadline": 30, "prompt": "Hi", "max_tokens": 8, "pattern": "a|b"},
+        "timeouts": {"ready": 900, "hold": 0, "stop": 0},
     }
 
 
-def test_rejected_release_is_refused_until_somebody_insists() -> None:
-    wanted = {"instances": [fleet.instance(engine_args={"max_num_seqs": 2})]}
-    bad = fleet.plan(**wanted)
-    facts = fleet.facts_with(fleet.observed(fleet.plan(), rejected=[rejected(bad["digest"])]))
-    text = errors(facts=facts, **wanted)[0]
-    for part in ("2026-11-20T10:00:00Z", "flag.unknown", "unrecognized arguments: --nope.", "vllm_server_retry=true"):
-        assert part in text
-    assert fleet.plan(facts=facts, retry=True, **wanted)["change"] == "restart"
-    assert fleet.plan(facts=facts)["change"] == "none"
-
-
-def test_rejected_first_release() -> None:
-    bad = fleet.plan()
-    facts = fleet.facts_with(fleet.observed(bad, current=None, container=None, rejected=[rejected(bad["digest"])]))
-    assert "flag.unknown" in errors(facts=facts)[0]
-    assert fleet.plan(facts=facts, retry=True)["change"] == "create"
-
-
-def test_inactive_instance_is_not_held_against_its_past() -> None:
-    bad = fleet.plan(instances=[fleet.instance(active=False)])
-    facts = fleet.facts_with(fleet.observed(bad, current=None, container=None, rejected=[rejected(bad["digest"])]))
-    assert fleet.plan(facts=facts, instances=[fleet.instance(active=False)])["change"] == "none"
+def test_a_limit_that_an_instance_states_better_is_no_error() -> None:
+    own = fleet.instance(timeouts={"ready": 5})
+    assert fleet.plan(settings={"timeouts": {"ready": "long"}}, instances=[own])["settings"]["timeouts"] == {"ready": 5}
