@@ -147,6 +147,9 @@ class ActionModule(ActionBase):  # type: ignore[misc,unused-ignore]
             return t.cast(Json, json.loads(answer["stdout"]))
 
     def _show(self, line: Json) -> None:
-        if not self._task.no_log and "outcome" not in line:
-            told = f"[{self._host}] {line['instance']}  {line['elapsed']:6.1f} s  {line['stage']:<10}  {line['detail']}"
-            self._display.display(told.rstrip())
+        """A failure is told by the task's own message."""
+        if self._task.no_log or line.get("outcome", GOOD_OUTCOMES[0]) not in GOOD_OUTCOMES:
+            return
+        detail = line["detail"].removeprefix(f"{line['instance']}: ")
+        told = f"[{self._host}] {line['instance']}  {line['elapsed']:6.1f} s  {line['stage']:<10}  {detail}"
+        self._display.display(told.rstrip())

@@ -211,7 +211,11 @@ def test_stages_are_shown_as_they_are_reached_from_where_the_rollout_began(run: 
     )
     result = run(wire, plans=[plan("a", "restart")])
     assert [command.split(" --wait")[0].rsplit(" ", 1)[1] for command in wire.commands] == ["17", "40", "40", "90"]
-    assert wire.shown == ["[gpu1] a     1.0 s  start       going", "[gpu1] a     1.0 s  ready       going"]
+    assert wire.shown == [
+        "[gpu1] a     1.0 s  start       going",
+        "[gpu1] a     1.0 s  ready       going",
+        "[gpu1] a     9.0 s  commit      Verified.",
+    ]
     assert result["results"] == [{"instance": "a", "outcome": "verified", "serves": "d"}]
 
 
