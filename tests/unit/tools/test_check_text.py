@@ -15,7 +15,7 @@ from ansible_collections.gpufleet.vllm.tools import check_text
 @pytest.mark.parametrize(
     ("line", "what"),
     [
-        ("see /work/shared/notes", "a path of somebody's own machine"),
+        ("see /Users/me/notes", "a path of somebody's own machine"),
         ("path: '/Users/me/checkout'", "a path of somebody's own machine"),
         ("-----BEGIN OPENSSH PRIVATE KEY-----", "a private key"),
         ("token: hf_" + "a" * 34, "an access token"),
