@@ -20,17 +20,7 @@ PHASES: tuple[tuple[str, str], ...] = (
     (r"Application startup complete", "listening"),
 )
 
-_CONCURRENCY = re.compile(r"Maximum concurrency for ([\d,]+) tokens per request: ([\d.]+)x")
-
 
 def phase_of(line: str) -> str:
     """The phase that this line of the log begins, or ''."""
     return next((phase for pattern, phase in PHASES if re.search(pattern, line)), "")
-
-
-def capacity(log: str) -> dict[str, float] | None:
-    """What the engine reported it can hold: requests of max_model_len tokens at once. None where it said nothing."""
-    found = _CONCURRENCY.search(log)
-    if found is None:
-        return None
-    return {"max_model_len": int(found.group(1).replace(",", "")), "max_concurrency": float(found.group(2))}

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import pytest
 
-from ansible_collections.gpufleet.vllm.plugins.module_utils._engine.phases import capacity, phase_of
+from ansible_collections.gpufleet.vllm.plugins.module_utils._engine.phases import phase_of
 
 
 @pytest.mark.parametrize(
@@ -33,19 +33,3 @@ from ansible_collections.gpufleet.vllm.plugins.module_utils._engine.phases impor
 )
 def test_phase(line: str, phase: str) -> None:
     assert phase_of(line) == phase
-
-
-@pytest.mark.parametrize(
-    ("log", "length", "concurrency"),
-    [
-        ("Maximum concurrency for 8192 tokens per request: 12.34x", 8192, 12.34),
-        ("GPU KV cache size: 9 tokens\nMaximum concurrency for 8,192 tokens per request: 1.00x", 8192, 1.0),
-        ("GPU + host KV cache size: 9 tokens, Maximum concurrency for 131,072 tokens per request: 2.51x", 131072, 2.51),
-    ],
-)
-def test_capacity(log: str, length: int, concurrency: float) -> None:
-    assert capacity(log) == {"max_model_len": length, "max_concurrency": concurrency}
-
-
-def test_an_engine_that_says_nothing_has_no_capacity() -> None:
-    assert capacity("INFO hello") is None
