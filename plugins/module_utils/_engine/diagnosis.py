@@ -109,6 +109,7 @@ CAUSES: tuple[tuple[str, str, str], ...] = (
         r"Insufficient space in /dev/shm|No space left on device: '/dev/shm",
         "Raise vllm_server_shm_size_mib.",
     ),
+    ("disk.full", r"No space left on device", "Make room on the disk that the line names."),
     ("cpu.attention", r"Unsupported CPU attention configuration", "This model does not run on the CPU build."),
 )
 
@@ -122,6 +123,8 @@ _ERROR = re.compile(r"\b(?:\w+(?:Error|Exception)\b:|Value error,) \S")
 _NO_ERROR = re.compile(r"^(?:\(\w[^)]*\)\s+)?(?:WARNING|INFO|DEBUG)\s")
 _PREFIX = re.compile(r"^(?:\(\w[^)]*\)\s+)?(?:(?:ERROR|WARNING|INFO|CRITICAL)\s+\d\S*\s+\S+\s+)?(?:\[[^\]]*\]\s+)?")
 _CAUSE_LENGTH = 300
+# A warning of vLLM's, no error: a worker that hangs, or one that compiles for long.
+_HANGING = re.compile(r"No available shared memory broadcast block found in \d+ second")
 
 
 def cleaned(line: str) -> str:
@@ -138,6 +141,11 @@ def _last_words(lines: t.Sequence[str]) -> str:
     return next((line for line in reversed(lines) if line.strip()), "")
 
 
+def hanging(log: str) -> str:
+    """The line in which the engine says that a worker does not take what it is given; '' where none does."""
+    return cleaned(next((line for line in log.splitlines() if _HANGING.search(line)), ""))
+
+
 def diagnose(log: str, exit_code: int | None = None, oom_killed: bool = False) -> Diagnosis:
     """Name the root cause. exit_code is None while the container runs."""
     if oom_killed or exit_code == 137:
@@ -152,5 +160,8 @@ def diagnose(log: str, exit_code: int | None = None, oom_killed: bool = False) -
         found = next((line for line in lines if re.search(pattern, line)), None)
         if found is not None:
             return Diagnosis(failure_class, cleaned(found), advice)
-    line = _root_error(lines) or _last_words(lines)
+    line = _root_error(lines)
+    if not line and hanging(log):
+        return Diagnosis("shm.hang", hanging(log), "A worker hangs: look at the GPUs, and at what the kernel says.")
+    line = line or _last_words(lines)
     return Diagnosis("unknown", cleaned(line) or "the log is empty", "Read the kept log.")

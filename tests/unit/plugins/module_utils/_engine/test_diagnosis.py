@@ -115,6 +115,7 @@ REAL = [
         "driver.old",
         "nvidia-container-cli: requirement error: unsatisfied condition: cuda>=12.8, please update your driver",
     ),
+    ("disk.full", "OSError: [Errno 28] No space left on device: '/var/cache/gpufleet/vllm/torch_compile_cache'"),
     ("driver.old", "RuntimeError: Error 804: forward compatibility was attempted on non supported HW"),
     ("gpu.none", "RuntimeError: Failed to infer device type, please set the environment variable"),
     ("gpu.none", "RuntimeError: Found no NVIDIA driver on your system."),
@@ -144,6 +145,24 @@ def test_the_cause_is_found_under_its_wrappers(failure_class: str, text: str) ->
     assert found.failure_class == failure_class
     assert found.cause == text.strip()[:300]
     assert found.advice
+
+
+@pytest.mark.parametrize(
+    ("log", "failure_class"),
+    [
+        (
+            "INFO 11-20 [shm_broadcast.py:495] No available shared memory broadcast block found in 60 seconds.",
+            "shm.hang",
+        ),
+        (
+            f"No available shared memory broadcast block found in 60 second(s).\n{CORE}ZeroDivisionError: by zero",
+            "unknown",
+        ),
+        ("INFO all is well", "unknown"),
+    ],
+)
+def test_a_worker_that_hangs_is_the_cause_where_no_error_is(log: str, failure_class: str) -> None:
+    assert diagnose(log, 1).failure_class == failure_class
 
 
 def test_every_row_has_a_real_text() -> None:
