@@ -41,7 +41,7 @@ Json = dict[str, t.Any]
 def requests(plans: t.Sequence[Json], rollback: t.Sequence[str], retry: bool) -> list[tuple[str, Json]]:
     """The requests for the host, in the order in which they are carried out: (instance, request)."""
     due = sorted((plan for plan in plans if plan["change"] != "none"), key=lambda plan: ORDER.index(plan["change"]))
-    documents = ("digest", "release", "client", "settings")
+    documents = ("digest", "release", "client", "settings", "rungs")
     planned = [
         (
             str(plan["instance"]),
@@ -76,6 +76,8 @@ class ActionModule(ActionBase):  # type: ignore[misc,unused-ignore]
         for at, (instance, request) in enumerate(due):
             outcome = self._carry_out(instance, request, task_vars or {})
             message = outcome.pop("message")
+            if outcome["outcome"] == "fallback":
+                result.setdefault("warnings", []).append(message)
             result["results"].append(outcome)
             result["changed"] = result["changed"] or outcome["outcome"] != "refused"
             if outcome["outcome"] not in GOOD_OUTCOMES:

@@ -88,9 +88,10 @@ results:
       type: str
     outcome:
       description:
-        - V(verified), V(repaired), V(live) and V(removed) are what was wanted.
+        - V(verified), V(repaired), V(live) and V(removed) are what was wanted, V(fallback) means that a rung of the
+          ladder serves in the place of the planned release.
         - V(refused) means that nothing was touched, V(restored) that the last known good release serves again,
-          V(failed) that nothing is sure to serve.
+          V(stopped) that the failed release was stopped and nothing serves, V(failed) that nothing is sure to serve.
       type: str
     failure:
       description: Class, cause and advice (C(failure_class), C(cause), C(advice)).
@@ -108,6 +109,7 @@ import typing as t
 from ansible.module_utils.basic import AnsibleModule
 
 from ansible_collections.gpufleet.vllm.plugins.module_utils._rollout import units
+from ansible_collections.gpufleet.vllm.plugins.module_utils._rollout.deadlines import last_deadline
 from ansible_collections.gpufleet.vllm.plugins.module_utils._rollout.store import Store, write_atomically
 
 
@@ -142,7 +144,8 @@ def started(module: AnsibleModule) -> dict[str, t.Any]:
     name = store.save_request(request)
     settings = (request.get("plan") or {}).get("settings") or {}
     try:
-        units.start(module.run_command, instance, "rollout", units.last_deadline(settings), [name])
+        deadline = last_deadline(settings, *store.settings())
+        units.start(module.run_command, instance, "rollout", deadline, [name])
     except units.UnitProblem:
         store.take_request(name)
         raise
@@ -172,6 +175,8 @@ def main() -> None:
         module.exit_json(changed=True, **started(module))
     except units.UnitProblem as problem:
         module.fail_json(msg=str(problem))
+    except OSError as error:
+        module.fail_json(msg=f"the state folder cannot be written, nothing was touched: {error}")
 
 
 if __name__ == "__main__":

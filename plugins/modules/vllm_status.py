@@ -81,6 +81,12 @@ proofs:
     digest:
       description: Digest of the release that serves.
       type: str
+    fallback_of:
+      description: Digest of the planned release in whose place it serves; empty where it is the planned one.
+      type: str
+    fallback:
+      description: What differs from that release.
+      type: str
     proof:
       description:
         - C(served_model_names), C(max_model_len) in tokens, C(answer), the field it came in (C(answered_in)) and
@@ -104,6 +110,12 @@ from ansible_collections.gpufleet.vllm.plugins.module_utils._rollout.status impo
 from ansible_collections.gpufleet.vllm.plugins.module_utils._rollout.store import Store, instances
 
 
+def release(entry: dict[str, t.Any]) -> str:
+    """A release by its digest, and in whose place it serves where it is a fallback."""
+    instead = f" ({entry['fallback']}, in the place of {entry['fallback_of'][:12]})" if entry["fallback_of"] else ""
+    return f"release {entry['digest'][:12]}{instead}"
+
+
 def sentence(proved: dict[str, t.Any]) -> str:
     """What became of one proof."""
     if not proved["proved"]:
@@ -111,7 +123,7 @@ def sentence(proved: dict[str, t.Any]) -> str:
     proof = proved["proof"]
     return (
         f"{proved['instance']} serves {', '.join(proof['served_model_names'])} at {proved['base_url']}, "
-        f"max_model_len {proof['max_model_len']}, release {proved['digest'][:12]}; "
+        f"max_model_len {proof['max_model_len']}, {release(proved)}; "
         f"it answered ({proof['answered_in']}): {proof['answer'][:120]!r}"
     )
 
@@ -119,7 +131,7 @@ def sentence(proved: dict[str, t.Any]) -> str:
 def serving(instances: t.Sequence[dict[str, t.Any]]) -> str:
     """What serves, as far as can be seen without asking for tokens."""
     told = [
-        f"{seen['name']} release {seen['current']['digest'][:12]}"
+        f"{seen['name']} {release(seen['current'])}"
         if seen["healthy"]
         else f"{seen['name']} nothing ({seen['unhealthy_because']})"
         for seen in instances

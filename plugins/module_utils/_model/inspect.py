@@ -119,6 +119,13 @@ def _header(path: str, problems: list[str]) -> safetensors.Header | None:
     return None
 
 
+def pickle_only(folder: str) -> str:
+    """A pickle file of a folder whose weights come in no safer form; '' where there is none."""
+    names = sorted(os.listdir(folder))
+    safer = any(name.endswith((".safetensors", GGUF)) for name in names)
+    return "" if safer else next((name for name in names if name.endswith(PICKLES)), "")
+
+
 def _without_safetensors(folder: str, problems: list[str], notes: list[str]) -> None:
     names = os.listdir(folder)
     pickles = sorted(name for name in names if name.endswith(PICKLES))

@@ -18,6 +18,7 @@ import typing as t
 
 from . import units
 from .client_file import CLIENT_DIR
+from .deadlines import last_deadline
 from .docker import DockerError
 from .host import Host
 from .journal import GOOD_OUTCOMES, Journal, spoken
@@ -74,9 +75,8 @@ def _recover_all(state_dir: str, host: Host) -> int:
             code = 1
             continue
         if problem or state.candidate is not None:
-            settings = state.held.settings if state.held else {}
             try:
-                units.start(_run, name, "recover", units.last_deadline(settings))
+                units.start(_run, name, "recover", last_deadline(*store.settings()))
             except units.UnitProblem as error:
                 _complain(error)
                 code = 1
@@ -99,10 +99,9 @@ def _rollback(store: Store) -> int:
     if units.running(store.instance):
         raise units.UnitProblem(f"another rollout is running ({units.unit_name(store.instance)}); wait for it")
     offset = store.stages_size()
-    state = store.load()
-    settings = state.previous.settings if state.previous else {}
+    deadline = last_deadline(*store.settings())
     request = store.save_request({"kind": "rollback"})
-    units.start(_run, store.instance, "rollout", units.last_deadline(settings), [request])
+    units.start(_run, store.instance, "rollout", deadline, [request])
     outcome = ""
     while True:
         news = follow(store, offset, 10)

@@ -8,8 +8,10 @@ Private to the collection: may change without notice.
 
 from __future__ import annotations
 
+import contextlib
+
 from .container import LABEL_INSTANCE
-from .docker import Docker
+from .docker import Docker, DockerError
 from .state import Entry, State
 
 
@@ -24,6 +26,18 @@ def set_aside(docker: Docker, entry: Entry, role: str, grace: int) -> None:
     docker.set_restart_policy(entry.container_id, "no")
     docker.stop(entry.container_id, grace)
     renamed(docker, entry, f"{name_of(entry)}-{role}")
+
+
+def end_stop(docker: Docker, entry: Entry, grace: int) -> None:
+    """Bring a stop to its end that a kill cut off: the engine still answers, and is about to go.
+
+    A release that serves and was never to be stopped has its restart policy. One that Docker cannot stop runs on.
+    """
+    found = docker.container(entry.container_id) if entry.container_id else None
+    if found is None or not found["State"]["Running"] or found["HostConfig"]["RestartPolicy"]["Name"] != "no":
+        return
+    with contextlib.suppress(DockerError):
+        docker.stop(entry.container_id, grace)
 
 
 def renamed(docker: Docker, entry: Entry, name: str) -> None:

@@ -16,6 +16,7 @@ from .state import Entry, Rejection
 # Failures of the moment, not of the release: the same release may be tried again without being asked to.
 OF_THE_MOMENT = (
     "docker.away",
+    "disk.full",
     "image.pull",
     "interrupted",
     "internal",
@@ -84,15 +85,47 @@ def rejected_before(digest: str, rejection: Rejection) -> Diagnosis:
     )
 
 
-def restored_text(instance: str, bad: Entry, told: Told, serving: Entry | None, kept: str) -> str:
-    """The paragraph after a release was taken back."""
+def fallen_text(bad: Entry, told: Told) -> str:
+    """The sentence about a release in whose place the next rung of the ladder is tried."""
+    return f"Release {_named(bad)} failed {told.what} "
+
+
+def fallback_text(instance: str, fallen: str, serving: Entry) -> str:
+    """The paragraph when a rung of the ladder serves in the place of the planned release."""
+    return (
+        f"{instance}: {fallen}Release {_named(serving)} serves in its place, proved. "
+        "Change the plan, or set vllm_server_retry=true to try the planned one again."
+    )
+
+
+def stopped_text(instance: str, fallen: str, bad: Entry, told: Told, held: Entry | None, kept: str) -> str:
+    """The paragraph when a failed release was stopped and nothing was put back, as vllm_server_on_failure asks."""
+    where = f" The log is kept in {kept}." if kept else ""
+    back = (
+        f"Release {held.short} is kept: playbooks/rollback.yml puts it back."
+        if held is not None
+        else "There was no release before it."
+    )
+    return (
+        f"{instance}: {fallen}Release {_named(bad)} failed {told.what} It was stopped and nothing serves, as "
+        f"vllm_server_on_failure says. {back} {told.advice}{where}"
+    )
+
+
+def _named(entry: Entry) -> str:
+    return f"{entry.short} (fallback: {entry.fallback})" if entry.fallback else entry.short
+
+
+def restored_text(instance: str, bad: Entry, told: Told, serving: Entry | None, kept: str, fallen: str = "") -> str:
+    """The paragraph after a release was taken back; `fallen` tells of those that it was tried in the place of."""
     now = (
         f"Release {serving.short} serves again, proved like a new one."
         if serving is not None
         else "There was no release before it: nothing of it is left running."
     )
     where = f" The log is kept in {kept}." if kept else ""
-    return f"{instance}: release {bad.short} failed {told.what} It was taken back. {now} {told.advice}{where}"
+    failed = f"{fallen}Release {_named(bad)}" if fallen else f"release {_named(bad)}"
+    return f"{instance}: {failed} failed {told.what} It was taken back. {now} {told.advice}{where}"
 
 
 def failed_text(instance: str, bad: Entry, told: Told, back: Told, held: Entry, kept: str) -> str:

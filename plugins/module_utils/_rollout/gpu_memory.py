@@ -11,48 +11,17 @@ Private to the collection: may change without notice.
 
 from __future__ import annotations
 
-import importlib
-import typing as t
-
 from .._engine.diagnosis import Diagnosis
 from .failure import Failed
 from .host import Host
 from .journal import Journal
+from .nvml import Nvml
 from .state import Entry
 
 POLL = 0.5
 MIB = 1024 * 1024
 # vLLM's smaller default (0.9 before 0.20.0, 0.92 since): what is free beyond it is the engine's own affair.
 DEFAULT_UTILIZATION = 0.9
-
-
-class Nvml(t.Protocol):
-    """The part of pynvml that is asked; pynvml itself comes along inside the host program."""
-
-    NVMLError: type[Exception]
-
-    def nvmlInit(self) -> t.Any: ...
-
-    def nvmlShutdown(self) -> t.Any: ...
-
-    def nvmlDeviceGetHandleByUUID(self, uuid: str) -> t.Any: ...
-
-    def nvmlDeviceGetMemoryInfo(self, handle: t.Any) -> t.Any: ...
-
-    def nvmlDeviceGetComputeRunningProcesses(self, handle: t.Any) -> t.Sequence[t.Any]: ...
-
-
-def bundled_nvml() -> Nvml | None:
-    """pynvml, initialised; None where the host has no working driver library."""
-    try:
-        nvml = t.cast(Nvml, importlib.import_module("pynvml"))
-    except ImportError:
-        return None
-    try:
-        nvml.nvmlInit()
-    except nvml.NVMLError:
-        return None
-    return nvml
 
 
 def shortage(nvml: Nvml, uuid: str, utilization: float) -> str:
@@ -67,20 +36,14 @@ def shortage(nvml: Nvml, uuid: str, utilization: float) -> str:
     return f"GPU {uuid} has {memory.free // MIB} MiB free, {needed // MIB} MiB are asked for; {holders}"
 
 
-def wait_until_free(
-    host: Host,
-    journal: Journal,
-    entry: Entry,
-    limit: float,
-    open_nvml: t.Callable[[], Nvml | None] = bundled_nvml,
-) -> None:
+def wait_until_free(host: Host, journal: Journal, entry: Entry, limit: float) -> None:
     """Wait at most `limit` seconds. Raises Failed (mem.busy). Nothing to do for a release without GPUs."""
     uuids = entry.release["gpus"]["uuids"]
     arguments = entry.release["arguments"]
     if not uuids or arguments.get("kv_cache_memory_bytes"):
         return
     journal.stage("free", f"GPU memory of {', '.join(uuids)}")
-    nvml = open_nvml()
+    nvml = host.open_nvml()
     if nvml is None:
         journal.note("NVML cannot be asked here, going on")
         return

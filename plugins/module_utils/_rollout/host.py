@@ -18,6 +18,10 @@ from datetime import datetime, timezone
 from .._engine.wire import Http
 from .._gpu.sockets import listening
 from .docker import Docker
+from .nvml import Nvml, bundled_nvml
+from .weights import must_be_whole
+
+MIB = 1024 * 1024
 
 
 class Clock:
@@ -36,6 +40,12 @@ class Clock:
 def listening_ports() -> set[int]:
     """TCP ports that something on this host listens on."""
     return {found["port"] for found in listening()}
+
+
+def free_mib(path: str) -> int:
+    """MiB that root can still write to the filesystem of a path. Raises OSError."""
+    found = os.statvfs(path)
+    return found.f_bfree * found.f_frsize // MIB
 
 
 def binds(address: str) -> bool:
@@ -57,6 +67,8 @@ class Host:
     http: Http = field(default_factory=Http)
     clock: Clock = field(default_factory=Clock)
     ports: t.Callable[[], set[int]] = listening_ports
-    exists: t.Callable[[str], bool] = os.path.exists
+    check_model: t.Callable[[dict[str, t.Any]], None] = must_be_whole
+    free_mib: t.Callable[[str], int] = free_mib
     owner: str = ""
     binds: t.Callable[[str], bool] = binds
+    open_nvml: t.Callable[[], Nvml | None] = bundled_nvml

@@ -45,6 +45,8 @@ def present(host: Host, reference: str, journal: Journal, limit: float, config: 
     try:
         docker.pull(reference, auth, progress)
     except DockerError as error:
+        if "no space left on device" in str(error).lower():
+            raise _no_room(host, reference, error) from error
         raise Refused(
             "image.pull",
             f"the image {reference} could not be pulled: {error}",
@@ -54,6 +56,17 @@ def present(host: Host, reference: str, journal: Journal, limit: float, config: 
     if image is None:
         raise Refused("image.pull", f"the image {reference} is not there after its pull", "Pull it by hand and look.")
     return image
+
+
+def _no_room(host: Host, reference: str, error: DockerError) -> Refused:
+    """The refusal of an image that does not fit on the disk of Docker's root."""
+    try:
+        root = str(host.docker.get("/info")["DockerRootDir"])
+        left = f"{host.free_mib(root)} MiB are free on the disk of {root}"
+    except (DockerError, OSError, KeyError):
+        left = "what is free cannot be told"
+    advice = "Make room there: `docker system df` says what images and containers take."
+    return Refused("disk.full", f"the image {reference} does not fit: {error}; {left}", advice)
 
 
 def version_of(docker: Docker, image_id: str, cache: str) -> str:

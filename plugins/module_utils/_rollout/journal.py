@@ -16,9 +16,10 @@ from .store import Store
 
 HEARTBEAT = 30.0
 
-# What ends a transaction. `refused`: nothing was touched. `restored`: taken back. `failed`: nothing is sure to serve.
-OUTCOMES = ("verified", "repaired", "live", "removed", "refused", "restored", "failed")
-GOOD_OUTCOMES = ("verified", "repaired", "live", "removed")
+# What ends a transaction. `fallback`: a rung of the ladder serves. `refused`: nothing was touched. `restored`: taken
+# back. `stopped`: nothing serves, as was asked for. `failed`: nothing is sure to serve.
+OUTCOMES = ("verified", "fallback", "repaired", "live", "removed", "refused", "restored", "stopped", "failed")
+GOOD_OUTCOMES = ("verified", "fallback", "repaired", "live", "removed")
 
 
 def spoken(line: str) -> None:

@@ -15,13 +15,17 @@ from dataclasses import replace
 from .._engine.prove import expectation
 from . import image as images
 from .container import LABEL_INSTANCE
+from .deadlines import timeout
 from .docker import DockerError, Json
 from .failure import Refused, rejected_before
 from .host import Host
 from .journal import Journal
+from .parser import must_parse
 from .state import Entry, State
 from .store import Store
-from .trial import timeout
+
+# State, stages, and the newest logs of failed engines, some of which are long.
+STATE_MIB = 64
 
 
 def preflight(host: Host, store: Store, journal: Journal, state: State, candidate: Entry, retry: bool) -> Entry:
@@ -29,12 +33,15 @@ def preflight(host: Host, store: Store, journal: Journal, state: State, candidat
     journal.stage("preflight", f"release {candidate.short}")
     release = candidate.release
     _question_can_be_asked(candidate)
+    _state_can_be_kept(host, store)
     try:
-        _model_is_there(host, release)
+        host.check_model(release)
         running = _ours_or_free(host, state, release)
         _port_is_free(host, release, running)
         _address_is_ours(host, release)
         candidate = _with_image(host, store, journal, candidate)
+        if not candidate.verified_at:
+            must_parse(host, journal, candidate, _beside(store, "parsers.json"))
     except DockerError as error:
         raise Refused("docker.away", str(error), "Look at docker.service on the host.") from error
     rejection = state.rejection_of(candidate)
@@ -49,9 +56,25 @@ def _with_image(host: Host, store: Store, journal: Journal, candidate: Entry) ->
     if candidate.container_id and host.docker.container(candidate.container_id) is not None:
         return candidate
     image = images.present(host, candidate.release["image"], journal, timeout(candidate, "pull"))
-    cache = os.path.join(os.path.dirname(store.folder), "images.json")
-    images.must_agree(image, candidate.release, images.version_of(host.docker, image["Id"], cache))
+    version = images.version_of(host.docker, image["Id"], _beside(store, "images.json"))
+    images.must_agree(image, candidate.release, version)
     return replace(candidate, image_id=image["Id"])
+
+
+def _beside(store: Store, name: str) -> str:
+    """A file that the instances of the host share."""
+    return os.path.join(os.path.dirname(store.folder), name)
+
+
+def _state_can_be_kept(host: Host, store: Store) -> None:
+    try:
+        store.try_writing()
+        free = host.free_mib(store.folder)
+    except OSError as error:
+        cause = f"{store.folder} cannot be written: {error.strerror}"
+        raise Refused("state.unwritable", cause, "Make it writable, and make room there.") from error
+    if free < STATE_MIB:
+        raise Refused("disk.full", f"{store.folder} has {free} MiB free, {STATE_MIB} are needed", "Make room there.")
 
 
 def _question_can_be_asked(candidate: Entry) -> None:
@@ -60,12 +83,6 @@ def _question_can_be_asked(candidate: Entry) -> None:
     except (re.error, TypeError) as error:
         advice = "Correct the instance's `smoke`."
         raise Refused("smoke.question", f"`smoke` cannot be asked: {error}", advice) from error
-
-
-def _model_is_there(host: Host, release: Json) -> None:
-    path = release["model"].get("path")
-    if path and not host.exists(os.path.join(path, "config.json")):
-        raise Refused("model.missing", f"{path} holds no config.json", "Put the model there, or correct `model`.")
 
 
 def _ours_or_free(host: Host, state: State, release: Json) -> Json | None:

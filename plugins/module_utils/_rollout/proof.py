@@ -24,12 +24,15 @@ def prove_instance(store: Store, docker: Docker, http: Http) -> Json:
         "because": "",
         "proof": None,
         "digest": "",
+        "fallback_of": "",
+        "fallback": "",
         "base_url": "",
     }
     current = seen["current"]
     if current is None or not seen["healthy"]:
         return {**answer, "because": seen["failed"] or seen["unhealthy_because"]}
-    answer.update(digest=current["digest"], base_url=current["client"]["base_url"])
+    told = {name: current[name] for name in ("digest", "fallback_of", "fallback")}
+    answer.update(told, base_url=current["client"]["base_url"])
     expected = expectation(current["release"], current["settings"])
     try:
         proof = prove(http, expected)

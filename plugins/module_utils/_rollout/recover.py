@@ -98,5 +98,9 @@ def recover(
         _finish(host, journal, state)
         return _bring_up(host, store, journal, state) if service_result in _KILLED else ""
     journal.stage_name = store.last_stage()
+    candidate = state.candidate
+    if candidate.fallback_of:
+        # Its ladder was not tried to the end: the next run may begin at the top again.
+        state = state.without_rejection(replace(candidate, digest=candidate.fallback_of))
     ended = Diagnosis("interrupted", reason(store.instance, service_result), "Run the playbook again.")
-    return WayBack(host, store, journal, client_dir).go(state, state.candidate, Failed(ended))
+    return WayBack(host, store, journal, client_dir).go(state, candidate, Failed(ended))

@@ -29,6 +29,8 @@ class Entry:
 
     container_id is '' before the container exists. verified_at is UTC in ISO 8601, '' until verified. verified holds
     what the engine showed (served_model_names, max_model_len in tokens). start_seconds is from start to ready.
+    fallback_of is the digest of the planned release in whose place it was tried, fallback what differs from that one;
+    both are '' in a planned one.
     """
 
     digest: str
@@ -40,6 +42,8 @@ class Entry:
     verified_at: str = ""
     verified: Json = field(default_factory=dict)
     start_seconds: float | None = None
+    fallback_of: str = ""
+    fallback: str = ""
 
     @property
     def short(self) -> str:
@@ -88,7 +92,8 @@ class State:
 
         Only now a rejection of the same digest is forgotten: a retry that was cut off is not tried again by itself.
         """
-        replaced = self.held if self.held is not None and self.held.identity != verified.identity else self.previous
+        kept = (entry for entry in (self.held, self.previous) if entry is not None)
+        replaced = next((entry for entry in kept if entry.identity != verified.identity), None)
         state = self.without_rejection(verified)
         return replace(state, current=verified, previous=replaced, candidate=None, held=None, owner="", failed="")
 
@@ -99,6 +104,11 @@ class State:
         """
         state = self.without_rejection(held) if held is not None and not failed else self
         return replace(state, current=held, candidate=None, held=None, owner="", failed=failed)
+
+    def stopped(self, why: str) -> State:
+        """The candidate is gone and nothing is put back; the held release is the one that a rollback brings."""
+        previous = self.held or self.previous
+        return replace(self, current=None, previous=previous, candidate=None, held=None, owner="", failed=why)
 
     def with_rejection(self, rejection: Rejection) -> State:
         same = (rejection.digest, rejection.image_id)

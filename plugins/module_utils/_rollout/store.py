@@ -77,6 +77,24 @@ class Store:
     def save(self, state: State) -> None:
         write_atomically(self.path("state.json"), states.dump(state))
 
+    def try_writing(self) -> None:
+        """Write a file as large as a state file, and remove it. Raises OSError."""
+        path = self.path("preflight.probe")
+        try:
+            write_atomically(path, " " * 2**16)
+        finally:
+            for name in (path, f"{path}.new"):
+                with contextlib.suppress(FileNotFoundError):
+                    os.remove(name)
+
+    def settings(self) -> list[Json]:
+        """Settings of the releases that the state knows; none where it cannot be read."""
+        try:
+            state = self.load()
+        except StateProblem:
+            return []
+        return [entry.settings for entry in (state.current, state.previous, state.held) if entry is not None]
+
     def set_damaged_aside(self) -> str:
         """Keep a copy of a damaged state file under another name; the name.
 

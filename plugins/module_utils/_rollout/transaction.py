@@ -14,31 +14,26 @@ from dataclasses import replace
 from .._engine.diagnosis import Diagnosis
 from . import containers
 from .client_file import CLIENT_DIR, remove, write
+from .deadlines import timeout
 from .docker import DockerError
-from .failure import Failed, Refused, Told, broken_text, not_repaired_text, refused_text
-from .gpu_memory import Nvml, bundled_nvml, wait_until_free
+from .drain import drain, grace
+from .failure import Failed, Refused, Told, broken_text, fallback_text, fallen_text, not_repaired_text, refused_text
+from .gpu_memory import wait_until_free
 from .host import Host
 from .journal import Journal
+from .ladder import Ladder
 from .preflight import preflight
 from .state import Entry, Json, Rejection, State
 from .store import Store
-from .trial import Trial, timeout
+from .trial import Trial
 from .wayback import WayBack, keep_diagnosis
 
 
 class Transaction:
     """One request, carried out once; every outcome is told in the journal."""
 
-    def __init__(
-        self,
-        host: Host,
-        store: Store,
-        journal: Journal,
-        client_dir: str = CLIENT_DIR,
-        open_nvml: t.Callable[[], Nvml | None] = bundled_nvml,
-    ) -> None:
-        self.host, self.store, self.journal = host, store, journal
-        self.client_dir, self.open_nvml = client_dir, open_nvml
+    def __init__(self, host: Host, store: Store, journal: Journal, client_dir: str = CLIENT_DIR) -> None:
+        self.host, self.store, self.journal, self.client_dir = host, store, journal, client_dir
 
     def run(self, request: Json) -> str:
         """Carry out a request (`kind`, `plan`, `retry`); one of journal.OUTCOMES."""
@@ -71,7 +66,8 @@ class Transaction:
         if current is not None and current.identity == candidate.identity and self._is_up(current):
             self.journal.end("verified", f"{state.instance}: release {current.short} serves already.")
             return "verified"
-        return self._try(state, candidate)
+        stops = candidate.settings.get("on_failure") == "stop"
+        return self._try(state, candidate, Ladder.of(candidate, request), stops)
 
     def _is_up(self, current: Entry) -> bool:
         """Whether the verified release runs and gives its proof as it stands."""
@@ -99,7 +95,7 @@ class Transaction:
             cause = "an operator put the release before it back"
             rejection = Rejection(current.digest, "rolled_back", cause, "", self._now(), current.image_id)
             state = state.with_rejection(rejection)
-        return self._try(state, candidate)
+        return self._try(state, candidate, Ladder(candidate))
 
     def _repair(self, state: State, request: Json) -> str:
         """Put the verified release right: as it stands where it serves, else afresh from its own document."""
@@ -131,23 +127,54 @@ class Transaction:
         self.journal.end("failed", message, failure=failure.diagnosis.as_dict(), log=kept)
         return "failed"
 
-    def _try(self, state: State, candidate: Entry) -> str:
+    def _try(self, state: State, candidate: Entry, ladder: Ladder, stops: bool = False) -> str:
+        """The candidate, else a rung of its ladder, else back; where it `stops`, nothing is put back."""
         self.journal.stage("breadcrumb", f"{state.current.short if state.current else 'nothing'} -> {candidate.short}")
         state = state.with_candidate(candidate, self.host.owner)
         self.store.save(state)
+        way_back = WayBack(self.host, self.store, self.journal, self.client_dir)
         try:
             self._stop(state.held)
-            wait_until_free(self.host, self.journal, candidate, timeout(candidate, "free"), self.open_nvml)
-            verified = self._serve(state, candidate, lambda made: self.store.save(replace(state, candidate=made)))
+        except Failed as failure:
+            return way_back.go(state, candidate, failure)
+        try:
+            verified = self._served(candidate, ladder, way_back)
             self._commit(self.store.load(), verified)
         except Failed as failure:
             state = self.store.load()
-            way_back = WayBack(self.host, self.store, self.journal, self.client_dir)
-            return way_back.go(state, state.candidate or candidate, failure)
+            end = way_back.stop if stops else way_back.go
+            return end(state, state.candidate or candidate, failure)
+        if verified.fallback_of:
+            message = fallback_text(state.instance, way_back.fallen, verified)
+            self.journal.end("fallback", message, serves=verified.digest, fallback_of=verified.fallback_of)
+            return "fallback"
         length = verified.verified["max_model_len"]
         message = f"{state.instance}: release {verified.short} is verified, max_model_len {length}, ready in "
         self.journal.end("verified", f"{message}{verified.start_seconds} s.", serves=verified.digest)
         return "verified"
+
+    def _served(self, candidate: Entry, ladder: Ladder, way_back: WayBack) -> Entry:
+        """The candidate proved, or the first rung that is. Raises Failed where no rung helps."""
+        while True:
+            state = self.store.load()
+            known = (state.held, state.previous)
+            try:
+                wait_until_free(self.host, self.journal, candidate, timeout(candidate, "free"))
+                return self._serve(state, candidate, self._write_down_candidate, known)
+            except Failed as failure:
+                state = self.store.load()
+                rung = ladder.next(failure.diagnosis.failure_class, state)
+                if rung is None:
+                    raise
+                failed = state.candidate or candidate
+                try:
+                    way_back.fallen += fallen_text(failed, way_back.fall(failed, failure, rung))
+                except DockerError as error:
+                    raise Failed(Diagnosis("docker.away", str(error), "Look at docker.service.")) from error
+                candidate = rung
+
+    def _write_down_candidate(self, made: Entry) -> None:
+        self.store.save(replace(self.store.load(), candidate=made))
 
     def _now(self) -> str:
         return self.host.clock.utc()
@@ -155,13 +182,16 @@ class Transaction:
     def _stop(self, held: Entry | None) -> None:
         if held is None:
             return
-        self.journal.stage("stop", f"release {held.short}, kept")
         try:
-            containers.set_aside(self.host.docker, held, "held", int(timeout(held, "stop")))
+            drain(self.host, self.journal, held)
+            self.journal.stage("stop", f"release {held.short}, kept")
+            containers.set_aside(self.host.docker, held, "held", grace(held))
         except DockerError as error:
             raise Failed(Diagnosis("container.stop", str(error), "Look at docker.service.")) from error
 
-    def _serve(self, state: State, entry: Entry, created: t.Callable[[Entry], None]) -> Entry:
+    def _serve(
+        self, state: State, entry: Entry, created: t.Callable[[Entry], None], known: tuple[Entry | None, ...] = ()
+    ) -> Entry:
         """Run the trial, with the instance's name free for it; `created` writes its container down."""
         docker = self.host.docker
         try:
@@ -171,7 +201,7 @@ class Transaction:
                 self.journal.note(f"removed {name}, left by an earlier rollout")
         except DockerError as error:
             raise Failed(Diagnosis("docker.away", str(error), "Look at docker.service.")) from error
-        return Trial(self.host, self.journal, entry, created).run()
+        return Trial(self.host, self.journal, entry, created, known).run()
 
     def _commit(self, state: State, verified: Entry) -> None:
         """The verified release becomes the current one. The state comes last of what a kill could leave undone."""
@@ -205,7 +235,7 @@ class Transaction:
         for entry in (state.current, state.previous, state.candidate, state.held):
             if entry is not None and entry.container_id:
                 if self.host.docker.container(entry.container_id) is not None:
-                    self.host.docker.stop(entry.container_id, int(timeout(entry, "stop")))
+                    self.host.docker.stop(entry.container_id, grace(entry))
                 self.host.docker.remove(entry.container_id)
         containers.remove_leftovers(self.host.docker, State(state.instance))
         remove(state.instance, self.client_dir)

@@ -13,10 +13,11 @@ import time
 import typing as t
 from dataclasses import dataclass, field, replace
 
-from .._engine.diagnosis import Diagnosis, diagnose
+from .._engine.diagnosis import Diagnosis, diagnose, hanging
 from .._engine.phases import phase_of
 from .._engine.prove import NotProved, Proof, expectation, healthy, prove
 from .container import create_body
+from .deadlines import ready_limit, timeout
 from .docker import DockerError, Json
 from .failure import Failed
 from .host import Host
@@ -27,13 +28,6 @@ POLL = 1.0
 # Seconds that an engine which gave no proper answer has to end: a busy host is slow to bury it.
 DEATH_GRACE = 15.0
 DEADLY = ("smoke.error", "smoke.no_answer")
-TIMEOUTS = {"ready": 1800, "hold": 60, "stop": 30, "pull": 3600, "free": 60, "docker": 120}
-
-
-def timeout(entry: Entry, name: str) -> float:
-    """A stage's limit in seconds."""
-    stated = entry.settings.get("timeouts", {}).get(name)
-    return float(TIMEOUTS[name] if stated is None else stated)
 
 
 def epoch(at: str) -> str:
@@ -47,14 +41,19 @@ def _nobody(_entry: Entry) -> None:
 
 @dataclass
 class Trial:
-    """One attempt at one release on a host; `created` learns of the container before it starts."""
+    """One attempt at one release on a host; `created` learns of the container before it starts.
+
+    `history` are releases whose starts on this host tell how long this one may take.
+    """
 
     host: Host
     journal: Journal
     entry: Entry
     created: t.Callable[[Entry], None] = _nobody
+    history: tuple[Entry | None, ...] = ()
     started_at: str = field(default="", init=False)
     restarts_before: int = field(default=0, init=False)
+    runs_already: bool = field(default=False, init=False)
 
     def run(self) -> Entry:
         """Start the container, wait until it is ready, prove it, hold it; the entry with what was shown.
@@ -68,14 +67,17 @@ class Trial:
         proof = self.smoke()
         self.hold()
         shown = {"served_model_names": list(proof.served_model_names), "max_model_len": proof.max_model_len}
-        return replace(self.entry, verified_at=self.host.clock.utc(), verified=shown, start_seconds=seconds)
+        seconds_known = self.entry.start_seconds if self.runs_already else seconds
+        return replace(self.entry, verified_at=self.host.clock.utc(), verified=shown, start_seconds=seconds_known)
 
     def start(self) -> None:
         """Start the entry's container; make it first where there is none."""
         entry, docker = self.entry, self.host.docker
         self.journal.stage("start", f"release {entry.short}")
         try:
-            if not entry.container_id or docker.container(entry.container_id) is None:
+            found = docker.container(entry.container_id) if entry.container_id else None
+            self.runs_already = found is not None and bool(found["State"]["Running"])
+            if found is None:
                 name = entry.release["container"]["name"]
                 made = docker.create(name, create_body(entry.release, entry.digest, entry.image_id))
                 self.entry = replace(entry, container_id=made)
@@ -93,24 +95,32 @@ class Trial:
         text = str(error)
         if error.status == 0:
             return Diagnosis("docker.away", text, "Look at docker.service.")
+        known = diagnose(text)
+        if known.failure_class == "driver.old":
+            return known
         if "port is already allocated" in text or "address already in use" in text:
             return Diagnosis("port.busy", text, "Choose another port, or stop what holds this one.")
         return Diagnosis("container.start", text, "Correct what Docker's message names.")
 
     def wait_until_ready(self) -> None:
         """Follow the log through its phases until /health answers."""
-        self.journal.stage("ready", "waiting for the engine")
+        limit = ready_limit(self.entry, self.history)
+        self.journal.stage("ready", f"waiting for the engine, {limit}")
         url = expectation(self.entry.release, self.entry.settings).base_url
-        limit = timeout(self.entry, "ready")
-        deadline = self.host.clock.monotonic() + limit
+        deadline = self.host.clock.monotonic() + limit.seconds
         phase, seen = "starting", self.started_at
         while not healthy(self.host.http, url):
             self._must_run()
             seen, phase = self._follow(seen, phase)
             if self.host.clock.monotonic() >= deadline:
-                raise self._failed(Diagnosis("ready.timeout", f"not ready within {limit:g} s (phase: {phase})", ""))
+                raise self._failed(self._too_slow(limit.seconds, phase))
             self.journal.heartbeat(phase)
             self.host.clock.sleep(POLL)
+
+    def _too_slow(self, seconds: float, phase: str) -> Diagnosis:
+        hint = hanging(self._log())
+        cause = f"not ready within {seconds:g} s (phase: {phase})" + (f"; its log says: {hint}" if hint else "")
+        return Diagnosis("ready.timeout", cause, "Set timeouts.ready higher if the engine only needs more time.")
 
     def _follow(self, seen: str, phase: str) -> tuple[str, str]:
         """Read what the log says after the time `seen`; the last time read, and the phase."""

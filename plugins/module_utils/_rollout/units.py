@@ -11,8 +11,6 @@ from __future__ import annotations
 import os
 import typing as t
 
-from .trial import TIMEOUTS
-
 PROGRAM = "/usr/local/lib/gpufleet/gpufleet-host"
 BOOT_UNIT = "gpufleet-recover.service"
 BOOT_UNIT_PATH = f"/etc/systemd/system/{BOOT_UNIT}"
@@ -29,7 +27,6 @@ ExecStart={PROGRAM} recover --all
 WantedBy=multi-user.target
 """
 
-MARGIN = 600
 Run = t.Callable[[t.Sequence[str]], tuple[int, str, str]]
 
 
@@ -44,12 +41,6 @@ def unit_name(instance: str) -> str:
 def running(instance: str, root: str = "/") -> bool:
     """Whether a transaction of the instance exists: systemd keeps a transient unit's file while the unit lives."""
     return os.path.exists(os.path.join(root, "run/systemd/transient", unit_name(instance)))
-
-
-def last_deadline(settings: t.Mapping[str, t.Any]) -> int:
-    """Seconds after which systemd ends a transaction that nothing else has ended: every limit once, and a margin."""
-    stated = {key: value for key, value in settings.get("timeouts", {}).items() if value is not None}
-    return int(sum(float(limit) for limit in {**TIMEOUTS, **stated}.values())) + MARGIN
 
 
 def start_command(

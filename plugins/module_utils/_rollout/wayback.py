@@ -13,13 +13,15 @@ from dataclasses import replace
 from .._engine.diagnosis import Diagnosis
 from . import containers
 from .client_file import CLIENT_DIR, remove, write
+from .deadlines import TIMEOUTS
 from .docker import DockerError
-from .failure import Failed, Told, failed_text, rejects, restored_text
+from .evidence import evidence
+from .failure import Failed, Told, failed_text, rejects, restored_text, stopped_text
 from .host import Host
 from .journal import Journal
 from .state import Entry, Rejection, State
 from .store import Store
-from .trial import TIMEOUTS, Trial
+from .trial import Trial
 
 POLL = 1.0
 CANDIDATE_GRACE = 10
@@ -40,7 +42,10 @@ def wait_for_docker(host: Host, journal: Journal) -> None:
 
 
 def keep_diagnosis(host: Host, store: Store, bad: Entry, told: Told, log: str = "") -> str:
-    """Keep what failed and the engine's whole log; the folder, '' where no container was made."""
+    """Keep what failed, its container's and GPUs' state and the engine's whole log; the folder.
+
+    '' where no container was made.
+    """
     if not bad.container_id:
         return ""
     try:
@@ -48,7 +53,8 @@ def keep_diagnosis(host: Host, store: Store, bad: Entry, told: Told, log: str = 
     except DockerError:
         log = ""
     name = f"{host.clock.utc().replace(':', '').replace('-', '')}-{bad.short}"
-    diagnosis = {**told.diagnosis.as_dict(), "stage": told.stage, "digest": bad.digest, "release": bad.release}
+    known = {"stage": told.stage, "digest": bad.digest, "release": bad.release, "fallback_of": bad.fallback_of}
+    diagnosis = {**told.diagnosis.as_dict(), **known, **evidence(host, bad)}
     try:
         return store.keep_diagnosis(name, diagnosis, log)
     except OSError:  # a full disk must not keep the way back from being gone
@@ -56,21 +62,18 @@ def keep_diagnosis(host: Host, store: Store, bad: Entry, told: Told, log: str = 
 
 
 class WayBack:
-    """Takes one failed candidate back."""
+    """Takes one failed candidate back. `fallen` tells of the releases in whose place it was tried."""
 
-    def __init__(self, host: Host, store: Store, journal: Journal, client_dir: str = CLIENT_DIR) -> None:
+    def __init__(
+        self, host: Host, store: Store, journal: Journal, client_dir: str = CLIENT_DIR, fallen: str = ""
+    ) -> None:
         self.host, self.store, self.journal, self.client_dir = host, store, journal, client_dir
+        self.fallen = fallen
 
     def go(self, state: State, bad: Entry, failure: Failed) -> str:
         """Take the candidate `bad` back; the outcome, `restored` or `failed`, which the journal has told."""
-        told = Told(self.journal.stage_name or "start", failure.diagnosis, self.journal.elapsed)
-        self.journal.stage("restore", f"{told.diagnosis.failure_class}: {told.diagnosis.cause}")
-        kept = keep_diagnosis(self.host, self.store, bad, told, failure.log)
-        if rejects(told.diagnosis.failure_class):
-            state = state.with_rejection(
-                Rejection(bad.digest, at=self.host.clock.utc(), image_id=bad.image_id, **told.diagnosis.as_dict())
-            )
-            self._remember(state)
+        told, kept = self.keep(bad, failure, "restore")
+        state = self._rejected(state, bad, told)
         try:
             wait_for_docker(self.host, self.journal)
             self._clear(state, bad)
@@ -84,12 +87,58 @@ class WayBack:
         self.store.save(state.restored(serving))
         self.journal.end(
             "restored",
-            restored_text(state.instance, bad, told, serving, kept),
+            restored_text(state.instance, bad, told, serving, kept, self.fallen),
             failure=told.diagnosis.as_dict(),
             serves=serving.digest if serving else "",
             log=kept,
         )
         return "restored"
+
+    def stop(self, state: State, bad: Entry, failure: Failed) -> str:
+        """Stop the candidate `bad` and put nothing back; the outcome, `stopped` or `failed`."""
+        told, kept = self.keep(bad, failure, "stopped")
+        state = self._rejected(state, bad, told)
+        try:
+            wait_for_docker(self.host, self.journal)
+            self._clear(state, bad)
+        except (Failed, DockerError) as error:
+            return self._give_up(state, bad, told, kept, error)
+        remove(state.instance, self.client_dir)
+        message = stopped_text(state.instance, self.fallen, bad, told, state.held, kept)
+        state = state.stopped(message)
+        self.store.save(state)
+        try:
+            containers.tidy(self.host.docker, state)
+        except DockerError as error:
+            self.journal.note(f"older containers stay until the next rollout: {error}")
+        self.journal.end("stopped", message, failure=told.diagnosis.as_dict(), log=kept)
+        return "stopped"
+
+    def fall(self, bad: Entry, failure: Failed, rung: Entry) -> Told:
+        """The candidate `bad` is rejected and gone, and the rung is the candidate in its place."""
+        told, _kept = self.keep(bad, failure, "fallback", f"; next is {rung.short} ({rung.fallback})")
+        wait_for_docker(self.host, self.journal)
+        state = self.store.load().with_rejection(self._rejection(bad, told))
+        self._clear(state, bad)
+        self.store.save(replace(state, candidate=rung))
+        return told
+
+    def keep(self, bad: Entry, failure: Failed, stage: str, more: str = "") -> tuple[Told, str]:
+        """Say what failed as the first line of the next stage, and keep its log; the folder."""
+        told = Told(self.journal.stage_name or "start", failure.diagnosis, self.journal.elapsed)
+        self.journal.stage(stage, f"{told.diagnosis.failure_class}: {told.diagnosis.cause}{more}")
+        return told, keep_diagnosis(self.host, self.store, bad, told, failure.log)
+
+    def _rejection(self, bad: Entry, told: Told) -> Rejection:
+        return Rejection(bad.digest, at=self.host.clock.utc(), image_id=bad.image_id, **told.diagnosis.as_dict())
+
+    def _rejected(self, state: State, bad: Entry, told: Told) -> State:
+        """The state that knows the rejection, written down; a failure of the moment rejects nothing."""
+        if not rejects(told.diagnosis.failure_class):
+            return state
+        state = state.with_rejection(self._rejection(bad, told))
+        self._remember(state)
+        return state
 
     def _remember(self, state: State) -> None:
         """Write the rejection down before the restore, which may be cut off; a disk that is full must not stop it."""
@@ -114,6 +163,7 @@ class WayBack:
         if held is None:
             return None
         containers.renamed(self.host.docker, held, containers.name_of(held))
+        containers.end_stop(self.host.docker, held, CANDIDATE_GRACE)
         serving = Trial(self.host, self.journal, held).run()
         self.host.docker.set_restart_policy(serving.container_id, "unless-stopped")
         return serving
@@ -124,7 +174,7 @@ class WayBack:
         )
         failed_back = Told(self.journal.stage_name, back.diagnosis, self.journal.elapsed)
         if state.held is None:
-            message = restored_text(state.instance, bad, told, None, kept)
+            message = restored_text(state.instance, bad, told, None, kept, self.fallen)
             message += f" Clearing it away failed too: {back.diagnosis.cause}."
         else:
             message = failed_text(state.instance, bad, told, failed_back, state.held, kept)

@@ -26,6 +26,7 @@ def plan(instance: str, change: str) -> Json:
         "release": {},
         "client": {},
         "settings": {},
+        "rungs": [],
         "warnings": ["x"],
     }
 
@@ -129,7 +130,7 @@ def test_what_gives_ports_and_gpus_back_comes_first(run: t.Callable[..., Json]) 
     assert request == {
         "kind": "rollout",
         "retry": False,
-        "plan": {"digest": "d", "release": {}, "client": {}, "settings": {}},
+        "plan": {"digest": "d", "release": {}, "client": {}, "settings": {}, "rungs": []},
     }
 
 

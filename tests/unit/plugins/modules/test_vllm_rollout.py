@@ -15,6 +15,8 @@ from ansible.module_utils.basic import AnsibleModule
 from ansible.module_utils.testing import patch_module_args
 
 from ansible_collections.gpufleet.vllm.plugins.module_utils._rollout import units
+from ansible_collections.gpufleet.vllm.plugins.module_utils._rollout.deadlines import last_deadline
+from ansible_collections.gpufleet.vllm.plugins.module_utils._rollout.state import Entry, State
 from ansible_collections.gpufleet.vllm.plugins.module_utils._rollout.store import Store
 from ansible_collections.gpufleet.vllm.plugins.modules import vllm_rollout as module
 
@@ -96,8 +98,29 @@ def test_the_request_is_written_down_and_the_unit_started(place: Place) -> None:
         "offset": place.store.stages_size(),
         "unit": "gpufleet-rollout@a.service",
     }
-    assert place.started == [("a", "rollout", units.last_deadline({"timeouts": {"ready": 100}}))]
+    assert place.started == [("a", "rollout", last_deadline({"timeouts": {"ready": 100}}))]
     assert place.store.take_request(place.requests[0]) == request
+
+
+def test_the_last_deadline_is_above_what_is_put_back(place: Place) -> None:
+    place.with_program()
+    slow = {"timeouts": {"ready": 9000}}
+    place.store.save(State("a", current=Entry("d", {}, {}, slow)))
+    run(request=REQUEST)
+    assert place.started == [("a", "rollout", last_deadline({}, slow))]
+    assert last_deadline({}, slow) > last_deadline({})
+
+
+def test_a_state_folder_that_cannot_be_written_is_told(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(_store: Store, _request: Json) -> str:
+        raise OSError(28, "No space left on device")
+
+    place.with_program()
+    monkeypatch.setattr(Store, "save_request", full)
+    assert run(request=REQUEST)["msg"] == (
+        "the state folder cannot be written, nothing was touched: [Errno 28] No space left on device"
+    )
+    assert place.started == []
 
 
 def test_the_program_and_the_unit_at_boot_are_installed(place: Place) -> None:

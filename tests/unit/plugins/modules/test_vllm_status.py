@@ -15,7 +15,7 @@ from ansible.module_utils.testing import patch_module_args
 from ansible_collections.gpufleet.vllm.plugins.module_utils._rollout.store import Store, instances
 from ansible_collections.gpufleet.vllm.plugins.modules import vllm_status as module
 from ansible_collections.gpufleet.vllm.tests.unit.plugins.module_utils._rollout.doubles import Engine
-from ansible_collections.gpufleet.vllm.tests.unit.plugins.module_utils._rollout.releases import plan
+from ansible_collections.gpufleet.vllm.tests.unit.plugins.module_utils._rollout.releases import plan, rung
 from ansible_collections.gpufleet.vllm.tests.unit.plugins.module_utils._rollout.scene import Scene
 
 Json = dict[str, t.Any]
@@ -75,6 +75,18 @@ def test_what_serves_is_proved_and_nothing_changes(scene: Scene, check: bool) ->
             )
         ]
     assert len(scene.docker.writes) == writes
+
+
+def test_a_fallback_says_in_whose_place_it_serves(scene: Scene) -> None:
+    settings = {"smoke": {}, "timeouts": {}, "on_failure": "fallback", "rungs": 1}
+    scene.engine(LENGTH, Engine(ready_after=99, exits_after=1.0, log=((0.5, "CUDA out of memory"),)))
+    assert scene.roll_out(LENGTH, rungs=[rung(512, "oom")], settings=settings) == "fallback"
+    result = run()
+    planned, serving = plan(LENGTH)["digest"], plan(512)["digest"]
+    told = f"release {serving[:12]} (max_model_len -> 512, in the place of {planned[:12]})"
+    assert result["serving"] == f"assistant {told}."
+    assert f"max_model_len 512, {told}; it answered" in result["summary"][0]
+    assert (result["proofs"][0]["fallback_of"], result["proofs"][0]["fallback"]) == (planned, "max_model_len -> 512")
 
 
 def test_what_is_healthy_and_does_not_answer_fails(scene: Scene) -> None:

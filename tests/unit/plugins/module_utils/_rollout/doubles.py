@@ -57,6 +57,8 @@ class Engine:
     no_tokens_after: float | None = None
     start_error: str = ""
     answer: str = "Hello!"
+    busy_until: float = 0.0
+    stops_within: float = 0.0
 
 
 class FakeDocker(Docker):
@@ -69,7 +71,9 @@ class FakeDocker(Docker):
         self.images: dict[str, Json] = {IMAGE: {"Id": IMAGE_ID, "Config": {"Entrypoint": ["vllm", "serve"]}}}
         self.engines: dict[str, Engine] = {}
         self.versions = {IMAGE_ID: "0.32.0"}
+        self.parser = (0, "gpufleet: understood")
         self.writes: list[str] = []
+        self.graces: list[int] = []
         self.errors: dict[str, DockerError] = {}
         self.away = False
         self._made = 0
@@ -107,6 +111,9 @@ class FakeDocker(Docker):
             if not container["State"]["Running"]:
                 continue
             engine, age = self.engine(container), self.age(container)
+            if self.clock.now >= container.get("stops_at", float("inf")):
+                self.stopped(container, 0)
+                continue
             if engine.restarts_after is not None and age >= engine.restarts_after:
                 container["RestartCount"] = 1
             if engine.gone_after is not None and age >= engine.gone_after:
@@ -141,7 +148,7 @@ class FakeDocker(Docker):
 
     def get(self, path: str) -> t.Any:
         self._answers()
-        return {"Version": "28.0"}
+        return {"Version": "28.0", "DockerRootDir": "/var/lib/docker"}
 
     def container(self, name: str) -> Json | None:
         try:
@@ -197,6 +204,7 @@ class FakeDocker(Docker):
             if self._port(found) and self.serving() is not None:
                 raise DockerError(500, f"Bind for 127.0.0.1:{self._port(found)} failed: port is already allocated")
             found["started"] = self.clock.now
+            found.pop("stops_at", None)
             found["RestartCount"] = 0
             found["State"].update(Running=True, Status="running", ExitCode=0, StartedAt=self._at(self.clock.now, 0))
 
@@ -204,11 +212,21 @@ class FakeDocker(Docker):
 
     def stop(self, container: str, grace: int) -> None:
         found = self._find(container)
-        self._effect(f"stop {found['Name'][1:]}", lambda: self.stopped(found, 0))
+        name = f"stop {found['Name'][1:]}"
+
+        def effect() -> None:
+            takes = min(self.engine(found).stops_within, float(grace)) if found["State"]["Running"] else 0.0
+            if takes:
+                found["stops_at"] = self.clock.now + takes
+                self.killer.point(f"amid {name}")
+                self.clock.sleep(takes)
+            self.stopped(found, 0)
+
+        self.graces.append(grace)
+        self._effect(name, effect)
 
     def wait(self, container: str, timeout: float) -> int:
-        self._find(container)
-        return 0
+        return self.parser[0] if self._find(container)["Name"].startswith("/gpufleet-parser") else 0
 
     def rename(self, container: str, name: str) -> None:
         found = self._find(container)
@@ -234,6 +252,8 @@ class FakeDocker(Docker):
         found = self._find(container)
         if found["Name"].startswith("/gpufleet-version"):
             return f"{self._at(0.0)} {self.versions.get(found['Image'], '')}\n"
+        if found["Name"].startswith("/gpufleet-parser"):
+            return "".join(f"{self._at(0.0)} {line}\n" for line in self.parser[1].splitlines())
         engine = self.engine(found)
         until = self.age(found)
         said = [(after, text) for after, text in engine.log if after <= until] + found["lines"]
@@ -266,6 +286,8 @@ class FakeHttp(Http):
             raise NoAnswer("Connection refused")
         if url.endswith("/health"):
             return Reply(200, "")
+        if url.endswith("/metrics"):
+            return Reply(200, self._metrics(1.0 if age < engine.busy_until else 0.0))
         if url.endswith("/v1/models"):
             document = json.loads(container["Config"]["Labels"]["io.gpufleet.release"])
             cards = [
@@ -274,6 +296,11 @@ class FakeHttp(Http):
             ]
             return Reply(200, {"data": cards})
         return self._generation(container, engine, age, timeout)
+
+    @staticmethod
+    def _metrics(running: float) -> str:
+        lines = ("running", running), ("waiting", 0.0)
+        return "".join(f'vllm:num_requests_{name}{{engine="0",model_name="t"}} {count}\n' for name, count in lines)
 
     def _generation(self, container: Json, engine: Engine, age: float, timeout: float) -> Reply:
         if engine.dies_of_question:

@@ -72,6 +72,18 @@ def plan(
     }
 
 
+def rung(max_model_len: int, *helps: str, **changes: t.Any) -> Json:
+    """A rung of the ladder, as the planner makes it."""
+    document = release(max_model_len, **changes)
+    return {
+        "helps": list(helps),
+        "changes": f"max_model_len -> {max_model_len}",
+        "digest": digest_of(document),
+        "release": document,
+        "client": client(),
+    }
+
+
 def entry(max_model_len: int = 1024, **changes: t.Any) -> Entry:
     """The entry of a release that was not tried yet."""
     planned = plan(max_model_len)

@@ -38,7 +38,7 @@ class Scene:
     def __post_init__(self) -> None:
         self.docker = FakeDocker(self.clock, self.killer)
         self.host = Host(
-            self.docker, FakeHttp(self.docker), self.clock, lambda: self.ports, lambda _path: True, "unit-1"
+            self.docker, FakeHttp(self.docker), self.clock, lambda: self.ports, owner="unit-1", open_nvml=lambda: None
         )
         self.store: Store = KillableStore(NAME, str(self.folder / "state"), self.killer)
         self.client_dir = str(self.folder / "clients")
@@ -51,11 +51,14 @@ class Scene:
         return Journal(self.store, self.clock, self.said.append)
 
     def request(self, request: Json) -> str:
-        transaction = Transaction(self.host, self.store, self.journal(), self.client_dir, lambda: None)
+        transaction = Transaction(self.host, self.store, self.journal(), self.client_dir)
         return transaction.run(request)
 
-    def roll_out(self, max_model_len: int, *, retry: bool = False, **changes: t.Any) -> str:
-        return self.request({"kind": "rollout", "plan": plan(max_model_len, **changes), "retry": retry})
+    def roll_out(
+        self, max_model_len: int, *, retry: bool = False, rungs: t.Sequence[Json] = (), **changes: t.Any
+    ) -> str:
+        wanted = {**plan(max_model_len, **changes), "rungs": list(rungs)}
+        return self.request({"kind": "rollout", "plan": wanted, "retry": retry})
 
     def ask(self, kind: str, max_model_len: int = 1024, **changes: t.Any) -> str:
         return self.request({"kind": kind, "plan": plan(max_model_len, **changes)})

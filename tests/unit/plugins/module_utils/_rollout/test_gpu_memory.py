@@ -14,7 +14,8 @@ import pynvml
 import pytest
 
 from ansible_collections.gpufleet.vllm.plugins.module_utils._rollout.failure import Failed
-from ansible_collections.gpufleet.vllm.plugins.module_utils._rollout.gpu_memory import bundled_nvml, wait_until_free
+from ansible_collections.gpufleet.vllm.plugins.module_utils._rollout.gpu_memory import wait_until_free
+from ansible_collections.gpufleet.vllm.plugins.module_utils._rollout.nvml import bundled_nvml
 from ansible_collections.gpufleet.vllm.tests.unit.plugins.module_utils._rollout.doubles import FakeClock
 from ansible_collections.gpufleet.vllm.tests.unit.plugins.module_utils._rollout.releases import entry, release
 from ansible_collections.gpufleet.vllm.tests.unit.plugins.module_utils._rollout.scene import Scene
@@ -58,7 +59,8 @@ class FakeNvml:
 def wait(scene: Scene, nvml: FakeNvml | None, uuids: tuple[str, ...] = ("GPU-1",), **arguments: t.Any) -> None:
     document = release(gpus={"mode": "cdi", "uuids": list(uuids)})
     document["arguments"].update(arguments)
-    wait_until_free(scene.host, scene.journal(), entry(release=document), 60, lambda: nvml)
+    scene.host.open_nvml = lambda: nvml
+    wait_until_free(scene.host, scene.journal(), entry(release=document), 60)
 
 
 @pytest.mark.parametrize("after", [0.0, 7.0, 59.0])

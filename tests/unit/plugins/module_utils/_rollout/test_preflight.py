@@ -25,8 +25,8 @@ def docker_is_away(scene: Scene) -> None:
     scene.docker.away = True
 
 
-def model_is_missing(scene: Scene) -> None:
-    scene.host.exists = lambda path: path != "/srv/models/tiny/config.json"
+def model_is_missing(_scene: Scene) -> None:
+    """Nothing is at /srv/models/tiny."""
 
 
 def name_is_taken(scene: Scene) -> None:
@@ -45,6 +45,25 @@ def ours_is_stopped_and_another_took_its_port(scene: Scene) -> None:
 def pull_fails(scene: Scene) -> None:
     scene.docker.errors[f"pull {IMAGE}"] = DockerError(500, "manifest unknown")
     scene.docker.images = {}
+
+
+def disk_is_full(scene: Scene) -> None:
+    """As Docker says it; 12 MiB are left where its images lie."""
+    error = "failed to register layer: write /opt/vllm/x: no space left on device"
+    scene.docker.errors[f"pull {IMAGE}"] = DockerError(500, error)
+    scene.docker.images = {}
+    scene.host.free_mib = lambda path: 12 if path == "/var/lib/docker" else 10_000
+
+
+def state_folder_is_nearly_full(scene: Scene) -> None:
+    scene.host.free_mib = lambda _path: 63
+
+
+def state_folder_is_read_only(scene: Scene) -> None:
+    def read_only() -> None:
+        raise OSError(30, "Read-only file system")
+
+    scene.store.try_writing = read_only  # type: ignore[method-assign]
 
 
 def other_version(scene: Scene) -> None:
@@ -75,12 +94,20 @@ def nothing(_scene: Scene) -> None:
 
 REFUSALS: list[tuple[Arrange, dict[str, t.Any], str, str]] = [
     (docker_is_away, {}, "docker.away", "docker.service"),
-    (model_is_missing, {"model": MODEL}, "model.missing", "/srv/models/tiny holds no config.json"),
+    (model_is_missing, {"model": MODEL}, "model.missing", "The model path /srv/models/tiny does not exist on the host"),
     (name_is_taken, {}, "container.foreign", "a container vllm-assistant exists that is not ours"),
     (port_is_taken, {"port": 8001}, "port.busy", "port 8001 is taken by another process"),
     (ours_is_stopped_and_another_took_its_port, {}, "port.busy", "port 8000 is taken by another process"),
     (nothing, {"bind": "192.0.2.1"}, "bind.address", "192.0.2.1 is no address of the host"),
     (pull_fails, {}, "image.pull", "could not be pulled: manifest unknown"),
+    (
+        disk_is_full,
+        {},
+        "disk.full",
+        "no space left on device; 12 MiB are free on the disk of /var/lib/docker. Make room there",
+    ),
+    (state_folder_is_nearly_full, {}, "disk.full", "/assistant has 63 MiB free, 64 are needed"),
+    (state_folder_is_read_only, {}, "state.unwritable", "/assistant cannot be written: Read-only file system"),
     (other_version, {}, "image.version", "holds vLLM 0.31.1, the plan was made for 0.32.0"),
     (no_version, {}, "image.version", "holds vLLM of an unknown version"),
     (no_python, {}, "image.version", "holds vLLM of an unknown version"),
@@ -141,7 +168,7 @@ def test_an_image_is_pulled_before_anything_stops(scene: Scene) -> None:
     assert scene.roll_out(NEW, image=other) == "verified"
     assert scene.docker.writes[0] == f"pull {other}"
     assert scene.docker.writes[1] == "policy vllm-assistant no"
-    assert scene.stages()[-9:-5] == ["preflight", "pull", "breadcrumb", "stop"]
+    assert scene.stages()[-10:-5] == ["preflight", "pull", "breadcrumb", "drain", "stop"]
 
 
 def test_an_image_is_asked_once_for_its_version(scene: Scene) -> None:

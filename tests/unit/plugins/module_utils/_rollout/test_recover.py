@@ -21,10 +21,12 @@ from ansible_collections.gpufleet.vllm.tests.unit.plugins.module_utils._rollout.
     Killer,
     make_client_writes_points,
 )
+from ansible_collections.gpufleet.vllm.tests.unit.plugins.module_utils._rollout.releases import rung
 from ansible_collections.gpufleet.vllm.tests.unit.plugins.module_utils._rollout.scene import Scene
 
-OLDEST, OLD, NEW = 512, 1024, 2048
+OLDEST, OLD, NEW, LOWER = 512, 1024, 2048, 1536
 BROKEN = Engine(exits_after=2.0, log=((1.0, "error: unrecognized arguments: --nope"),))
+OUT_OF_MEMORY = Engine(exits_after=2.0, log=((1.0, "torch.OutOfMemoryError: CUDA out of memory."),))
 Prepare = t.Callable[[Scene], None]
 
 
@@ -48,6 +50,30 @@ def old_serves_new_is_broken(scene: Scene) -> None:
 
 def fresh_and_broken(scene: Scene) -> None:
     scene.engine(NEW, BROKEN)
+
+
+def old_drains_slowly(scene: Scene) -> None:
+    """It answers on for a while after it was told to stop."""
+    scene.engine(OLD, Engine(stops_within=5.0))
+    old_and_previous(scene)
+
+
+def new_is_out_of_memory(scene: Scene) -> None:
+    old_and_previous(scene)
+    scene.engine(NEW, OUT_OF_MEMORY)
+
+
+def all_rungs_are_out_of_memory(scene: Scene) -> None:
+    new_is_out_of_memory(scene)
+    scene.engine(LOWER, OUT_OF_MEMORY)
+
+
+def fall_back(scene: Scene) -> None:
+    scene.roll_out(NEW, rungs=[rung(LOWER, "oom")], settings={"on_failure": "fallback", "rungs": 2})
+
+
+def or_stop(scene: Scene) -> None:
+    scene.roll_out(NEW, settings={"on_failure": "stop"})
 
 
 def roll_out_new(scene: Scene) -> None:
@@ -74,6 +100,9 @@ CASES = {
     "next release": Case(old_serves, roll_out_new, (OLD, NEW), NEW),
     "third release": Case(old_and_previous, roll_out_new, (OLD, NEW), NEW),
     "broken release": Case(old_serves_new_is_broken, roll_out_new, (OLD,), OLD),
+    "release that drains": Case(old_drains_slowly, roll_out_new, (OLD, NEW), NEW),
+    "fallback": Case(new_is_out_of_memory, fall_back, (OLD, LOWER), LOWER),
+    "fallback, broken too": Case(all_rungs_are_out_of_memory, fall_back, (OLD,), OLD),
     "rollback": Case(old_and_previous, roll_back, (OLDEST, OLD), OLDEST),
 }
 
@@ -134,6 +163,37 @@ def test_killed_anywhere_it_is_recovered(hosts: Hosts, case: Case, subtests: pyt
             rerun(scene, case)
             scene.assert_settled()
             assert scene.serves() == case.after_rerun
+
+
+def test_a_release_that_was_to_be_stopped_is_killed_anywhere(hosts: Hosts, subtests: pytest.Subtests) -> None:
+    """Either the old one serves again, or nothing does and the old one can be put back."""
+    case = Case(new_is_out_of_memory, or_stop, (0, OLD), 0)
+    points = hosts.points(case)
+    assert "after rename vllm-assistant-held vllm-assistant-previous" in points
+    for at, name in enumerate(points, start=1):
+        with subtests.test(f"{at} {name}"):
+            scene = hosts.fresh(case)
+            killed(scene, case.act, at)
+            assert scene.recover("signal") in ("", "restored")
+            if scene.serves() == 0:
+                assert scene.store.load().current is None
+                assert scene.ask("rollback") == "verified"
+            assert scene.serves() == OLD
+            scene.assert_settled()
+
+
+def test_a_stop_that_was_cut_off_is_not_taken_for_a_running_engine(hosts: Hosts) -> None:
+    case = CASES["release that drains"]
+    scene = hosts.fresh(case)
+    killed(scene, case.act, hosts.points(case).index("amid stop vllm-assistant") + 1)
+    assert scene.serves() == OLD
+    assert scene.recover("signal") == "restored"
+    assert scene.docker.writes[-4:] == [
+        "stop vllm-assistant",
+        "stop vllm-assistant",
+        "start vllm-assistant",
+        "policy vllm-assistant unless-stopped",
+    ]
 
 
 @pytest.mark.parametrize("killed_at", ["after stop", "after start", "before client write"])
@@ -239,9 +299,7 @@ def test_a_held_release_that_was_never_stopped_may_have_restarted_before(scene: 
     candidate = dataclasses.replace(state.current, digest="0" * 64, container_id="")
     scene.store.save(state.with_candidate(candidate, "unit-1"))
     assert scene.recover() == "restored"
-    assert scene.store.load().current == dataclasses.replace(
-        state.current, verified_at="2026-01-01T00:02:03Z", start_seconds=0.0
-    )
+    assert scene.store.load().current == dataclasses.replace(state.current, verified_at="2026-01-01T00:02:03Z")
 
 
 def test_a_full_disk_does_not_keep_the_old_release_from_serving(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:

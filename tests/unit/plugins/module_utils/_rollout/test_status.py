@@ -144,6 +144,8 @@ def test_the_proof(scene: Scene) -> None:
         "proved": True,
         "because": "",
         "digest": plan(OLD)["digest"],
+        "fallback_of": "",
+        "fallback": "",
         "base_url": "http://127.0.0.1:8000/v1",
         "proof": {
             "served_model_names": ["assistant"],

@@ -121,3 +121,27 @@ def test_a_mode_of_its_own(tmp_path: pathlib.Path) -> None:
     path = tmp_path / "a" / "client.json"
     write_atomically(str(path), "{}", 0o644)
     assert (path.read_text(), path.stat().st_mode & 0o777) == ("{}", 0o644)
+
+
+def test_what_was_tried_to_be_written_leaves_nothing(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    store = Store("assistant", str(tmp_path))
+    store.try_writing()
+    assert list((tmp_path / "assistant").iterdir()) == []
+
+    def full(_file: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(OSError, match="No space left"):
+        store.try_writing()
+    assert list((tmp_path / "assistant").iterdir()) == []
+
+
+def test_settings_of_what_the_state_knows(tmp_path: pathlib.Path) -> None:
+    store = Store("assistant", str(tmp_path))
+    assert store.settings() == []
+    kept = {"timeouts": {"ready": 9}}
+    store.save(State("assistant", current=entry(settings=kept), previous=entry(512, settings={})))
+    assert store.settings() == [kept, {}]
+    (tmp_path / "assistant" / "state.json").write_text("{")
+    assert store.settings() == []

@@ -36,19 +36,6 @@ def test_a_recovery_takes_the_same_lock_and_does_not_recover_itself() -> None:
     assert not [part for part in command if "ExecStopPost" in part]
 
 
-@pytest.mark.parametrize(
-    ("settings", "deadline"),
-    [
-        ({}, 6270),
-        ({"timeouts": {}}, 6270),
-        ({"timeouts": {"ready": 100, "hold": None}}, 4570),
-        ({"timeouts": {"drain": 30}}, 6300),
-    ],
-)
-def test_last_deadline(settings: dict[str, t.Any], deadline: int) -> None:
-    assert units.last_deadline(settings) == deadline
-
-
 @pytest.mark.parametrize("lives", [True, False])
 def test_the_units_file_is_the_lock(tmp_path: pathlib.Path, lives: bool) -> None:
     folder = tmp_path / "run/systemd/transient"

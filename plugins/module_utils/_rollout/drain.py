@@ -1,0 +1,69 @@
+# Copyright: gpufleet.vllm contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Let a serving engine finish the requests that it has taken, before it is stopped for another release.
+
+An engine that was started with shutdown_timeout (vLLM 0.18.0 and newer) does so itself: on SIGTERM it takes no new
+request, and ends those it has, those that wait included. One without is left alone until it has none, which new
+requests can keep from coming true: hence the limit. What stands in front of the instance has to be told before either.
+
+Private to the collection: may change without notice.
+"""
+
+from __future__ import annotations
+
+import re
+
+from .._engine.prove import base_url
+from .._engine.wire import Http, NoAnswer
+from .deadlines import timeout
+from .host import Host
+from .journal import Journal
+from .state import Entry
+
+POLL = 0.5
+ANSWER_WITHIN = 5.0
+IN_FLIGHT = re.compile(r"^vllm:num_requests_(?:running|waiting)(?:\{[^}]*\})? (\S+)$", re.MULTILINE)
+
+
+def own_limit(entry: Entry) -> int:
+    """Seconds that the engine of a release takes by itself to finish what it has; 0 where it does not."""
+    return int(entry.release["arguments"].get("shutdown_timeout") or 0)
+
+
+def grace(entry: Entry) -> int:
+    """Seconds from SIGTERM to SIGKILL for a release that serves."""
+    return own_limit(entry) + int(timeout(entry, "stop"))
+
+
+def in_flight(http: Http, entry: Entry) -> int | None:
+    """Requests that the engine has, running or waiting; None where it does not say, as when it is busy."""
+    url = base_url(entry.release["bind"], entry.release["port"])
+    try:
+        reply = http.request("GET", f"{url}/metrics", ANSWER_WITHIN)
+    except NoAnswer:
+        return None
+    counts = IN_FLIGHT.findall(str(reply.body)) if reply.status == 200 else []
+    return int(sum(map(float, counts))) if counts else None
+
+
+def drain(host: Host, journal: Journal, held: Entry) -> None:
+    """Wait until a release that does not drain by itself has nothing in flight, at most its limit."""
+    limit = timeout(held, "drain")
+    found = host.docker.container(held.container_id) if held.container_id else None
+    if found is None or not found["State"]["Running"] or not limit:
+        return
+    own = own_limit(held)
+    if own:
+        journal.stage("drain", f"release {held.short} ends what it has in flight as it stops, at most {own} s")
+        return
+    journal.stage("drain", f"release {held.short} ends what it has in flight, at most {limit:g} s")
+    deadline = host.clock.monotonic() + limit
+    while True:
+        left = in_flight(host.http, held)
+        if left == 0:
+            return
+        if host.clock.monotonic() >= deadline:
+            journal.note(f"stopped with {'an unknown number of' if left is None else left} requests in flight")
+            return
+        host.clock.sleep(POLL)

@@ -1,0 +1,63 @@
+# Copyright: gpufleet.vllm contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What is kept of a failed release beside its log: how its container ended, and what its GPUs look like.
+
+Private to the collection: may change without notice.
+"""
+
+from __future__ import annotations
+
+import typing as t
+
+from .docker import DockerError, Json
+from .gpu_memory import MIB
+from .host import Host
+from .nvml import Nvml
+from .state import Entry
+
+
+def evidence(host: Host, entry: Entry) -> Json:
+    """`container` and `gpus`; sizes in MiB. What cannot be told is null, or an `error` in its place."""
+    return {"container": _container(host, entry), "gpus": _gpus(host, entry.release["gpus"]["uuids"])}
+
+
+def _container(host: Host, entry: Entry) -> Json | None:
+    try:
+        found = host.docker.container(entry.container_id)
+    except DockerError:
+        return None
+    if found is None:
+        return None
+    state = found["State"]
+    return {
+        "status": state["Status"],
+        "exit_code": None if state["Running"] else state.get("ExitCode"),
+        "oom_killed": bool(state.get("OOMKilled")),
+        "restart_count": int(found.get("RestartCount") or 0),
+    }
+
+
+def _gpus(host: Host, uuids: t.Sequence[str]) -> list[Json]:
+    nvml = host.open_nvml() if uuids else None
+    if nvml is None:
+        return [{"uuid": uuid, "error": "NVML cannot be asked here"} for uuid in uuids]
+    try:
+        return [_gpu(nvml, uuid) for uuid in uuids]
+    finally:
+        nvml.nvmlShutdown()
+
+
+def _gpu(nvml: Nvml, uuid: str) -> Json:
+    try:
+        gpu = nvml.nvmlDeviceGetHandleByUUID(uuid)
+        memory = nvml.nvmlDeviceGetMemoryInfo(gpu)
+        processes = nvml.nvmlDeviceGetComputeRunningProcesses(gpu)
+    except nvml.NVMLError as error:
+        return {"uuid": uuid, "error": str(error)}
+    held = [{"pid": process.pid, "used_mib": _mib(process.usedGpuMemory)} for process in processes]
+    return {"uuid": uuid, "total_mib": _mib(memory.total), "free_mib": _mib(memory.free), "processes": held}
+
+
+def _mib(size: int | None) -> int | None:
+    return None if size is None else size // MIB

@@ -1,0 +1,112 @@
+# Copyright: gpufleet.vllm contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A command put to the argument parser of its own image, before anything is stopped for it.
+
+A schema knows the releases that it was made from; the image is the authority. Its answers are remembered.
+
+Private to the collection: may change without notice.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+
+from .._engine.diagnosis import diagnose
+from .container import device_requests
+from .docker import Docker, DockerError, Json
+from .failure import Refused
+from .host import Host
+from .journal import Journal
+from .state import Entry
+from .store import read_text, write_atomically
+
+LIMIT = 180.0
+REFUSED = 2  # how argparse ends a command line that it does not take
+KEPT = 200
+UNDERSTOOD = "gpufleet: understood"
+# The modules in which releases keep their parser, newest first.
+ASK = f"""
+import importlib, sys
+
+def found(modules, name):
+    for module in modules:
+        try:
+            return getattr(importlib.import_module(module), name)
+        except (ImportError, AttributeError):
+            continue
+    sys.exit("no " + name + " in this vLLM")
+
+makers = ("vllm.entrypoints.common.cli_args", "vllm.entrypoints.launchers.cli_args", "vllm.entrypoints.openai.cli_args")
+parser = found(("vllm.utils.argparse_utils", "vllm.utils"), "FlexibleArgumentParser")(prog="vllm")
+found(makers, "make_arg_parser")(parser).parse_args(sys.argv[1:])
+print("{UNDERSTOOD}")
+"""
+
+
+def probe_body(entry: Entry) -> Json:
+    """A container that only parses: the release's devices and environment, no port, no network, no files."""
+    release = entry.release
+    return {
+        "Image": entry.image_id,
+        "Entrypoint": ["python3", "-c", ASK],
+        "Cmd": release["command"],
+        "Env": [f"{name}={value}" for name, value in sorted(release["env"].items())],
+        "NetworkDisabled": True,
+        "HostConfig": {
+            "NetworkMode": "none",
+            "DeviceRequests": device_requests(release["gpus"]),
+            "SecurityOpt": ["no-new-privileges"],
+        },
+    }
+
+
+def must_parse(host: Host, journal: Journal, entry: Entry, cache: str) -> None:
+    """Refuse a command that the image's parser does not take; one that cannot be asked is noted. Raises Refused."""
+    if not entry.settings.get("ask_parser"):
+        return
+    known = _remembered(cache)
+    question = hashlib.sha256(json.dumps([entry.image_id, entry.release["command"]]).encode()).hexdigest()
+    if question not in known:
+        journal.stage("parser", "asking the image's own")
+        answer = _asked(host.docker, entry)
+        if answer is None:
+            journal.note("the image's parser cannot be asked, going on")
+            return
+        known = dict([*known.items(), (question, answer)][-KEPT:])
+        write_atomically(cache, json.dumps(known, indent=1))
+    if known[question]:
+        found = diagnose(known[question], REFUSED)
+        cause = f"the image's own parser does not take the command: {found.cause}"
+        raise Refused(found.failure_class, cause, found.advice)
+
+
+def _remembered(cache: str) -> dict[str, str]:
+    """What was refused by question, in the parser's words; '' for what was understood."""
+    try:
+        known = json.loads(read_text(cache) or "{}")
+    except ValueError:
+        return {}
+    return known if isinstance(known, dict) else {}
+
+
+def _asked(docker: Docker, entry: Entry) -> str | None:
+    """What the parser refuses, in its own words; '' where it takes all, None where it could not be asked."""
+    name = f"gpufleet-parser-{entry.release['instance']}"
+    try:
+        docker.remove(name)  # what a preflight that was killed left
+        container = docker.create(name, probe_body(entry))
+        try:
+            docker.start(container)
+            code = docker.wait(container, LIMIT)
+            said = docker.logs(container)
+        finally:
+            docker.remove(container)
+    except DockerError:
+        return None
+    if code == 0 and UNDERSTOOD in said:
+        return ""
+    lines = [line.partition(" ")[2] for line in said.splitlines()]
+    wrong = [line for line in lines if ": error: " in line]
+    return wrong[-1] if code == REFUSED and wrong else None

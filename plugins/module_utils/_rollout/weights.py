@@ -1,0 +1,35 @@
+# Copyright: gpufleet.vllm contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The model of a release, where it is a folder of the host: whole as far as headers tell, and no pickles.
+
+Private to the collection: may change without notice.
+"""
+
+from __future__ import annotations
+
+from .._model.inspect import inspect, pickle_only
+from .docker import Json
+from .failure import Refused
+
+# With these vLLM looks for safetensors first, and takes pickles where there are none.
+SAFE_FORMATS = ("", "auto", "safetensors")
+
+
+def must_be_whole(release: Json) -> None:
+    """Raises Refused (model.missing, model.broken, model.pickle). A model of a hub is vLLM's own affair."""
+    path = release["model"].get("path")
+    if not path:
+        return
+    found = inspect(path, "")
+    if found["problems"]:
+        failure_class = "model.missing" if found["config"] is None else "model.broken"
+        raise Refused(failure_class, " ".join(found["problems"]), "Put the model there whole, or correct `model`.")
+    asked = str(release["arguments"].get("load_format") or "")
+    pickled = pickle_only(path) if asked in SAFE_FORMATS else ""
+    if pickled:
+        raise Refused(
+            "model.pickle",
+            f"{path} holds its weights as pickle files only ({pickled}), which can carry code",
+            "Use a build with safetensors, or set load_format to pt where you trust these.",
+        )

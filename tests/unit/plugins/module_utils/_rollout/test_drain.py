@@ -1,0 +1,77 @@
+# Copyright: gpufleet.vllm contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What a serving engine has taken is finished before it is stopped, within a limit."""
+
+from __future__ import annotations
+
+import typing as t
+
+import pytest
+
+from ansible_collections.gpufleet.vllm.plugins.module_utils._rollout.drain import in_flight
+from ansible_collections.gpufleet.vllm.tests.unit.plugins.module_utils._rollout.doubles import Engine
+from ansible_collections.gpufleet.vllm.tests.unit.plugins.module_utils._rollout.releases import entry, release
+from ansible_collections.gpufleet.vllm.tests.unit.plugins.module_utils._rollout.scene import Scene
+
+OLD, NEW = 1024, 2048
+
+
+def said(scene: Scene) -> list[str]:
+    lines, _offset = scene.store.stages_from(0)
+    return [line["detail"] for line in lines if line["stage"] == "drain"]
+
+
+def serving(scene: Scene, engine: Engine, **timeouts: t.Any) -> None:
+    scene.engine(OLD, engine)
+    assert scene.roll_out(OLD, settings={"smoke": {}, "timeouts": timeouts}) == "verified"
+    scene.docker.graces.clear()
+
+
+@pytest.mark.parametrize(
+    ("busy", "waited", "words"),
+    [(0.0, 0.0, "at most 30 s"), (70.0, 7.0, "at most 30 s"), (1e9, 30.0, "stopped with 1 requests in flight")],
+    ids=["idle", "busy for a while", "busy for good"],
+)
+def test_an_engine_that_does_not_drain_by_itself_is_waited_for(
+    scene: Scene, busy: float, waited: float, words: str
+) -> None:
+    serving(scene, Engine(busy_until=busy))
+    before = scene.clock.now
+    assert scene.roll_out(NEW) == "verified"
+    assert words in said(scene)[-1]
+    lines, _offset = scene.store.stages_from(0)
+    stopped = max(line["elapsed"] for line in lines if line["stage"] == "stop")
+    assert (stopped, scene.docker.graces) == (waited, [30])
+    assert scene.clock.now > before
+
+
+def test_an_engine_that_drains_by_itself_has_its_own_time_before_it_is_killed(scene: Scene) -> None:
+    document = release(OLD)
+    arguments = {**document["arguments"], "shutdown_timeout": 45}
+    assert scene.roll_out(OLD, arguments=arguments) == "verified"
+    scene.docker.graces.clear()
+    assert scene.roll_out(NEW) == "verified"
+    assert said(scene)[-1].endswith("ends what it has in flight as it stops, at most 45 s")
+    assert scene.docker.graces == [75]
+
+
+def test_nothing_to_wait_for(scene: Scene) -> None:
+    serving(scene, Engine(busy_until=1e9), drain=0)
+    assert scene.roll_out(NEW) == "verified"
+    assert said(scene) == []
+
+
+def test_an_engine_that_is_down_is_not_waited_for(scene: Scene) -> None:
+    serving(scene, Engine(busy_until=1e9))
+    stopped = scene.docker.named("vllm-assistant")
+    assert stopped is not None
+    scene.docker.stopped(stopped, 0)
+    assert scene.roll_out(NEW) == "verified"
+    assert said(scene) == []
+
+
+def test_an_engine_that_does_not_say_is_taken_for_busy(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
+    serving(scene, Engine())
+    monkeypatch.setattr(scene.docker, "serving", lambda: None)
+    assert in_flight(scene.host.http, entry(OLD)) is None
