@@ -26,7 +26,7 @@ options:
     description:
       - One mapping for each vLLM server of the host. Keys are C(name), C(model), C(port) (all three required),
         C(served_model_name), C(revision), C(profile), C(goal), C(engine_args), C(bind), C(gpus), C(exclusive_group),
-        C(active), C(env), C(sampling), C(smoke) and C(timeouts).
+        C(active), C(env), C(sampling), C(smoke), C(timeouts), C(on_failure) and C(fallback).
       - C(profile) V(auto) chooses parallel sizes by the model's size and the number of GPUs, and batch sizes by
         C(goal), which is V(throughput), V(balanced) or V(latency).
       - C(gpus) is V(auto), a count, or a list of indices, UUIDs or MIG UUIDs. V(auto) takes as many as the tensor,
@@ -102,6 +102,9 @@ options:
       - C(shm_size_mib) is the shared memory of a container in MiB, 2048 where nothing is stated; C(shm_size) takes
         sizes such as V(2g). C(ipc) is V(private) or V(host).
       - C(env) goes into every container, below the instance's own. C(smoke) and C(timeouts) (seconds) likewise.
+      - C(on_failure) is V(rollback), V(fallback) or V(stop). C(ladder) holds the rungs of instances with no
+        C(fallback) of their own, C(fallback_rungs) is how many are tried at most, and C(fallback_shorter) allows a
+        shorter C(max_model_len) than clients plan with. C(ask_parser) has the image's own parser asked first.
       - C(accept_advisories) plans a release that is refused because of its advisories.
       - C(allow_trust_remote_code) lists the models that may run Python code of their own.
       - C(defaults) holds keys of an instance for those that do not state them.
@@ -243,8 +246,16 @@ plans:
       description: What clients are told, address, served names, length in tokens, sampling.
       type: dict
     settings:
-      description: Deadlines in seconds and the question of the smoke test, where they were stated.
+      description:
+        - Deadlines in seconds and the question of the smoke test, where they were stated; C(on_failure), C(rungs) (how
+          many are tried at most) and C(ask_parser).
       type: dict
+    rungs:
+      description:
+        - What may be tried in the place of the release, top first, each a release of its own with C(digest), C(release)
+          and C(client), the failures that it C(helps), and its C(changes) in words.
+      type: list
+      elements: dict
     image_id:
       description: Id of the image on the host; null where it is not there.
       type: str

@@ -38,12 +38,17 @@ class Desired:
     image_id: str | None
 
 
-def decide(desired: Desired, observed: Json | None) -> Change:
+def stands_in(current: Json, digest: str, retry: bool) -> bool:
+    """Whether what serves is a rung that was taken in the place of the planned release, which is not tried again."""
+    return bool(digest) and current.get("fallback_of") == digest and not retry
+
+
+def decide(desired: Desired, observed: Json | None, retry: bool = False) -> Change:
     """The kind of change of an active instance."""
     current = (observed or {}).get("current")
     if observed is None or current is None:
         return Change("create", ("no verified release is on the host",))
-    if current["digest"] != desired.digest:
+    if current["digest"] != desired.digest and not stands_in(current, desired.digest, retry):
         return Change("restart", tuple(differences(current["release"], desired)))
     if desired.image_id and current.get("image_id") and current["image_id"] != desired.image_id:
         return Change(
@@ -92,7 +97,8 @@ def refusals(name: str, digest: str, observed: Json | None, retry: bool, image_i
             f"{where}: a rollout is running ({running['unit']}{at}): wait until it has ended, then run this again."
         )
     current = observed.get("current") or {}
-    runs = current.get("digest") == digest and _same_image(current, image_id)
+    same = current.get("digest") == digest or stands_in(current, digest, retry)
+    runs = same and _same_image(current, image_id)
     if digest and not runs and not retry:
         found += [
             _rejected_text(where, entry)
@@ -107,14 +113,29 @@ def _same_image(entry: Json, image_id: str | None) -> bool:
     return not image_id or not entry.get("image_id") or entry["image_id"] == image_id
 
 
-def cautions(observed: Json | None) -> list[str]:
+def cautions(name: str, digest: str, observed: Json | None, retry: bool) -> list[str]:
     """What to heed about an instance that may be touched."""
+    seen = observed or {}
     found = []
-    if (observed or {}).get("failed"):
-        found.append(f"The last rollout could neither go on nor go back: {_sentence(t.cast(Json, observed)['failed'])}")
-    if (observed or {}).get("rebuilt"):
-        found.append(_sentence(t.cast(Json, observed)["rebuilt"]))
+    if seen.get("failed"):
+        how = "could neither go on nor go back" if seen.get("current") else "was stopped where it failed"
+        found.append(f"The last rollout {how}: {_sentence(seen['failed'])}")
+    if seen.get("rebuilt"):
+        found.append(_sentence(seen["rebuilt"]))
+    current = seen.get("current") or {}
+    if stands_in(current, digest, retry):
+        found.append(_standing_in_text(name, digest, current, seen.get("rejected", [])))
     return found
+
+
+def _standing_in_text(name: str, digest: str, current: Json, rejected: t.Sequence[Json]) -> str:
+    known = next((entry for entry in reversed(rejected) if entry["digest"] == digest), None)
+    why = f", which failed ({known['failure_class']}): {known['cause'].rstrip('.')}" if known else ", which failed"
+    return (
+        f"instance {name}: release {current['digest'][:12]} ({current.get('fallback')}) serves in the place of the "
+        f"planned one, {digest[:12]}{why}. That is not tried again by itself: change the plan, or set "
+        "vllm_server_retry=true."
+    )
 
 
 def _rejected_text(where: str, entry: Json) -> str:

@@ -119,8 +119,22 @@ def _settings(given: Json, errors: list[str]) -> Json:
     for key in ("env", "smoke", "timeouts", "defaults"):
         settings[key] = _mapping(settings, key, errors, "settings.")
     settings["accept_advisories"] = switch(settings.get("accept_advisories"), "settings.accept_advisories", errors)
+    settings["fallback_shorter"] = switch(settings.get("fallback_shorter"), "settings.fallback_shorter", errors)
+    asked = settings.get("ask_parser")
+    settings["ask_parser"] = True if asked in (None, "") else switch(asked, "settings.ask_parser", errors)
+    rungs = settings.get("fallback_rungs")
+    if rungs not in (None, ""):
+        settings["fallback_rungs"] = _count(rungs, "settings.fallback_rungs", errors)
     settings["allow_trust_remote_code"] = _allowed(settings.get("allow_trust_remote_code"), errors)
     return settings
+
+
+def _count(value: t.Any, key: str, errors: list[str]) -> int:
+    """A whole number of 0 or more, also as the digits that a survey sends."""
+    if not isinstance(value, bool) and isinstance(value, (int, str)) and re.fullmatch(r"\d+", str(value)):
+        return int(value)
+    errors.append(f"{key} is {value!r}: write a whole number of 0 or more.")
+    return 0
 
 
 def _allowed(value: t.Any, errors: list[str]) -> bool | list[str]:

@@ -19,7 +19,7 @@ from .names import INSTANCE_NAME, meant
 Json = dict[str, t.Any]
 KEYS = (
     "name", "model", "served_model_name", "revision", "profile", "goal", "engine_args", "bind", "port", "gpus",
-    "exclusive_group", "active", "env", "sampling", "smoke", "timeouts",
+    "exclusive_group", "active", "env", "sampling", "smoke", "timeouts", "on_failure", "fallback",
 )  # fmt: skip
 # Keys that people write here and that belong elsewhere.
 ELSEWHERE = {
@@ -58,6 +58,8 @@ class Instance:
     sampling: t.Mapping[str, t.Any] = dataclasses.field(default_factory=dict)
     smoke: t.Mapping[str, t.Any] = dataclasses.field(default_factory=dict)
     timeouts: t.Mapping[str, t.Any] = dataclasses.field(default_factory=dict)
+    on_failure: str = ""
+    fallback: t.Any = None
 
     @property
     def owner(self) -> str:
@@ -157,6 +159,8 @@ def read(given: t.Any, position: int, defaults: Json, errors: list[str]) -> Inst
         sampling=reader.mapping("sampling"),
         smoke=reader.mapping("smoke"),
         timeouts=reader.mapping("timeouts"),
+        on_failure=reader.text("on_failure"),
+        fallback=reader.given.get("fallback") or None,
     )
     return instance if name else None
 

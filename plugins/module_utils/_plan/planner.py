@@ -18,6 +18,7 @@ from . import (
     auto_profile,
     change,
     defaults,
+    descent,
     fit,
     gpus,
     hostcheck,
@@ -70,6 +71,7 @@ class Host:
     inputs: Inputs
     known: schema.Schema
     observed: t.Mapping[str, Json]
+    shares: t.Mapping[str, int]
 
     def current(self, name: str) -> Json | None:
         """The verified release of an instance, with what the host knows of it."""
@@ -93,10 +95,10 @@ def plan_host(inputs: Inputs, errors: t.Sequence[str] = ()) -> Outcome:
     image.tagged(inputs.image, inputs.version, findings)
     shares = auto_profile.shares(listed, inputs.facts)
     prepared = [prepare.prepare(one, inputs, known, findings.errors, shares[one.name]) for one in listed]
-    host = Host(inputs, known, observed)
+    host = Host(inputs, known, observed, shares)
     assigned = _assign(prepared, host, findings)
     prepared, house = tenants.moved_in(prepared, inputs, known, observed, assigned)
-    plans = [_plan(one, host, assigned.get(one.instance.name, NO_GPU), house, findings) for one in prepared]
+    plans = [_plan(one, host, assigned, house, findings) for one in prepared]
     plans += _unlisted(inputs, listed, observed, findings)
     for plan in plans:
         findings.warnings += plan["warnings"]
@@ -215,9 +217,12 @@ def _memory(
     return fit.as_dict(found, tenant), fit.report(found, tenant, house, proven, findings)
 
 
-def _plan(one: Prepared, host: Host, gpu: Assignment, house: fit.House, findings: Findings) -> Json:
+def _plan(
+    one: Prepared, host: Host, assigned: t.Mapping[str, Assignment], house: fit.House, findings: Findings
+) -> Json:
     """The plan of a listed instance."""
     instance, inputs = one.instance, host.inputs
+    gpu = assigned.get(instance.name, NO_GPU)
     seen, current = host.observed.get(instance.name), host.current(instance.name)
     problems, notes = hostcheck.model_problems(instance, inputs.models)
     findings.errors += problems
@@ -233,7 +238,8 @@ def _plan(one: Prepared, host: Host, gpu: Assignment, house: fit.House, findings
     running = (current or {}).get("release") or {}
     changed = defaults.changes(running, host.known, one.values(), inputs.history, inputs.readings)
     desired = change.Desired(document, mark, told, one.arguments, image_id)
-    decided = change.decide(desired, seen) if instance.active else change.decide_inactive(seen)
+    decided = change.decide(desired, seen, inputs.retry) if instance.active else change.decide_inactive(seen)
+    below = descent.below(one, host, assigned, house, revision, mark, findings)
     return {
         "instance": instance.name,
         "active": one.instance.active,
@@ -241,13 +247,14 @@ def _plan(one: Prepared, host: Host, gpu: Assignment, house: fit.House, findings
         "reasons": list(decided.reasons),
         "downtime_seconds": change.downtime_seconds(decided.kind, seen),
         "arguments": [_argument(argument, current) for argument in one.arguments],
-        "warnings": [*one.warnings, *heeded, *notes, *change.cautions(seen)],
-        "notes": [*one.notes, *changed],
+        "warnings": [*one.warnings, *heeded, *notes, *change.cautions(instance.name, mark, seen, inputs.retry)],
+        "notes": [*one.notes, *changed, *below.left_out],
         "memory": memory,
         "digest": mark,
         "release": document,
         "client": told,
         "settings": rollout_settings.merged(instance, inputs.settings, []),
+        "rungs": list(below.rungs),
         "image_id": image_id,
     }
 
@@ -278,6 +285,6 @@ def _unlisted(
 
 def _removal(name: str) -> Json:
     nothing: Json = dict.fromkeys(("digest", "release", "client", "image_id", "memory"))
-    lists: Json = {"arguments": [], "warnings": [], "notes": [], "settings": {}}
+    lists: Json = {"arguments": [], "warnings": [], "notes": [], "rungs": [], "settings": {}}
     what: Json = {"change": "remove", "reasons": [change.UNLISTED], "downtime_seconds": None}
     return {"instance": name, "active": False, **what, **lists, **nothing}

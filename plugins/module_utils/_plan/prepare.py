@@ -11,7 +11,18 @@ from __future__ import annotations
 import dataclasses
 import typing as t
 
-from . import auto_profile, catalogue, environment, habits, layers, limits, modelcheck, sampling, together
+from . import (
+    auto_profile,
+    catalogue,
+    environment,
+    habits,
+    layers,
+    limits,
+    modelcheck,
+    rollout_settings,
+    sampling,
+    together,
+)
 from .catalogue import Model
 from .findings import Findings
 from .inputs import Inputs
@@ -22,6 +33,8 @@ from .schema import Schema
 from .translate import translate
 
 Json = dict[str, t.Any]
+# In vLLM from 0.18.0.
+DRAIN = "shutdown_timeout"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -41,13 +54,19 @@ class Prepared:
         return {argument.name: argument.value for argument in self.arguments if argument.set}
 
 
-def prepare(instance: Instance, inputs: Inputs, schema: Schema, errors: list[str], gpus: int = 0) -> Prepared:
-    """What is wrong is added to `errors`, each sentence with its place. GPUS: how many the instance can count on."""
+def prepare(
+    instance: Instance, inputs: Inputs, schema: Schema, errors: list[str], gpus: int = 0, above: Layer | None = None
+) -> Prepared:
+    """What is wrong is added to `errors`, each sentence with its place. GPUS: how many the instance can count on.
+
+    ABOVE: a layer above all others, as a rung of the ladder is.
+    """
     findings = Findings(inputs.unknown_arguments)
     model = catalogue.look_up(instance.model, inputs.models, inputs.catalogue)
     instance, moved = _environment(instance, inputs, schema, findings)
     chosen = _chosen(instance, model, gpus, inputs, findings)
-    found = layers.resolve(_layers(instance, inputs, schema, findings, moved.engine_args, chosen), schema)
+    given = [*_layers(instance, inputs, schema, findings, moved.engine_args, chosen), *([above] if above else [])]
+    found = layers.resolve(_drained(given, instance, inputs, schema), schema)
     found = layers.check(found, schema, findings)
     length = modelcheck.longest(model.config)
     found = limits.hold(found, inputs.class_limits, inputs.host_class, schema, length, findings)
@@ -70,6 +89,16 @@ def prepare(instance: Instance, inputs: Inputs, schema: Schema, errors: list[str
         model=model,
         notes=(*([chosen.why] if chosen.why else []), *habits.notes(values)),
     )
+
+
+def _drained(given: list[Layer], instance: Instance, inputs: Inputs, schema: Schema) -> list[Layer]:
+    """An engine that can end by itself what it has taken, does so for as long as `timeouts.drain` states."""
+    seconds = rollout_settings.merged(instance, inputs.settings, [])["timeouts"].get(
+        "drain", rollout_settings.DRAIN_SECONDS
+    )
+    if not seconds or DRAIN not in schema.arguments:
+        return given
+    return [Layer("timeouts.drain", {DRAIN: seconds}), *given]
 
 
 def _chosen(instance: Instance, model: Model, gpus: int, inputs: Inputs, findings: Findings) -> auto_profile.Choice:

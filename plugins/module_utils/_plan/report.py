@@ -38,9 +38,14 @@ def block(plan: Json, refused: bool = False) -> str:
         lines += [f"    {line}" for line in memory_text.lines(plan.get("memory"), copies(plan))]
         lines += ["    arguments:"] if plan["arguments"] else []
         lines += ["        " + line for line in table(plan["arguments"])]
+    lines += [f"    if it fails: {_rung(rung)}" for rung in plan.get("rungs", [])]
     lines += [f"    note: {note}" for note in plan.get("notes", [])]
     lines += [f"    note: {text}" for text in notes(plan)]
     return "\n".join(lines)
+
+
+def _rung(rung: Json) -> str:
+    return f"{rung['changes']} (for {', '.join(rung['helps'])}; release {rung['digest'][:SHORT_DIGEST]})"
 
 
 def notes(plan: Json) -> list[str]:

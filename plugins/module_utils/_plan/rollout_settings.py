@@ -1,7 +1,9 @@
 # Copyright: gpufleet.vllm contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Deadlines and the smoke test of an instance: what the host states, and above it what the instance states.
+"""What a rollout of an instance goes by: deadlines, smoke test, what happens on a failure.
+
+The host states it, and the instance above it.
 
 Private to the collection: may change without notice.
 """
@@ -15,8 +17,11 @@ from .instances import Instance
 from .names import listed, meant
 
 Json = dict[str, t.Any]
-TIMEOUT_KEYS = ("pull", "stop", "free", "ready", "hold")
-MAY_BE_ZERO = ("hold", "stop")
+TIMEOUT_KEYS = ("pull", "drain", "stop", "free", "ready", "hold")
+MAY_BE_ZERO = ("drain", "hold", "stop")
+DRAIN_SECONDS = 30
+ON_FAILURE = ("rollback", "fallback", "stop")
+RUNGS = 2
 SMOKE_KEYS = ("prompt", "pattern", "max_tokens", "deadline")
 
 
@@ -25,13 +30,29 @@ class _WrongError(ValueError):
 
 
 def merged(instance: Instance, settings: Json, errors: list[str]) -> Json:
-    """Timeouts in seconds and the smoke test, where somebody states them; what is wrong is added to `errors`."""
+    """Timeouts in seconds, the smoke test, and what happens on a failure; what is wrong is added to `errors`."""
+    on_failure = _choice(instance, settings, errors)
+    rungs = settings.get("fallback_rungs")
     return {
+        "on_failure": on_failure,
+        "rungs": (RUNGS if rungs in (None, "") else rungs) if on_failure == "fallback" else 0,
+        "ask_parser": settings.get("ask_parser", True),
         "smoke": _read(instance, "smoke", _stated(instance.smoke, settings.get("smoke")), SMOKE_KEYS, errors),
         "timeouts": _read(
             instance, "timeouts", _stated(instance.timeouts, settings.get("timeouts")), TIMEOUT_KEYS, errors
         ),
     }
+
+
+def _choice(instance: Instance, settings: Json, errors: list[str]) -> str:
+    chosen = instance.on_failure or settings.get("on_failure") or ON_FAILURE[0]
+    if chosen in ON_FAILURE:
+        return str(chosen)
+    errors.append(
+        f"instance {instance.name}: on_failure is {chosen!r}: write rollback, fallback or stop."
+        f"{meant(str(chosen), ON_FAILURE)}"
+    )
+    return ON_FAILURE[0]
 
 
 def _stated(own: t.Mapping[str, t.Any], host: t.Mapping[str, t.Any] | None) -> Json:

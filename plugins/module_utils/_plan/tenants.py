@@ -41,6 +41,14 @@ def moved_in(
     return capped, dataclasses.replace(house, tenants=tenants)
 
 
+def instead(
+    one: Prepared, house: fit.House, observed: t.Mapping[str, Json], assigned: t.Mapping[str, Assignment]
+) -> tuple[Prepared, fit.Tenant]:
+    """An instance with other arguments than those it has in the house, capped like all others."""
+    capped = _capped(one, _tenant(one, observed, assigned), house)
+    return capped, _tenant(capped, observed, assigned)
+
+
 def _runs(observed: Json | None) -> bool:
     seen = observed or {}
     return bool(seen.get("current")) and bool((seen.get("container") or {}).get("running"))

@@ -245,6 +245,9 @@ def test_stated_limits_are_numbers_for_the_host() -> None:
     assert fleet.plan(settings=settings, instances=[own])["settings"] == {
         "smoke": {"deadline": 30, "prompt": "Hi", "max_tokens": 8, "pattern": "a|b"},
         "timeouts": {"ready": 900, "hold": 0, "stop": 0},
+        "on_failure": "rollback",
+        "rungs": 0,
+        "ask_parser": True,
     }
 
 
