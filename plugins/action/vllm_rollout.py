@@ -36,6 +36,8 @@ OPTIONS = {
 }
 
 Json = dict[str, t.Any]
+# Where a module that broke leaves a traceback; from ansible-core 2.19 `exception` is an object without one.
+LAST_WORDS = ("exception", "module_stderr", "module_stdout")
 
 
 def requests(plans: t.Sequence[Json], rollback: t.Sequence[str], retry: bool) -> list[tuple[str, Json]]:
@@ -54,7 +56,7 @@ def requests(plans: t.Sequence[Json], rollback: t.Sequence[str], retry: bool) ->
 
 def _why(started: Json) -> str:
     """Why the module did not start the rollout; a module that broke says it in its last words."""
-    said = str(started.get("exception") or started.get("module_stderr") or started.get("module_stdout") or "")
+    said = next((text for text in map(started.get, LAST_WORDS) if isinstance(text, str) and text), "")
     last = next((line.strip() for line in reversed(said.splitlines()) if line.strip()), "")
     told = str(started.get("msg") or "the rollout did not start")
     return f"{told} ({last})" if last and last not in told else told

@@ -62,7 +62,7 @@ def _no_room(host: Host, reference: str, error: DockerError) -> Refused:
     """The refusal of an image that does not fit on the disk of Docker's root."""
     try:
         root = str(host.docker.get("/info")["DockerRootDir"])
-        left = f"{host.free_mib(root)} MiB are free on the disk of {root}"
+        left = f"{host.free_mib(root)} MiB are free on the disk of {root} without it"
     except (DockerError, OSError, KeyError):
         left = "what is free cannot be told"
     advice = "Make room there: `docker system df` says what images and containers take."

@@ -259,3 +259,31 @@ def test_a_program_that_cannot_follow_is_said(run: t.Callable[..., Json]) -> Non
     wire = Wire([{"rc": 126, "stdout": "", "stderr": "permission denied\n"}])
     with pytest.raises(AnsibleActionFail, match="following the rollout failed: permission denied"):
         run(wire, plans=[plan("a", "restart")])
+
+
+@pytest.mark.parametrize(
+    ("started", "why"),
+    [
+        ({"msg": "the state folder cannot be written", "exception": object()}, "the state folder cannot be written"),
+        ({"msg": "it broke", "exception": "Traceback:\n  x\nOSError: full\n"}, "it broke (OSError: full)"),
+        ({"msg": "it broke", "exception": object(), "module_stderr": "sh: python3: not found\n"},
+         "it broke (sh: python3: not found)"),
+        ({}, "the rollout did not start"),
+    ],
+    ids=["told", "a traceback", "no Python", "nothing"],
+)  # fmt: skip
+def test_why_the_module_did_not_start_it(started: Json, why: str) -> None:
+    assert action._why(started) == why
+
+
+def test_a_fallback_is_green_and_warned_of(run: t.Callable[..., Json]) -> None:
+    wire = Wire([news(ended("fallback", "a: release b serves in its place."), offset=9), news(offset=9)])
+    result = run(wire, plans=[plan("a", "restart")])
+    assert (result["changed"], result.get("failed", False)) == (True, False)
+    assert result["warnings"] == ["a: release b serves in its place."]
+
+
+def test_a_release_that_was_stopped_fails_the_run(run: t.Callable[..., Json]) -> None:
+    wire = Wire([news(ended("stopped", "a: nothing serves."), offset=9), news(offset=9)])
+    result = run(wire, plans=[plan("a", "restart"), plan("b", "restart")])
+    assert (result["failed"], result["msg"]) == (True, "a: nothing serves. Not tried after that: b.")

@@ -104,7 +104,7 @@ REFUSALS: list[tuple[Arrange, dict[str, t.Any], str, str]] = [
         disk_is_full,
         {},
         "disk.full",
-        "no space left on device; 12 MiB are free on the disk of /var/lib/docker. Make room there",
+        "no space left on device; 12 MiB are free on the disk of /var/lib/docker without it. Make room there",
     ),
     (state_folder_is_nearly_full, {}, "disk.full", "/assistant has 63 MiB free, 64 are needed"),
     (state_folder_is_read_only, {}, "state.unwritable", "/assistant cannot be written: Read-only file system"),
