@@ -27,6 +27,7 @@ OPTIONS = frozenset(
         "class_limits",
         "environment_engine_args",
         "facts",
+        "fingerprints",
         "host_class",
         "image",
         "instances",

@@ -13,11 +13,12 @@ import typing as t
 from pathlib import Path
 
 from ansible.errors import AnsibleActionFail, AnsibleConnectionFailure
-from ansible.plugins.action import ActionBase
 
+from ansible_collections.gpufleet.vllm.plugins.module_utils._plan.api_key import stated
 from ansible_collections.gpufleet.vllm.plugins.module_utils._rollout.journal import GOOD_OUTCOMES
 from ansible_collections.gpufleet.vllm.plugins.module_utils._rollout.units import PROGRAM, unit_name
 from ansible_collections.gpufleet.vllm.plugins.plugin_utils.host_program import build
+from ansible_collections.gpufleet.vllm.plugins.plugin_utils.piped_action import PipedAction
 
 MODULE = "gpufleet.vllm.vllm_rollout"
 MODULE_UTILS = Path(__file__).resolve().parent.parent / "module_utils"
@@ -33,6 +34,7 @@ OPTIONS = {
     "plans": {"type": "list", "elements": "dict", "default": []},
     "rollback": {"type": "list", "elements": "str", "default": []},
     "retry": {"type": "bool", "default": False},
+    "instances": {"type": "list", "elements": "dict", "default": [], "no_log": True},
 }
 
 Json = dict[str, t.Any]
@@ -62,7 +64,7 @@ def _why(started: Json) -> str:
     return f"{told} ({last})" if last and last not in told else told
 
 
-class ActionModule(ActionBase):  # type: ignore[misc,unused-ignore]
+class ActionModule(PipedAction):
     """One host: its changes one after another; the first that fails stops the rest."""
 
     TRANSFERS_FILES = True
@@ -74,6 +76,7 @@ class ActionModule(ActionBase):  # type: ignore[misc,unused-ignore]
         result.update(changed=False, results=[])
         if self._task.check_mode:
             return {**result, "changed": bool(due)}
+        self._api_keys = stated(args["instances"])
         self._host = str((task_vars or {}).get("inventory_hostname", "the host"))
         for at, (instance, request) in enumerate(due):
             outcome = self._carry_out(instance, request, task_vars or {})
@@ -99,12 +102,18 @@ class ActionModule(ActionBase):  # type: ignore[misc,unused-ignore]
         """Have the module start the unit; bring the program first where the host has another one, or none."""
         program = build(MODULE_UTILS)
         args = {"instance": instance, "request": request, "program_digest": program.digest}
-        started = self._execute_module(MODULE, module_args=args, task_vars=task_vars)
+        started = self._execute(args, task_vars)
         if started.get("program_needed"):
             source = self._bring(program.content)
-            started = self._execute_module(MODULE, module_args={**args, "program_source": source}, task_vars=task_vars)
+            started = self._execute({**args, "program_source": source}, task_vars)
             self._remove_tmp_path(self._connection._shell.tmpdir)
-        return t.cast(Json, started)
+        return started
+
+    def _execute(self, args: Json, task_vars: Json) -> Json:
+        keys = self._api_keys.get(args["instance"])
+        if keys:
+            return self._execute_piped(MODULE, {**args, "api_key": keys}, task_vars)
+        return t.cast(Json, self._execute_module(MODULE, module_args=args, task_vars=task_vars))
 
     def _bring(self, content: bytes) -> str:
         folder = self._connection._shell.tmpdir or self._make_tmp_path()

@@ -26,12 +26,13 @@ options:
     description:
       - One mapping for each vLLM server of the host. Keys are C(name), C(model), C(port) (all three required),
         C(served_model_name), C(revision), C(profile), C(goal), C(engine_args), C(bind), C(gpus), C(exclusive_group),
-        C(active), C(env), C(sampling), C(smoke), C(timeouts), C(on_failure) and C(fallback).
+        C(active), C(api_key), C(env), C(sampling), C(smoke), C(timeouts), C(on_failure) and C(fallback).
       - C(profile) V(auto) chooses parallel sizes by the model's size and the number of GPUs, and batch sizes by
         C(goal), which is V(throughput), V(balanced) or V(latency).
       - C(gpus) is V(auto), a count, or a list of indices, UUIDs or MIG UUIDs. V(auto) takes as many as the tensor,
         pipeline and data parallel sizes need, from the GPUs that the host's other instances use least. An instance
         keeps the GPUs that it runs on.
+      - C(api_key) is a text or a list of texts, from a vault. A plan holds its fingerprint, never the key.
       - Engine arguments are written as vLLM names them, with underscores or as options of the command line.
     type: list
     elements: dict
@@ -72,6 +73,10 @@ options:
     description: What M(gpufleet.vllm.gpu_facts) returned for the host, C(ansible_facts['gpufleet']).
     type: dict
     required: true
+  fingerprints:
+    description: What M(gpufleet.vllm.vllm_api_keys) returned for the instances that have an C(api_key).
+    type: dict
+    default: {}
   models:
     description: What M(gpufleet.vllm.vllm_model) returned for the host.
     type: dict

@@ -38,12 +38,24 @@ options:
     description: Try a release again that was tried before and rejected.
     type: bool
     default: false
+  instances:
+    description:
+      - The instances as listed, for the C(api_key) of those that have one. A key goes to the host over the connection's
+        standard input, and there into one file that the engine alone reads. It is in no request and no result.
+    type: list
+    elements: dict
+    default: []
   instance:
     description: The instance to start. Set by the action.
     type: str
   request:
     description: What the host shall do. Set by the action.
     type: dict
+  api_key:
+    description: The instance's API keys. Set by the action.
+    type: list
+    elements: str
+    default: []
   program_digest:
     description: SHA-256 of the program that the host shall have. Set by the action.
     type: str
@@ -110,6 +122,7 @@ from ansible.module_utils.basic import AnsibleModule
 
 from ansible_collections.gpufleet.vllm.plugins.module_utils._rollout import units
 from ansible_collections.gpufleet.vllm.plugins.module_utils._rollout.deadlines import last_deadline
+from ansible_collections.gpufleet.vllm.plugins.module_utils._rollout.api_keys import ApiKeys, fingerprint, host_secret
 from ansible_collections.gpufleet.vllm.plugins.module_utils._rollout.store import Store, write_atomically
 
 
@@ -132,6 +145,21 @@ def install(module: AnsibleModule) -> None:
         os.symlink(units.BOOT_UNIT_PATH, link)
 
 
+class OtherKey(Exception):
+    """The key that was brought is not the one that was planned with."""
+
+
+def keep_api_key(store: Store, request: dict[str, t.Any], keys: t.Sequence[str]) -> None:
+    """Write the keys of the planned release where its container finds them. Raises OtherKey."""
+    release = (request.get("plan") or {}).get("release") or {}
+    if "api_key" not in release or request["kind"] == "remove":
+        return
+    mark = fingerprint(host_secret(store.state_dir, remember=False), store.instance, keys)
+    if mark != release["api_key"]["fingerprint"]:
+        raise OtherKey(f"the API key of {store.instance} is not the one that was planned with: run the playbook again")
+    ApiKeys(store.state_dir).keep(release, keys)
+
+
 def started(module: AnsibleModule) -> dict[str, t.Any]:
     """Write the request down and start the unit; where a follower begins to read."""
     instance, request = module.params["instance"], module.params["request"]
@@ -140,6 +168,8 @@ def started(module: AnsibleModule) -> dict[str, t.Any]:
         raise units.UnitProblem(
             f"another rollout is running ({units.unit_name(instance)}), at stage {store.last_stage()}"
         )
+    if module.params["api_key"]:
+        keep_api_key(store, request, module.params["api_key"])
     offset = store.stages_size()
     name = store.save_request(request)
     settings = (request.get("plan") or {}).get("settings") or {}
@@ -158,8 +188,10 @@ def main() -> None:
             "plans": {"type": "list", "elements": "dict", "default": []},
             "rollback": {"type": "list", "elements": "str", "default": []},
             "retry": {"type": "bool", "default": False},
+            "instances": {"type": "list", "elements": "dict", "default": [], "no_log": True},
             "instance": {"type": "str"},
             "request": {"type": "dict"},
+            "api_key": {"type": "list", "elements": "str", "default": [], "no_log": True},
             "program_digest": {"type": "str"},
             "program_source": {"type": "path"},
         },
@@ -173,7 +205,7 @@ def main() -> None:
         module.exit_json(changed=False, program_needed=True)
     try:
         module.exit_json(changed=True, **started(module))
-    except units.UnitProblem as problem:
+    except (OtherKey, units.UnitProblem) as problem:
         module.fail_json(msg=str(problem))
     except OSError as error:
         module.fail_json(msg=f"the state folder cannot be written, nothing was touched: {error}")

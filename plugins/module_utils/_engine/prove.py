@@ -24,7 +24,7 @@ DEADLINE = 60.0
 class NotProved(Exception):
     """The engine did not prove itself.
 
-    failure_class is one of smoke.no_answer, smoke.models, smoke.length, smoke.error, smoke.content.
+    failure_class is one of smoke.no_answer, smoke.models, smoke.length, smoke.error, smoke.content, smoke.open.
     """
 
     def __init__(self, failure_class: str, message: str) -> None:
@@ -158,8 +158,17 @@ def generate(http: Http, expected: Expectation) -> tuple[str, str, int]:
     return generated(reply, expected)
 
 
+def must_ask_for_a_key(http: Http, expected: Expectation) -> None:
+    """A server that was given a key answers 401 to whoever has none. Raises NotProved."""
+    reply = _ask(http.with_token(""), "GET", f"{expected.base_url}/v1/models", expected.deadline)
+    if reply.status != 401:
+        raise NotProved("smoke.open", f"/v1/models answers {reply.status} without an API key, and must answer 401")
+
+
 def prove(http: Http, expected: Expectation) -> Proof:
-    """The whole proof, once. Raises NotProved."""
+    """The whole proof, once; requests that carry a key also prove that it is needed. Raises NotProved."""
+    if http.token:
+        must_ask_for_a_key(http, expected)
     models = _ask(http, "GET", f"{expected.base_url}/v1/models", expected.deadline)
     length = listed_length(models, expected)
     text, field, tokens = generate(http, expected)

@@ -8,6 +8,7 @@ Private to the collection: may change without notice.
 
 from __future__ import annotations
 
+import copy
 import json
 import typing as t
 from dataclasses import dataclass
@@ -50,11 +51,21 @@ class Http:
 
     def __init__(self) -> None:
         self._opener: OpenerDirector = build_opener(ProxyHandler({}))
+        self.token = ""
+
+    def with_token(self, token: str) -> Http:
+        """The same with an API key; an empty one sends none."""
+        asking = copy.copy(self)
+        asking.token = token
+        return asking
 
     def request(self, method: str, url: str, timeout: float, body: t.Any = None) -> Reply:
         """Ask once; `timeout` in seconds. Raises NoAnswer; an HTTP error status is a Reply."""
         data = None if body is None else json.dumps(body).encode()
-        request = Request(url, data=data, method=method, headers={"Content-Type": "application/json"})
+        headers = {"Content-Type": "application/json"}
+        if self.token:
+            headers["Authorization"] = f"Bearer {self.token}"
+        request = Request(url, data=data, method=method, headers=headers)
         try:
             with self._answer(request, timeout) as answer:
                 return Reply(answer.status, parsed(answer.read().decode("utf-8", "replace")))

@@ -158,6 +158,7 @@ def differences(running: Json, desired: Desired) -> list[str]:
     found = argument_differences(running.get("arguments", {}), wanted["arguments"], desired.arguments)
     for key in ("image", "version", "bind", "port"):
         found += _pair(key, running.get(key), wanted[key])
+    found += _api_key(running.get("api_key"), wanted.get("api_key"))
     found += _pair("model", _model(running), _model(wanted))
     found += _pair("served_model_name", running.get("served_model_names"), wanted["served_model_names"])
     found += _pair("gpus", _gpus(running), _gpus(wanted))
@@ -197,6 +198,13 @@ def _pair(what: str, before: t.Any, after: t.Any) -> list[str]:
 def _mapping(what: str, before: Json, after: Json) -> list[str]:
     names = sorted({*before, *after})
     return [line for name in names for line in _pair(f"{what}.{name}", before.get(name), after.get(name))]
+
+
+def _api_key(before: Json | None, after: Json | None) -> list[str]:
+    """What became of it; neither it nor its fingerprint tells a reader anything."""
+    if before == after:
+        return []
+    return [f"api_key: {'stated' if before is None else 'removed' if after is None else 'changed'}"]
 
 
 def _model(release: Json) -> str:

@@ -64,10 +64,12 @@ def _problem(name: str, value: t.Any, schema: Schema) -> str:
         return f"env.{name} is not a name of a variable: write letters, digits and underscores."
     if name in NOT_VARIABLES and name not in schema.environment:
         return f"env.{name} is read by no vLLM release and does not say enough: {NOT_VARIABLES[name]}."
+    if name == "VLLM_API_KEY":
+        return "env.VLLM_API_KEY would stand in clear in docker inspect: use the instance's key api_key."
     if looks_secret(name, schema):
         return (
             f"env.{name} is a secret by its name and would stand in clear in docker inspect: leave it out, secrets "
-            "are not passed to containers yet."
+            "are not passed to containers but as the instance's key api_key."
         )
     if name == "CUDA_VISIBLE_DEVICES" and not GPU_LIST.fullmatch(str(value)):
         return f"env.CUDA_VISIBLE_DEVICES is {value!r}: choose GPUs with the instance's key gpus."

@@ -12,6 +12,7 @@ import dataclasses
 import re
 import typing as t
 
+from .api_key import withheld
 from .findings import UnknownArguments
 from .names import canonical, meant
 from .plain import plain
@@ -31,7 +32,8 @@ WORDS = {**dict.fromkeys(("true", "yes", "on", "1"), True), **dict.fromkeys(("fa
 class Inputs:
     """The arguments of vllm_plan.
 
-    `history` and `readings` are the schemas that its directory holds, `catalogue` and `advisories` the files' content.
+    `history` and `readings` are the schemas that its directory holds, `catalogue` and `advisories` the files' content,
+    `fingerprints` tell API keys apart, by instance.
     """
 
     instances: list[t.Any]
@@ -52,13 +54,14 @@ class Inputs:
     unknown_arguments: UnknownArguments = "refuse"
     retry: bool = False
     remove_unlisted: bool = False
+    fingerprints: Json = dataclasses.field(default_factory=dict)
     target_instance: str = ""
     target_profile: str = ""
 
 
 def read(args: t.Mapping[str, t.Any], history: Json, readings: t.Mapping[str, Json], errors: list[str]) -> Inputs:
     """Inputs from a task's arguments; what is wrong with them is added to `errors`."""
-    given = {key: plain(value, key, errors) for key, value in args.items()}
+    given = {key: plain(withheld(value) if key == "instances" else value, key, errors) for key, value in args.items()}
     target = _mapping(given, "target", errors)
     stated = _text(given, "version", errors)
     version = str(target.get("version") or "") or stated
@@ -87,6 +90,7 @@ def read(args: t.Mapping[str, t.Any], history: Json, readings: t.Mapping[str, Js
         unknown_arguments=_choice(given, errors),
         retry=switch(given.get("retry"), "retry", errors),
         remove_unlisted=switch(given.get("remove_unlisted"), "remove_unlisted", errors),
+        fingerprints=_mapping(given, "fingerprints", errors),
         target_instance=str(target.get("instance") or ""),
         target_profile=str(target.get("profile") or ""),
     )

@@ -13,13 +13,14 @@ import ipaddress
 import re
 import typing as t
 
+from .api_key import EMPTY, GIVEN
 from .inputs import WORDS
 from .names import INSTANCE_NAME, meant
 
 Json = dict[str, t.Any]
 KEYS = (
     "name", "model", "served_model_name", "revision", "profile", "goal", "engine_args", "bind", "port", "gpus",
-    "exclusive_group", "active", "env", "sampling", "smoke", "timeouts", "on_failure", "fallback",
+    "exclusive_group", "active", "api_key", "env", "sampling", "smoke", "timeouts", "on_failure", "fallback",
 )  # fmt: skip
 # Keys that people write here and that belong elsewhere.
 ELSEWHERE = {
@@ -40,7 +41,10 @@ MODEL_ID = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]*(/[A-Za-z0-9_][A-Za-z0-9._-]*
 
 @dataclasses.dataclass(frozen=True)
 class Instance:
-    """One vLLM server of a host. `gpus` is "auto", a count, or a list of indices and UUIDs."""
+    """One vLLM server of a host. `gpus` is "auto", a count, or a list of indices and UUIDs.
+
+    `api_key` says whether it has one: the key itself is never planned with.
+    """
 
     name: str
     model: str
@@ -54,6 +58,7 @@ class Instance:
     gpus: str | int | tuple[int | str, ...] = "auto"
     exclusive_group: str = ""
     active: bool = True
+    api_key: bool = False
     env: t.Mapping[str, t.Any] = dataclasses.field(default_factory=dict)
     sampling: t.Mapping[str, t.Any] = dataclasses.field(default_factory=dict)
     smoke: t.Mapping[str, t.Any] = dataclasses.field(default_factory=dict)
@@ -155,6 +160,7 @@ def read(given: t.Any, position: int, defaults: Json, errors: list[str]) -> Inst
         gpus=_gpus(reader),
         exclusive_group=reader.text("exclusive_group"),
         active=reader.switch("active", True),
+        api_key=_api_key(reader),
         env=reader.mapping("env"),
         sampling=reader.mapping("sampling"),
         smoke=reader.mapping("smoke"),
@@ -184,6 +190,19 @@ def _served(reader: Reader, name: str) -> tuple[str, ...]:
         reader.wrong(f"served_model_name is {value!r}: write a list of texts, none of them empty.")
         return (name,)
     return tuple(names)
+
+
+def _api_key(reader: Reader) -> bool:
+    """Reads the word that stands in the key's place, and never tells a value."""
+    word = reader.given.get("api_key")
+    if word == EMPTY:
+        reader.wrong("api_key is empty: state one, or leave it out to serve without a key.")
+    elif word not in (None, GIVEN):
+        reader.wrong(
+            "api_key is not usable (it is not shown): write a text of 16 characters or more, or a list of them, of "
+            "letters, digits and ._~+/-, no hyphen first."
+        )
+    return word is not None
 
 
 def _goal(reader: Reader) -> str:

@@ -227,6 +227,11 @@ def _plan(
     problems, notes = hostcheck.model_problems(instance, inputs.models)
     findings.errors += problems
     revision = _revision(instance, inputs, current)
+    if instance.api_key and instance.name not in inputs.fingerprints:
+        findings.error(
+            f"instance {instance.name}: it has an api_key and no fingerprint of it was passed: run "
+            "gpufleet.vllm.vllm_api_keys first and pass what it returned."
+        )
     document = release.document(one, host.known, inputs, revision, gpu)
     told = release.client(instance, one.arguments, one.sampling)
     mark = digest(document)

@@ -12,6 +12,7 @@ import dataclasses
 import typing as t
 
 from . import (
+    api_key,
     auto_profile,
     catalogue,
     environment,
@@ -75,6 +76,9 @@ def prepare(
     values = {argument.name: argument.value for argument in found if argument.set}
     findings.errors += [f"instance: {text}" for text in modelcheck.problems(values, moved.variables, model)]
     heeded = [*modelcheck.cautions(model), *habits.cautions(values, model)]
+    if instance.api_key:
+        findings.errors += [f"instance: {text}" for text in api_key.problems(values, moved.variables, schema)]
+        heeded += api_key.cautions(instance.bind)
     findings.warnings += [f"instance: {text}" for text in heeded]
     if instance.revision and instance.model.startswith("/"):
         findings.error("instance: revision goes with a model of the hub, and the model is a path: leave it out.")

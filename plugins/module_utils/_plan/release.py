@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import typing as t
 
+from . import api_key
 from .gpus import Assignment
 from .inputs import SHM_MIB, Inputs, mib
 from .instances import Instance
@@ -28,7 +29,10 @@ def document(one: Prepared, schema: Schema, inputs: Inputs, revision: str | None
     """One release. Nothing in it changes while the inventory and the host's hardware stay as they are."""
     instance, arguments, settings = one.instance, one.arguments, inputs.settings
     local = instance.model.startswith("/")
+    key_file = api_key.INSIDE if instance.api_key else ""
+    mark = {"fingerprint": inputs.fingerprints.get(instance.name, ""), "path": key_file}
     return {
+        **({"api_key": mark} if instance.api_key else {}),
         "schema": 1,
         "instance": instance.name,
         "image": inputs.image,
@@ -36,7 +40,7 @@ def document(one: Prepared, schema: Schema, inputs: Inputs, revision: str | None
         "model": {"id": instance.model, "path": instance.model if local else None, "revision": revision},
         "served_model_names": list(instance.served_model_name),
         "arguments": {argument.name: argument.value for argument in arguments if argument.set},
-        "command": command(schema, instance.model, revision, instance.served_model_name, arguments),
+        "command": command(schema, instance.model, revision, instance.served_model_name, arguments, key_file),
         "env": _variables(one.variables, settings, local),
         "bind": instance.bind,
         "port": instance.port,
@@ -81,6 +85,7 @@ def client(instance: Instance, arguments: t.Sequence[Resolved], sampling: Json) 
         "base_url": f"http://{_reachable(instance.bind)}:{instance.port}/v1",
         "served_model_names": list(instance.served_model_name),
         "max_model_len": planned if isinstance(planned, int) else None,
+        "api_key_required": instance.api_key,
         "sampling": sampling,
     }
 

@@ -20,11 +20,18 @@ NUMBER = re.compile(r"-\d+(\.\d*)?")
 
 
 def command(
-    schema: Schema, model: str, revision: str | None, served: t.Sequence[str], arguments: t.Sequence[Resolved]
+    schema: Schema,
+    model: str,
+    revision: str | None,
+    served: t.Sequence[str],
+    arguments: t.Sequence[Resolved],
+    config: str = "",
 ) -> list[str]:
     """Full-name options in one canonical order: abbreviations pass in one release and are ambiguous in the next."""
     words = [model] if serves_with_subcommand(schema.version) else ["--model", model]
     words += ["--served-model-name", *served, "--host", "0.0.0.0", "--port", str(CONTAINER_PORT)]
+    if config:
+        words += ["--config", config]
     if revision:
         words += ["--revision", revision]
     for argument in sorted(arguments, key=lambda item: item.name):

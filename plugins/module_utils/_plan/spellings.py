@@ -80,7 +80,7 @@ TLS = "a server proves itself over http on its host; leave it out, TLS belongs i
 OURS: dict[str, str] = {
     "host": "use the instance's key bind",
     "port": "use the instance's key port",
-    "api_key": "secrets are not passed to containers yet; leave it out, and ask for a key in front of the server",
+    "api_key": "use the instance's key api_key",
     "hf_token": "secrets are not passed to containers yet; leave it out, and download the model to the host first",
     "model": "use the instance's key model",
     "model_tag": "use the instance's key model",

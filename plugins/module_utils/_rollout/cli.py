@@ -17,6 +17,7 @@ import time
 import typing as t
 
 from . import units
+from .api_keys import ApiKeys
 from .client_file import CLIENT_DIR
 from .deadlines import last_deadline
 from .docker import DockerError
@@ -54,12 +55,14 @@ def _rollout(store: Store, host: Host, client_dir: str, request_name: str) -> in
     if recover(host, store, journal, client_dir=client_dir) == "failed":
         return 1  # told already; nothing is tried on top of what is not known to serve
     outcome = Transaction(host, store, journal, client_dir).run(request)
+    host.keys.prune(store.load())
     return 0 if outcome in GOOD_OUTCOMES else 1
 
 
 def _recover(store: Store, host: Host, client_dir: str, after_end: bool) -> int:
     service_result = os.environ.get("SERVICE_RESULT") if after_end else None
     outcome = recover(host, store, Journal(store, host.clock), service_result, client_dir)
+    host.keys.prune(store.load())
     return 1 if outcome == "failed" else 0
 
 
@@ -139,7 +142,7 @@ def _parser() -> argparse.ArgumentParser:
 def main(arguments: t.Sequence[str] | None = None) -> int:
     """The exit code: 0 done, 1 not done or taken back, 75 when another transaction holds the instance."""
     args = _parser().parse_args(arguments)
-    host = Host(owner=os.environ.get("INVOCATION_ID", ""))
+    host = Host(owner=os.environ.get("INVOCATION_ID", ""), keys=ApiKeys(args.state_dir))
     if args.verb == "recover" and args.all:
         return _recover_all(args.state_dir, host)
     if args.verb == "status" and not args.instance:

@@ -31,6 +31,8 @@ def environment(client: Json) -> str:
         "VLLM_CLIENT_MODEL": client["served_model_names"][0],
         "VLLM_CLIENT_MAX_MODEL_LEN": client["max_model_len"],
     }
+    if client.get("api_key_required"):
+        values["VLLM_CLIENT_API_KEY_REQUIRED"] = True
     values.update({f"VLLM_CLIENT_{name.upper()}": value for name, value in sorted(client["sampling"].items())})
     return "".join(f"{name}={_quoted(value)}\n" for name, value in values.items() if value is not None)
 

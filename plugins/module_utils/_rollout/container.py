@@ -28,8 +28,11 @@ def device_requests(gpus: Json) -> list[Json]:
     return []
 
 
-def create_body(release: Json, digest: str, image_id: str) -> Json:
-    """The body of POST /containers/create. No restart policy: the commit sets it, once the release is verified."""
+def create_body(release: Json, digest: str, image_id: str, key_file: str = "") -> Json:
+    """The body of POST /containers/create. No restart policy: the commit sets it, once the release is verified.
+
+    `key_file` is where the host keeps the release's API key.
+    """
     container = release["container"]
     port = f"{container['container_port']}/tcp"
     shared = {"IpcMode": "host"} if container["ipc"] == "host" else {"ShmSize": container["shm_size_mib"] * MIB}
@@ -51,8 +54,17 @@ def create_body(release: Json, digest: str, image_id: str) -> Json:
             "SecurityOpt": ["no-new-privileges"],
             "LogConfig": {"Type": "json-file", "Config": {"max-size": "50m", "max-file": "3"}},
             **shared,
+            **_key_mount(release, key_file),
         },
     }
+
+
+def _key_mount(release: Json, key_file: str) -> Json:
+    """Not among `Binds`: Docker would make a folder where the file is missing."""
+    if not key_file:
+        return {}
+    target = release["api_key"]["path"]
+    return {"Mounts": [{"Type": "bind", "Source": key_file, "Target": target, "ReadOnly": True}]}
 
 
 VERSION_PROBE = "import importlib.metadata as m; print(m.version('vllm'))"

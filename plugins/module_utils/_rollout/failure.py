@@ -15,6 +15,7 @@ from .state import Entry, Rejection
 
 # Failures of the moment, not of the release: the same release may be tried again without being asked to.
 OF_THE_MOMENT = (
+    "api_key.missing",
     "docker.away",
     "disk.full",
     "image.pull",
@@ -25,6 +26,8 @@ OF_THE_MOMENT = (
     "port.busy",
     "host.killed",
 )
+
+MISSING_KEY_ADVICE = "Run the playbook again: it brings the key."
 
 
 class Refused(Exception):

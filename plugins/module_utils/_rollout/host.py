@@ -17,6 +17,7 @@ from datetime import datetime, timezone
 
 from .._engine.wire import Http
 from .._gpu.sockets import listening
+from .api_keys import ApiKeys
 from .docker import Docker
 from .nvml import Nvml, bundled_nvml
 from .weights import must_be_whole
@@ -72,3 +73,4 @@ class Host:
     owner: str = ""
     binds: t.Callable[[str], bool] = binds
     open_nvml: t.Callable[[], Nvml | None] = bundled_nvml
+    keys: ApiKeys = field(default_factory=ApiKeys)

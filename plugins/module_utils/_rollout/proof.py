@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from .._engine.prove import NotProved, expectation, prove
 from .._engine.wire import Http
+from .api_keys import ApiKeyMissing, ApiKeys
 from .docker import Docker, Json
 from .status import observe_one
 from .store import Store
@@ -35,7 +36,9 @@ def prove_instance(store: Store, docker: Docker, http: Http) -> Json:
     answer.update(told, base_url=current["client"]["base_url"])
     expected = expectation(current["release"], current["settings"])
     try:
-        proof = prove(http, expected)
+        proof = prove(ApiKeys(store.state_dir).http(http, current["release"]), expected)
+    except ApiKeyMissing as error:
+        return {**answer, "because": str(error)}
     except NotProved as error:
         return {**answer, "because": f"{error} ({error.failure_class})"}
     return {**answer, "proved": True, "proof": proof.as_dict()}

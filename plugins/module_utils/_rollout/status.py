@@ -12,6 +12,7 @@ from dataclasses import asdict
 
 from .._engine.prove import base_url, healthy
 from .._engine.wire import Http
+from .api_keys import ApiKeyMissing, ApiKeys
 from .container import LABEL_DIGEST, LABEL_INSTANCE
 from .docker import Docker, DockerError, Json
 from .rebuild import load
@@ -37,7 +38,7 @@ def container_facts(container: Json) -> Json:
     }
 
 
-def _why_unhealthy(current: Entry | None, container: Json | None, http: Http) -> str:
+def _why_unhealthy(current: Entry | None, container: Json | None, http: Http, keys: ApiKeys) -> str:
     """Why the verified release does not serve, as far as can be seen without a generation; '' when it does."""
     if current is None:
         return "no verified release"
@@ -49,6 +50,10 @@ def _why_unhealthy(current: Entry | None, container: Json | None, http: Http) ->
         return f"its container is {container['status']} (exit code {container['exit_code']})"
     if container["restart_policy"] != "unless-stopped":
         return f"its restart policy is {container['restart_policy']}: a repair was cut off, or somebody changed it"
+    try:
+        keys.token(current.release)
+    except ApiKeyMissing as error:
+        return str(error)
     if not healthy(http, base_url(current.release["bind"], current.release["port"])):
         return "/health does not answer 200"
     return ""
@@ -68,7 +73,8 @@ def observe_one(store: Store, docker: Docker, http: Http) -> Json:
             container = None if found is None else container_facts(found)
     except (StateProblem, DockerError) as error:
         problem = str(error)
-    unhealthy = "a rollout is running" if busy else problem or _why_unhealthy(state.current, container, http)
+    keys = ApiKeys(store.state_dir)
+    unhealthy = "a rollout is running" if busy else problem or _why_unhealthy(state.current, container, http, keys)
     return {
         **_roles(state),
         "name": store.instance,

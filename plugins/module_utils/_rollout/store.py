@@ -58,7 +58,7 @@ class Store:
     """The files of one instance."""
 
     def __init__(self, instance: str, state_dir: str = STATE_DIR) -> None:
-        self.instance = instance
+        self.instance, self.state_dir = instance, state_dir
         self.folder = os.path.join(state_dir, instance)
 
     def path(self, *names: str) -> str:

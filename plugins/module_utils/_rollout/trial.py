@@ -16,10 +16,11 @@ from dataclasses import dataclass, field, replace
 from .._engine.diagnosis import Diagnosis, diagnose, hanging
 from .._engine.phases import phase_of
 from .._engine.prove import NotProved, Proof, expectation, healthy, prove
+from .api_keys import ApiKeyMissing
 from .container import create_body
 from .deadlines import ready_limit, timeout
 from .docker import DockerError, Json
-from .failure import Failed
+from .failure import MISSING_KEY_ADVICE, Failed
 from .host import Host
 from .journal import Journal
 from .state import Entry
@@ -79,7 +80,8 @@ class Trial:
             self.runs_already = found is not None and bool(found["State"]["Running"])
             if found is None:
                 name = entry.release["container"]["name"]
-                made = docker.create(name, create_body(entry.release, entry.digest, entry.image_id))
+                key_file = self.host.keys.path(entry.release)
+                made = docker.create(name, create_body(entry.release, entry.digest, entry.image_id, key_file))
                 self.entry = replace(entry, container_id=made)
                 self.created(self.entry)
             docker.start(self.entry.container_id)
@@ -135,11 +137,19 @@ class Trial:
         """The proof, with the engine's own words where it died of it."""
         self.journal.stage("smoke", "asking for an answer")
         try:
-            proof = prove(self.host.http, expectation(self.entry.release, self.entry.settings))
+            proof = self._proof()
         except NotProved as error:
             raise self._not_proved(error) from error
         self.journal.note(f"{proof.completion_tokens} tokens in {proof.answered_in}")
         return proof
+
+    def _proof(self) -> Proof:
+        entry = self.entry
+        try:
+            http = self.host.keys.http(self.host.http, entry.release)
+        except ApiKeyMissing as error:
+            raise Failed(Diagnosis("api_key.missing", str(error), MISSING_KEY_ADVICE)) from error
+        return prove(http, expectation(entry.release, entry.settings))
 
     def hold(self) -> None:
         """The stability window: the same container, no restart, and one more answer at its end."""
@@ -151,7 +161,7 @@ class Trial:
             self.journal.heartbeat("holding")
             self.host.clock.sleep(min(POLL, max(0.0, end - self.host.clock.monotonic())))
         try:
-            prove(self.host.http, expectation(self.entry.release, self.entry.settings))
+            self._proof()
         except NotProved as error:
             raise self._not_proved(error) from error
         self._must_run()

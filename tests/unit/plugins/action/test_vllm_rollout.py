@@ -55,6 +55,8 @@ class Wire:
         self.brought: list[str] = []
         self.shown: list[str] = []
         self.paused = 0.0
+        self.piped: list[bool] = []
+        self.pipes = True
 
     def execute_module(self, name: str, module_args: Json, task_vars: Json) -> Json:
         self.module_calls.append({"module": name, **module_args})
@@ -85,11 +87,18 @@ def run(monkeypatch: pytest.MonkeyPatch) -> t.Callable[..., Json]:
         shell = types.SimpleNamespace(tmpdir="/tmp/task", join_path=lambda *parts: "/".join(parts))
         parts: Json = {
             "task": task,
-            "connection": types.SimpleNamespace(_shell=shell, has_pipelining=False),
+            "connection": types.SimpleNamespace(
+                _shell=shell, has_pipelining=wire.pipes, is_pipelining_enabled=lambda _wrap_async: False
+            ),
             "play_context": types.SimpleNamespace(remote_addr="gpu1", check_mode=check),
         }
         plugin = action.ActionModule(**parts, loader=NOTHING, templar=NOTHING, shared_loader_obj=NOTHING)
-        monkeypatch.setattr(plugin, "_execute_module", wire.execute_module)
+
+        def execute_module(name: str, module_args: Json, task_vars: Json) -> Json:
+            wire.piped.append(plugin._is_pipelining_enabled("new"))
+            return wire.execute_module(name, module_args, task_vars)
+
+        monkeypatch.setattr(plugin, "_execute_module", execute_module)
         monkeypatch.setattr(plugin, "_low_level_execute_command", wire.execute_command)
         monkeypatch.setattr(plugin, "_transfer_file", lambda _source, target: wire.brought.append(target))
         monkeypatch.setattr(plugin, "_remove_tmp_path", lambda _path: None)
@@ -287,3 +296,30 @@ def test_a_release_that_was_stopped_fails_the_run(run: t.Callable[..., Json]) ->
     wire = Wire([news(ended("stopped", "a: nothing serves."), offset=9), news(offset=9)])
     result = run(wire, plans=[plan("a", "restart"), plan("b", "restart")])
     assert (result["failed"], result["msg"]) == (True, "a: nothing serves. Not tried after that: b.")
+KEY = "sk-0123456789abcdef"
+LISTED = [{"name": "a", "api_key": KEY}, {"name": "b"}]
+
+
+def test_a_key_goes_with_its_instance_over_standard_input(run: t.Callable[..., Json]) -> None:
+    wire = Wire(good(2), program_there=False)
+    result = run(wire, plans=[plan("a", "restart"), plan("b", "create")], instances=LISTED)
+    assert [call.get("api_key") for call in wire.module_calls] == [[KEY], [KEY], None, None]
+    assert wire.piped == [True, True, False, False]
+    assert KEY not in json.dumps([call["request"] for call in wire.module_calls])
+    assert KEY not in json.dumps(result) + repr(wire.shown) + repr(wire.commands)
+
+
+def test_a_key_is_not_sent_where_it_would_need_a_temporary_file(run: t.Callable[..., Json]) -> None:
+    wire = Wire()
+    wire.pipes = False
+    with pytest.raises(AnsibleActionFail, match="has no pipelining") as refused:
+        run(wire, plans=[plan("a", "restart")], instances=LISTED)
+    assert KEY not in str(refused.value)
+    assert wire.module_calls == []
+
+
+@pytest.mark.parametrize("listed", [KEY, [KEY]])
+def test_instances_that_are_none_are_refused_and_not_shown(run: t.Callable[..., Json], listed: t.Any) -> None:
+    with pytest.raises(AnsibleError) as refused:
+        run(Wire(), plans=[], instances=listed)
+    assert KEY not in str(refused.value)

@@ -17,6 +17,7 @@ from ansible.module_utils.testing import patch_module_args
 from ansible_collections.gpufleet.vllm.plugins.module_utils._rollout import units
 from ansible_collections.gpufleet.vllm.plugins.module_utils._rollout.deadlines import last_deadline
 from ansible_collections.gpufleet.vllm.plugins.module_utils._rollout.state import Entry, State
+from ansible_collections.gpufleet.vllm.plugins.module_utils._rollout.api_keys import fingerprint, host_secret
 from ansible_collections.gpufleet.vllm.plugins.module_utils._rollout.store import Store
 from ansible_collections.gpufleet.vllm.plugins.modules import vllm_rollout as module
 
@@ -158,3 +159,40 @@ def test_check_mode_touches_nothing(place: Place) -> None:
     source.write_bytes(PROGRAM)
     assert run(program_source=str(source), _ansible_check_mode=True) == {"changed": False}
     assert [path.name for path in place.folder.iterdir()] == ["brought"]
+
+
+KEY = "sk-0123456789abcdef"
+
+
+def keyed(place: Place, kind: str = "rollout", planned: str = KEY) -> Json:
+    mark = fingerprint(host_secret(place.store.state_dir), "a", [planned])
+    release = {"instance": "a", "api_key": {"fingerprint": mark, "path": "/run/key.yaml"}}
+    return {"kind": kind, "plan": {"release": release, "settings": {}}}
+
+
+def with_the_key(place: Place) -> list[str]:
+    """Files below the state folder that hold the key."""
+    files = [path for path in (place.folder / "state").rglob("*") if path.is_file()]
+    return [str(path.relative_to(place.folder / "state")) for path in files if KEY in path.read_text()]
+
+
+def test_a_key_is_in_its_file_and_not_in_the_request(place: Place) -> None:
+    place.with_program()
+    request = keyed(place)
+    result = run(request=request, api_key=[KEY])
+    assert result["changed"] is True and KEY not in repr(result)
+    assert with_the_key(place) == [f"a/api-keys/{request['plan']['release']['api_key']['fingerprint']}.yaml"]
+
+
+def test_a_key_that_was_not_planned_with_starts_nothing(place: Place) -> None:
+    place.with_program()
+    result = run(request=keyed(place, planned="sk-another-one-entirely"), api_key=[KEY])
+    assert result["failed"] and "is not the one that was planned with" in result["msg"]
+    assert (place.started, with_the_key(place)) == ([], [])
+
+
+@pytest.mark.parametrize("request_of", [lambda place: keyed(place, "remove"), lambda _place: REQUEST])
+def test_a_key_that_nothing_needs_is_not_kept(place: Place, request_of: t.Callable[[Place], Json]) -> None:
+    place.with_program()
+    assert run(request=request_of(place), api_key=[KEY])["changed"] is True
+    assert with_the_key(place) == []

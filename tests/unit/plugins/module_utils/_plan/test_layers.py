@@ -169,7 +169,7 @@ def test_old_spellings_are_translated_with_a_warning(
         ("0.32.0", {"kv_cache_memory": 1, "kv_cache_memory_bytes": 2}, "keep kv_cache_memory_bytes"),
         ("0.32.0", {"host": "0.0.0.0"}, "use the instance's key bind"),
         ("0.32.0", {"--port": 8001}, "use the instance's key port"),
-        ("0.32.0", {"api_key": "s3cret"}, "secrets are not passed to containers yet"),
+        ("0.32.0", {"api_key": "s3cret"}, "use the instance's key api_key"),
         ("0.32.0", {"hf_token": "s3cret"}, "download the model to the host first"),
         ("0.32.0", {"model": "m"}, "use the instance's key model"),
         ("0.32.0", {"served-model-name": "m"}, "use the instance's key served_model_name"),

@@ -59,6 +59,7 @@ class Engine:
     answer: str = "Hello!"
     busy_until: float = 0.0
     stops_within: float = 0.0
+    api_key: str = ""
 
 
 class FakeDocker(Docker):
@@ -288,6 +289,8 @@ class FakeHttp(Http):
             return Reply(200, "")
         if url.endswith("/metrics"):
             return Reply(200, self._metrics(1.0 if age < engine.busy_until else 0.0))
+        if engine.api_key not in ("", self.token):
+            return Reply(401, {"error": "Unauthorized"})
         if url.endswith("/v1/models"):
             document = json.loads(container["Config"]["Labels"]["io.gpufleet.release"])
             cards = [

@@ -10,6 +10,7 @@ import pathlib
 import typing as t
 from dataclasses import dataclass, field
 
+from ansible_collections.gpufleet.vllm.plugins.module_utils._rollout.api_keys import ApiKeys
 from ansible_collections.gpufleet.vllm.plugins.module_utils._rollout.host import Host
 from ansible_collections.gpufleet.vllm.plugins.module_utils._rollout.journal import Journal
 from ansible_collections.gpufleet.vllm.plugins.module_utils._rollout.recover import recover
@@ -37,8 +38,15 @@ class Scene:
 
     def __post_init__(self) -> None:
         self.docker = FakeDocker(self.clock, self.killer)
+        self.keys = ApiKeys(str(self.folder / "state"))
         self.host = Host(
-            self.docker, FakeHttp(self.docker), self.clock, lambda: self.ports, owner="unit-1", open_nvml=lambda: None
+            self.docker,
+            FakeHttp(self.docker),
+            self.clock,
+            lambda: self.ports,
+            owner="unit-1",
+            open_nvml=lambda: None,
+            keys=self.keys,
         )
         self.store: Store = KillableStore(NAME, str(self.folder / "state"), self.killer)
         self.client_dir = str(self.folder / "clients")
