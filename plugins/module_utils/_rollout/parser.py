@@ -51,7 +51,7 @@ def probe_body(entry: Entry) -> Json:
     return {
         "Image": entry.image_id,
         "Entrypoint": ["python3", "-c", ASK],
-        "Cmd": release["command"],
+        "Cmd": _without_files(release),
         "Env": [f"{name}={value}" for name, value in sorted(release["env"].items())],
         "NetworkDisabled": True,
         "HostConfig": {
@@ -60,6 +60,12 @@ def probe_body(entry: Entry) -> Json:
             "SecurityOpt": ["no-new-privileges"],
         },
     }
+
+
+def _without_files(release: Json) -> list[str]:
+    """The command without the file that holds its API key: the parser would open it."""
+    key = release.get("api_key")
+    return [word for word in release["command"] if not key or word not in ("--config", key["path"])]
 
 
 def must_parse(host: Host, journal: Journal, entry: Entry, cache: str) -> None:

@@ -116,6 +116,14 @@ def test_the_newest_answers_are_kept(scene: Scene) -> None:
     assert (len(kept), kept[0]) == (KEPT, "1")
 
 
+def test_the_probe_is_not_given_the_api_key() -> None:
+    path = "/run/gpufleet/api-key.yaml"
+    document = release(command=["/models/m", "--config", path, "--port", "8000"], api_key={"path": path})
+    body = probe_body(entry(release=document, image_id=IMAGE_ID))
+    assert body["Cmd"] == ["/models/m", "--port", "8000"]
+    assert path not in json.dumps(body)
+
+
 def test_the_probe_has_the_devices_and_no_way_out() -> None:
     gpus = {"mode": "cdi", "uuids": ["GPU-1"]}
     body = probe_body(entry(release=release(gpus=gpus), image_id=IMAGE_ID))
