@@ -5,8 +5,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import socket
 import threading
+import time
 import typing as t
 
 import pytest
@@ -92,3 +94,80 @@ def test_a_proxy_is_never_asked(serve: t.Callable[[bytes], str], monkeypatch: py
 )
 def test_the_engines_own_words(body: t.Any, error: str) -> None:
     assert Reply(400, body).error == error
+
+
+@pytest.fixture
+def drip() -> t.Iterator[t.Callable[[bytes, bytes], str]]:
+    """Starts a server that answers with the first bytes, then for a while one of the second every 50 ms; its URL."""
+    sockets: list[socket.socket] = []
+
+    def start(at_once: bytes, slowly: bytes) -> str:
+        listener = socket.create_server(("127.0.0.1", 0))
+        sockets.append(listener)
+
+        def serve() -> None:
+            connection, _address = listener.accept()
+            with connection, contextlib.suppress(OSError):
+                connection.recv(65536)
+                connection.sendall(at_once)
+                for _time in range(100):
+                    connection.sendall(slowly)
+                    time.sleep(0.05)
+
+        threading.Thread(target=serve, daemon=True).start()
+        return f"http://127.0.0.1:{listener.getsockname()[1]}/v1"
+
+    yield start
+    for listener in sockets:
+        listener.close()
+
+
+SSE_200 = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n"
+
+
+def chunked(*parts: bytes) -> bytes:
+    return b"".join(b"%x\r\n%s\r\n" % (len(part), part) for part in (*parts, b""))
+
+
+@pytest.mark.parametrize(
+    ("at_once", "slowly"),
+    [
+        (b"", b"H"),
+        (b"HTTP/1.1 200 OK\r\n", b"A: b\r\n"),
+        (b"HTTP/1.1 200 OK\r\nContent-Length: 999\r\n\r\n", b" "),
+        (SSE_200, b"1\r\n \r\n"),
+    ],
+    ids=["status line", "headers", "body", "chunks"],
+)
+def test_an_engine_that_drips_is_given_up_at_the_deadline(
+    drip: t.Callable[[bytes, bytes], str], at_once: bytes, slowly: bytes
+) -> None:
+    began = time.monotonic()
+    with pytest.raises(NoAnswer, match="timed out"):
+        Http().request("GET", drip(at_once, slowly), 0.3)
+    assert 0.3 <= time.monotonic() - began < 2
+
+
+def test_a_stream_that_drips_is_given_up_at_the_deadline(drip: t.Callable[[bytes, bytes], str]) -> None:
+    with pytest.raises(NoAnswer, match="timed out"):
+        list(Http().events(drip(SSE_200, b"1\r\n:\r\n"), 0.3, {}))
+
+
+def test_a_stream(serve: t.Callable[[bytes], str]) -> None:
+    parts = (b'data: {"a": 1}\n\nda', b'ta: {"a": 2}\r\n\r\n: ping\n\n', b"data: [DONE]\n\n", b"data: late\n\n")
+    assert list(Http().events(serve(SSE_200 + chunked(*parts)), 5, {"stream": True})) == [{"a": 1}, {"a": 2}]
+
+
+@pytest.mark.parametrize(
+    ("answer", "says"),
+    [
+        (SSE_200 + chunked(b'data: {"a": 1}\n\n'), "cut off"),
+        (SSE_200, "cut off"),
+        (b'HTTP/1.1 400 No\r\nContent-Length: 15\r\n\r\n{"error": "no"}', "400: no"),
+        (b"", "."),
+    ],
+    ids=["no end", "hung up", "refused", "nothing"],
+)
+def test_what_is_no_stream(serve: t.Callable[[bytes], str], answer: bytes, says: str) -> None:
+    with pytest.raises(NoAnswer, match=says):
+        list(Http().events(serve(answer), 5, {}))
