@@ -73,7 +73,7 @@ class ActionModule(PipedAction):
         result: Json = super().run(tmp, task_vars)
         _result, args = self.validate_argument_spec(OPTIONS)
         due = requests(args["plans"], args["rollback"], args["retry"])
-        result.update(changed=False, results=[])
+        result.update(changed=False, results=[], warnings=[])
         if self._task.check_mode:
             return {**result, "changed": bool(due)}
         self._api_keys = stated(args["instances"])
@@ -84,6 +84,7 @@ class ActionModule(PipedAction):
             if outcome["outcome"] == "fallback":
                 result.setdefault("warnings", []).append(message)
             result["results"].append(outcome)
+            result["warnings"] += [f"{instance}: {warning}" for warning in outcome.get("warnings", [])]
             result["changed"] = result["changed"] or outcome["outcome"] != "refused"
             if outcome["outcome"] not in GOOD_OUTCOMES:
                 left = ", ".join(name for name, _request in due[at + 1 :])

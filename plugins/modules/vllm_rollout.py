@@ -105,6 +105,11 @@ results:
         - V(refused) means that nothing was touched, V(restored) that the last known good release serves again,
           V(stopped) that the failed release was stopped and nothing serves, V(failed) that nothing is sure to serve.
       type: str
+    warnings:
+      description: What the smoke test found that fails nothing, such as a bound on latency that was passed.
+      returned: when O(plans) had a release to try, and it was verified
+      type: list
+      elements: str
     failure:
       description: Class, cause and advice (C(failure_class), C(cause), C(advice)).
       returned: on failure

@@ -12,7 +12,8 @@ short_description: Say what serves on a host, and prove that it answers
 version_added: 0.1.0
 description:
   - Reads the state of the vLLM instances of a host and, with O(prove=true), has each prove that it serves.
-    C(/v1/models) must list the served names with the planned length, and a generation must answer within its deadline.
+    C(/v1/models) must list the served names with the planned length, a generation must answer within its deadline,
+    and so must every check that the C(smoke) of the instance demands.
   - Nothing is changed. The proof costs each instance a few tokens.
 author:
   - gpufleet.vllm contributors (@gpufleet)
@@ -91,6 +92,9 @@ proofs:
       description:
         - C(served_model_names), C(max_model_len) in tokens, C(answer), the field it came in (C(answered_in)) and
           C(completion_tokens).
+        - C(checks) names the other checks that were passed. C(warnings) says what did not decide and was not as it
+          should be; the module warns of it too.
+        - C(pace) has C(first_token) and C(latency) in seconds where C(smoke) states a bound, else it is null.
       type: dict
 summary:
   description: One sentence per instance.
@@ -156,6 +160,9 @@ def main() -> None:
     else:
         proofs = [prove_instance(store, docker, http) for store in stores]
         result["proofs"] = proofs
+        for proved in proofs:
+            for warning in (proved["proof"] or {}).get("warnings", []):
+                module.warn(f"{proved['instance']}: {warning}")
         broken = [sentence(proved) for proved in proofs if not proved["proved"]]
         if broken:
             module.fail_json(msg=" ".join(broken), **result)

@@ -13,6 +13,7 @@ from __future__ import annotations
 import re
 import typing as t
 
+from .._engine.json_fit import unusable
 from .instances import Instance
 from .names import listed, meant
 
@@ -22,7 +23,15 @@ MAY_BE_ZERO = ("drain", "hold", "stop")
 DRAIN_SECONDS = 30
 ON_FAILURE = ("rollback", "fallback", "stop")
 RUNGS = 2
-SMOKE_KEYS = ("prompt", "pattern", "max_tokens", "deadline")
+QUESTION_KEYS = ("prompt", "pattern", "max_tokens", "deadline")
+SMOKE_KEYS = (
+    *QUESTION_KEYS, "chat", "tool_call", "reasoning", "json_schema", "prompts", "warn_latency", "warn_first_token",
+)  # fmt: skip
+PROMPT_KEYS = (*QUESTION_KEYS, "messages", "json_schema")
+AUTO = "auto"
+
+
+Reader = t.Callable[[str, t.Any], t.Any]
 
 
 class _WrongError(ValueError):
@@ -62,17 +71,44 @@ def _stated(own: t.Mapping[str, t.Any], host: t.Mapping[str, t.Any] | None) -> J
 
 
 def _read(instance: Instance, what: str, given: Json, known: t.Sequence[str], errors: list[str]) -> Json:
+    readers: t.Mapping[str, Reader] = dict.fromkeys(TIMEOUT_KEYS, _seconds) if what == "timeouts" else SMOKE
+    return _found(f"instance {instance.name}: {what}", given, known, readers, errors)
+
+
+def _found(where: str, given: Json, known: t.Sequence[str], readers: t.Mapping[str, Reader], errors: list[str]) -> Json:
+    """The values of a mapping, each as its reader has it."""
     found = {}
     for key, value in given.items():
-        where = f"instance {instance.name}: {what}"
         if key not in known:
             errors.append(f"{where} has no key {key}; it has {listed(known)}.{meant(key, known)}")
-            continue
-        try:
-            found[key] = (_seconds if what == "timeouts" else SMOKE[key])(key, value)
-        except _WrongError as wrong:
-            errors.append(f"{where}.{key} is {value!r}: {wrong}")
+        elif key == "prompts":
+            found[key] = _prompts(f"{where}.{key}", value, errors)
+        elif key == "json_schema":
+            found[key] = _schema(f"{where}.{key}", value, errors)
+        else:
+            try:
+                found[key] = readers[key](key, value)
+            except _WrongError as wrong:
+                errors.append(f"{where}.{key} is {value!r}: {wrong}")
     return found
+
+
+def _prompts(where: str, value: t.Any, errors: list[str]) -> list[Json]:
+    """A user's own questions, each of them with a prompt or with messages."""
+    if not isinstance(value, list) or not all(isinstance(item, dict) for item in value):
+        errors.append(f"{where} is {value!r}: write a list of mappings, each with a prompt or messages.")
+        return []
+    for at, item in enumerate(value):
+        if len([key for key in ("prompt", "messages") if item.get(key) not in (None, "")]) != 1:
+            errors.append(f"{where}[{at}]: write either a prompt or messages.")
+    return [_found(f"{where}[{at}]", _stated(item, None), PROMPT_KEYS, SMOKE, errors) for at, item in enumerate(value)]
+
+
+def _schema(where: str, value: t.Any, errors: list[str]) -> t.Any:
+    problem = unusable(value, where)
+    if problem:
+        errors.append(f"{problem}.")
+    return value
 
 
 def _whole(value: t.Any) -> int | None:
@@ -119,9 +155,31 @@ def _pattern(key: str, value: t.Any) -> str:
     return t.cast(str, value)
 
 
-SMOKE: dict[str, t.Callable[[str, t.Any], t.Any]] = {
+def _messages(key: str, value: t.Any) -> list[Json]:
+    whole = isinstance(value, list) and all(
+        isinstance(item, dict) and isinstance(item.get("role"), str) and item.get("content") for item in value
+    )
+    if not whole or not value:
+        raise _WrongError("write a list of mappings, each with role and content.")
+    return t.cast("list[Json]", value)
+
+
+def _choice(key: str, value: t.Any) -> bool | str:
+    word = str(value).strip().lower()
+    if not isinstance(value, (bool, str)) or word not in (AUTO, "true", "false"):
+        raise _WrongError("write auto, true or false.")
+    return AUTO if word == AUTO else word == "true"
+
+
+SMOKE: dict[str, Reader] = {
     "prompt": _text,
+    "messages": _messages,
     "pattern": _pattern,
     "max_tokens": _tokens,
     "deadline": _deadline,
+    "chat": _choice,
+    "tool_call": _choice,
+    "reasoning": _choice,
+    "warn_latency": _deadline,
+    "warn_first_token": _deadline,
 }

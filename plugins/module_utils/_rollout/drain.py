@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import re
 
-from .._engine.prove import base_url
+from .._engine.expect import base_url
 from .._engine.wire import Http, NoAnswer
 from .deadlines import timeout
 from .host import Host

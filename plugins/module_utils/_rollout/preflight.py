@@ -12,7 +12,8 @@ import os
 import re
 from dataclasses import replace
 
-from .._engine.prove import expectation
+from .._engine.expect import Question, expectation
+from .._engine.json_fit import unusable
 from . import image as images
 from .api_keys import ApiKeyMissing
 from .container import LABEL_INSTANCE
@@ -100,10 +101,19 @@ def _key_is_readable(host: Host, release: Json, runs: Json) -> None:
 
 def _question_can_be_asked(candidate: Entry) -> None:
     try:
-        re.compile(expectation(candidate.release, candidate.settings).pattern)
-    except (re.error, TypeError) as error:
+        expected = expectation(candidate.release, candidate.settings)
+        for question in (expected.question, *(check.question for check in expected.checks)):
+            _can_be_judged(question)
+    except (re.error, TypeError, ValueError) as error:
         advice = "Correct the instance's `smoke`."
         raise Refused("smoke.question", f"`smoke` cannot be asked: {error}", advice) from error
+
+
+def _can_be_judged(question: Question) -> None:
+    re.compile(question.pattern)
+    problem = unusable(question.json_schema, "json_schema") if question.json_schema is not None else ""
+    if problem:
+        raise ValueError(problem)
 
 
 def _ours_or_free(host: Host, state: State, release: Json) -> Json | None:

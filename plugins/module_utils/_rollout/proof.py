@@ -8,7 +8,9 @@ Private to the collection: may change without notice.
 
 from __future__ import annotations
 
-from .._engine.prove import NotProved, expectation, prove
+from .._engine.expect import expectation
+from .._engine.prove import prove
+from .._engine.refusals import NotProved
 from .._engine.wire import Http
 from .api_keys import ApiKeyMissing, ApiKeys
 from .docker import Docker, Json

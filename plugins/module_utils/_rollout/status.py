@@ -10,7 +10,8 @@ from __future__ import annotations
 
 from dataclasses import asdict
 
-from .._engine.prove import base_url, healthy
+from .._engine.expect import base_url
+from .._engine.prove import healthy
 from .._engine.wire import Http
 from .api_keys import ApiKeyMissing, ApiKeys
 from .container import LABEL_DIGEST, LABEL_INSTANCE

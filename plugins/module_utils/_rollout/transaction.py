@@ -150,7 +150,12 @@ class Transaction:
             return "fallback"
         length = verified.verified["max_model_len"]
         message = f"{state.instance}: release {verified.short} is verified, max_model_len {length}, ready in "
-        self.journal.end("verified", f"{message}{verified.start_seconds} s.", serves=verified.digest)
+        self.journal.end(
+            "verified",
+            f"{message}{verified.start_seconds} s.",
+            serves=verified.digest,
+            warnings=verified.verified["warnings"],
+        )
         return "verified"
 
     def _served(self, candidate: Entry, ladder: Ladder, way_back: WayBack) -> Entry:

@@ -14,8 +14,11 @@ import typing as t
 from dataclasses import dataclass, field, replace
 
 from .._engine.diagnosis import Diagnosis, diagnose, hanging
+from .._engine.expect import Expectation, expectation
 from .._engine.phases import phase_of
-from .._engine.prove import NotProved, Proof, expectation, healthy, prove
+from .._engine.prove import Proof, answers, healthy, prove
+from .._engine.refusals import NotProved
+from .._engine.wire import Http
 from .api_keys import ApiKeyMissing
 from .container import create_body
 from .deadlines import ready_limit, timeout
@@ -67,8 +70,12 @@ class Trial:
         seconds = round(self.host.clock.monotonic() - began, 1)
         proof = self.smoke()
         self.hold()
-        shown = {"served_model_names": list(proof.served_model_names), "max_model_len": proof.max_model_len}
         seconds_known = self.entry.start_seconds if self.runs_already else seconds
+        shown = {
+            "served_model_names": list(proof.served_model_names),
+            "max_model_len": proof.max_model_len,
+            "warnings": list(proof.warnings),
+        }
         return replace(self.entry, verified_at=self.host.clock.utc(), verified=shown, start_seconds=seconds_known)
 
     def start(self) -> None:
@@ -108,7 +115,7 @@ class Trial:
         """Follow the log through its phases until /health answers."""
         limit = ready_limit(self.entry, self.history)
         self.journal.stage("ready", f"waiting for the engine, {limit}")
-        url = expectation(self.entry.release, self.entry.settings).base_url
+        url = self._expected().base_url
         deadline = self.host.clock.monotonic() + limit.seconds
         phase, seen = "starting", self.started_at
         while not healthy(self.host.http, url):
@@ -137,19 +144,24 @@ class Trial:
         """The proof, with the engine's own words where it died of it."""
         self.journal.stage("smoke", "asking for an answer")
         try:
-            proof = self._proof()
+            proof = prove(self._http(), self._expected(), self.host.clock.monotonic)
         except NotProved as error:
             raise self._not_proved(error) from error
-        self.journal.note(f"{proof.completion_tokens} tokens in {proof.answered_in}")
+        passed = "".join(f", {name}" for name in proof.checks)
+        self.journal.note(f"{proof.completion_tokens} tokens in {proof.answered_in}{passed}")
+        for warning in proof.warnings:
+            self.journal.note(f"warning: {warning}")
         return proof
 
-    def _proof(self) -> Proof:
-        entry = self.entry
+    def _expected(self) -> Expectation:
+        return expectation(self.entry.release, self.entry.settings)
+
+    def _http(self) -> Http:
+        """What asks with the release's own API key, where it has one."""
         try:
-            http = self.host.keys.http(self.host.http, entry.release)
+            return self.host.keys.http(self.host.http, self.entry.release)
         except ApiKeyMissing as error:
             raise Failed(Diagnosis("api_key.missing", str(error), MISSING_KEY_ADVICE)) from error
-        return prove(http, expectation(entry.release, entry.settings))
 
     def hold(self) -> None:
         """The stability window: the same container, no restart, and one more answer at its end."""
@@ -161,7 +173,7 @@ class Trial:
             self.journal.heartbeat("holding")
             self.host.clock.sleep(min(POLL, max(0.0, end - self.host.clock.monotonic())))
         try:
-            self._proof()
+            answers(self._http(), self._expected())
         except NotProved as error:
             raise self._not_proved(error) from error
         self._must_run()
@@ -192,7 +204,7 @@ class Trial:
                 self._must_run()
         except Failed as died:
             return Failed(replace(died.diagnosis, cause=f"{error}; then {died.diagnosis.cause}"), died.log)
-        return self._failed(Diagnosis(error.failure_class, str(error), "Read the kept log."))
+        return self._failed(Diagnosis(error.failure_class, str(error), error.advice))
 
     def _failed(self, diagnosis: Diagnosis) -> Failed:
         return Failed(diagnosis, self._log())

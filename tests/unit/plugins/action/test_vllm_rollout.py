@@ -229,6 +229,12 @@ def test_stages_are_shown_as_they_are_reached_from_where_the_rollout_began(run: 
     assert result["results"] == [{"instance": "a", "outcome": "verified", "serves": "d"}]
 
 
+def test_what_the_smoke_test_warns_of_is_a_warning_of_the_task(run: t.Callable[..., Json]) -> None:
+    wire = Wire([news(ended("verified", "Verified.", serves="d", warnings=["slow"]), offset=90), news(offset=90)])
+    result = run(wire, plans=[plan("a", "restart")])
+    assert (result["warnings"], result["results"][0]["warnings"]) == (["a: slow"], ["slow"])
+
+
 def test_no_log_shows_nothing(run: t.Callable[..., Json]) -> None:
     wire = Wire([news(reached("start"), ended("verified")), news()])
     run(wire, no_log=True, plans=[plan("a", "restart")])

@@ -101,6 +101,17 @@ def test_what_is_healthy_and_does_not_answer_fails(scene: Scene) -> None:
     assert run(prove=False)["instances"][0]["healthy"] is True
 
 
+def test_what_only_warns_is_a_warning_of_the_module(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
+    said: list[str] = []
+    monkeypatch.setattr(AnsibleModule, "warn", lambda _module, warning: said.append(warning))
+    arguments = {"max_model_len": LENGTH, "enable_auto_tool_choice": True, "tool_call_parser": "hermes"}
+    assert scene.roll_out(LENGTH, arguments=arguments) == "verified"
+    proof = run()["proofs"][0]
+    assert proof["proved"]
+    assert said == [f"assistant: {warning}" for warning in proof["proof"]["warnings"]]
+    assert "smoke.tool_call: no tool was called; 'Hello!' came back" in said[0]
+
+
 def test_without_a_proof_no_token_is_asked_for(scene: Scene) -> None:
     scene.roll_out(LENGTH)
     scene.engine(LENGTH, Engine(dies_of_question="dead"))

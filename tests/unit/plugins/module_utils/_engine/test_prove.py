@@ -10,40 +10,20 @@ import typing as t
 
 import pytest
 
-from ansible_collections.gpufleet.vllm.plugins.module_utils._engine.prove import (
-    Expectation,
-    NotProved,
-    base_url,
-    expectation,
-    healthy,
-    prove,
+from ansible_collections.gpufleet.vllm.plugins.module_utils._engine.expect import Check, Question
+from ansible_collections.gpufleet.vllm.plugins.module_utils._engine.pace import Pace
+from ansible_collections.gpufleet.vllm.plugins.module_utils._engine.prove import answers, healthy, prove
+from ansible_collections.gpufleet.vllm.plugins.module_utils._engine.refusals import NotProved
+from ansible_collections.gpufleet.vllm.plugins.module_utils._engine.wire import NoAnswer, Reply
+from ansible_collections.gpufleet.vllm.tests.unit.plugins.module_utils._engine.script import (
+    EXPECTED,
+    MODELS,
+    NO_TEMPLATE,
+    URL,
+    Script,
+    completion,
+    message,
 )
-from ansible_collections.gpufleet.vllm.plugins.module_utils._engine.wire import Http, NoAnswer, Reply
-
-URL = "http://127.0.0.1:8000"
-EXPECTED = Expectation(URL, ("assistant",), 1024)
-MODELS = Reply(200, {"data": [{"id": "assistant", "max_model_len": 1024}, {"id": "alias", "max_model_len": 1024}]})
-NO_TEMPLATE = Reply(400, {"error": {"message": "default chat template is no longer allowed"}})
-
-
-def message(**fields: t.Any) -> Reply:
-    return Reply(200, {"choices": [{"message": fields}], "usage": {"completion_tokens": 5}})
-
-
-class Script(Http):
-    """Answers by the last part of the path; an exception is raised."""
-
-    def __init__(self, **answers: Reply | Exception) -> None:
-        super().__init__()
-        self.answers = answers
-        self.asked: list[tuple[str, t.Any]] = []
-
-    def request(self, method: str, url: str, timeout: float, body: t.Any = None) -> Reply:
-        self.asked.append((url.removeprefix(URL), body))
-        answer = self.answers[url.rsplit("/", 2)[-2] if url.endswith("chat/completions") else url.rsplit("/", 1)[-1]]
-        if isinstance(answer, Exception):
-            raise answer
-        return answer
 
 
 @pytest.mark.parametrize(
@@ -65,8 +45,7 @@ def test_an_answer_in_any_field_is_an_answer(reply: Reply, text: str, field: str
 
 @pytest.mark.parametrize("refusal", [NO_TEMPLATE, Reply(404, {"detail": "Not Found"}), Reply(405, "Not Found")])
 def test_a_model_without_chat_template_is_asked_for_a_completion(refusal: Reply) -> None:
-    plain = Reply(200, {"choices": [{"text": " world"}], "usage": {"completion_tokens": 1}})
-    http = Script(models=MODELS, chat=refusal, completions=plain)
+    http = Script(models=MODELS, chat=refusal, completions=completion(" world"))
     proof = prove(http, EXPECTED)
     assert (proof.answer, proof.answered_in) == (" world", "text")
     assert http.asked[-1] == (
@@ -113,7 +92,7 @@ def test_a_model_without_chat_template_is_asked_for_a_completion(refusal: Reply)
         ({"chat": NO_TEMPLATE, "completions": Reply(500, "boom")}, "smoke.error", "answered 500: boom"),
     ],
 )
-def test_refused(answers: dict[str, Reply | Exception], failure_class: str, words: str) -> None:
+def test_refused(answers: dict[str, t.Any], failure_class: str, words: str) -> None:
     with pytest.raises(NotProved) as refused:
         prove(Script(**{"models": MODELS, "chat": message(content="Hello"), **answers}), EXPECTED)
     assert refused.value.failure_class == failure_class
@@ -130,7 +109,7 @@ def test_every_served_name_must_be_listed() -> None:
 @pytest.mark.parametrize(("pattern", "accepted"), [("(?i)hello", True), ("^Hello$", True), ("goodbye", False)])
 def test_the_content_is_checked(pattern: str, accepted: bool) -> None:
     http = Script(models=MODELS, chat=message(content="Hello"))
-    expected = dataclasses.replace(EXPECTED, pattern=pattern)
+    expected = dataclasses.replace(EXPECTED, question=Question(pattern=pattern))
     if accepted:
         assert prove(http, expected).answer == "Hello"
     else:
@@ -155,31 +134,59 @@ def test_not_healthy(answer: Reply | Exception) -> None:
     assert not healthy(Script(health=answer), URL)
 
 
+REASONS = Check("reasoning", Question(max_tokens=None, chat=True))
+
+
+def test_chat_can_be_demanded_and_left_out() -> None:
+    demanded = dataclasses.replace(EXPECTED, question=Question(chat=True))
+    with pytest.raises(
+        NotProved, match=r"smoke\.chat: the question was answered 400: default chat template"
+    ) as refused:
+        prove(Script(models=MODELS, chat=NO_TEMPLATE), demanded)
+    assert (refused.value.failure_class, "chat template" in refused.value.advice) == ("smoke.chat", True)
+    never = Script(models=MODELS, completions=completion("Hello"))
+    assert prove(never, dataclasses.replace(EXPECTED, question=Question(chat=False))).answered_in == "text"
+
+
+def test_a_check_that_decides_and_one_that_warns() -> None:
+    def engine() -> Script:
+        return Script(models=MODELS, chat=[message(content="Hello"), message(content="42")])
+
+    with pytest.raises(NotProved, match=r"smoke\.reasoning: the message has no reasoning; '42' came back"):
+        prove(engine(), dataclasses.replace(EXPECTED, checks=(REASONS,)))
+    warned = prove(engine(), dataclasses.replace(EXPECTED, checks=(dataclasses.replace(REASONS, decides=False),)))
+    assert warned.checks == ()
+    assert "the message has no reasoning" in warned.warnings[0] and "smoke.reasoning to auto" in warned.warnings[0]
+    assert warned.as_dict()["warnings"] == list(warned.warnings)
+
+
+def test_a_check_that_is_passed_is_named() -> None:
+    engine = Script(models=MODELS, chat=[message(content="Hello"), message(content="42", reasoning="17 + 25 ...")])
+    assert prove(engine, dataclasses.replace(EXPECTED, checks=(REASONS,))).checks == ("reasoning",)
+
+
+def test_the_least_asks_for_one_answer() -> None:
+    engine = Script(models=MODELS, chat=message(content="Hello"))
+    assert answers(engine, dataclasses.replace(EXPECTED, checks=(REASONS,), warn_latency=1.0)).answer == "Hello"
+    assert [path for path, _body in engine.asked] == ["/v1/models", "/v1/chat/completions"]
+
+
+STREAM = ({"choices": [{"delta": {"role": "assistant", "content": ""}}]}, {"choices": [{"delta": {"content": "*"}}]})
+
+
 @pytest.mark.parametrize(
-    ("bind", "url"),
+    ("bounds", "stream", "pace", "says"),
     [
-        ("127.0.0.1", "http://127.0.0.1:8000"),
-        ("0.0.0.0", "http://127.0.0.1:8000"),
-        ("::", "http://[::1]:8000"),
-        ("fd00::5", "http://[fd00::5]:8000"),
-        ("10.0.0.7", "http://10.0.0.7:8000"),
+        ({}, (), None, ()),
+        ({"warn_latency": 4.0}, STREAM, Pace(1.0, 2.0), ()),
+        ({"warn_latency": 1.5}, STREAM, Pace(1.0, 2.0), ("smoke.warn_latency: the answer took 2 s, more than 1.5 s.",)),
+        ({"warn_latency": 4.0}, (NoAnswer("timed out"),), None, ("could not be measured: timed out.",)),
     ],
+    ids=["no bound", "in time", "too slow", "no stream"],
 )
-def test_base_url(bind: str, url: str) -> None:
-    assert base_url(bind, 8000) == url
-
-
-@pytest.mark.parametrize(
-    ("planned", "length"),
-    [(4096, 4096), (None, None), (-1, None), ("auto", None)],
-    ids=["stated", "unset", "-1", "auto"],
-)
-def test_what_is_expected(planned: t.Any, length: int | None) -> None:
-    release = {
-        "bind": "127.0.0.1",
-        "port": 8000,
-        "served_model_names": ["assistant"],
-        "arguments": {"max_model_len": planned},
-    }
-    settings = {"smoke": {"prompt": "", "pattern": None, "max_tokens": 64, "deadline": 9}}
-    assert expectation(release, settings) == Expectation(URL, ("assistant",), length, max_tokens=64, deadline=9)
+def test_a_bound_only_warns(bounds: t.Any, stream: t.Any, pace: t.Any, says: t.Any) -> None:
+    ticks = iter((0.0, 1.0, 2.0))
+    engine = Script(models=MODELS, chat=message(content="Hello"), stream=stream)
+    proof = prove(engine, dataclasses.replace(EXPECTED, **bounds), lambda: next(ticks))
+    assert proof.pace == pace
+    assert [text.endswith(end) for text, end in zip(proof.warnings, says, strict=True)] == [True] * len(says)

@@ -75,6 +75,39 @@ def errors(**changes: t.Any) -> tuple[str, ...]:
         ("smoke", {"max_tokens": 0}, "smoke.max_tokens is 0: write a whole number of 1 or more"),
         ("smoke", {"deadline": "soon"}, "smoke.deadline is 'soon': write seconds, a number above 0"),
         ("smoke", {"deadline": 0}, "smoke.deadline is 0: write seconds"),
+        ("smoke", {"chat": "maybe"}, "smoke.chat is 'maybe': write auto, true or false."),
+        ("smoke", {"tool_call": 1}, "smoke.tool_call is 1: write auto, true or false."),
+        ("smoke", {"reasoning": ["x"]}, "smoke.reasoning is ['x']: write auto, true or false."),
+        ("smoke", {"json_schema": "x"}, "smoke.json_schema is 'x': write a JSON Schema as a mapping."),
+        (
+            "smoke",
+            {"json_schema": {"minimum": 1}},
+            "smoke.json_schema has the keyword minimum, which is not checked here",
+        ),
+        ("smoke", {"warn_latency": 0}, "smoke.warn_latency is 0: write seconds, a number above 0."),
+        ("smoke", {"warn_first_token": "slow"}, "smoke.warn_first_token is 'slow': write seconds"),
+        ("smoke", {"warn_latncy": 1}, "Did you mean warn_latency?"),
+        (
+            "smoke",
+            {"prompts": "Hi"},
+            "smoke.prompts is 'Hi': write a list of mappings, each with a prompt or messages.",
+        ),
+        ("smoke", {"prompts": ["Hi"]}, "smoke.prompts is ['Hi']: write a list of mappings"),
+        ("smoke", {"prompts": [{"pattern": "x"}]}, "smoke.prompts[0]: write either a prompt or messages."),
+        (
+            "smoke",
+            {"prompts": [{"prompt": "x", "messages": [{"role": "user", "content": "x"}]}]},
+            "smoke.prompts[0]: write either a prompt or messages.",
+        ),
+        ("smoke", {"prompts": [{"prompt": "x"}, {"prompt": "x", "pattern": "("}]}, "smoke.prompts[1].pattern is '('"),
+        ("smoke", {"prompts": [{"prompt": "x", "maxtokens": 5}]}, "Did you mean max_tokens?"),
+        ("smoke", {"prompts": [{"prompt": "x", "json_schema": {"type": "x"}}]}, "prompts[0].json_schema.type is 'x'"),
+        (
+            "smoke",
+            {"prompts": [{"messages": []}]},
+            "smoke.prompts[0].messages is []: write a list of mappings, each with role",
+        ),
+        ("smoke", {"prompts": [{"messages": [{"role": "user"}]}]}, "each with role and content"),
         ("sampling", {"temperature": -0.1}, "sampling.temperature is -0.1: write a number of 0 or more"),
         ("sampling", {"temperature": "0.7"}, "sampling.temperature is '0.7': write a number"),
         ("sampling", {"top_p": 1.1}, "sampling.top_p is 1.1: write a number above 0 and at most 1"),
@@ -248,6 +281,19 @@ def test_stated_limits_are_numbers_for_the_host() -> None:
         "on_failure": "rollback",
         "rungs": 0,
         "ask_parser": True,
+    }
+
+
+def test_choices_of_the_smoke_test_are_in_one_form_for_the_host() -> None:
+    settings = {"smoke": {"chat": "auto", "tool_call": "auto", "json_schema": "", "prompts": [], "warn_latency": ""}}
+    prompts = [{"prompt": "2 + 2?", "pattern": "4", "max_tokens": "8", "json_schema": ""}]
+    own = fleet.instance(smoke={"tool_call": "TRUE", "reasoning": False, "prompts": prompts, "warn_latency": 2.5})
+    assert fleet.plan(settings=settings, instances=[own])["settings"]["smoke"] == {
+        "chat": "auto",
+        "tool_call": True,
+        "reasoning": False,
+        "prompts": [{"prompt": "2 + 2?", "pattern": "4", "max_tokens": 8}],
+        "warn_latency": 2.5,
     }
 
 

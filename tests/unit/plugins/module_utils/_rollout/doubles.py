@@ -315,3 +315,9 @@ class FakeHttp(Http):
             self.docker.clock.sleep(timeout)
             raise NoAnswer("timed out")
         return Reply(200, {"choices": [{"message": {"content": engine.answer}}], "usage": {"completion_tokens": 3}})
+
+    def events(self, url: str, timeout: float, body: t.Any) -> t.Iterator[t.Any]:
+        """Every token takes a second."""
+        for word in self.request("POST", url, timeout, body).body["choices"][0]["message"]["content"].split():
+            self.docker.clock.sleep(1)
+            yield {"choices": [{"delta": {"content": word}}]}

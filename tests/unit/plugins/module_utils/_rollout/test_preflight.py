@@ -119,7 +119,7 @@ REFUSALS: list[tuple[Arrange, dict[str, t.Any], str, str]] = [
     ),
     (older_entrypoint, {}, "image.entrypoint", "is planned to start with `vllm serve`"),
     (nothing, {"settings": {"smoke": {"pattern": "("}}}, "smoke.question", "`smoke` cannot be asked"),
-    (nothing, {"settings": {"smoke": {"prompts": []}}}, "smoke.question", "`smoke` cannot be asked"),
+    (nothing, {"settings": {"smoke": {"questions": []}}}, "smoke.question", "`smoke` cannot be asked"),
 ]
 
 

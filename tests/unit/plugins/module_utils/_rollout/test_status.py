@@ -153,6 +153,9 @@ def test_the_proof(scene: Scene) -> None:
             "answer": "Hello!",
             "answered_in": "content",
             "completion_tokens": 3,
+            "checks": [],
+            "pace": None,
+            "warnings": [],
         },
     }
     assert len(scene.docker.writes) == writes

@@ -34,9 +34,29 @@ def test_the_first_release(scene: Scene) -> None:
     assert scene.roll_out(OLD) == "verified"
     assert scene.stages() == ["preflight", "breadcrumb", "start", "ready", "smoke", "hold", "commit"]
     last = scene.last()
-    assert last["facts"] == {"serves": plan(OLD)["digest"]}
+    assert last["facts"] == {"serves": plan(OLD)["digest"], "warnings": []}
     assert "is verified, max_model_len 1024, ready in 3.0 s." in last["detail"]
     assert names(scene) == {"vllm-assistant": True}
+    scene.assert_settled()
+
+
+def test_a_check_that_the_release_does_not_pass_takes_it_back(scene: Scene) -> None:
+    scene.roll_out(OLD)
+    settings = {"smoke": {"prompts": [{"prompt": "Who?"}, {"prompt": "Bye", "pattern": "Goodbye"}]}, "timeouts": {}}
+    assert scene.roll_out(NEW, settings=settings) == "restored"
+    rejection = scene.store.load().rejected[-1]
+    assert rejection.failure_class == "smoke.prompts"
+    assert "the answer to smoke.prompts[1], 'Hello!', does not match the pattern 'Goodbye'" in rejection.cause
+    assert scene.serves() == OLD
+    scene.assert_settled()
+
+
+def test_a_bound_that_is_passed_is_told_and_takes_nothing_back(scene: Scene) -> None:
+    settings = {"smoke": {"warn_latency": 2, "warn_first_token": 0.5}, "timeouts": {}}
+    assert scene.roll_out(OLD, settings=settings) == "verified"
+    warning = "smoke.warn_first_token: the first token took 1 s, more than 0.5 s."
+    assert scene.last()["facts"]["warnings"] == [warning]
+    assert any(f"smoke  warning: {warning}" in line for line in scene.said)
     scene.assert_settled()
 
 

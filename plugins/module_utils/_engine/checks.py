@@ -1,0 +1,53 @@
+# Copyright: gpufleet.vllm contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The checks beside the first generation: tool call, reasoning, structured output and the user's own prompts.
+
+Private to the collection: may change without notice.
+"""
+
+from __future__ import annotations
+
+import typing as t
+
+from .asking import Answer, must_answer, must_suit, put, reasoning_of
+from .expect import TOOL, TOOL_SCHEMA, Check, Expectation, Json
+from .json_fit import misfit
+from .refusals import NotProved, shown
+from .wire import Http, parsed
+
+FUNCTION: Json = {"name": TOOL, "description": "Report the status.", "parameters": TOOL_SCHEMA}
+EXTRA: dict[str, Json] = {
+    "tool_call": {"tools": [{"type": "function", "function": FUNCTION}], "tool_choice": "required"}
+}
+
+
+def check(http: Http, expected: Expectation, one: Check, length: int | None) -> None:
+    """Ask and judge. Raises NotProved, with the name of the check and what came back."""
+    what = f"smoke.{one.name}"
+    try:
+        reply = put(http, expected, one.question, length, EXTRA.get(one.name))
+    except NotProved as error:
+        raise NotProved(error.failure_class, f"{what}: {error}") from error
+    answer = must_answer(reply, one.failure_class, what)
+    problem = SHAPE[one.name](answer) if one.name in SHAPE else ""
+    if problem:
+        raise NotProved(one.failure_class, f"{what}: {problem}; {shown(answer.text)} came back{answer.cut}")
+    must_suit(answer, one.question, one.failure_class, what)
+
+
+def _tool_call(answer: Answer) -> str:
+    """What is wrong with the first call, or ''."""
+    calls = answer.message.get("tool_calls") or [{}]
+    function = calls[0].get("function") or {}
+    if function.get("name") != TOOL:
+        return f"the tool {function['name']} was called, not {TOOL}" if function.get("name") else "no tool was called"
+    problem = misfit(parsed(str(function.get("arguments"))), TOOL_SCHEMA, "the document")
+    return f"the arguments of the call do not fit: {problem}" if problem else ""
+
+
+def _reasoning(answer: Answer) -> str:
+    return "" if reasoning_of(answer.message) else "the message has no reasoning"
+
+
+SHAPE: dict[str, t.Callable[[Answer], str]] = {"tool_call": _tool_call, "reasoning": _reasoning}
