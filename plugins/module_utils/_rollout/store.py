@@ -15,6 +15,7 @@ import os
 import shutil
 
 from . import state as states
+from .stage_log import StageLog
 from .state import Json, State, StateProblem
 
 STATE_DIR = "/var/lib/gpufleet"
@@ -46,20 +47,13 @@ def read_text(path: str) -> str | None:
         return None
 
 
-def _stage_line(raw: bytes) -> Json | None:
-    try:
-        line: Json = json.loads(raw)
-    except ValueError:
-        return None
-    return line
-
-
 class Store:
     """The files of one instance."""
 
     def __init__(self, instance: str, state_dir: str = STATE_DIR) -> None:
         self.instance, self.state_dir = instance, state_dir
         self.folder = os.path.join(state_dir, instance)
+        self._stages = StageLog(self.path("stages.jsonl"))
 
     def path(self, *names: str) -> str:
         return os.path.join(self.folder, *names)
@@ -121,28 +115,15 @@ class Store:
         return request
 
     def append_stage(self, line: Json) -> None:
-        os.makedirs(self.folder, mode=0o755, exist_ok=True)
-        with open(self.path("stages.jsonl"), "a", encoding="utf-8") as file:
-            file.write(json.dumps(line, sort_keys=True) + "\n")
+        self._stages.append(line)
 
     def stages_size(self) -> int:
-        """Bytes of the stage log now: where a follower begins."""
-        try:
-            return os.path.getsize(self.path("stages.jsonl"))
-        except FileNotFoundError:
-            return 0
+        """Where a follower of the stage log begins."""
+        return self._stages.size()
 
     def stages_from(self, offset: int) -> tuple[list[Json], int]:
-        """Whole lines from a byte offset on, and the offset behind them. What a full disk cut off is left out."""
-        try:
-            with open(self.path("stages.jsonl"), "rb") as file:
-                file.seek(offset)
-                raw = file.read()
-        except FileNotFoundError:
-            return [], offset
-        whole = raw[: raw.rfind(b"\n") + 1]
-        lines = [_stage_line(line) for line in whole.splitlines()]
-        return [line for line in lines if line is not None], offset + len(whole)
+        """Lines of the stage log from an offset on, and the offset behind them."""
+        return self._stages.read_from(offset)
 
     def last_stage(self) -> str:
         """The stage that the last transaction reached; '' where there was none."""

@@ -1,0 +1,89 @@
+# Copyright: gpufleet.vllm contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The stage log of one instance: lines of JSON, followed by byte offset, that does not grow without end.
+
+An offset counts every byte that was ever written. Once the file is cut, its first line says how many of them are gone,
+so that who follows across a cut goes on where he was.
+
+Private to the collection: may change without notice.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import typing as t
+
+Json = dict[str, t.Any]
+
+# Bytes.
+LIMIT = 1024 * 1024
+KEPT = 256 * 1024
+CUT = "cut"
+
+
+def _parsed(raw: bytes) -> Json | None:
+    try:
+        line: Json = json.loads(raw)
+    except ValueError:
+        return None
+    return line
+
+
+class StageLog:
+    """Written by the instance's transaction alone, whose unit is the lock; read by anybody at any time."""
+
+    def __init__(self, path: str) -> None:
+        self.path = path
+
+    def append(self, line: Json) -> None:
+        os.makedirs(os.path.dirname(self.path), mode=0o755, exist_ok=True)
+        with contextlib.suppress(OSError):  # what cannot be cut may still have room for a line
+            self._cut()
+        with open(self.path, "a", encoding="utf-8") as file:
+            file.write(json.dumps(line, sort_keys=True) + "\n")
+
+    def size(self) -> int:
+        """Bytes that were written until now: where a follower begins."""
+        try:
+            with open(self.path, "rb") as file:
+                gone, first = self._begin(file)
+                return gone + os.fstat(file.fileno()).st_size - first
+        except FileNotFoundError:
+            return 0
+
+    def read_from(self, offset: int) -> tuple[list[Json], int]:
+        """Whole lines from a byte offset on, and the offset behind them. What a full disk cut off is left out."""
+        try:
+            with open(self.path, "rb") as file:
+                gone, first = self._begin(file)
+                offset = max(offset, gone)
+                file.seek(first + offset - gone)
+                raw = file.read()
+        except FileNotFoundError:
+            return [], offset
+        whole = raw[: raw.rfind(b"\n") + 1]
+        lines = [_parsed(line) for line in whole.splitlines()]
+        return [line for line in lines if line is not None], offset + len(whole)
+
+    @staticmethod
+    def _begin(file: t.BinaryIO) -> tuple[int, int]:
+        """Bytes that are gone, and where in the file the bytes after them begin."""
+        raw = file.readline()
+        line = _parsed(raw)
+        return (int(line[CUT]), len(raw)) if isinstance(line, dict) and CUT in line else (0, 0)
+
+    def _cut(self) -> None:
+        """Keep the newest lines. A reader has the old file or the new one, and both count alike."""
+        if not os.path.exists(self.path) or os.path.getsize(self.path) <= LIMIT:
+            return
+        with open(self.path, "rb") as file:
+            gone, first = self._begin(file)
+            file.seek(0)
+            raw = file.read()
+        begin = raw.find(b"\n", len(raw) - KEPT) + 1 or len(raw)
+        with open(f"{self.path}.new", "wb") as file:
+            file.write(json.dumps({CUT: gone + begin - first}).encode() + b"\n" + raw[begin:])
+        os.replace(f"{self.path}.new", self.path)
