@@ -126,8 +126,8 @@ import typing as t
 from ansible.module_utils.basic import AnsibleModule
 
 from ansible_collections.gpufleet.vllm.plugins.module_utils._rollout import units
-from ansible_collections.gpufleet.vllm.plugins.module_utils._rollout.deadlines import last_deadline
 from ansible_collections.gpufleet.vllm.plugins.module_utils._rollout.api_keys import ApiKeys, fingerprint, host_secret
+from ansible_collections.gpufleet.vllm.plugins.module_utils._rollout.deadlines import last_deadline
 from ansible_collections.gpufleet.vllm.plugins.module_utils._rollout.store import Store, write_atomically
 
 

@@ -9,6 +9,7 @@ Private to the collection: may change without notice.
 from __future__ import annotations
 
 ADVICE = {
+    "smoke.open": "Look at what else answers on this port: this server was given an API key.",
     "smoke.models": "Correct served_model_name, or look at what else answers on this port.",
     "smoke.length": "Plan the max_model_len that the engine states, or leave it to the engine.",
     "smoke.content": "Read what came back: correct the pattern or max_tokens of `smoke`, or the model.",

@@ -40,7 +40,7 @@ class _WrongError(ValueError):
 
 def merged(instance: Instance, settings: Json, errors: list[str]) -> Json:
     """Timeouts in seconds, the smoke test, and what happens on a failure; what is wrong is added to `errors`."""
-    on_failure = _choice(instance, settings, errors)
+    on_failure = _when_it_fails(instance, settings, errors)
     rungs = settings.get("fallback_rungs")
     return {
         "on_failure": on_failure,
@@ -53,7 +53,7 @@ def merged(instance: Instance, settings: Json, errors: list[str]) -> Json:
     }
 
 
-def _choice(instance: Instance, settings: Json, errors: list[str]) -> str:
+def _when_it_fails(instance: Instance, settings: Json, errors: list[str]) -> str:
     chosen = instance.on_failure or settings.get("on_failure") or ON_FAILURE[0]
     if chosen in ON_FAILURE:
         return str(chosen)

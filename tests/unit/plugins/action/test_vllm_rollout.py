@@ -302,6 +302,8 @@ def test_a_release_that_was_stopped_fails_the_run(run: t.Callable[..., Json]) ->
     wire = Wire([news(ended("stopped", "a: nothing serves."), offset=9), news(offset=9)])
     result = run(wire, plans=[plan("a", "restart"), plan("b", "restart")])
     assert (result["failed"], result["msg"]) == (True, "a: nothing serves. Not tried after that: b.")
+
+
 KEY = "sk-0123456789abcdef"
 LISTED = [{"name": "a", "api_key": KEY}, {"name": "b"}]
 

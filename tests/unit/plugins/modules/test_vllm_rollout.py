@@ -15,9 +15,9 @@ from ansible.module_utils.basic import AnsibleModule
 from ansible.module_utils.testing import patch_module_args
 
 from ansible_collections.gpufleet.vllm.plugins.module_utils._rollout import units
+from ansible_collections.gpufleet.vllm.plugins.module_utils._rollout.api_keys import fingerprint, host_secret
 from ansible_collections.gpufleet.vllm.plugins.module_utils._rollout.deadlines import last_deadline
 from ansible_collections.gpufleet.vllm.plugins.module_utils._rollout.state import Entry, State
-from ansible_collections.gpufleet.vllm.plugins.module_utils._rollout.api_keys import fingerprint, host_secret
 from ansible_collections.gpufleet.vllm.plugins.module_utils._rollout.store import Store
 from ansible_collections.gpufleet.vllm.plugins.modules import vllm_rollout as module
 
