@@ -16,7 +16,10 @@ description:
   - The host stops the serving container and keeps it, starts the candidate, waits until it is ready, has it prove that
     it answers, holds it for the stability window, and only then commits. Whatever fails on the way, the host puts the
     last known good release back and proves that one, also when the controller is gone.
-  - Changes of one host are carried out one after another. The first that fails stops the rest.
+  - Changes of one host are carried out one after another, so that instances which share a GPU never start at the same
+    time. The first that fails stops the rest.
+  - A host that is out of reach for ten minutes while its rollout is followed has failed, and is not unreachable, so
+    that a C(rescue) around the task runs. The rollout itself goes on.
   - The program that does this on the host, C(gpufleet-host), is brought by this action when the host has another one.
 author:
   - gpufleet.vllm contributors (@gpufleet)
@@ -38,6 +41,18 @@ options:
     description: Try a release again that was tried before and rejected.
     type: bool
     default: false
+  take_back:
+    description:
+      - What an earlier task of the same run has updated (its RV(updated)), to be taken back, the last first. Each way
+        back is refused where the host serves another release by now. One that fails keeps no other from going.
+      - The other options are not read then.
+    type: list
+    elements: dict
+    default: []
+  because:
+    description: Why O(take_back) is asked for. The host remembers it as the cause for which the release is rejected.
+    type: str
+    default: ""
   instance:
     description: The instance to start. Set by the action.
     type: str
@@ -74,8 +89,10 @@ EXAMPLES = r"""
 
 RETURN = r"""
 msg:
-  description: What failed, with the cause, what serves now and what to do.
-  returned: failure
+  description:
+    - What failed, with the cause, what serves now and what to do.
+    - With O(take_back), what became of each.
+  returned: failure, and with O(take_back)
   type: str
 results:
   description: What became of each change, in the order in which they were carried out.
@@ -90,7 +107,7 @@ results:
       description:
         - V(verified), V(repaired), V(live) and V(removed) are what was wanted.
         - V(refused) means that nothing was touched, V(restored) that the last known good release serves again,
-          V(failed) that nothing is sure to serve.
+          V(failed) that nothing is sure to serve, V(lost) that the host went out of reach and goes on by itself.
       type: str
     failure:
       description: Class, cause and advice (C(failure_class), C(cause), C(advice)).
@@ -99,6 +116,21 @@ results:
     log:
       description: Folder on the host that keeps the failed engine's log.
       returned: on failure
+      type: str
+updated:
+  description: What is different from before because of this task, in the order in which it was carried out.
+  returned: always
+  type: list
+  elements: dict
+  contains:
+    instance:
+      description: Name of the instance.
+      type: str
+    change:
+      description: The kind of change.
+      type: str
+    serves:
+      description: Digest of the release that serves since. Empty where no engine was started.
       type: str
 """
 
@@ -155,6 +187,8 @@ def main() -> None:
             "plans": {"type": "list", "elements": "dict", "default": []},
             "rollback": {"type": "list", "elements": "str", "default": []},
             "retry": {"type": "bool", "default": False},
+            "take_back": {"type": "list", "elements": "dict", "default": []},
+            "because": {"type": "str", "default": ""},
             "instance": {"type": "str"},
             "request": {"type": "dict"},
             "program_digest": {"type": "str"},

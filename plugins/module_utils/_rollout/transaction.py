@@ -84,19 +84,28 @@ class Transaction:
             return False
         return True
 
-    def _rollback(self, state: State, _request: Json) -> str:
+    def _rollback(self, state: State, request: Json) -> str:
         """The previous verified release becomes the candidate; what serves now is held and becomes the previous one.
 
-        What is rolled back from counts as rejected, or the next scheduled run would put it there again.
+        What is rolled back from counts as rejected, or the next scheduled run would put it there again. A request that
+        names it (`from`) is refused where something else serves by now: nothing is put back twice.
         """
         previous, current = state.previous, state.current
+        leaves = str(request.get("from") or "")
+        if leaves and (current is None or current.digest != leaves):
+            serves = f"release {current.short}" if current else "no verified release"
+            raise Refused(
+                "rollback.moved_on",
+                f"it was to go back from release {leaves[:12]}, and {serves} is current",
+                "Nothing is left to take back.",
+            )
         if previous is None:
             raise Refused(
                 "rollback.none", "no previous verified release is kept", "Roll the wanted release out instead."
             )
         candidate = preflight(self.host, self.store, self.journal, state, previous, True)
         if current is not None:
-            cause = "an operator put the release before it back"
+            cause = str(request.get("because") or "an operator put the release before it back")
             rejection = Rejection(current.digest, "rolled_back", cause, "", self._now(), current.image_id)
             state = state.with_rejection(rejection)
         return self._try(state, candidate)

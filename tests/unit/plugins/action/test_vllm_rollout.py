@@ -49,14 +49,19 @@ class Wire:
         self.follow = list(follow)
         self.program_there = program_there
         self.refusal = ""
+        self.out_of_reach = ""
         self.module_calls: list[Json] = []
         self.commands: list[str] = []
         self.brought: list[str] = []
         self.shown: list[str] = []
         self.paused = 0.0
+        self.order: list[str] = []
 
     def execute_module(self, name: str, module_args: Json, task_vars: Json) -> Json:
+        if module_args["instance"] == self.out_of_reach:
+            raise AnsibleConnectionFailure("gone")
         self.module_calls.append({"module": name, **module_args})
+        self.order.append(f"start {module_args['instance']}")
         if not self.program_there and "program_source" not in module_args:
             return {"changed": False, "program_needed": True}
         if self.refusal:
@@ -65,6 +70,7 @@ class Wire:
 
     def execute_command(self, command: str) -> Json:
         self.commands.append(command)
+        self.order.append(f"follow {command.split()[2]}")
         answer = self.follow.pop(0)
         if isinstance(answer, Exception):
             raise answer
@@ -79,7 +85,14 @@ class Wire:
 def run(monkeypatch: pytest.MonkeyPatch) -> t.Callable[..., Json]:
     def carry_out(wire: Wire, *, check: bool = False, no_log: bool = False, **args: t.Any) -> Json:
         task = types.SimpleNamespace(
-            args=args, check_mode=check, no_log=no_log, async_val=0, diff=False, action=action.MODULE, environment=None
+            args=args,
+            check_mode=check,
+            no_log=no_log,
+            async_val=0,
+            diff=False,
+            action=action.MODULE,
+            environment=None,
+            delegate_to=None,
         )
         shell = types.SimpleNamespace(tmpdir="/tmp/task", join_path=lambda *parts: "/".join(parts))
         parts: Json = {
@@ -156,6 +169,73 @@ def test_the_first_that_fails_stops_the_rest(run: t.Callable[..., Json], outcome
     assert (result["failed"], result["changed"]) == (True, changed)
     assert result["msg"] == "It was not to be. Not tried after that: b, c."
     assert result["results"] == [{"instance": "a", "outcome": outcome, "failure": failure}]
+
+
+def test_what_was_updated_is_told_with_the_digest_that_serves(run: t.Callable[..., Json]) -> None:
+    """Nothing is different from before where the release served already, or was repaired."""
+    changes = ("restart", "restart", "repair", "live", "create", "remove")
+    plans = [plan(f"{change[0]}{at}", change) for at, change in enumerate(changes)]
+    outcomes = {"remove": "removed", "live": "live", "repair": "repaired"}
+    ordered = ("remove", "live", "repair", "restart", "restart", "create")
+    digests: tuple[Json, ...] = ({}, {}, {}, {}, {"serves": "n1"}, {"serves": "n2"})
+    lines = [ended(outcomes.get(change, "verified"), **facts) for change, facts in zip(ordered, digests, strict=True)]
+    result = run(Wire([answer for line in lines for answer in (news(line), news())]), plans=plans)
+    assert result["updated"] == [
+        {"instance": "r5", "change": "remove", "serves": ""},
+        {"instance": "l3", "change": "live", "serves": ""},
+        {"instance": "r1", "change": "restart", "serves": "n1"},
+        {"instance": "c4", "change": "create", "serves": "n2"},
+    ]
+
+
+UPDATED = [
+    {"instance": "x", "change": "remove", "serves": ""},
+    {"instance": "l", "change": "live", "serves": ""},
+    {"instance": "a", "change": "restart", "serves": "a" * 64},
+    {"instance": "c", "change": "create", "serves": "c" * 64},
+    {"instance": "b", "change": "restart", "serves": "b" * 64},
+]
+
+
+def test_what_was_updated_goes_back_last_first_from_the_digest_that_it_led_to(run: t.Callable[..., Json]) -> None:
+    wire = Wire(
+        [news(ended("verified", "b: release p is verified.")), news(), news(ended("refused", "a: no.")), news()]
+    )
+    result = run(wire, take_back=UPDATED, because="gpu2 failed in the same run")
+    assert [call["request"] for call in wire.module_calls] == [
+        {"kind": "rollback", "from": digest * 64, "because": "gpu2 failed in the same run"} for digest in ("b", "a")
+    ]
+    assert wire.started == [("b", "rollback"), ("a", "rollback")]
+    assert (result["failed"], result["changed"], result["updated"]) == (True, True, [])
+    assert result["msg"] == (
+        "Taken back: b: release p is verified. "
+        "c: stays on release cccccccccccc: this run has created it, and there is none before it. "
+        "Not taken back: a: no. "
+        "l: keeps what clients are told: the engine was not touched. "
+        "x: stays removed."
+    )
+
+
+def test_nothing_goes_back_in_check_mode(run: t.Callable[..., Json]) -> None:
+    wire = Wire()
+    assert run(wire, check=True, take_back=UPDATED)["changed"] is True
+    assert wire.module_calls == []
+
+
+def test_one_that_cannot_be_reached_is_named_and_keeps_no_other(run: t.Callable[..., Json]) -> None:
+    wire = Wire(good(1))
+    wire.out_of_reach = "b"
+    result = run(wire, take_back=UPDATED[2:])
+    assert wire.started == [("a", "rollback")]
+    assert result["failed"] and "b: not taken back, the host is out of reach (gone)." in result["msg"]
+    assert result["msg"].endswith("Taken back: The end.")
+
+
+def test_one_after_another_where_instances_share_a_gpu(run: t.Callable[..., Json]) -> None:
+    """The second is started when the first has ended, not before."""
+    wire = Wire([news(reached("ready"), active=True), news(ended("verified")), news(), *good(1)])
+    run(wire, plans=[plan("a", "restart"), plan("b", "restart")])
+    assert wire.order == ["start a", "follow a", "follow a", "follow a", "start b", "follow b", "follow b"]
 
 
 def test_a_failure_after_a_change_is_still_a_change(run: t.Callable[..., Json]) -> None:
@@ -247,10 +327,15 @@ def test_a_lost_line_is_taken_up_again(run: t.Callable[..., Json]) -> None:
     assert "the host is out of reach and goes on by itself" in wire.shown[1]
 
 
-def test_a_line_that_stays_lost_makes_the_host_unreachable(run: t.Callable[..., Json]) -> None:
+def test_a_line_that_stays_lost_fails_and_says_that_the_host_goes_on(run: t.Callable[..., Json]) -> None:
+    """Failed, not unreachable: a rescue runs for one and not for the other."""
     wire = Wire([AnsibleConnectionFailure("gone")] * 1000)
-    with pytest.raises(AnsibleConnectionFailure):
-        run(wire, plans=[plan("a", "restart")])
+    result = run(wire, plans=[plan("a", "restart"), plan("b", "restart")])
+    assert (result["failed"], result["results"][0]["outcome"], result["updated"]) == (True, "lost", [])
+    assert result["msg"].startswith(
+        "a: the host has been out of reach for 600 s. It finishes the rollout or takes it back"
+    )
+    assert result["msg"].endswith("Not tried after that: b.")
     assert action.LOST_LIMIT < wire.paused <= action.LOST_LIMIT + 2 * action.LOST_PAUSE
 
 

@@ -122,6 +122,26 @@ def test_a_rollback_that_fails_is_taken_back_and_what_serves_is_not_rejected(sce
     scene.assert_settled()
 
 
+def test_a_way_back_that_names_the_digest_it_leaves_is_gone_once(scene: Scene) -> None:
+    scene.roll_out(OLD)
+    scene.roll_out(NEW)
+    way_back = {"kind": "rollback", "from": plan(NEW)["digest"], "because": "gpu2 failed in the same run"}
+    assert scene.request(way_back) == "verified"
+    assert scene.serves() == OLD
+    scene.assert_settled()
+    scene.docker.writes.clear()
+    assert scene.request(way_back) == "refused"
+    assert f"(rollback.moved_on): it was to go back from release {plan(NEW)['digest'][:12]}" in scene.last()["detail"]
+    assert scene.roll_out(NEW) == "refused"
+    assert "gpu2 failed in the same run" in scene.last()["detail"]
+    assert (scene.serves(), scene.docker.writes) == (OLD, [])
+
+
+def test_a_way_back_is_refused_where_nothing_was_verified(scene: Scene) -> None:
+    assert scene.request({"kind": "rollback", "from": plan(NEW)["digest"]}) == "refused"
+    assert "and no verified release is current" in scene.last()["detail"]
+
+
 def test_a_release_that_serves_already_is_not_started_again(scene: Scene) -> None:
     scene.roll_out(OLD)
     scene.docker.writes.clear()

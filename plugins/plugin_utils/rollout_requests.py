@@ -1,0 +1,76 @@
+# Copyright: gpufleet.vllm contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What a host is asked to do: from plans, from names, and from what the same run has done before."""
+
+from __future__ import annotations
+
+import dataclasses
+import typing as t
+
+Json = dict[str, t.Any]
+
+# What gives ports and GPUs back comes first.
+ORDER = ("remove", "live", "repair", "restart", "create")
+KINDS = {"remove": "remove", "live": "live", "repair": "repair", "restart": "rollout", "create": "rollout"}
+DOCUMENTS = ("digest", "release", "client", "settings")
+# Why a change that a run has made is not taken back.
+STAYS = {
+    "create": "stays on release {serves}: this run has created it, and there is none before it",
+    "live": "keeps what clients are told: the engine was not touched",
+    "remove": "stays removed",
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class Due:
+    """One request for the host. `change` is the plan's, or `rollback`."""
+
+    instance: str
+    change: str
+    request: Json
+
+
+def planned(plans: t.Sequence[Json], retry: bool, in_order: bool = False) -> list[Due]:
+    """What the plans ask for. IN_ORDER: as they stand, because each builds on the one before it."""
+    due = [plan for plan in plans if plan["change"] != "none"]
+    if not in_order:
+        due.sort(key=lambda plan: ORDER.index(plan["change"]))
+    return [
+        Due(
+            str(plan["instance"]),
+            str(plan["change"]),
+            {
+                "kind": KINDS[plan["change"]],
+                "retry": retry,
+                "plan": {name: plan.get(name) for name in DOCUMENTS},
+            },
+        )
+        for plan in due
+    ]
+
+
+def rollbacks(names: t.Sequence[str]) -> list[Due]:
+    """The release before, whatever serves now."""
+    return [Due(name, "rollback", {"kind": "rollback"}) for name in names]
+
+
+def updated(one: Due, outcome: Json) -> Json | None:
+    """What a later failure in the same run may take back; None where nothing is different from before."""
+    serves = str(outcome.get("serves") or "")
+    if one.change in ("rollback", "repair") or (one.change in ("restart", "create") and not serves):
+        return None
+    return {"instance": one.instance, "change": one.change, "serves": serves}
+
+
+def way_back(before: Json, because: str) -> Due | None:
+    """The request that takes one change back, from the digest that it led to; None where there is no way back."""
+    if before["change"] != "restart":
+        return None
+    request = {"kind": "rollback", "from": before["serves"], "because": because}
+    return Due(str(before["instance"]), "rollback", request)
+
+
+def stays(before: Json) -> str:
+    """Why there is no way back."""
+    return f"{before['instance']}: {STAYS[before['change']].format(serves=before['serves'][:12])}."
