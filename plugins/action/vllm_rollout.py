@@ -38,6 +38,7 @@ OPTIONS = {
     "retry": {"type": "bool", "default": False},
     "take_back": {"type": "list", "elements": "dict", "default": []},
     "because": {"type": "str", "default": ""},
+    "climbs": {"type": "list", "elements": "dict", "default": []},
 }
 
 Json = dict[str, t.Any]
@@ -62,11 +63,14 @@ class ActionModule(ActionBase):  # type: ignore[misc,unused-ignore]
         result.update(changed=False, results=[], updated=[])
         due = rollout_requests.planned(args["plans"], args["retry"]) + rollout_requests.rollbacks(args["rollback"])
         if self._task.check_mode:
-            return {**result, "changed": bool(due or args["take_back"])}
+            climbing = any(climb["plans"] for climb in args["climbs"])
+            return {**result, "changed": bool(due or args["take_back"] or climbing), "climbed": []}
         self._vars = task_vars or {}
         self._host = str(self._task.delegate_to or self._vars.get("inventory_hostname", "the host"))
         if args["take_back"]:
             return self._take_back(args["take_back"], args["because"], result)
+        if args["climbs"]:
+            return self._climb(args["climbs"], args["retry"], result)
         return self._go_forward(due, result)
 
     def _go_forward(self, due: t.Sequence[Due], result: Json) -> Json:
@@ -100,6 +104,26 @@ class ActionModule(ActionBase):  # type: ignore[misc,unused-ignore]
             told.append(f"{'Taken back' if back else 'Not taken back'}: {message}")
             failed = failed or not back
         return {**result, "failed": failed, "msg": " ".join(told)}
+
+    def _climb(self, climbs: t.Sequence[Json], retry: bool, result: Json) -> Json:
+        """Each instance rung by rung, as far as rungs hold. One that does not hold is an answer and no failure."""
+        climbed: list[Json] = []
+        told: list[str] = []
+        for climb in climbs:
+            reached, why = climb["stands_on"], rollout_requests.ended_early(climb)
+            for profile, one in rollout_requests.rungs(climb, retry):
+                message = self._carry_out(one, result)
+                outcome = result["results"][-1]
+                if outcome["outcome"] in GOOD_OUTCOMES:
+                    reached = profile
+                    continue
+                if not reached or not rollout_requests.does_not_hold(outcome):
+                    return {**result, "climbed": climbed, "failed": True, "msg": " ".join([*told, message])}
+                why = f"{profile} does not hold: {message}"
+                break
+            climbed.append({"instance": climb["instance"], "profile": reached, "ladder": climb["ladder"], "why": why})
+            told.append(rollout_requests.stands(climbed[-1]))
+        return {**result, "climbed": climbed, "msg": told}
 
     def _carry_out(self, one: Due, result: Json) -> str:
         """Start one request and follow it to its end, which goes to the results; the paragraph about it."""

@@ -26,16 +26,31 @@ options:
     description:
       - One mapping for each vLLM server of the host. Keys are C(name), C(model), C(port) (all three required),
         C(served_model_name), C(revision), C(profile), C(goal), C(engine_args), C(bind), C(gpus), C(exclusive_group),
-        C(active), C(env), C(sampling), C(smoke) and C(timeouts).
+        C(active), C(env), C(sampling), C(smoke), C(timeouts) and C(ladder).
       - C(profile) V(auto) chooses parallel sizes by the model's size and the number of GPUs, and batch sizes by
         C(goal), which is V(throughput), V(balanced) or V(latency).
       - C(gpus) is V(auto), a count, or a list of indices, UUIDs or MIG UUIDs. V(auto) takes as many as the tensor,
         pipeline and data parallel sizes need, from the GPUs that the host's other instances use least. An instance
         keeps the GPUs that it runs on.
       - Engine arguments are written as vLLM names them, with underscores or as options of the command line.
+      - C(ladder) lists profiles from the safest up. The instance is planned with the one whose release the host has
+        verified last, so that a plan neither climbs nor falls by itself; where there is none, with C(profile), or the
+        first of the list.
     type: list
     elements: dict
     required: true
+  ladder:
+    description: The ladder of instances that state none.
+    type: list
+    elements: str
+    default: []
+  promote:
+    description:
+      - Also plan every rung above the one that an instance stands on, as whole releases in RV(climbs), for
+        O(gpufleet.vllm.vllm_rollout#module:climbs). Nothing counts as changed, so nothing is notified.
+      - C(instance) of O(target) says for which instance, for all of them where it is empty.
+    type: bool
+    default: false
   image:
     description: The image that runs. Best by digest.
     type: str
@@ -187,8 +202,33 @@ EXAMPLES = r"""
 """
 
 RETURN = r"""
+climbs:
+  description: How to climb the ladder of each instance that has one.
+  returned: when O(promote=true)
+  type: list
+  elements: dict
+  contains:
+    instance:
+      description: Name of the instance.
+      type: str
+    ladder:
+      description: Profiles of its ladder, the safest first.
+      type: list
+      elements: str
+    stands_on:
+      description: The profile whose release serves as planned. Empty where it is due itself, as the first of C(plans).
+      type: str
+    plans:
+      description: Plans as in RV(plans), each with its C(profile), in the order in which they are to be carried out.
+      type: list
+      elements: dict
+    ends:
+      description: C(profile) and C(because) of the rung that cannot be planned. Null where all can.
+      type: dict
 plans:
-  description: One for each listed instance, those that are removed first. Empty where something is wrong.
+  description:
+    - One for each listed instance, in the order in which they are to be carried out, those that are removed first. Of
+      instances that share GPUs, those come first that give memory back. Empty where something is wrong.
   returned: always
   type: list
   elements: dict
@@ -243,8 +283,14 @@ plans:
       description: What clients are told, address, served names, length in tokens, sampling.
       type: dict
     settings:
-      description: Deadlines in seconds and the question of the smoke test, where they were stated.
+      description:
+        - Deadlines in seconds and the question of the smoke test, where they were stated. C(profile) is the rung of an
+          instance with a ladder, which the host remembers.
       type: dict
+    ladder:
+      description: Profiles of the instance's ladder, the safest first. Empty without one.
+      type: list
+      elements: str
     image_id:
       description: Id of the image on the host; null where it is not there.
       type: str

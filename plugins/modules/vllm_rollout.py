@@ -53,6 +53,16 @@ options:
     description: Why O(take_back) is asked for. The host remembers it as the cause for which the release is rejected.
     type: str
     default: ""
+  climbs:
+    description:
+      - What M(gpufleet.vllm.vllm_plan) returned with O(gpufleet.vllm.vllm_plan#module:promote=true). The rungs of each
+        instance are carried out one after another, as far as they hold. A rung that is taken back, or refused for what
+        it is, ends the climb of its instance and is no failure. A failure of the moment is one, and so is that of the
+        rung that an instance begins at.
+      - O(plans) and O(rollback) are not read then.
+    type: list
+    elements: dict
+    default: []
   instance:
     description: The instance to start. Set by the action.
     type: str
@@ -91,9 +101,9 @@ RETURN = r"""
 msg:
   description:
     - What failed, with the cause, what serves now and what to do.
-    - With O(take_back), what became of each.
-  returned: failure, and with O(take_back)
-  type: str
+    - With O(take_back), what became of each. With O(climbs), a list of where each instance stands.
+  returned: failure, and with O(take_back) or O(climbs)
+  type: raw
 results:
   description: What became of each change, in the order in which they were carried out.
   returned: always
@@ -116,6 +126,25 @@ results:
     log:
       description: Folder on the host that keeps the failed engine's log.
       returned: on failure
+      type: str
+climbed:
+  description: Where each instance stands.
+  returned: with O(climbs)
+  type: list
+  elements: dict
+  contains:
+    instance:
+      description: Name of the instance.
+      type: str
+    profile:
+      description: The highest profile that holds.
+      type: str
+    ladder:
+      description: All profiles of the ladder, the safest first.
+      type: list
+      elements: str
+    why:
+      description: Why the next one does not hold or was not tried; empty at the top.
       type: str
 updated:
   description: What is different from before because of this task, in the order in which it was carried out.
@@ -189,6 +218,7 @@ def main() -> None:
             "retry": {"type": "bool", "default": False},
             "take_back": {"type": "list", "elements": "dict", "default": []},
             "because": {"type": "str", "default": ""},
+            "climbs": {"type": "list", "elements": "dict", "default": []},
             "instance": {"type": "str"},
             "request": {"type": "dict"},
             "program_digest": {"type": "str"},

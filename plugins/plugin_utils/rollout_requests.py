@@ -8,6 +8,8 @@ from __future__ import annotations
 import dataclasses
 import typing as t
 
+from ansible_collections.gpufleet.vllm.plugins.module_utils._rollout.failure import rejects
+
 Json = dict[str, t.Any]
 
 # What gives ports and GPUs back comes first.
@@ -74,3 +76,28 @@ def way_back(before: Json, because: str) -> Due | None:
 def stays(before: Json) -> str:
     """Why there is no way back."""
     return f"{before['instance']}: {STAYS[before['change']].format(serves=before['serves'][:12])}."
+
+
+def does_not_hold(outcome: Json) -> bool:
+    """Whether a rung was judged, taken back or refused for what it is: a failure of the moment judges none."""
+    failure_class = str((outcome.get("failure") or {}).get("failure_class") or "")
+    return outcome["outcome"] in ("restored", "refused") and bool(failure_class) and rejects(failure_class)
+
+
+def ended_early(climb: Json) -> str:
+    """Why the plan ends a climb before the top of its ladder."""
+    ends = climb.get("ends")
+    return f"{ends['profile']} was not tried: {ends['because']}" if ends else ""
+
+
+def rungs(climb: Json, retry: bool) -> list[tuple[str, Due]]:
+    """The requests of one climb, each with its profile, in the order of the ladder."""
+    due = planned(climb["plans"], retry, in_order=True)
+    return [(str(plan["profile"]), one) for plan, one in zip(climb["plans"], due, strict=True)]
+
+
+def stands(climbed: Json) -> str:
+    """Where an instance stands after a climb."""
+    ladder, profile = climbed["ladder"], climbed["profile"]
+    rung = f"{climbed['instance']}: stands on {profile}, rung {ladder.index(profile) + 1} of {len(ladder)}"
+    return f"{rung}. {climbed['why']}" if climbed["why"] else f"{rung}."

@@ -31,6 +31,7 @@ WORDS = {**dict.fromkeys(("true", "yes", "on", "1"), True), **dict.fromkeys(("fa
 class Inputs:
     """The arguments of vllm_plan.
 
+    `ladder` is that of instances which state none; `rungs` are profiles that take the place of where instances stand.
     `history` and `readings` are the schemas that its directory holds, `catalogue` and `advisories` the files' content.
     """
 
@@ -54,6 +55,8 @@ class Inputs:
     remove_unlisted: bool = False
     target_instance: str = ""
     target_profile: str = ""
+    ladder: tuple[str, ...] = ()
+    rungs: t.Mapping[str, str] = dataclasses.field(default_factory=dict)
 
 
 def read(args: t.Mapping[str, t.Any], history: Json, readings: t.Mapping[str, Json], errors: list[str]) -> Inputs:
@@ -89,7 +92,19 @@ def read(args: t.Mapping[str, t.Any], history: Json, readings: t.Mapping[str, Js
         remove_unlisted=switch(given.get("remove_unlisted"), "remove_unlisted", errors),
         target_instance=str(target.get("instance") or ""),
         target_profile=str(target.get("profile") or ""),
+        ladder=names("ladder", given.get("ladder"), errors.append),
     )
+
+
+def names(key: str, value: t.Any, wrong: t.Callable[[str], None]) -> tuple[str, ...]:
+    """A list of names, also as the text with commas that a survey sends."""
+    if value is None or value == "":
+        return ()
+    found = [part.strip() for part in value.split(",")] if isinstance(value, str) else value
+    if isinstance(found, list) and all(isinstance(name, str) and name for name in found):
+        return tuple(found)
+    wrong(f"{key} is {value!r}: write a list of names, none of them empty.")
+    return ()
 
 
 def mib(size: int | str) -> int:

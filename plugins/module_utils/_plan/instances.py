@@ -13,13 +13,13 @@ import ipaddress
 import re
 import typing as t
 
-from .inputs import WORDS
+from .inputs import WORDS, names
 from .names import INSTANCE_NAME, meant
 
 Json = dict[str, t.Any]
 KEYS = (
     "name", "model", "served_model_name", "revision", "profile", "goal", "engine_args", "bind", "port", "gpus",
-    "exclusive_group", "active", "env", "sampling", "smoke", "timeouts",
+    "exclusive_group", "active", "env", "sampling", "smoke", "timeouts", "ladder",
 )  # fmt: skip
 # Keys that people write here and that belong elsewhere.
 ELSEWHERE = {
@@ -40,7 +40,10 @@ MODEL_ID = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]*(/[A-Za-z0-9_][A-Za-z0-9._-]*
 
 @dataclasses.dataclass(frozen=True)
 class Instance:
-    """One vLLM server of a host. `gpus` is "auto", a count, or a list of indices and UUIDs."""
+    """One vLLM server of a host. `gpus` is "auto", a count, or a list of indices and UUIDs.
+
+    `ladder` are profiles from the safest up, `begins` is the one of them that the inventory begins at.
+    """
 
     name: str
     model: str
@@ -58,6 +61,8 @@ class Instance:
     sampling: t.Mapping[str, t.Any] = dataclasses.field(default_factory=dict)
     smoke: t.Mapping[str, t.Any] = dataclasses.field(default_factory=dict)
     timeouts: t.Mapping[str, t.Any] = dataclasses.field(default_factory=dict)
+    ladder: tuple[str, ...] = ()
+    begins: str = ""
 
     @property
     def owner(self) -> str:
@@ -157,6 +162,7 @@ def read(given: t.Any, position: int, defaults: Json, errors: list[str]) -> Inst
         sampling=reader.mapping("sampling"),
         smoke=reader.mapping("smoke"),
         timeouts=reader.mapping("timeouts"),
+        ladder=names("ladder", reader.given.get("ladder"), reader.wrong),
     )
     return instance if name else None
 

@@ -19,6 +19,7 @@ class ActionModule(ActionBase):  # type: ignore[misc,unused-ignore]
         plans = script.get("plans", [])
         if script.get("errors"):
             return {**result, "failed": True, "msg": " ".join(script["errors"]), "errors": script["errors"]}
-        changed = any(plan["change"] != "none" for plan in plans)
+        promote = bool(self._task.args.get("promote"))
+        changed = not promote and any(plan["change"] != "none" for plan in plans)
         provable = [plan["instance"] for plan in plans]
         return {**result, "changed": changed, "plans": plans, "provable": provable, "climbs": script.get("climbs", [])}
