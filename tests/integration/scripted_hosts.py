@@ -87,9 +87,11 @@ class Fleet:
         return path
 
     def run(self, playbook: str = "site", *options: str, **variables: t.Any) -> Ended:
+        """Run a playbook of the collection by its name, or any by its path."""
         log = self.folder / "asked.jsonl"
         log.write_text("")
-        command = [str(pathlib.Path(sys.executable).parent / "ansible-playbook"), f"gpufleet.vllm.{playbook}"]
+        named = playbook if "/" in playbook else f"gpufleet.vllm.{playbook}"
+        command = [str(pathlib.Path(sys.executable).parent / "ansible-playbook"), named]
         command += ["-i", str(self._inventory()), "-e", json.dumps({"script_log": str(log), **variables}), *options]
         environment = {
             **os.environ,

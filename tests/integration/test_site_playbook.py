@@ -169,6 +169,45 @@ def test_nothing_is_touched_beside_a_host_that_cannot_be_planned(
     assert (ended.code, ended.kinds) == (code, kinds)
 
 
+BEFORE = """
+- name: A play before
+  hosts: gpu_hosts
+  gather_facts: false
+  tasks:
+    - name: A failure that is dealt with
+      block:
+        - name: Fail
+          ansible.builtin.fail:
+            msg: on purpose
+          when: inventory_hostname == 'g1'
+      rescue:
+        - name: Rescue
+          ansible.builtin.debug:
+            msg: rescued
+- name: Serve
+  ansible.builtin.import_playbook: gpufleet.vllm.site
+"""
+
+
+@pytest.mark.parametrize(
+    ("second", "code", "kinds"),
+    [
+        (GOOD, 0, rolled("g1", "g2")),
+        (BAD, 2, rolled("g1", "g2") + returned("g1")),
+        (WRONG, 2, []),
+    ],
+    ids=["good", "bad", "wrong"],
+)
+def test_a_failure_that_was_dealt_with_before_holds_nothing_back(
+    tmp_path: pathlib.Path, second: Json, code: int, kinds: list[tuple[str, str]]
+) -> None:
+    """ansible-core keeps the variables of a rescue for the whole run: taken for a failure, they leave a host stale."""
+    playbook = tmp_path / "before.yml"
+    playbook.write_text(BEFORE)
+    ended = Fleet(tmp_path, {"g1": GOOD, "g2": second}).run(str(playbook), "-f", "1", vllm_server_rollback_scope="run")
+    assert (ended.code, ended.kinds) == (code, kinds)
+
+
 @pytest.mark.parametrize("options", [("--check",), ("--tags", "vllm_server_preflight")])
 def test_looking_touches_nothing(tmp_path: pathlib.Path, options: tuple[str, ...]) -> None:
     ended = Fleet(tmp_path, {"g1": GOOD, "g2": GOOD}, {"vllm_canary": ["g2"]}).run("site", *options)
