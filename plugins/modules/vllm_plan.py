@@ -46,8 +46,8 @@ options:
     default: []
   promote:
     description:
-      - Also plan every rung above the one that an instance stands on, as whole releases in RV(climbs), for
-        O(gpufleet.vllm.vllm_rollout#module:climbs). Nothing counts as changed, so nothing is notified.
+      - Also plan every rung above the one that an instance stands on, as whole releases in RV(climbs), which
+        M(gpufleet.vllm.vllm_rollout) carries out. Nothing counts as changed, so nothing is notified.
       - C(instance) of O(target) says for which instance, for all of them where it is empty.
     type: bool
     default: false
