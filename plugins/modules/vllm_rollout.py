@@ -161,6 +161,9 @@ updated:
     serves:
       description: Digest of the release that serves since. Empty where no engine was started.
       type: str
+    container:
+      description: Its container. A way back that reaches another host, through a mistaken inventory, is refused by it.
+      type: str
 """
 
 import os

@@ -62,14 +62,20 @@ def updated(one: Due, outcome: Json) -> Json | None:
     serves = str(outcome.get("serves") or "")
     if one.change in ("rollback", "repair") or (one.change in ("restart", "create") and not serves):
         return None
-    return {"instance": one.instance, "change": one.change, "serves": serves}
+    container = str(outcome.get("container") or "")
+    return {"instance": one.instance, "change": one.change, "serves": serves, "container": container}
 
 
 def way_back(before: Json, because: str) -> Due | None:
     """The request that takes one change back, from the digest that it led to; None where there is no way back."""
     if before["change"] != "restart":
         return None
-    request = {"kind": "rollback", "from": before["serves"], "because": because}
+    request = {
+        "kind": "rollback",
+        "from": before["serves"],
+        "container": before.get("container") or "",
+        "because": because,
+    }
     return Due(str(before["instance"]), "rollback", request)
 
 

@@ -116,7 +116,7 @@ def test_what_earlier_batches_and_the_canary_got_is_taken_back(
     assert (ended.code, ended.kinds) == (2, kinds)
     host, instance, request = ended.asked[-1]
     assert (host, instance) == ("g3", "a")
-    assert request == {"kind": "rollback", "from": NEW, "because": "g2 failed in the same run"}
+    assert request == {"kind": "rollback", "from": NEW, "container": "c-g3", "because": "g2 failed in the same run"}
     assert "g3: Taken back: a: verified" in ended.said
 
 

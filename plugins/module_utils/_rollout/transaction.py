@@ -26,6 +26,11 @@ from .trial import Trial, timeout
 from .wayback import WayBack, keep_diagnosis
 
 
+def _serving(entry: Entry) -> Json:
+    """What a way back has to find again: a container is of one host alone."""
+    return {"serves": entry.digest, "container": entry.container_id}
+
+
 class Transaction:
     """One request, carried out once; every outcome is told in the journal."""
 
@@ -88,15 +93,19 @@ class Transaction:
         """The previous verified release becomes the candidate; what serves now is held and becomes the previous one.
 
         What is rolled back from counts as rejected, or the next scheduled run would put it there again. A request that
-        names it (`from`) is refused where something else serves by now: nothing is put back twice.
+        names it (`from`, `container`) is refused where something else serves by now, or on another host: nothing is put
+        back twice.
         """
         previous, current = state.previous, state.current
-        leaves = str(request.get("from") or "")
-        if leaves and (current is None or current.digest != leaves):
-            serves = f"release {current.short}" if current else "no verified release"
+        leaves, container = str(request.get("from") or ""), str(request.get("container") or "")
+        moved_on = current is None or current.digest != leaves or container not in ("", current.container_id)
+        if leaves and moved_on:
+            serves = (
+                f"release {current.short} (container {current.container_id[:12]})" if current else "no verified release"
+            )
             raise Refused(
                 "rollback.moved_on",
-                f"it was to go back from release {leaves[:12]}, and {serves} is current",
+                f"it was to go back from release {leaves[:12]} (container {container[:12]}), and {serves} is current",
                 "Nothing is left to take back.",
             )
         if previous is None:
@@ -155,7 +164,7 @@ class Transaction:
             return way_back.go(state, state.candidate or candidate, failure)
         length = verified.verified["max_model_len"]
         message = f"{state.instance}: release {verified.short} is verified, max_model_len {length}, ready in "
-        self.journal.end("verified", f"{message}{verified.start_seconds} s.", serves=verified.digest)
+        self.journal.end("verified", f"{message}{verified.start_seconds} s.", **_serving(verified))
         return "verified"
 
     def _now(self) -> str:

@@ -33,6 +33,7 @@ class ActionModule(real_rollout.ActionModule):  # type: ignore[misc,unused-ignor
         facts: Json = {}
         if self._outcome == "verified":
             facts["serves"] = "p" * 64 if self._request["kind"] == "rollback" else self._request["plan"]["digest"]
+            facts["container"] = f"c-{self._host}"
         elif self._outcome != "lost":
             facts["failure"] = {"failure_class": "oom", "cause": "CUDA out of memory", "advice": "Less."}
         return {

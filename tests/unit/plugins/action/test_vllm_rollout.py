@@ -177,23 +177,23 @@ def test_what_was_updated_is_told_with_the_digest_that_serves(run: t.Callable[..
     plans = [plan(f"{change[0]}{at}", change) for at, change in enumerate(changes)]
     outcomes = {"remove": "removed", "live": "live", "repair": "repaired"}
     ordered = ("remove", "live", "repair", "restart", "restart", "create")
-    digests: tuple[Json, ...] = ({}, {}, {}, {}, {"serves": "n1"}, {"serves": "n2"})
+    digests: tuple[Json, ...] = ({}, {}, {}, {}, {"serves": "n1", "container": "c1"}, {"serves": "n2"})
     lines = [ended(outcomes.get(change, "verified"), **facts) for change, facts in zip(ordered, digests, strict=True)]
     result = run(Wire([answer for line in lines for answer in (news(line), news())]), plans=plans)
     assert result["updated"] == [
-        {"instance": "r5", "change": "remove", "serves": ""},
-        {"instance": "l3", "change": "live", "serves": ""},
-        {"instance": "r1", "change": "restart", "serves": "n1"},
-        {"instance": "c4", "change": "create", "serves": "n2"},
+        {"instance": "r5", "change": "remove", "serves": "", "container": ""},
+        {"instance": "l3", "change": "live", "serves": "", "container": ""},
+        {"instance": "r1", "change": "restart", "serves": "n1", "container": "c1"},
+        {"instance": "c4", "change": "create", "serves": "n2", "container": ""},
     ]
 
 
 UPDATED = [
     {"instance": "x", "change": "remove", "serves": ""},
     {"instance": "l", "change": "live", "serves": ""},
-    {"instance": "a", "change": "restart", "serves": "a" * 64},
+    {"instance": "a", "change": "restart", "serves": "a" * 64, "container": "id-a"},
     {"instance": "c", "change": "create", "serves": "c" * 64},
-    {"instance": "b", "change": "restart", "serves": "b" * 64},
+    {"instance": "b", "change": "restart", "serves": "b" * 64, "container": "id-b"},
 ]
 
 
@@ -203,7 +203,8 @@ def test_what_was_updated_goes_back_last_first_from_the_digest_that_it_led_to(ru
     )
     result = run(wire, take_back=UPDATED, because="gpu2 failed in the same run")
     assert [call["request"] for call in wire.module_calls] == [
-        {"kind": "rollback", "from": digest * 64, "because": "gpu2 failed in the same run"} for digest in ("b", "a")
+        {"kind": "rollback", "from": name * 64, "container": f"id-{name}", "because": "gpu2 failed in the same run"}
+        for name in ("b", "a")
     ]
     assert wire.started == [("b", "rollback"), ("a", "rollback")]
     assert (result["failed"], result["changed"], result["updated"]) == (True, True, [])
