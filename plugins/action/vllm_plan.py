@@ -11,6 +11,7 @@ from ansible.plugins.action import ActionBase
 from ansible.utils.display import Display
 
 from ansible_collections.gpufleet.vllm.plugins.module_utils._plan import (
+    climb,
     data_files,
     inputs,
     overview,
@@ -31,9 +32,11 @@ OPTIONS = frozenset(
         "host_class",
         "image",
         "instances",
+        "ladder",
         "models",
         "only_plan",
         "profiles",
+        "promote",
         "readings",
         "remove_unlisted",
         "retry",
@@ -64,16 +67,17 @@ class ActionModule(ActionBase):  # type: ignore[misc,unused-ignore]
         result: dict[str, t.Any] = super().run(tmp, task_vars)
         host = str((task_vars or {}).get("inventory_hostname", "the host"))
         errors: list[str] = []
-        only_plan = inputs.switch(self._task.args.get("only_plan"), "only_plan", errors)
-        outcome, about = self._plan(errors)
-        shown = bool(outcome.blocks) and (outcome.changed or only_plan or self._task.check_mode)
+        only_plan, promote = (inputs.switch(self._task.args.get(key), key, errors) for key in ("only_plan", "promote"))
+        outcome, about, climbs = self._plan(errors, promote)
+        shown = bool(outcome.blocks) and (outcome.changed or only_plan or promote or self._task.check_mode)
         if shown:
             display.display("\n".join(f"[{host}] {block}" for block in outcome.blocks))
         result |= {
-            "changed": outcome.changed and not only_plan,
+            "changed": outcome.changed and not only_plan and not promote,
             "warnings": _unsaid(outcome) if shown else list(outcome.warnings),
             "plans": list(outcome.plans),
             "advisories": list(outcome.advisories),
+            **({"climbs": climbs} if promote else {}),
         }
         if only_plan:
             result |= {"host": about, "errors": list(outcome.errors), "drafts": list(outcome.drafts)}
@@ -89,15 +93,21 @@ class ActionModule(ActionBase):  # type: ignore[misc,unused-ignore]
         """What serves when the play has ended: in check mode nothing that is not there yet."""
         return plan["active"] and (not self._task.check_mode or plan["change"] in ("none", "live"))
 
-    def _plan(self, errors: list[str]) -> tuple[planner.Outcome, dict[str, t.Any]]:
+    def _plan(
+        self, errors: list[str], promote: bool
+    ) -> tuple[planner.Outcome, dict[str, t.Any], list[dict[str, t.Any]]]:
         args = self._task.args
         try:
             history, readings = schema_files.load(str(args.get("schemas", "")), str(args.get("readings") or ""))
             documents = {name: data_files.read(str(args.get(name) or ""), name) for name in DATA_FILES}
         except (schema_files.BadSchemaError, data_files.BadDataError) as error:
-            return planner.Outcome(errors=(*errors, str(error))), {}
+            return planner.Outcome(errors=(*errors, str(error))), {}, []
         given = {
-            key: value for key, value in args.items() if key not in ("schemas", "readings", "only_plan")
+            key: value for key, value in args.items() if key not in ("schemas", "readings", "only_plan", "promote")
         } | documents
         read = inputs.read(given, history, readings, errors)
-        return planner.plan_host(read, errors), overview.host(read)
+        climbs: list[dict[str, t.Any]] = []
+        outcome = planner.plan_host(read, errors)
+        if promote:
+            outcome, climbs = climb.plan(read, outcome)
+        return outcome, overview.host(read), climbs

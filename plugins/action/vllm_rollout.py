@@ -17,43 +17,35 @@ from ansible.errors import AnsibleActionFail, AnsibleConnectionFailure
 from ansible_collections.gpufleet.vllm.plugins.module_utils._plan.api_key import stated
 from ansible_collections.gpufleet.vllm.plugins.module_utils._rollout.journal import GOOD_OUTCOMES
 from ansible_collections.gpufleet.vllm.plugins.module_utils._rollout.units import PROGRAM, unit_name
+from ansible_collections.gpufleet.vllm.plugins.plugin_utils import rollout_requests
 from ansible_collections.gpufleet.vllm.plugins.plugin_utils.host_program import build
 from ansible_collections.gpufleet.vllm.plugins.plugin_utils.piped_action import PipedAction
+from ansible_collections.gpufleet.vllm.plugins.plugin_utils.rollout_requests import Due
 
 MODULE = "gpufleet.vllm.vllm_rollout"
 MODULE_UTILS = Path(__file__).resolve().parent.parent / "module_utils"
 FOLLOW_WAIT = 10
 LOST_LIMIT = 600
 LOST_PAUSE = 5
-
-# What gives ports and GPUs back comes first.
-ORDER = ("remove", "live", "repair", "restart", "create")
-KINDS = {"remove": "remove", "live": "live", "repair": "repair", "restart": "rollout", "create": "rollout"}
+# No unreachable host: nothing that stands in a rescue would run for one.
+LOST = (
+    "{}: the host has been out of reach for {} s. It finishes the rollout or takes it back by itself; look at it with "
+    "playbooks/verify.yml."
+)
 
 OPTIONS = {
     "plans": {"type": "list", "elements": "dict", "default": []},
     "rollback": {"type": "list", "elements": "str", "default": []},
     "retry": {"type": "bool", "default": False},
     "instances": {"type": "list", "elements": "dict", "default": [], "no_log": True},
+    "take_back": {"type": "list", "elements": "dict", "default": []},
+    "because": {"type": "str", "default": ""},
+    "climbs": {"type": "list", "elements": "dict", "default": []},
 }
 
 Json = dict[str, t.Any]
 # Where a module that broke leaves a traceback; from ansible-core 2.19 `exception` is an object without one.
 LAST_WORDS = ("exception", "module_stderr", "module_stdout")
-
-
-def requests(plans: t.Sequence[Json], rollback: t.Sequence[str], retry: bool) -> list[tuple[str, Json]]:
-    """The requests for the host, in the order in which they are carried out: (instance, request)."""
-    due = sorted((plan for plan in plans if plan["change"] != "none"), key=lambda plan: ORDER.index(plan["change"]))
-    documents = ("digest", "release", "client", "settings", "rungs")
-    planned = [
-        (
-            str(plan["instance"]),
-            {"kind": KINDS[plan["change"]], "retry": retry, "plan": {name: plan.get(name) for name in documents}},
-        )
-        for plan in due
-    ]
-    return planned + [(name, {"kind": "rollback"}) for name in rollback]
 
 
 def _why(started: Json) -> str:
@@ -65,39 +57,92 @@ def _why(started: Json) -> str:
 
 
 class ActionModule(PipedAction):
-    """One host: its changes one after another; the first that fails stops the rest."""
+    """One host: its changes one after another."""
 
     TRANSFERS_FILES = True
 
     def run(self, tmp: str | None = None, task_vars: Json | None = None) -> Json:
         result: Json = super().run(tmp, task_vars)
         _result, args = self.validate_argument_spec(OPTIONS)
-        due = requests(args["plans"], args["rollback"], args["retry"])
-        result.update(changed=False, results=[], warnings=[])
+        result.update(changed=False, results=[], updated=[], warnings=[])
+        due = rollout_requests.planned(args["plans"], args["retry"]) + rollout_requests.rollbacks(args["rollback"])
         if self._task.check_mode:
-            return {**result, "changed": bool(due)}
-        self._api_keys = stated(args["instances"])
-        self._host = str((task_vars or {}).get("inventory_hostname", "the host"))
-        for at, (instance, request) in enumerate(due):
-            outcome = self._carry_out(instance, request, task_vars or {})
-            message = outcome.pop("message")
-            if outcome["outcome"] == "fallback":
-                result.setdefault("warnings", []).append(message)
-            result["results"].append(outcome)
-            result["warnings"] += [f"{instance}: {warning}" for warning in outcome.get("warnings", [])]
-            result["changed"] = result["changed"] or outcome["outcome"] != "refused"
+            climbing = any(climb["plans"] for climb in args["climbs"])
+            return {**result, "changed": bool(due or args["take_back"] or climbing), "climbed": []}
+        self._vars, self._api_keys = task_vars or {}, stated(args["instances"])
+        self._host = str(self._task.delegate_to or self._vars.get("inventory_hostname", "the host"))
+        if args["take_back"]:
+            return self._take_back(args["take_back"], args["because"], result)
+        if args["climbs"]:
+            return self._climb(args["climbs"], args["retry"], result)
+        return self._go_forward(due, result)
+
+    def _go_forward(self, due: t.Sequence[Due], result: Json) -> Json:
+        """One after another; the first that fails stops the rest."""
+        for at, one in enumerate(due):
+            message = self._carry_out(one, result)
+            outcome = result["results"][-1]
             if outcome["outcome"] not in GOOD_OUTCOMES:
-                left = ", ".join(name for name, _request in due[at + 1 :])
+                left = ", ".join(later.instance for later in due[at + 1 :])
                 untouched = f" Not tried after that: {left}." if left else ""
                 return {**result, "failed": True, "msg": message + untouched}
+            change = rollout_requests.updated(one, outcome)
+            result["updated"] += [change] if change else []
         return result
 
-    def _carry_out(self, instance: str, request: Json, task_vars: Json) -> Json:
-        started = self._start(instance, request, task_vars)
+    def _take_back(self, updated: t.Sequence[Json], because: str, result: Json) -> Json:
+        """The last change first; one that does not go back keeps no other from going."""
+        told, failed = [], False
+        for before in reversed(updated):
+            one = rollout_requests.way_back(before, because)
+            if one is None:
+                told.append(rollout_requests.stays(before))
+                continue
+            try:
+                message = self._carry_out(one, result)
+            except AnsibleConnectionFailure as error:
+                told.append(f"{one.instance}: not taken back, the host is out of reach ({error}).")
+                failed = True
+                continue
+            back = result["results"][-1]["outcome"] in GOOD_OUTCOMES
+            told.append(f"{'Taken back' if back else 'Not taken back'}: {message}")
+            failed = failed or not back
+        return {**result, "failed": failed, "msg": " ".join(told)}
+
+    def _climb(self, climbs: t.Sequence[Json], retry: bool, result: Json) -> Json:
+        """Each instance rung by rung, as far as rungs hold. One that does not hold is an answer and no failure."""
+        climbed: list[Json] = []
+        told: list[str] = []
+        for climb in climbs:
+            reached, why = climb["stands_on"], rollout_requests.ended_early(climb)
+            for profile, one in rollout_requests.rungs(climb, retry):
+                message = self._carry_out(one, result)
+                outcome = result["results"][-1]
+                if outcome["outcome"] in GOOD_OUTCOMES:
+                    reached = profile
+                    continue
+                if not reached or not rollout_requests.does_not_hold(outcome):
+                    return {**result, "climbed": climbed, "failed": True, "msg": " ".join([*told, message])}
+                why = f"{profile} does not hold: {message}"
+                break
+            climbed.append({"instance": climb["instance"], "profile": reached, "ladder": climb["ladder"], "why": why})
+            told.append(rollout_requests.stands(climbed[-1]))
+        return {**result, "climbed": climbed, "msg": told}
+
+    def _carry_out(self, one: Due, result: Json) -> str:
+        """Start one request and follow it to its end, which goes to the results; the paragraph about it."""
+        started = self._start(one.instance, one.request, self._vars)
         if started.get("failed"):
-            return {"instance": instance, "outcome": "refused", "message": f"{instance}: {_why(started)}"}
-        line = self._follow(instance, started["offset"])
-        return {"instance": instance, "outcome": line["outcome"], "message": line["detail"], **line["facts"]}
+            outcome, message = {"instance": one.instance, "outcome": "refused"}, f"{one.instance}: {_why(started)}"
+        else:
+            line = self._follow(one.instance, started["offset"])
+            outcome, message = {"instance": one.instance, "outcome": line["outcome"], **line["facts"]}, line["detail"]
+        result["results"].append(outcome)
+        result["changed"] = result["changed"] or outcome["outcome"] != "refused"
+        result["warnings"] += [f"{one.instance}: {warning}" for warning in outcome.get("warnings", [])]
+        if outcome["outcome"] == "fallback":
+            result["warnings"].append(message)
+        return message
 
     def _start(self, instance: str, request: Json, task_vars: Json) -> Json:
         """Have the module start the unit; bring the program first where the host has another one, or none."""
@@ -129,7 +174,10 @@ class ActionModule(PipedAction):
         """Show each stage as it is reached, until the unit has ended; the last line."""
         last: Json = {}
         while True:
-            news = self._news(instance, offset)
+            try:
+                news = self._news(instance, offset)
+            except AnsibleConnectionFailure:
+                return {"outcome": "lost", "detail": LOST.format(instance, LOST_LIMIT), "facts": {}}
             offset = news["offset"]
             for line in news["lines"]:
                 self._show(line)

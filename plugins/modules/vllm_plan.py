@@ -26,7 +26,8 @@ options:
     description:
       - One mapping for each vLLM server of the host. Keys are C(name), C(model), C(port) (all three required),
         C(served_model_name), C(revision), C(profile), C(goal), C(engine_args), C(bind), C(gpus), C(exclusive_group),
-        C(active), C(api_key), C(env), C(sampling), C(smoke), C(timeouts), C(on_failure) and C(fallback).
+        C(active), C(api_key), C(env), C(sampling), C(smoke), C(timeouts), C(on_failure), C(fallback) and
+        C(ladder).
       - C(profile) V(auto) chooses parallel sizes by the model's size and the number of GPUs, and batch sizes by
         C(goal), which is V(throughput), V(balanced) or V(latency).
       - C(gpus) is V(auto), a count, or a list of indices, UUIDs or MIG UUIDs. V(auto) takes as many as the tensor,
@@ -34,9 +35,24 @@ options:
         keeps the GPUs that it runs on.
       - C(api_key) is a text or a list of texts, from a vault. A plan holds its fingerprint, never the key.
       - Engine arguments are written as vLLM names them, with underscores or as options of the command line.
+      - C(ladder) lists profiles from the safest up. The instance is planned with the one whose release the host has
+        verified last, so that a plan neither climbs nor falls by itself; where there is none, with C(profile), or the
+        first of the list.
     type: list
     elements: dict
     required: true
+  ladder:
+    description: The ladder of instances that state none.
+    type: list
+    elements: str
+    default: []
+  promote:
+    description:
+      - Also plan every rung above the one that an instance stands on, as whole releases in RV(climbs), which
+        M(gpufleet.vllm.vllm_rollout) carries out. Nothing counts as changed, so nothing is notified.
+      - C(instance) of O(target) says for which instance, for all of them where it is empty.
+    type: bool
+    default: false
   image:
     description: The image that runs. Best by digest.
     type: str
@@ -195,8 +211,33 @@ EXAMPLES = r"""
 """
 
 RETURN = r"""
+climbs:
+  description: How to climb the ladder of each instance that has one.
+  returned: when O(promote=true)
+  type: list
+  elements: dict
+  contains:
+    instance:
+      description: Name of the instance.
+      type: str
+    ladder:
+      description: Profiles of its ladder, the safest first.
+      type: list
+      elements: str
+    stands_on:
+      description: The profile whose release serves as planned. Empty where it is due itself, as the first of C(plans).
+      type: str
+    plans:
+      description: Plans as in RV(plans), each with its C(profile), in the order in which they are to be carried out.
+      type: list
+      elements: dict
+    ends:
+      description: C(profile) and C(because) of the rung that cannot be planned. Null where all can.
+      type: dict
 plans:
-  description: One for each listed instance, those that are removed first. Empty where something is wrong.
+  description:
+    - One for each listed instance, in the order in which they are to be carried out, those that are removed first. Of
+      instances that share GPUs, those come first that give memory back. Empty where something is wrong.
   returned: always
   type: list
   elements: dict
@@ -253,7 +294,8 @@ plans:
     settings:
       description:
         - Deadlines in seconds and the question of the smoke test, where they were stated; C(on_failure), C(rungs) (how
-          many are tried at most) and C(ask_parser).
+          many are tried at most) and C(ask_parser). C(profile) is the rung of an instance with a ladder, which the host
+          remembers.
       type: dict
     rungs:
       description:
@@ -261,6 +303,10 @@ plans:
           and C(client), the failures that it C(helps), and its C(changes) in words.
       type: list
       elements: dict
+    ladder:
+      description: Profiles of the instance's ladder, the safest first. Empty without one.
+      type: list
+      elements: str
     image_id:
       description: Id of the image on the host; null where it is not there.
       type: str

@@ -16,7 +16,10 @@ description:
   - The host stops the serving container and keeps it, starts the candidate, waits until it is ready, has it prove that
     it answers, holds it for the stability window, and only then commits. Whatever fails on the way, the host puts the
     last known good release back and proves that one, also when the controller is gone.
-  - Changes of one host are carried out one after another. The first that fails stops the rest.
+  - Changes of one host are carried out one after another, so that instances which share a GPU never start at the same
+    time. The first that fails stops the rest.
+  - A host that is out of reach for ten minutes while its rollout is followed has failed, and is not unreachable, so
+    that a C(rescue) around the task runs. The rollout itself goes on.
   - The program that does this on the host, C(gpufleet-host), is brought by this action when the host has another one.
 author:
   - gpufleet.vllm contributors (@gpufleet)
@@ -42,6 +45,28 @@ options:
     description:
       - The instances as listed, for the C(api_key) of those that have one. A key goes to the host over the connection's
         standard input, and there into one file that the engine alone reads. It is in no request and no result.
+    type: list
+    elements: dict
+    default: []
+  take_back:
+    description:
+      - What an earlier task of the same run has updated (its RV(updated)), to be taken back, the last first. Each way
+        back is refused where the host serves another release by now. One that fails keeps no other from going.
+      - The other options are not read then.
+    type: list
+    elements: dict
+    default: []
+  because:
+    description: Why O(take_back) is asked for. The host remembers it as the cause for which the release is rejected.
+    type: str
+    default: ""
+  climbs:
+    description:
+      - What M(gpufleet.vllm.vllm_plan) returned with O(gpufleet.vllm.vllm_plan#module:promote=true). The rungs of each
+        instance are carried out one after another, as far as they hold. A rung that is taken back, or refused for what
+        it is, ends the climb of its instance and is no failure. A failure of the moment is one, and so is that of the
+        rung that an instance begins at.
+      - O(plans) and O(rollback) are not read then.
     type: list
     elements: dict
     default: []
@@ -86,9 +111,11 @@ EXAMPLES = r"""
 
 RETURN = r"""
 msg:
-  description: What failed, with the cause, what serves now and what to do.
-  returned: failure
-  type: str
+  description:
+    - What failed, with the cause, what serves now and what to do.
+    - With O(take_back), what became of each. With O(climbs), a list of where each instance stands.
+  returned: failure, and with O(take_back) or O(climbs)
+  type: raw
 results:
   description: What became of each change, in the order in which they were carried out.
   returned: always
@@ -103,7 +130,8 @@ results:
         - V(verified), V(repaired), V(live) and V(removed) are what was wanted, V(fallback) means that a rung of the
           ladder serves in the place of the planned release.
         - V(refused) means that nothing was touched, V(restored) that the last known good release serves again,
-          V(stopped) that the failed release was stopped and nothing serves, V(failed) that nothing is sure to serve.
+          V(stopped) that the failed release was stopped and nothing serves, V(failed) that nothing is sure to serve,
+          V(lost) that the host went out of reach and goes on by itself.
       type: str
     warnings:
       description: What the smoke test found that fails nothing, such as a bound on latency that was passed.
@@ -117,6 +145,43 @@ results:
     log:
       description: Folder on the host that keeps the failed engine's log.
       returned: on failure
+      type: str
+climbed:
+  description: Where each instance stands.
+  returned: with O(climbs)
+  type: list
+  elements: dict
+  contains:
+    instance:
+      description: Name of the instance.
+      type: str
+    profile:
+      description: The highest profile that holds.
+      type: str
+    ladder:
+      description: All profiles of the ladder, the safest first.
+      type: list
+      elements: str
+    why:
+      description: Why the next one does not hold or was not tried; empty at the top.
+      type: str
+updated:
+  description: What is different from before because of this task, in the order in which it was carried out.
+  returned: always
+  type: list
+  elements: dict
+  contains:
+    instance:
+      description: Name of the instance.
+      type: str
+    change:
+      description: The kind of change.
+      type: str
+    serves:
+      description: Digest of the release that serves since. Empty where no engine was started.
+      type: str
+    container:
+      description: Its container. A way back that reaches another host, through a mistaken inventory, is refused by it.
       type: str
 """
 
@@ -194,6 +259,9 @@ def main() -> None:
             "rollback": {"type": "list", "elements": "str", "default": []},
             "retry": {"type": "bool", "default": False},
             "instances": {"type": "list", "elements": "dict", "default": [], "no_log": True},
+            "take_back": {"type": "list", "elements": "dict", "default": []},
+            "because": {"type": "str", "default": ""},
+            "climbs": {"type": "list", "elements": "dict", "default": []},
             "instance": {"type": "str"},
             "request": {"type": "dict"},
             "api_key": {"type": "list", "elements": "str", "default": [], "no_log": True},

@@ -34,6 +34,8 @@ class Inputs:
 
     `history` and `readings` are the schemas that its directory holds, `catalogue` and `advisories` the files' content,
     `fingerprints` tell API keys apart, by instance.
+    `ladder` is that of instances which state none; `rungs` are profiles that take the place of where instances stand.
+    `history` and `readings` are the schemas that its directory holds, `catalogue` and `advisories` the files' content.
     """
 
     instances: list[t.Any]
@@ -57,6 +59,8 @@ class Inputs:
     fingerprints: Json = dataclasses.field(default_factory=dict)
     target_instance: str = ""
     target_profile: str = ""
+    ladder: tuple[str, ...] = ()
+    rungs: t.Mapping[str, str] = dataclasses.field(default_factory=dict)
 
 
 def read(args: t.Mapping[str, t.Any], history: Json, readings: t.Mapping[str, Json], errors: list[str]) -> Inputs:
@@ -93,7 +97,19 @@ def read(args: t.Mapping[str, t.Any], history: Json, readings: t.Mapping[str, Js
         fingerprints=_mapping(given, "fingerprints", errors),
         target_instance=str(target.get("instance") or ""),
         target_profile=str(target.get("profile") or ""),
+        ladder=names("ladder", given.get("ladder"), errors.append),
     )
+
+
+def names(key: str, value: t.Any, wrong: t.Callable[[str], None]) -> tuple[str, ...]:
+    """A list of names, also as the text with commas that a survey sends."""
+    if value is None or value == "":
+        return ()
+    found = [part.strip() for part in value.split(",")] if isinstance(value, str) else value
+    if isinstance(found, list) and all(isinstance(name, str) and name for name in found):
+        return tuple(found)
+    wrong(f"{key} is {value!r}: write a list of names, none of them empty.")
+    return ()
 
 
 def mib(size: int | str) -> int:

@@ -14,13 +14,13 @@ import re
 import typing as t
 
 from .api_key import EMPTY, GIVEN
-from .inputs import WORDS
+from .inputs import WORDS, names
 from .names import INSTANCE_NAME, meant
 
 Json = dict[str, t.Any]
 KEYS = (
     "name", "model", "served_model_name", "revision", "profile", "goal", "engine_args", "bind", "port", "gpus",
-    "exclusive_group", "active", "api_key", "env", "sampling", "smoke", "timeouts", "on_failure", "fallback",
+    "exclusive_group", "active", "api_key", "env", "sampling", "smoke", "timeouts", "on_failure", "fallback", "ladder",
 )  # fmt: skip
 # Keys that people write here and that belong elsewhere.
 ELSEWHERE = {
@@ -44,6 +44,7 @@ class Instance:
     """One vLLM server of a host. `gpus` is "auto", a count, or a list of indices and UUIDs.
 
     `api_key` says whether it has one: the key itself is never planned with.
+    `ladder` are profiles from the safest up, `begins` is the one of them that the inventory begins at.
     """
 
     name: str
@@ -65,6 +66,8 @@ class Instance:
     timeouts: t.Mapping[str, t.Any] = dataclasses.field(default_factory=dict)
     on_failure: str = ""
     fallback: t.Any = None
+    ladder: tuple[str, ...] = ()
+    begins: str = ""
 
     @property
     def owner(self) -> str:
@@ -167,6 +170,7 @@ def read(given: t.Any, position: int, defaults: Json, errors: list[str]) -> Inst
         timeouts=reader.mapping("timeouts"),
         on_failure=reader.text("on_failure"),
         fallback=reader.given.get("fallback") or None,
+        ladder=names("ladder", reader.given.get("ladder"), reader.wrong),
     )
     return instance if name else None
 

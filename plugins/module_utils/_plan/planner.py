@@ -25,7 +25,9 @@ from . import (
     image,
     instances,
     limits,
+    order,
     prepare,
+    promotion,
     release,
     report,
     rollout_settings,
@@ -84,6 +86,7 @@ def plan_host(inputs: Inputs, errors: t.Sequence[str] = ()) -> Outcome:
     findings = Findings(inputs.unknown_arguments, errors=list(errors))
     listed = _instances(inputs, findings)
     observed = {entry["name"]: entry for entry in inputs.facts.get("instances", [])}
+    listed = [promotion.standing(one, inputs, observed.get(one.name), findings.errors) for one in listed]
     findings.errors += _host(inputs, listed, observed)
     known = _schema(inputs, findings)
     if known is None or not inputs.facts:
@@ -102,7 +105,7 @@ def plan_host(inputs: Inputs, errors: t.Sequence[str] = ()) -> Outcome:
     plans += _unlisted(inputs, listed, observed, findings)
     for plan in plans:
         findings.warnings += plan["warnings"]
-    found = _refused(plans, findings) if findings.errors else _outcome(plans, findings.warnings, observed)
+    found = _refused(plans, findings) if findings.errors else _outcome(plans, findings.warnings, observed, house)
     return dataclasses.replace(found, advisories=tuple(advisories.affecting(inputs.version, inputs.advisories)))
 
 
@@ -115,9 +118,8 @@ def _refused(drafts: t.Sequence[Json], findings: Findings) -> Outcome:
     )
 
 
-def _outcome(plans: list[Json], warnings: list[str], observed: t.Mapping[str, Json]) -> Outcome:
-    # What goes makes room for what comes.
-    plans = sorted(plans, key=lambda plan: plan["change"] != "remove")
+def _outcome(plans: list[Json], warnings: list[str], observed: t.Mapping[str, Json], house: fit.House) -> Outcome:
+    plans = order.carried_out(plans, observed, house)
     changing = [plan for plan in plans if plan["change"] != "none"]
     return Outcome(
         plans=tuple(plans),
@@ -253,13 +255,14 @@ def _plan(
         "downtime_seconds": change.downtime_seconds(decided.kind, seen),
         "arguments": [_argument(argument, current) for argument in one.arguments],
         "warnings": [*one.warnings, *heeded, *notes, *change.cautions(instance.name, mark, seen, inputs.retry)],
-        "notes": [*one.notes, *changed, *below.left_out],
+        "notes": [*promotion.notes(instance), *one.notes, *changed, *below.left_out],
         "memory": memory,
         "digest": mark,
         "release": document,
         "client": told,
-        "settings": rollout_settings.merged(instance, inputs.settings, []),
         "rungs": list(below.rungs),
+        "settings": {**rollout_settings.merged(instance, inputs.settings, []), **promotion.recorded(instance)},
+        "ladder": list(instance.ladder),
         "image_id": image_id,
     }
 
@@ -290,6 +293,6 @@ def _unlisted(
 
 def _removal(name: str) -> Json:
     nothing: Json = dict.fromkeys(("digest", "release", "client", "image_id", "memory"))
-    lists: Json = {"arguments": [], "warnings": [], "notes": [], "rungs": [], "settings": {}}
+    lists: Json = {**{name: [] for name in ("arguments", "warnings", "notes", "rungs", "ladder")}, "settings": {}}
     what: Json = {"change": "remove", "reasons": [change.UNLISTED], "downtime_seconds": None}
     return {"instance": name, "active": False, **what, **lists, **nothing}

@@ -123,7 +123,9 @@ def placed(name: str, text: str) -> str:
 
 
 def targeted(instance: Instance, inputs: Inputs) -> bool:
-    return bool(inputs.target_profile) and inputs.target_instance in ("", instance.name)
+    """A rung of the instance's ladder is its profile already."""
+    meant_for_it = inputs.target_instance in ("", instance.name)
+    return bool(inputs.target_profile) and meant_for_it and inputs.target_profile not in instance.ladder
 
 
 def _layers(

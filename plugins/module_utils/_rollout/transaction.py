@@ -29,6 +29,11 @@ from .trial import Trial
 from .wayback import WayBack, keep_diagnosis
 
 
+def _serving(entry: Entry) -> Json:
+    """What a way back has to find again: a container is of one host alone."""
+    return {"serves": entry.digest, "container": entry.container_id}
+
+
 class Transaction:
     """One request, carried out once; every outcome is told in the journal."""
 
@@ -66,7 +71,7 @@ class Transaction:
         if current is not None and current.identity == candidate.identity and self._is_up(current):
             self.journal.end("verified", f"{state.instance}: release {current.short} serves already.")
             return "verified"
-        stops = candidate.settings.get("on_failure") == "stop"
+        stops = request.get("on_failure", candidate.settings.get("on_failure")) == "stop"
         return self._try(state, candidate, Ladder.of(candidate, request), stops)
 
     def _is_up(self, current: Entry) -> bool:
@@ -80,19 +85,32 @@ class Transaction:
             return False
         return True
 
-    def _rollback(self, state: State, _request: Json) -> str:
+    def _rollback(self, state: State, request: Json) -> str:
         """The previous verified release becomes the candidate; what serves now is held and becomes the previous one.
 
-        What is rolled back from counts as rejected, or the next scheduled run would put it there again.
+        What is rolled back from counts as rejected, or the next scheduled run would put it there again. A request that
+        names it (`from`, `container`) is refused where something else serves by now, or on another host: nothing is put
+        back twice.
         """
         previous, current = state.previous, state.current
+        leaves, container = str(request.get("from") or ""), str(request.get("container") or "")
+        moved_on = current is None or current.digest != leaves or container not in ("", current.container_id)
+        if leaves and moved_on:
+            serves = (
+                f"release {current.short} (container {current.container_id[:12]})" if current else "no verified release"
+            )
+            raise Refused(
+                "rollback.moved_on",
+                f"it was to go back from release {leaves[:12]} (container {container[:12]}), and {serves} is current",
+                "Nothing is left to take back.",
+            )
         if previous is None:
             raise Refused(
                 "rollback.none", "no previous verified release is kept", "Roll the wanted release out instead."
             )
         candidate = preflight(self.host, self.store, self.journal, state, previous, True)
         if current is not None:
-            cause = "an operator put the release before it back"
+            cause = str(request.get("because") or "an operator put the release before it back")
             rejection = Rejection(current.digest, "rolled_back", cause, "", self._now(), current.image_id)
             state = state.with_rejection(rejection)
         return self._try(state, candidate, Ladder(candidate))
@@ -146,16 +164,12 @@ class Transaction:
             return end(state, state.candidate or candidate, failure)
         if verified.fallback_of:
             message = fallback_text(state.instance, way_back.fallen, verified)
-            self.journal.end("fallback", message, serves=verified.digest, fallback_of=verified.fallback_of)
+            self.journal.end("fallback", message, **_serving(verified), fallback_of=verified.fallback_of)
             return "fallback"
         length = verified.verified["max_model_len"]
         message = f"{state.instance}: release {verified.short} is verified, max_model_len {length}, ready in "
-        self.journal.end(
-            "verified",
-            f"{message}{verified.start_seconds} s.",
-            serves=verified.digest,
-            warnings=verified.verified["warnings"],
-        )
+        warnings = verified.verified["warnings"]
+        self.journal.end("verified", f"{message}{verified.start_seconds} s.", **_serving(verified), warnings=warnings)
         return "verified"
 
     def _served(self, candidate: Entry, ladder: Ladder, way_back: WayBack) -> Entry:

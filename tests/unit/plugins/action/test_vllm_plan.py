@@ -70,6 +70,22 @@ def test_failure_tells_everything(shown: Shown) -> None:
     assert shown.texts == []
 
 
+def test_a_plan_for_climbing_notifies_nothing_and_holds_every_rung(shown: Shown) -> None:
+    given = {"profiles": fleet.PROFILES, "instances": [fleet.instance(ladder="safe_fallback,safe_extended")]}
+    found = run(promote=True, **given)
+    assert found["changed"] is False
+    (climb,) = found["climbs"]
+    assert [plan["profile"] for plan in climb["plans"]] == ["safe_fallback", "safe_extended"]
+    assert [text.count("] assistant: ") for text in shown.texts] == [2]
+    assert "climbs" not in run(**given)
+
+
+def test_a_plan_for_climbing_an_instance_without_a_ladder_fails(shown: Shown) -> None:
+    found = run(promote=True, target={"instance": "assistant"})
+    assert (found["failed"], found["changed"]) == (True, False)
+    assert "Instance assistant has no ladder here" in found["msg"]
+
+
 @pytest.mark.parametrize(("check_mode", "texts"), [(False, 0), (True, 1)])
 def test_plan_that_changes_nothing_is_shown_only_where_asked(shown: Shown, check_mode: t.Any, texts: t.Any) -> None:
     facts = fleet.facts_with(fleet.observed(fleet.plan()))

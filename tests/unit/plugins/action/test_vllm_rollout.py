@@ -50,6 +50,7 @@ class Wire:
         self.follow = list(follow)
         self.program_there = program_there
         self.refusal = ""
+        self.out_of_reach = ""
         self.module_calls: list[Json] = []
         self.commands: list[str] = []
         self.brought: list[str] = []
@@ -57,9 +58,13 @@ class Wire:
         self.paused = 0.0
         self.piped: list[bool] = []
         self.pipes = True
+        self.order: list[str] = []
 
     def execute_module(self, name: str, module_args: Json, task_vars: Json) -> Json:
+        if module_args["instance"] == self.out_of_reach:
+            raise AnsibleConnectionFailure("gone")
         self.module_calls.append({"module": name, **module_args})
+        self.order.append(f"start {module_args['instance']}")
         if not self.program_there and "program_source" not in module_args:
             return {"changed": False, "program_needed": True}
         if self.refusal:
@@ -68,6 +73,7 @@ class Wire:
 
     def execute_command(self, command: str) -> Json:
         self.commands.append(command)
+        self.order.append(f"follow {command.split()[2]}")
         answer = self.follow.pop(0)
         if isinstance(answer, Exception):
             raise answer
@@ -82,7 +88,14 @@ class Wire:
 def run(monkeypatch: pytest.MonkeyPatch) -> t.Callable[..., Json]:
     def carry_out(wire: Wire, *, check: bool = False, no_log: bool = False, **args: t.Any) -> Json:
         task = types.SimpleNamespace(
-            args=args, check_mode=check, no_log=no_log, async_val=0, diff=False, action=action.MODULE, environment=None
+            args=args,
+            check_mode=check,
+            no_log=no_log,
+            async_val=0,
+            diff=False,
+            action=action.MODULE,
+            environment=None,
+            delegate_to=None,
         )
         shell = types.SimpleNamespace(tmpdir="/tmp/task", join_path=lambda *parts: "/".join(parts))
         parts: Json = {
@@ -166,6 +179,147 @@ def test_the_first_that_fails_stops_the_rest(run: t.Callable[..., Json], outcome
     assert (result["failed"], result["changed"]) == (True, changed)
     assert result["msg"] == "It was not to be. Not tried after that: b, c."
     assert result["results"] == [{"instance": "a", "outcome": outcome, "failure": failure}]
+
+
+def test_what_was_updated_is_told_with_the_digest_that_serves(run: t.Callable[..., Json]) -> None:
+    """Nothing is different from before where the release served already, or was repaired."""
+    changes = ("restart", "restart", "repair", "live", "create", "remove")
+    plans = [plan(f"{change[0]}{at}", change) for at, change in enumerate(changes)]
+    outcomes = {"remove": "removed", "live": "live", "repair": "repaired"}
+    ordered = ("remove", "live", "repair", "restart", "restart", "create")
+    digests: tuple[Json, ...] = ({}, {}, {}, {}, {"serves": "n1", "container": "c1"}, {"serves": "n2"})
+    lines = [ended(outcomes.get(change, "verified"), **facts) for change, facts in zip(ordered, digests, strict=True)]
+    result = run(Wire([answer for line in lines for answer in (news(line), news())]), plans=plans)
+    assert result["updated"] == [
+        {"instance": "r5", "change": "remove", "serves": "", "container": ""},
+        {"instance": "l3", "change": "live", "serves": "", "container": ""},
+        {"instance": "r1", "change": "restart", "serves": "n1", "container": "c1"},
+        {"instance": "c4", "change": "create", "serves": "n2", "container": ""},
+    ]
+
+
+UPDATED = [
+    {"instance": "x", "change": "remove", "serves": ""},
+    {"instance": "l", "change": "live", "serves": ""},
+    {"instance": "a", "change": "restart", "serves": "a" * 64, "container": "id-a"},
+    {"instance": "c", "change": "create", "serves": "c" * 64},
+    {"instance": "b", "change": "restart", "serves": "b" * 64, "container": "id-b"},
+]
+
+
+def test_what_was_updated_goes_back_last_first_from_the_digest_that_it_led_to(run: t.Callable[..., Json]) -> None:
+    wire = Wire(
+        [news(ended("verified", "b: release p is verified.")), news(), news(ended("refused", "a: no.")), news()]
+    )
+    result = run(wire, take_back=UPDATED, because="gpu2 failed in the same run")
+    assert [call["request"] for call in wire.module_calls] == [
+        {"kind": "rollback", "from": name * 64, "container": f"id-{name}", "because": "gpu2 failed in the same run"}
+        for name in ("b", "a")
+    ]
+    assert wire.started == [("b", "rollback"), ("a", "rollback")]
+    assert (result["failed"], result["changed"], result["updated"]) == (True, True, [])
+    assert result["msg"] == (
+        "Taken back: b: release p is verified. "
+        "c: stays on release cccccccccccc: this run has created it, and there is none before it. "
+        "Not taken back: a: no. "
+        "l: keeps what clients are told: the engine was not touched. "
+        "x: stays removed."
+    )
+
+
+def test_nothing_goes_back_in_check_mode(run: t.Callable[..., Json]) -> None:
+    wire = Wire()
+    assert run(wire, check=True, take_back=UPDATED)["changed"] is True
+    assert wire.module_calls == []
+
+
+def test_one_that_cannot_be_reached_is_named_and_keeps_no_other(run: t.Callable[..., Json]) -> None:
+    wire = Wire(good(1))
+    wire.out_of_reach = "b"
+    result = run(wire, take_back=UPDATED[2:])
+    assert wire.started == [("a", "rollback")]
+    assert result["failed"] and "b: not taken back, the host is out of reach (gone)." in result["msg"]
+    assert result["msg"].endswith("Taken back: The end.")
+
+
+def test_one_after_another_where_instances_share_a_gpu(run: t.Callable[..., Json]) -> None:
+    """The second is started when the first has ended, not before."""
+    wire = Wire([news(reached("ready"), active=True), news(ended("verified")), news(), *good(1)])
+    run(wire, plans=[plan("a", "restart"), plan("b", "restart")])
+    assert wire.order == ["start a", "follow a", "follow a", "follow a", "start b", "follow b", "follow b"]
+
+
+LADDER = ["low", "middle", "high"]
+TOLD: Json = {"failure_class": "oom", "cause": "CUDA out of memory", "advice": "Less."}
+OF_THE_MOMENT: Json = {"failure_class": "docker.away", "cause": "no daemon", "advice": ""}
+
+
+def climb(stands_on: str, *profiles: str, ends: Json | None = None, instance: str = "a") -> Json:
+    plans = [{**plan(instance, "restart"), "profile": profile} for profile in profiles]
+    return {"instance": instance, "ladder": LADDER, "stands_on": stands_on, "plans": plans, "ends": ends}
+
+
+def test_a_climb_goes_to_the_top_one_rung_after_another(run: t.Callable[..., Json]) -> None:
+    result = run(Wire(good(2)), climbs=[climb("low", "middle", "high")])
+    assert (result.get("failed", False), result["changed"]) == (False, True)
+    assert result["climbed"] == [{"instance": "a", "profile": "high", "ladder": LADDER, "why": ""}]
+    assert result["msg"] == ["a: stands on high, rung 3 of 3."]
+
+
+@pytest.mark.parametrize("outcome", ["restored", "refused"])
+def test_a_rung_that_does_not_hold_ends_the_climb_and_is_no_failure(run: t.Callable[..., Json], outcome: str) -> None:
+    bad = [news(ended(outcome, "a: CUDA out of memory.", failure=TOLD)), news()]
+    wire = Wire([*good(1), *bad, *good(1)])
+    result = run(wire, climbs=[climb("low", "middle", "high"), climb("middle", "high", instance="b")])
+    assert wire.started == [("a", "rollout"), ("a", "rollout"), ("b", "rollout")]
+    assert result.get("failed", False) is False
+    assert [(one["instance"], one["profile"]) for one in result["climbed"]] == [("a", "middle"), ("b", "high")]
+    assert result["msg"][0] == "a: stands on middle, rung 2 of 3. high does not hold: a: CUDA out of memory."
+
+
+@pytest.mark.parametrize(
+    ("stands_on", "outcome", "failure"),
+    [
+        ("", "restored", TOLD),
+        ("low", "failed", TOLD),
+        ("low", "restored", OF_THE_MOMENT),
+        ("low", "refused", OF_THE_MOMENT),
+    ],
+    ids=["the rung it begins at", "nothing is sure to serve", "taken back by chance", "refused by chance"],
+)
+def test_a_climb_fails_where_no_rung_was_judged(
+    run: t.Callable[..., Json], stands_on: str, outcome: str, failure: Json
+) -> None:
+    wire = Wire([news(ended(outcome, "It broke.", failure=failure)), news()])
+    result = run(wire, climbs=[climb(stands_on, "middle", "high")])
+    assert (result["failed"], result["msg"], result["climbed"]) == (True, "It broke.", [])
+    assert wire.started == [("a", "rollout")]
+
+
+def test_a_climb_that_does_not_start_or_gets_lost_fails(run: t.Callable[..., Json]) -> None:
+    wire = Wire()
+    wire.refusal = "another rollout is running"
+    assert run(wire, climbs=[climb("low", "middle")])["failed"]
+    assert run(Wire([AnsibleConnectionFailure("gone")] * 1000), climbs=[climb("low", "middle")])["failed"]
+
+
+def test_a_rung_that_was_not_planned_is_told_and_touches_nothing(run: t.Callable[..., Json]) -> None:
+    wire = Wire()
+    ends = {"profile": "high", "because": "exactly this release was tried before."}
+    result = run(wire, climbs=[climb("middle", ends=ends)])
+    assert (result["changed"], wire.module_calls) == (False, [])
+    assert result["msg"] == [
+        "a: stands on middle, rung 2 of 3. high was not tried: exactly this release was tried before."
+    ]
+
+
+@pytest.mark.parametrize(("profiles", "changed"), [(("high",), True), ((), False)])
+def test_a_climb_in_check_mode_touches_nothing(
+    run: t.Callable[..., Json], profiles: tuple[str, ...], changed: bool
+) -> None:
+    wire = Wire()
+    result = run(wire, check=True, climbs=[climb("middle", *profiles)])
+    assert (result["changed"], wire.module_calls) == (changed, [])
 
 
 def test_a_failure_after_a_change_is_still_a_change(run: t.Callable[..., Json]) -> None:
@@ -263,10 +417,15 @@ def test_a_lost_line_is_taken_up_again(run: t.Callable[..., Json]) -> None:
     assert "the host is out of reach and goes on by itself" in wire.shown[1]
 
 
-def test_a_line_that_stays_lost_makes_the_host_unreachable(run: t.Callable[..., Json]) -> None:
+def test_a_line_that_stays_lost_fails_and_says_that_the_host_goes_on(run: t.Callable[..., Json]) -> None:
+    """Failed, not unreachable: a rescue runs for one and not for the other."""
     wire = Wire([AnsibleConnectionFailure("gone")] * 1000)
-    with pytest.raises(AnsibleConnectionFailure):
-        run(wire, plans=[plan("a", "restart")])
+    result = run(wire, plans=[plan("a", "restart"), plan("b", "restart")])
+    assert (result["failed"], result["results"][0]["outcome"], result["updated"]) == (True, "lost", [])
+    assert result["msg"].startswith(
+        "a: the host has been out of reach for 600 s. It finishes the rollout or takes it back"
+    )
+    assert result["msg"].endswith("Not tried after that: b.")
     assert action.LOST_LIMIT < wire.paused <= action.LOST_LIMIT + 2 * action.LOST_PAUSE
 
 

@@ -34,7 +34,7 @@ def test_the_first_release(scene: Scene) -> None:
     assert scene.roll_out(OLD) == "verified"
     assert scene.stages() == ["preflight", "breadcrumb", "start", "ready", "smoke", "hold", "commit"]
     last = scene.last()
-    assert last["facts"] == {"serves": plan(OLD)["digest"], "warnings": []}
+    assert last["facts"]["serves"] == plan(OLD)["digest"]
     assert "is verified, max_model_len 1024, ready in 3.0 s." in last["detail"]
     assert names(scene) == {"vllm-assistant": True}
     scene.assert_settled()
@@ -140,6 +140,41 @@ def test_a_rollback_that_fails_is_taken_back_and_what_serves_is_not_rejected(sce
     kept = scene.docker.named("vllm-assistant-previous")
     assert kept is not None and kept["Config"]["Labels"]["io.gpufleet.digest"] == plan(OLD)["digest"]
     scene.assert_settled()
+
+
+def test_a_way_back_that_names_the_digest_it_leaves_is_gone_once(scene: Scene) -> None:
+    scene.roll_out(OLD)
+    scene.roll_out(NEW)
+    way_back = {"kind": "rollback", "from": plan(NEW)["digest"], "because": "gpu2 failed in the same run"}
+    assert scene.request(way_back) == "verified"
+    assert scene.serves() == OLD
+    scene.assert_settled()
+    scene.docker.writes.clear()
+    assert scene.request(way_back) == "refused"
+    assert f"(rollback.moved_on): it was to go back from release {plan(NEW)['digest'][:12]}" in scene.last()["detail"]
+    assert scene.roll_out(NEW) == "refused"
+    assert "gpu2 failed in the same run" in scene.last()["detail"]
+    assert (scene.serves(), scene.docker.writes) == (OLD, [])
+
+
+def test_a_way_back_that_reaches_another_host_is_refused(scene: Scene) -> None:
+    """The same release serves there, in a container of its own: an inventory can lead to the wrong host."""
+    scene.roll_out(OLD)
+    scene.roll_out(NEW)
+    served = scene.last()["facts"]
+    current = scene.store.load().current
+    assert current is not None
+    assert served == {"serves": plan(NEW)["digest"], "container": current.container_id}
+    way_back = {"kind": "rollback", "from": served["serves"], "container": "of another host"}
+    assert scene.request(way_back) == "refused"
+    assert "(rollback.moved_on)" in scene.last()["detail"] and scene.serves() == NEW
+    assert scene.request({**way_back, "container": served["container"]}) == "verified"
+    assert scene.serves() == OLD
+
+
+def test_a_way_back_is_refused_where_nothing_was_verified(scene: Scene) -> None:
+    assert scene.request({"kind": "rollback", "from": plan(NEW)["digest"]}) == "refused"
+    assert "and no verified release is current" in scene.last()["detail"]
 
 
 def test_a_release_that_serves_already_is_not_started_again(scene: Scene) -> None:

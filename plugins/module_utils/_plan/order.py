@@ -1,0 +1,32 @@
+# Copyright: gpufleet.vllm contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The order in which the plans of one host are carried out, one after another.
+
+Private to the collection: may change without notice.
+"""
+
+from __future__ import annotations
+
+import typing as t
+
+from .fit import House
+
+Json = dict[str, t.Any]
+
+
+def carried_out(plans: t.Sequence[Json], observed: t.Mapping[str, Json], house: House) -> list[Json]:
+    """What goes makes room for what comes, and what shrinks for what grows."""
+    return sorted(plans, key=lambda plan: (plan["change"] != "remove", _growth(plan, observed, house)))
+
+
+def _growth(plan: Json, observed: t.Mapping[str, Json], house: House) -> float:
+    """What a restart claims of its GPUs above what runs, in GPUs; 0 for what is not restarted."""
+    if plan["change"] != "restart":
+        return 0.0
+    running = observed[plan["instance"]]["current"]["release"]
+    return round(_claimed(plan["release"], house) - _claimed(running, house), 6)
+
+
+def _claimed(release: Json, house: House) -> float:
+    return house.utilisation(release["arguments"]) * len((release.get("gpus") or {}).get("uuids", ()))

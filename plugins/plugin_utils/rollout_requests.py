@@ -1,0 +1,115 @@
+# Copyright: gpufleet.vllm contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What a host is asked to do: from plans, from names, and from what the same run has done before."""
+
+from __future__ import annotations
+
+import dataclasses
+import typing as t
+
+from ansible_collections.gpufleet.vllm.plugins.module_utils._rollout.failure import rejects
+
+Json = dict[str, t.Any]
+
+# What gives ports and GPUs back comes first.
+ORDER = ("remove", "live", "repair", "restart", "create")
+KINDS = {"remove": "remove", "live": "live", "repair": "repair", "restart": "rollout", "create": "rollout"}
+DOCUMENTS = ("digest", "release", "client", "settings", "rungs")
+# Why a change that a run has made is not taken back.
+STAYS = {
+    "create": "stays on release {serves}: this run has created it, and there is none before it",
+    "live": "keeps what clients are told: the engine was not touched",
+    "remove": "stays removed",
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class Due:
+    """One request for the host. `change` is the plan's, or `rollback`."""
+
+    instance: str
+    change: str
+    request: Json
+
+
+def planned(plans: t.Sequence[Json], retry: bool, in_order: bool = False) -> list[Due]:
+    """What the plans ask for. IN_ORDER: as they stand, because each builds on the one before it."""
+    due = [plan for plan in plans if plan["change"] != "none"]
+    if not in_order:
+        due.sort(key=lambda plan: ORDER.index(plan["change"]))
+    return [
+        Due(
+            str(plan["instance"]),
+            str(plan["change"]),
+            {
+                "kind": KINDS[plan["change"]],
+                "retry": retry,
+                "plan": {name: plan.get(name) for name in DOCUMENTS},
+            },
+        )
+        for plan in due
+    ]
+
+
+def rollbacks(names: t.Sequence[str]) -> list[Due]:
+    """The release before, whatever serves now."""
+    return [Due(name, "rollback", {"kind": "rollback"}) for name in names]
+
+
+def updated(one: Due, outcome: Json) -> Json | None:
+    """What a later failure in the same run may take back; None where nothing is different from before."""
+    serves = str(outcome.get("serves") or "")
+    if one.change in ("rollback", "repair") or (one.change in ("restart", "create") and not serves):
+        return None
+    container = str(outcome.get("container") or "")
+    return {"instance": one.instance, "change": one.change, "serves": serves, "container": container}
+
+
+def way_back(before: Json, because: str) -> Due | None:
+    """The request that takes one change back, from the digest that it led to; None where there is no way back."""
+    if before["change"] != "restart":
+        return None
+    request = {
+        "kind": "rollback",
+        "from": before["serves"],
+        "container": before.get("container") or "",
+        "because": because,
+    }
+    return Due(str(before["instance"]), "rollback", request)
+
+
+def stays(before: Json) -> str:
+    """Why there is no way back."""
+    return f"{before['instance']}: {STAYS[before['change']].format(serves=before['serves'][:12])}."
+
+
+def does_not_hold(outcome: Json) -> bool:
+    """Whether a rung was judged, taken back or refused for what it is: a failure of the moment judges none."""
+    failure_class = str((outcome.get("failure") or {}).get("failure_class") or "")
+    return outcome["outcome"] in ("restored", "refused") and bool(failure_class) and rejects(failure_class)
+
+
+def ended_early(climb: Json) -> str:
+    """Why the plan ends a climb before the top of its ladder."""
+    ends = climb.get("ends")
+    return f"{ends['profile']} was not tried: {ends['because']}" if ends else ""
+
+
+def rungs(climb: Json, retry: bool) -> list[tuple[str, Due]]:
+    """The requests of one climb, each with its profile, in the order of the ladder.
+
+    A rung that fails is taken back, whatever the instance says of failures: another configuration in its place would
+    count as the rung.
+    """
+    due = planned([{**plan, "rungs": []} for plan in climb["plans"]], retry, in_order=True)
+    for one in due:
+        one.request["on_failure"] = "rollback"
+    return [(str(plan["profile"]), one) for plan, one in zip(climb["plans"], due, strict=True)]
+
+
+def stands(climbed: Json) -> str:
+    """Where an instance stands after a climb."""
+    ladder, profile = climbed["ladder"], climbed["profile"]
+    rung = f"{climbed['instance']}: stands on {profile}, rung {ladder.index(profile) + 1} of {len(ladder)}"
+    return f"{rung}. {climbed['why']}" if climbed["why"] else f"{rung}."

@@ -1,0 +1,104 @@
+# Copyright: gpufleet.vllm contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The real playbooks, roles and handlers on hosts that answer as a script says: only what touches a host is replaced.
+
+Each host's variable `script` says what becomes of it: `plans` (what is due), `errors` (of planning), `outcomes` of its
+instances in their order, `unreachable`, `not_proved`. What was asked of hosts is kept in a log.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+import pathlib
+import re
+import subprocess
+import sys
+import typing as t
+
+import yaml
+
+CHECKOUT = pathlib.Path(__file__).resolve().parents[2]
+ACTIONS = pathlib.Path(__file__).resolve().parent / "files" / "scripted"
+Json = dict[str, t.Any]
+
+
+@dataclasses.dataclass
+class Ended:
+    """How a run ended. `asked` is what hosts were asked to do, in order: (host, instance, request)."""
+
+    code: int
+    said: str
+    asked: list[tuple[str, str, Json]]
+
+    @property
+    def kinds(self) -> list[tuple[str, str]]:
+        return [(host, request["kind"]) for host, _instance, request in self.asked]
+
+    def recap(self, host: str) -> dict[str, int]:
+        found = re.search(rf"^{host} +: (.*)$", self.said, re.MULTILINE)
+        return {} if found is None else {key: int(value) for key, value in re.findall(r"(\w+)=(\d+)", found[1])}
+
+
+def restart(instance: str = "a", digest: str = "n" * 64) -> Json:
+    """A plan that is due."""
+    return {"instance": instance, "change": "restart", "digest": digest, "active": True}
+
+
+@dataclasses.dataclass
+class Fleet:
+    """Hosts by name, each with its script, and groups beside gpu_hosts."""
+
+    folder: pathlib.Path
+    hosts: dict[str, Json]
+    groups: dict[str, list[str]] = dataclasses.field(default_factory=dict)
+
+    def _collection(self) -> pathlib.Path:
+        """The checkout as a collection, with scripted actions in the place of its own."""
+        here = self.folder / "collections" / "ansible_collections" / "gpufleet" / "vllm"
+        if here.exists():
+            return self.folder / "collections"
+        (here / "plugins" / "action").mkdir(parents=True)
+        for name in ("roles", "playbooks", "meta", "galaxy.yml"):
+            (here / name).symlink_to(CHECKOUT / name)
+        for name in ("modules", "module_utils", "plugin_utils"):
+            (here / "plugins" / name).symlink_to(CHECKOUT / "plugins" / name)
+        for action in ACTIONS.glob("*.py"):
+            (here / "plugins" / "action" / action.name).symlink_to(action)
+        real = CHECKOUT / "plugins" / "action" / "vllm_rollout.py"
+        (here / "plugins" / "action" / "real_rollout.py").symlink_to(real)
+        return self.folder / "collections"
+
+    def _inventory(self) -> pathlib.Path:
+        here = {
+            "ansible_connection": "local",
+            "ansible_python_interpreter": sys.executable,
+            "ansible_become": False,
+            "gpu_detect_host_class": "cpu",
+            "vllm_server_image": "vllm:0.32.0",
+            "vllm_server_version": "0.32.0",
+        }
+        hosts = {name: {**here, "script": script} for name, script in self.hosts.items()}
+        groups = {name: {"hosts": dict.fromkeys(members)} for name, members in self.groups.items()}
+        path = self.folder / "hosts.yml"
+        path.write_text(yaml.safe_dump({"gpu_hosts": {"hosts": hosts}, **groups}))
+        return path
+
+    def run(self, playbook: str = "site", *options: str, **variables: t.Any) -> Ended:
+        """Run a playbook of the collection by its name, or any by its path."""
+        log = self.folder / "asked.jsonl"
+        log.write_text("")
+        named = playbook if "/" in playbook else f"gpufleet.vllm.{playbook}"
+        command = [str(pathlib.Path(sys.executable).parent / "ansible-playbook"), named]
+        command += ["-i", str(self._inventory()), "-e", json.dumps({"script_log": str(log), **variables}), *options]
+        environment = {
+            **os.environ,
+            "ANSIBLE_CONFIG": str(CHECKOUT / "ansible.cfg"),
+            "ANSIBLE_COLLECTIONS_PATH": str(self._collection()),
+            "ANSIBLE_NOCOLOR": "1",
+        }
+        done = subprocess.run(command, cwd=self.folder, env=environment, capture_output=True, text=True, check=False)
+        asked = [json.loads(line) for line in log.read_text().splitlines()]
+        return Ended(done.returncode, done.stdout + done.stderr, [tuple(one) for one in asked])
