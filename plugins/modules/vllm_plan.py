@@ -26,7 +26,7 @@ options:
     description:
       - One mapping for each vLLM server of the host. Keys are C(name), C(model), C(port) (all three required),
         C(served_model_name), C(revision), C(profile), C(goal), C(engine_args), C(bind), C(gpus), C(exclusive_group),
-        C(active), C(env), C(sampling), C(smoke) and C(timeouts).
+        C(active), C(env), C(sampling), C(smoke), C(timeouts) and C(watch).
       - C(profile) V(auto) chooses parallel sizes by the model's size and the number of GPUs, and batch sizes by
         C(goal), which is V(throughput), V(balanced) or V(latency).
       - C(gpus) is V(auto), a count, or a list of indices, UUIDs or MIG UUIDs. V(auto) takes as many as the tensor,
@@ -101,7 +101,8 @@ options:
       - C(hub_dir) and C(cache_dir) are the host's folders for models and for compiled kernels.
       - C(shm_size_mib) is the shared memory of a container in MiB, 2048 where nothing is stated; C(shm_size) takes
         sizes such as V(2g). C(ipc) is V(private) or V(host).
-      - C(env) goes into every container, below the instance's own. C(smoke) and C(timeouts) (seconds) likewise.
+      - C(env) goes into every container, below the instance's own. C(smoke), C(timeouts) (seconds) and
+        C(watch) likewise.
       - C(accept_advisories) plans a release that is refused because of its advisories.
       - C(allow_trust_remote_code) lists the models that may run Python code of their own.
       - C(defaults) holds keys of an instance for those that do not state them.
@@ -243,7 +244,9 @@ plans:
       description: What clients are told, address, served names, length in tokens, sampling.
       type: dict
     settings:
-      description: Deadlines in seconds and the question of the smoke test, where they were stated.
+      description:
+        - Deadlines in seconds, the question of the smoke test and how the instance is watched, where they were stated.
+          The host acts on them later; where they alone differ, the change is V(live).
       type: dict
     image_id:
       description: Id of the image on the host; null where it is not there.

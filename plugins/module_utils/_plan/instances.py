@@ -19,7 +19,7 @@ from .names import INSTANCE_NAME, meant
 Json = dict[str, t.Any]
 KEYS = (
     "name", "model", "served_model_name", "revision", "profile", "goal", "engine_args", "bind", "port", "gpus",
-    "exclusive_group", "active", "env", "sampling", "smoke", "timeouts",
+    "exclusive_group", "active", "env", "sampling", "smoke", "timeouts", "watch",
 )  # fmt: skip
 # Keys that people write here and that belong elsewhere.
 ELSEWHERE = {
@@ -58,6 +58,7 @@ class Instance:
     sampling: t.Mapping[str, t.Any] = dataclasses.field(default_factory=dict)
     smoke: t.Mapping[str, t.Any] = dataclasses.field(default_factory=dict)
     timeouts: t.Mapping[str, t.Any] = dataclasses.field(default_factory=dict)
+    watch: t.Mapping[str, t.Any] = dataclasses.field(default_factory=dict)
 
     @property
     def owner(self) -> str:
@@ -157,6 +158,7 @@ def read(given: t.Any, position: int, defaults: Json, errors: list[str]) -> Inst
         sampling=reader.mapping("sampling"),
         smoke=reader.mapping("smoke"),
         timeouts=reader.mapping("timeouts"),
+        watch=reader.mapping("watch"),
     )
     return instance if name else None
 

@@ -232,7 +232,8 @@ def _plan(one: Prepared, host: Host, gpu: Assignment, house: fit.House, findings
         image.check(inputs.image, inputs.version, inputs.facts, one.variables, findings)
     running = (current or {}).get("release") or {}
     changed = defaults.changes(running, host.known, one.values(), inputs.history, inputs.readings)
-    desired = change.Desired(document, mark, told, one.arguments, image_id)
+    settings = rollout_settings.merged(instance, inputs.settings, [])
+    desired = change.Desired(document, mark, told, one.arguments, image_id, settings)
     decided = change.decide(desired, seen) if instance.active else change.decide_inactive(seen)
     return {
         "instance": instance.name,
@@ -247,7 +248,7 @@ def _plan(one: Prepared, host: Host, gpu: Assignment, house: fit.House, findings
         "digest": mark,
         "release": document,
         "client": told,
-        "settings": rollout_settings.merged(instance, inputs.settings, []),
+        "settings": settings,
         "image_id": image_id,
     }
 

@@ -1,7 +1,7 @@
 # Copyright: gpufleet.vllm contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Deadlines and the smoke test of an instance: what the host states, and above it what the instance states.
+"""Deadlines, the smoke test and the watch of an instance: what the host states, and above it what the instance states.
 
 Private to the collection: may change without notice.
 """
@@ -11,13 +11,16 @@ from __future__ import annotations
 import re
 import typing as t
 
+from .inputs import WORDS
 from .instances import Instance
 from .names import listed, meant
 
 Json = dict[str, t.Any]
+Read = t.Callable[[str, t.Any], t.Any]
 TIMEOUT_KEYS = ("pull", "stop", "free", "ready", "hold")
-MAY_BE_ZERO = ("hold", "stop")
+MAY_BE_ZERO = ("hold", "stop", "young")
 SMOKE_KEYS = ("prompt", "pattern", "max_tokens", "deadline")
+WATCH_KEYS = ("enabled", "interval", "deadline", "looks", "restarts", "young")
 
 
 class _WrongError(ValueError):
@@ -25,12 +28,13 @@ class _WrongError(ValueError):
 
 
 def merged(instance: Instance, settings: Json, errors: list[str]) -> Json:
-    """Timeouts in seconds and the smoke test, where somebody states them; what is wrong is added to `errors`."""
+    """Timeouts in seconds, smoke test and watch, where somebody states them; what is wrong is added to `errors`."""
     return {
         "smoke": _read(instance, "smoke", _stated(instance.smoke, settings.get("smoke")), SMOKE_KEYS, errors),
         "timeouts": _read(
             instance, "timeouts", _stated(instance.timeouts, settings.get("timeouts")), TIMEOUT_KEYS, errors
         ),
+        "watch": _read(instance, "watch", _stated(instance.watch, settings.get("watch")), WATCH_KEYS, errors),
     }
 
 
@@ -48,7 +52,8 @@ def _read(instance: Instance, what: str, given: Json, known: t.Sequence[str], er
             errors.append(f"{where} has no key {key}; it has {listed(known)}.{meant(key, known)}")
             continue
         try:
-            found[key] = (_seconds if what == "timeouts" else SMOKE[key])(key, value)
+            read: Read = READERS[what].get(key, _seconds)
+            found[key] = read(key, value)
         except _WrongError as wrong:
             errors.append(f"{where}.{key} is {value!r}: {wrong}")
     return found
@@ -70,7 +75,7 @@ def _seconds(key: str, value: t.Any) -> int:
     return found
 
 
-def _tokens(key: str, value: t.Any) -> int:
+def _count(key: str, value: t.Any) -> int:
     found = _whole(value)
     if found is None or found < 1:
         raise _WrongError("write a whole number of 1 or more.")
@@ -98,9 +103,16 @@ def _pattern(key: str, value: t.Any) -> str:
     return t.cast(str, value)
 
 
-SMOKE: dict[str, t.Callable[[str, t.Any], t.Any]] = {
-    "prompt": _text,
-    "pattern": _pattern,
-    "max_tokens": _tokens,
-    "deadline": _deadline,
+def _switch(key: str, value: t.Any) -> bool:
+    found = WORDS.get(str(value).strip().lower()) if isinstance(value, (bool, int, str)) else None
+    if found is None:
+        raise _WrongError("write true or false.")
+    return found
+
+
+# What is no whole number of seconds.
+READERS: dict[str, dict[str, Read]] = {
+    "smoke": {"prompt": _text, "pattern": _pattern, "max_tokens": _count, "deadline": _deadline},
+    "timeouts": {},
+    "watch": {"enabled": _switch, "looks": _count, "restarts": _count},
 }

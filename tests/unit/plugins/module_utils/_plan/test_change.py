@@ -80,8 +80,33 @@ def test_image_behind_a_tag(image_id: t.Any, change: t.Any) -> None:
     assert found["image_id"] == image_id
 
 
-def test_settings_are_no_change() -> None:
-    assert after({"smoke": {"prompt": "x"}, "timeouts": {"ready": 5}})["change"] == "none"
+@pytest.mark.parametrize(
+    ("was", "changes", "reasons"),
+    [
+        (
+            {},
+            {"smoke": {"prompt": "x"}, "timeouts": {"stop": 5}},
+            ["smoke.prompt: unset -> x", "timeouts.stop: unset -> 5"],
+        ),
+        (
+            {"watch": {"looks": 3}},
+            {"watch": {"looks": 2, "enabled": "no"}},
+            ["watch.enabled: unset -> false", "watch.looks: 3 -> 2"],
+        ),
+        ({"watch": {"looks": 3}}, {}, ["watch.looks: 3 -> unset"]),
+    ],
+)
+def test_settings_reach_the_host_without_a_restart(was: t.Any, changes: t.Any, reasons: list[str]) -> None:
+    found = after(changes, was)
+    assert (found["change"], found["reasons"]) == ("live", reasons)
+    assert after(changes, changes)["change"] == "none"
+
+
+def test_settings_of_a_state_that_was_rebuilt_are_told_anew() -> None:
+    observation = fleet.observed(fleet.plan(instances=[fleet.instance(timeouts={"ready": 5})]))
+    observation["current"]["settings"] = {}
+    found = fleet.plan(facts=fleet.facts_with(observation), instances=[fleet.instance(timeouts={"ready": 5})])
+    assert (found["change"], found["reasons"]) == ("live", ["timeouts.ready: unset -> 5"])
 
 
 def test_inactive_instance_is_removed_while_it_runs() -> None:
