@@ -176,8 +176,14 @@ def client_differences(running: Json, wanted: Json) -> list[str]:
 
 def settings_differences(running: Json, wanted: Json) -> list[str]:
     """What the host would act on later as it was stated before, `watch.looks: 3 -> 2`."""
-    sections = sorted({*running, *wanted})
-    return [line for name in sections for line in _mapping(name, running.get(name) or {}, wanted.get(name) or {})]
+    found = []
+    for name in sorted({*running, *wanted}):
+        before, after = running.get(name), wanted.get(name)
+        if isinstance(before or {}, dict) and isinstance(after or {}, dict):
+            found += _mapping(name, before or {}, after or {})
+        else:
+            found += _pair(name, before, after)
+    return found
 
 
 def _pair(what: str, before: t.Any, after: t.Any) -> list[str]:

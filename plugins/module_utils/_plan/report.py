@@ -146,8 +146,8 @@ def state_text(found: Json, origins: t.Mapping[str, str]) -> str:
     lines += ["container:", f"  ipc: {container['ipc']}", f"  shm_size_mib: {container['shm_size_mib']}"]
     lines += [f"  volume: {volume}" for volume in container["volumes"]]
     lines += _section("sampling", (found.get("client") or {}).get("sampling") or {})
-    for name, values in sorted((found.get("settings") or {}).items()):
-        lines += _section(name, values)
+    for name, value in sorted((found.get("settings") or {}).items()):
+        lines += _section(name, value) if isinstance(value, dict) else [f"{name}: {shown(value)}"]
     return "\n".join(lines) + "\n"
 
 

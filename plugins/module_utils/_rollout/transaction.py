@@ -25,6 +25,8 @@ from .store import Store
 from .trial import Trial, timeout
 from .wayback import WayBack, keep_diagnosis
 
+BY_AN_OPERATOR = Diagnosis("rolled_back", "an operator put the release before it back", "").as_dict()
+
 
 class Transaction:
     """One request, carried out once; every outcome is told in the journal."""
@@ -84,10 +86,11 @@ class Transaction:
             return False
         return True
 
-    def _rollback(self, state: State, _request: Json) -> str:
+    def _rollback(self, state: State, request: Json) -> str:
         """The previous verified release becomes the candidate; what serves now is held and becomes the previous one.
 
-        What is rolled back from counts as rejected, or the next scheduled run would put it there again.
+        What is rolled back from counts as rejected, or the next scheduled run would put it there again; the request's
+        `reason` says why, where it was no operator.
         """
         previous, current = state.previous, state.current
         if previous is None:
@@ -96,8 +99,8 @@ class Transaction:
             )
         candidate = preflight(self.host, self.store, self.journal, state, previous, True)
         if current is not None:
-            cause = "an operator put the release before it back"
-            rejection = Rejection(current.digest, "rolled_back", cause, "", self._now(), current.image_id)
+            reason = request.get("reason") or BY_AN_OPERATOR
+            rejection = Rejection(current.digest, at=self._now(), image_id=current.image_id, **reason)
             state = state.with_rejection(rejection)
         return self._try(state, candidate)
 
@@ -189,14 +192,16 @@ class Transaction:
             self.journal.note(f"older containers stay until the next rollout: {error}")
 
     def _live(self, state: State, request: Json) -> str:
-        """New sampling for clients: their file changes, the engine does not."""
+        """New sampling for clients, or settings that the host acts on later: the engine is not touched."""
         if state.current is None:
             raise Refused("live.none", "no verified release serves", "Roll a release out first.")
         current = replace(state.current, client=request["plan"]["client"], settings=request["plan"]["settings"])
         write(current, self.client_dir)
         self.store.save(replace(state, current=current))
-        self.journal.stage("live", "client file written")
-        self.journal.end("live", f"{state.instance}: the client file is new, the engine was not touched.")
+        self.journal.stage("live", "client file and settings written")
+        self.journal.end(
+            "live", f"{state.instance}: what clients and the host are told is new, the engine was not touched."
+        )
         return "live"
 
     def _remove(self, state: State, request: Json) -> str:

@@ -12,6 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from ansible_collections.gpufleet.vllm.plugins.module_utils._plan import change
 from ansible_collections.gpufleet.vllm.plugins.module_utils._plan.plain import digest
 from ansible_collections.gpufleet.vllm.tests.unit.plugins.module_utils._plan import fleet
 
@@ -100,6 +101,19 @@ def test_settings_reach_the_host_without_a_restart(was: t.Any, changes: t.Any, r
     found = after(changes, was)
     assert (found["change"], found["reasons"]) == ("live", reasons)
     assert after(changes, changes)["change"] == "none"
+
+
+@pytest.mark.parametrize(
+    ("running", "wanted", "reasons"),
+    [
+        ({}, {"on_failure": "stop"}, ["on_failure: unset -> stop"]),
+        ({"on_failure": "stop"}, {"on_failure": "stop"}, []),
+        ({"prompts": ["a"]}, {"prompts": {"a": 1}}, ['prompts: ["a"] -> {"a":1}']),
+        ({"smoke": None}, {"smoke": {}}, []),
+    ],
+)
+def test_a_setting_need_not_be_a_mapping(running: t.Any, wanted: t.Any, reasons: list[str]) -> None:
+    assert change.settings_differences(running, wanted) == reasons
 
 
 def test_settings_of_a_state_that_was_rebuilt_are_told_anew() -> None:

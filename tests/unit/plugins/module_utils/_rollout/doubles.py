@@ -57,6 +57,10 @@ class Engine:
     no_tokens_after: float | None = None
     start_error: str = ""
     answer: str = "Hello!"
+    # What others have the engine generate while nobody answers us, in tokens per second.
+    works: float = 0.0
+    health: int = 200
+    refuses: int = 0
 
 
 class FakeDocker(Docker):
@@ -265,7 +269,9 @@ class FakeHttp(Http):
         if age < engine.ready_after:
             raise NoAnswer("Connection refused")
         if url.endswith("/health"):
-            return Reply(200, "")
+            return Reply(engine.health, "")
+        if url.endswith("/metrics"):
+            return Reply(200, f'vllm:generation_tokens_total{{engine="0"}} {age * engine.works}\n')
         if url.endswith("/v1/models"):
             document = json.loads(container["Config"]["Labels"]["io.gpufleet.release"])
             cards = [
@@ -284,4 +290,6 @@ class FakeHttp(Http):
         if engine.no_tokens_after is not None and age >= engine.no_tokens_after:
             self.docker.clock.sleep(timeout)
             raise NoAnswer("timed out")
+        if engine.refuses:
+            return Reply(engine.refuses, {"error": {"message": "no"}})
         return Reply(200, {"choices": [{"message": {"content": engine.answer}}], "usage": {"completion_tokens": 3}})
