@@ -126,6 +126,8 @@ options:
       - C(on_failure) is V(rollback), V(fallback) or V(stop). C(ladder) holds the rungs of instances with no
         C(fallback) of their own, C(fallback_rungs) is how many are tried at most, and C(fallback_shorter) allows a
         shorter C(max_model_len) than clients plan with. C(ask_parser) has the image's own parser asked first.
+      - C(env) goes into every container, below the instance's own. C(smoke), C(timeouts) (seconds) and
+        C(watch) likewise.
       - C(accept_advisories) plans a release that is refused because of its advisories.
       - C(allow_trust_remote_code) lists the models that may run Python code of their own.
       - C(defaults) holds keys of an instance for those that do not state them.
@@ -296,6 +298,8 @@ plans:
         - Deadlines in seconds and the question of the smoke test, where they were stated; C(on_failure), C(rungs) (how
           many are tried at most) and C(ask_parser). C(profile) is the rung of an instance with a ladder, which the host
           remembers.
+        - Deadlines in seconds, the question of the smoke test and how the instance is watched, where they were stated.
+          The host acts on them later; where they alone differ, the change is V(live).
       type: dict
     rungs:
       description:

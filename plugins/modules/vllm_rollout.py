@@ -21,6 +21,8 @@ description:
   - A host that is out of reach for ten minutes while its rollout is followed has failed, and is not unreachable, so
     that a C(rescue) around the task runs. The rollout itself goes on.
   - The program that does this on the host, C(gpufleet-host), is brought by this action when the host has another one.
+    With it come two units, one that recovers at boot (C(gpufleet-recover.service)) and a timer that watches what is
+    verified (C(gpufleet-watch.timer)).
 author:
   - gpufleet.vllm contributors (@gpufleet)
 requirements:
@@ -190,9 +192,8 @@ import typing as t
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ansible_collections.gpufleet.vllm.plugins.module_utils._rollout import units
+from ansible_collections.gpufleet.vllm.plugins.module_utils._rollout import request, units
 from ansible_collections.gpufleet.vllm.plugins.module_utils._rollout.api_keys import ApiKeys, fingerprint, host_secret
-from ansible_collections.gpufleet.vllm.plugins.module_utils._rollout.deadlines import last_deadline
 from ansible_collections.gpufleet.vllm.plugins.module_utils._rollout.store import Store, write_atomically
 
 
@@ -202,27 +203,34 @@ def program_needed(module: AnsibleModule) -> bool:
 
 
 def install(module: AnsibleModule) -> None:
-    """Put the program and the unit that recovers at boot in place. The unit is enabled by its link alone:
-    a daemon-reload takes the GPUs from containers that run under NVIDIA's legacy hook."""
+    """Put the units and the program in place, the program last: where it is, everything is.
+
+    Units are enabled by their links, and systemd reads the timer from the disk when it starts it. Without a
+    daemon-reload, which takes the GPUs from containers under NVIDIA's legacy hook: so their texts stay as they are.
+    """
+    for name, text in units.INSTALLED.items():
+        write_atomically(os.path.join(units.UNIT_DIR, name), text, mode=0o644)
+    for target, name in units.WANTED.items():
+        wanted = os.path.join(units.UNIT_DIR, f"{target}.wants")
+        os.makedirs(wanted, mode=0o755, exist_ok=True)
+        if not os.path.lexists(os.path.join(wanted, name)):
+            os.symlink(os.path.join(units.UNIT_DIR, name), os.path.join(wanted, name))
+    code, _out, err = module.run_command(["systemctl", "start", units.WATCH_TIMER])
+    if code != 0:
+        raise units.UnitProblem(f"systemd did not start {units.WATCH_TIMER}: {' '.join(err.split())}")
     os.makedirs(os.path.dirname(units.PROGRAM), mode=0o755, exist_ok=True)
     module.atomic_move(module.params["program_source"], units.PROGRAM)
     os.chmod(units.PROGRAM, 0o755)
-    write_atomically(units.BOOT_UNIT_PATH, units.BOOT_UNIT_TEXT, mode=0o644)
-    wanted = os.path.join(os.path.dirname(units.BOOT_UNIT_PATH), "multi-user.target.wants")
-    os.makedirs(wanted, mode=0o755, exist_ok=True)
-    link = os.path.join(wanted, units.BOOT_UNIT)
-    if not os.path.lexists(link):
-        os.symlink(units.BOOT_UNIT_PATH, link)
 
 
 class OtherKey(Exception):
     """The key that was brought is not the one that was planned with."""
 
 
-def keep_api_key(store: Store, request: dict[str, t.Any], keys: t.Sequence[str]) -> None:
+def keep_api_key(store: Store, asked: dict[str, t.Any], keys: t.Sequence[str]) -> None:
     """Write the keys of the planned release where its container finds them. Raises OtherKey."""
-    release = (request.get("plan") or {}).get("release") or {}
-    if "api_key" not in release or request["kind"] == "remove":
+    release = (asked.get("plan") or {}).get("release") or {}
+    if "api_key" not in release or asked["kind"] == "remove":
         return
     mark = fingerprint(host_secret(store.state_dir, remember=False), store.instance, keys)
     if mark != release["api_key"]["fingerprint"]:
@@ -232,23 +240,11 @@ def keep_api_key(store: Store, request: dict[str, t.Any], keys: t.Sequence[str])
 
 def started(module: AnsibleModule) -> dict[str, t.Any]:
     """Write the request down and start the unit; where a follower begins to read."""
-    instance, request = module.params["instance"], module.params["request"]
+    instance, asked = module.params["instance"], module.params["request"]
     store = Store(instance)
-    if units.running(instance):
-        raise units.UnitProblem(
-            f"another rollout is running ({units.unit_name(instance)}), at stage {store.last_stage()}"
-        )
     if module.params["api_key"]:
-        keep_api_key(store, request, module.params["api_key"])
-    offset = store.stages_size()
-    name = store.save_request(request)
-    settings = (request.get("plan") or {}).get("settings") or {}
-    try:
-        deadline = last_deadline(settings, *store.settings())
-        units.start(module.run_command, instance, "rollout", deadline, [name])
-    except units.UnitProblem:
-        store.take_request(name)
-        raise
+        keep_api_key(store, asked, module.params["api_key"])
+    offset = request.start(module.run_command, store, asked)
     return {"offset": offset, "unit": units.unit_name(instance)}
 
 
@@ -272,11 +268,11 @@ def main() -> None:
     )
     if module.check_mode:
         module.exit_json(changed=False)
-    if module.params["program_source"]:
-        install(module)
-    if program_needed(module):
-        module.exit_json(changed=False, program_needed=True)
     try:
+        if module.params["program_source"]:
+            install(module)
+        if program_needed(module):
+            module.exit_json(changed=False, program_needed=True)
         module.exit_json(changed=True, **started(module))
     except (OtherKey, units.UnitProblem) as problem:
         module.fail_json(msg=str(problem))

@@ -61,6 +61,34 @@ serving:
   description: What serves now, one sentence for all instances.
   returned: always
   type: str
+watch:
+  description: What the watch of each instance knows, by the instance's name.
+  returned: always
+  type: dict
+  contains:
+    enabled:
+      description: Whether it is watched. Keys below this one are of one instance.
+      type: bool
+    paused_until:
+      description: Time in UTC until which an operator paused it, V(resumed) where that is until somebody resumes it.
+      type: str
+    last_look:
+      description: What the last look saw.
+      type: str
+    restarts:
+      description: Restarts that are remembered, each with C(at) and C(by), which is V(watch) or V(docker).
+      type: list
+      elements: dict
+    returned:
+      description: The release that was returned (C(from)), the one that took its place (C(to)), and when (C(at)).
+      type: dict
+    events:
+      description: What the watch did, newest last.
+      type: list
+      elements: dict
+    problem:
+      description: Why the watch's own file cannot be read.
+      type: str
 proofs:
   description: What each instance showed.
   returned: when O(prove=true)
@@ -112,6 +140,7 @@ from ansible_collections.gpufleet.vllm.plugins.module_utils._rollout.docker impo
 from ansible_collections.gpufleet.vllm.plugins.module_utils._rollout.proof import prove_instance
 from ansible_collections.gpufleet.vllm.plugins.module_utils._rollout.status import observe_one
 from ansible_collections.gpufleet.vllm.plugins.module_utils._rollout.store import Store, instances
+from ansible_collections.gpufleet.vllm.plugins.module_utils._rollout.watch_record import UNTIL_RESUMED
 
 
 def release(entry: dict[str, t.Any]) -> str:
@@ -130,6 +159,14 @@ def sentence(proved: dict[str, t.Any]) -> str:
         f"max_model_len {proof['max_model_len']}, {release(proved)}; "
         f"it answered ({proof['answered_in']}): {proof['answer'][:120]!r}"
     )
+
+
+def left_alone(watch: dict[str, t.Any]) -> str:
+    """That an operator paused the watch, which is easily forgotten."""
+    until = watch["paused_until"]
+    if until is None:
+        return ""
+    return f". Its watch is paused until {'somebody resumes it' if until == UNTIL_RESUMED else until}"
 
 
 def serving(instances: t.Sequence[dict[str, t.Any]]) -> str:
@@ -154,7 +191,8 @@ def main() -> None:
     docker, http = Docker(), Http()
     stores = [Store(name) for name in module.params["instances"] or instances()]
     seen = [observe_one(store, docker, http) for store in stores]
-    result: dict[str, t.Any] = {"changed": False, "serving": serving(seen)}
+    watch = {one["name"]: one["watch"] for one in seen}
+    result: dict[str, t.Any] = {"changed": False, "serving": serving(seen), "watch": watch}
     if not module.params["prove"]:
         result["instances"] = seen
     else:
@@ -166,7 +204,7 @@ def main() -> None:
         broken = [sentence(proved) for proved in proofs if not proved["proved"]]
         if broken:
             module.fail_json(msg=" ".join(broken), **result)
-        result["summary"] = [sentence(proved) for proved in proofs]
+        result["summary"] = [sentence(proved) + left_alone(watch[proved["instance"]]) for proved in proofs]
     module.exit_json(**result)
 
 

@@ -74,7 +74,7 @@ def way_back(before: Json, because: str) -> Due | None:
         "kind": "rollback",
         "from": before["serves"],
         "container": before.get("container") or "",
-        "because": because,
+        "reason": {"failure_class": "rolled_back", "cause": because, "advice": ""},
     }
     return Due(str(before["instance"]), "rollback", request)
 

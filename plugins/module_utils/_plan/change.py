@@ -29,13 +29,17 @@ class Change:
 
 @dataclasses.dataclass(frozen=True)
 class Desired:
-    """What an instance should be. `image_id` is the id behind the image's name on this host, where it is there."""
+    """What an instance should be. `image_id` is the id behind the image's name on this host, where it is there.
+
+    `settings` are what the host acts on later: limits, the smoke test, the watch. They are no part of the release.
+    """
 
     release: Json
     digest: str
     client: Json
     arguments: t.Sequence[Resolved]
     image_id: str | None
+    settings: Json
 
 
 def stands_in(current: Json, digest: str, retry: bool) -> bool:
@@ -57,6 +61,7 @@ def decide(desired: Desired, observed: Json | None, retry: bool = False) -> Chan
     if not observed.get("healthy"):
         return Change("repair", (observed.get("unhealthy_because") or "it does not answer",))
     changed = client_differences(current.get("client") or {}, desired.client)
+    changed += settings_differences(current.get("settings") or {}, desired.settings)
     return Change("live", tuple(changed)) if changed else Change("none")
 
 
@@ -188,6 +193,18 @@ def client_differences(running: Json, wanted: Json) -> list[str]:
     found = _mapping("sampling", running.get("sampling", {}), wanted["sampling"])
     for key in ("base_url", "served_model_names"):
         found += _pair(key, running.get(key), wanted[key])
+    return found
+
+
+def settings_differences(running: Json, wanted: Json) -> list[str]:
+    """What the host would act on later as it was stated before, `watch.looks: 3 -> 2`."""
+    found = []
+    for name in sorted({*running, *wanted}):
+        before, after = running.get(name), wanted.get(name)
+        if isinstance(before or {}, dict) and isinstance(after or {}, dict):
+            found += _mapping(name, before or {}, after or {})
+        else:
+            found += _pair(name, before, after)
     return found
 
 

@@ -136,7 +136,7 @@ def _settings(given: Json, errors: list[str]) -> Json:
             errors.append(f"settings.{key} is {settings[key]!r}: write MiB as a number above 0, or a size such as 2g.")
     if (settings.get("ipc") or "private") not in IPC:
         errors.append(f"settings.ipc is {settings['ipc']!r}: write private or host.")
-    for key in ("env", "smoke", "timeouts", "defaults"):
+    for key in ("env", "smoke", "timeouts", "watch", "defaults"):
         settings[key] = _mapping(settings, key, errors, "settings.")
     settings["accept_advisories"] = switch(settings.get("accept_advisories"), "settings.accept_advisories", errors)
     settings["fallback_shorter"] = switch(settings.get("fallback_shorter"), "settings.fallback_shorter", errors)

@@ -21,6 +21,7 @@ Json = dict[str, t.Any]
 KEYS = (
     "name", "model", "served_model_name", "revision", "profile", "goal", "engine_args", "bind", "port", "gpus",
     "exclusive_group", "active", "api_key", "env", "sampling", "smoke", "timeouts", "on_failure", "fallback", "ladder",
+    "watch",
 )  # fmt: skip
 # Keys that people write here and that belong elsewhere.
 ELSEWHERE = {
@@ -68,6 +69,7 @@ class Instance:
     fallback: t.Any = None
     ladder: tuple[str, ...] = ()
     begins: str = ""
+    watch: t.Mapping[str, t.Any] = dataclasses.field(default_factory=dict)
 
     @property
     def owner(self) -> str:
@@ -171,6 +173,7 @@ def read(given: t.Any, position: int, defaults: Json, errors: list[str]) -> Inst
         on_failure=reader.text("on_failure"),
         fallback=reader.given.get("fallback") or None,
         ladder=names("ladder", reader.given.get("ladder"), reader.wrong),
+        watch=reader.mapping("watch"),
     )
     return instance if name else None
 

@@ -244,7 +244,8 @@ def _plan(
         image.check(inputs.image, inputs.version, inputs.facts, one.variables, findings)
     running = (current or {}).get("release") or {}
     changed = defaults.changes(running, host.known, one.values(), inputs.history, inputs.readings)
-    desired = change.Desired(document, mark, told, one.arguments, image_id)
+    settings = {**rollout_settings.merged(instance, inputs.settings, []), **promotion.recorded(instance)}
+    desired = change.Desired(document, mark, told, one.arguments, image_id, settings)
     decided = change.decide(desired, seen, inputs.retry) if instance.active else change.decide_inactive(seen)
     below = descent.below(one, host, assigned, house, revision, mark, findings)
     return {
@@ -261,8 +262,8 @@ def _plan(
         "release": document,
         "client": told,
         "rungs": list(below.rungs),
-        "settings": {**rollout_settings.merged(instance, inputs.settings, []), **promotion.recorded(instance)},
         "ladder": list(instance.ladder),
+        "settings": settings,
         "image_id": image_id,
     }
 

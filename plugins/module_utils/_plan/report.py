@@ -16,7 +16,7 @@ from .change import shown
 Json = dict[str, t.Any]
 MEANING = {
     "none": "nothing changes",
-    "live": "clients are told, the server keeps running",
+    "live": "clients or the host are told, the server keeps running",
     "restart": "the server is replaced, the old one is kept to go back to",
     "create": "a first server is started",
     "repair": "the verified server is put right again",
@@ -107,9 +107,9 @@ def difference(plan: Json, observed: Json | None) -> Json:
     origins = {argument["name"]: argument["origin"] for argument in plan["arguments"]}
     before = ""
     if current:
-        before = state_text(current["release"], current.get("client"), _unchanged(plan, current["release"], origins))
+        before = state_text(current, _unchanged(plan, current["release"], origins))
     gone = plan["change"] == "remove" or plan["release"] is None
-    after = "" if gone else state_text(plan["release"], plan["client"], origins)
+    after = "" if gone else state_text(plan, origins)
     if plan["change"] == "repair":
         before = f"# {'; '.join(plan['reasons'])}\n"
     return {
@@ -131,8 +131,9 @@ def _header(digest: str) -> str:
     return f"release {digest[:SHORT_DIGEST]}"
 
 
-def state_text(release: Json, client: Json | None, origins: t.Mapping[str, str]) -> str:
-    """A release and what clients are told. Origins stand in a comment; what runs keeps only its values."""
+def state_text(found: Json, origins: t.Mapping[str, str]) -> str:
+    """A release, what clients and what the host are told. Origins stand in a comment; what runs keeps only values."""
+    release = found["release"]
     gpus = release["gpus"]
     lines = [
         f"image: {release['image']}",
@@ -149,7 +150,9 @@ def state_text(release: Json, client: Json | None, origins: t.Mapping[str, str])
     container = release["container"]
     lines += ["container:", f"  ipc: {container['ipc']}", f"  shm_size_mib: {container['shm_size_mib']}"]
     lines += [f"  volume: {volume}" for volume in container["volumes"]]
-    lines += _section("sampling", (client or {}).get("sampling") or {})
+    lines += _section("sampling", (found.get("client") or {}).get("sampling") or {})
+    for name, value in sorted((found.get("settings") or {}).items()):
+        lines += _section(name, value) if isinstance(value, dict) else [f"{name}: {shown(value)}"]
     return "\n".join(lines) + "\n"
 
 

@@ -1,7 +1,7 @@
 # Copyright: gpufleet.vllm contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What a rollout of an instance goes by: deadlines, smoke test, what happens on a failure.
+"""What a rollout of an instance goes by: deadlines, smoke test, what happens on a failure, watch.
 
 The host states it, and the instance above it.
 
@@ -14,12 +14,14 @@ import re
 import typing as t
 
 from .._engine.json_fit import unusable
+from .inputs import WORDS
 from .instances import Instance
 from .names import listed, meant
 
 Json = dict[str, t.Any]
 TIMEOUT_KEYS = ("pull", "drain", "stop", "free", "ready", "hold")
-MAY_BE_ZERO = ("drain", "hold", "stop")
+MAY_BE_ZERO = ("drain", "hold", "stop", "young")
+WATCH_KEYS = ("enabled", "interval", "deadline", "looks", "restarts", "young")
 DRAIN_SECONDS = 30
 ON_FAILURE = ("rollback", "fallback", "stop")
 RUNGS = 2
@@ -39,7 +41,7 @@ class _WrongError(ValueError):
 
 
 def merged(instance: Instance, settings: Json, errors: list[str]) -> Json:
-    """Timeouts in seconds, the smoke test, and what happens on a failure; what is wrong is added to `errors`."""
+    """Timeouts in seconds, the smoke test, watch, and what happens on a failure; what is wrong is added to `errors`."""
     on_failure = _when_it_fails(instance, settings, errors)
     rungs = settings.get("fallback_rungs")
     return {
@@ -50,6 +52,7 @@ def merged(instance: Instance, settings: Json, errors: list[str]) -> Json:
         "timeouts": _read(
             instance, "timeouts", _stated(instance.timeouts, settings.get("timeouts")), TIMEOUT_KEYS, errors
         ),
+        "watch": _read(instance, "watch", _stated(instance.watch, settings.get("watch")), WATCH_KEYS, errors),
     }
 
 
@@ -71,8 +74,7 @@ def _stated(own: t.Mapping[str, t.Any], host: t.Mapping[str, t.Any] | None) -> J
 
 
 def _read(instance: Instance, what: str, given: Json, known: t.Sequence[str], errors: list[str]) -> Json:
-    readers: t.Mapping[str, Reader] = dict.fromkeys(TIMEOUT_KEYS, _seconds) if what == "timeouts" else SMOKE
-    return _found(f"instance {instance.name}: {what}", given, known, readers, errors)
+    return _found(f"instance {instance.name}: {what}", given, known, READERS[what], errors)
 
 
 def _found(where: str, given: Json, known: t.Sequence[str], readers: t.Mapping[str, Reader], errors: list[str]) -> Json:
@@ -127,7 +129,7 @@ def _seconds(key: str, value: t.Any) -> int:
     return found
 
 
-def _tokens(key: str, value: t.Any) -> int:
+def _count(key: str, value: t.Any) -> int:
     found = _whole(value)
     if found is None or found < 1:
         raise _WrongError("write a whole number of 1 or more.")
@@ -171,15 +173,27 @@ def _choice(key: str, value: t.Any) -> bool | str:
     return AUTO if word == AUTO else word == "true"
 
 
+def _switch(key: str, value: t.Any) -> bool:
+    found = WORDS.get(str(value).strip().lower()) if isinstance(value, (bool, int, str)) else None
+    if found is None:
+        raise _WrongError("write true or false.")
+    return found
+
+
 SMOKE: dict[str, Reader] = {
     "prompt": _text,
     "messages": _messages,
     "pattern": _pattern,
-    "max_tokens": _tokens,
+    "max_tokens": _count,
     "deadline": _deadline,
     "chat": _choice,
     "tool_call": _choice,
     "reasoning": _choice,
     "warn_latency": _deadline,
     "warn_first_token": _deadline,
+}
+READERS: dict[str, t.Mapping[str, Reader]] = {
+    "smoke": SMOKE,
+    "timeouts": dict.fromkeys(TIMEOUT_KEYS, _seconds),
+    "watch": {**dict.fromkeys(WATCH_KEYS, _seconds), "enabled": _switch, "looks": _count, "restarts": _count},
 }

@@ -16,6 +16,7 @@ import sys
 import time
 import typing as t
 
+from . import request as requests
 from . import units
 from .api_keys import ApiKeys
 from .client_file import CLIENT_DIR
@@ -30,6 +31,9 @@ from .state import StateProblem
 from .status import observe, observe_one
 from .store import STATE_DIR, Store, instances
 from .transaction import Transaction
+from .watch import Watch
+from .watch_pause import pause, until
+from .watch_record import RUN_DIR, RecordProblem, Records, lock
 
 FOLLOW_POLL = 0.2
 BUSY = 75  # EX_TEMPFAIL
@@ -99,12 +103,7 @@ def follow(store: Store, offset: int, wait: float, clock: t.Callable[[], float] 
 
 def _rollback(store: Store) -> int:
     """For an operator at the console: start the unit, and print its stages until it ends."""
-    if units.running(store.instance):
-        raise units.UnitProblem(f"another rollout is running ({units.unit_name(store.instance)}); wait for it")
-    offset = store.stages_size()
-    deadline = last_deadline(*store.settings())
-    request = store.save_request({"kind": "rollback"})
-    units.start(_run, store.instance, "rollout", deadline, [request])
+    offset = requests.start(_run, store, {"kind": "rollback"})
     outcome = ""
     while True:
         news = follow(store, offset, 10)
@@ -116,10 +115,35 @@ def _rollback(store: Store) -> int:
             return 0 if outcome in GOOD_OUTCOMES else 1
 
 
+def _watch(args: argparse.Namespace, host: Host) -> int:
+    """One round of the watch. Raises BlockingIOError while another one is under way."""
+
+    def start(store: Store, request: dict[str, t.Any]) -> None:
+        requests.start(_run, store, request)
+
+    with lock(os.path.join(args.run_dir, "watch.lock"), wait=False):
+        Watch(host, spoken, start, args.state_dir, args.run_dir).round()
+    return 0
+
+
+def _pause(args: argparse.Namespace) -> int:
+    """An operator's word to the watch, about one instance or all of them."""
+    known = instances(args.state_dir)
+    if args.instance and args.instance not in known:
+        _complain(f"no instance {args.instance} is on this host, which knows {', '.join(known) or 'none'}")
+        return 1
+    end = "" if args.resume else until(args.duration, time.time())
+    for name in [args.instance] if args.instance else known:
+        store = Store(name, args.state_dir)
+        spoken(pause(store, Records(store, args.run_dir), end))
+    return 0
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="gpufleet-host", description=__doc__.splitlines()[0] if __doc__ else "")
     parser.add_argument("--state-dir", default=STATE_DIR)
     parser.add_argument("--client-dir", default=CLIENT_DIR)
+    parser.add_argument("--run-dir", default=RUN_DIR)
     verbs = parser.add_subparsers(dest="verb", required=True)
     for verb, text in (
         ("rollout", "carry out a request (what the unit runs)"),
@@ -135,14 +159,37 @@ def _parser() -> argparse.ArgumentParser:
     recovery.add_argument("instance", nargs="?")
     recovery.add_argument("--all", action="store_true")
     recovery.add_argument("--after-end", action="store_true", help="called by systemd when the unit has ended")
+    watch = verbs.add_parser("watch", help="look after verified releases: one round (what the timer runs)")
+    watch.add_argument("instance", nargs="?", help="with --pause or --resume; without it every instance is meant")
+    word = watch.add_mutually_exclusive_group()
+    word.add_argument("--pause", action="store_true", help="leave the instance alone until --resume")
+    word.add_argument("--resume", action="store_true", help="look after the instance again")
+    watch.add_argument("--for", dest="duration", metavar="TIME", help="with --pause: how long, such as 30m or 2h")
     verbs.add_parser("status", help="print what the host knows as JSON").add_argument("instance", nargs="?")
     return parser
 
 
+def _watch_or_pause(parser: argparse.ArgumentParser, args: argparse.Namespace, host: Host) -> int:
+    word = args.pause or args.resume
+    if (args.instance and not word) or (args.duration and not args.pause):
+        parser.error("INSTANCE goes with --pause or --resume, --for with --pause")
+    try:
+        return _pause(args) if word else _watch(args, host)
+    except BlockingIOError:
+        _complain("another round of the watch is under way")
+        return BUSY
+    except (ValueError, RecordProblem) as problem:
+        _complain(problem)
+        return 1
+
+
 def main(arguments: t.Sequence[str] | None = None) -> int:
     """The exit code: 0 done, 1 not done or taken back, 75 when another transaction holds the instance."""
-    args = _parser().parse_args(arguments)
+    parser = _parser()
+    args = parser.parse_args(arguments)
     host = Host(owner=os.environ.get("INVOCATION_ID", ""), keys=ApiKeys(args.state_dir))
+    if args.verb == "watch":
+        return _watch_or_pause(parser, args, host)
     if args.verb == "recover" and args.all:
         return _recover_all(args.state_dir, host)
     if args.verb == "status" and not args.instance:

@@ -20,6 +20,8 @@ from .rebuild import load
 from .state import Entry, State, StateProblem
 from .store import STATE_DIR, Store, instances
 from .units import running, unit_name
+from .watch_policy import Limits
+from .watch_record import Records, shown
 
 
 def container_facts(container: Json) -> Json:
@@ -87,6 +89,7 @@ def observe_one(store: Store, docker: Docker, http: Http) -> Json:
         "container": container,
         "healthy": not unhealthy,
         "unhealthy_because": unhealthy,
+        "watch": shown(Records(store), Limits.of(state.current.settings if state.current else {}).enabled),
     }
 
 

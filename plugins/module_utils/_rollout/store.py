@@ -141,7 +141,7 @@ class Store:
 
     def remove(self) -> None:
         """Forget the instance; what was said and diagnosed stays."""
-        for name in ("state.json", "state.json.damaged"):
+        for name in ("state.json", "state.json.damaged", "watch.json"):
             with contextlib.suppress(FileNotFoundError):
                 os.remove(self.path(name))
 

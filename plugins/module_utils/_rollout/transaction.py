@@ -28,6 +28,8 @@ from .store import Store
 from .trial import Trial
 from .wayback import WayBack, keep_diagnosis
 
+BY_AN_OPERATOR = Diagnosis("rolled_back", "an operator put the release before it back", "").as_dict()
+
 
 def _serving(entry: Entry) -> Json:
     """What a way back has to find again: a container is of one host alone."""
@@ -90,7 +92,7 @@ class Transaction:
 
         What is rolled back from counts as rejected, or the next scheduled run would put it there again. A request that
         names it (`from`, `container`) is refused where something else serves by now, or on another host: nothing is put
-        back twice.
+        back twice. Its `reason` says why, where it was no operator.
         """
         previous, current = state.previous, state.current
         leaves, container = str(request.get("from") or ""), str(request.get("container") or "")
@@ -110,8 +112,8 @@ class Transaction:
             )
         candidate = preflight(self.host, self.store, self.journal, state, previous, True)
         if current is not None:
-            cause = str(request.get("because") or "an operator put the release before it back")
-            rejection = Rejection(current.digest, "rolled_back", cause, "", self._now(), current.image_id)
+            reason = request.get("reason") or BY_AN_OPERATOR
+            rejection = Rejection(current.digest, at=self._now(), image_id=current.image_id, **reason)
             state = state.with_rejection(rejection)
         return self._try(state, candidate, Ladder(candidate))
 
@@ -238,14 +240,16 @@ class Transaction:
             self.journal.note(f"older containers stay until the next rollout: {error}")
 
     def _live(self, state: State, request: Json) -> str:
-        """New sampling for clients: their file changes, the engine does not."""
+        """New sampling for clients, or settings that the host acts on later: the engine is not touched."""
         if state.current is None:
             raise Refused("live.none", "no verified release serves", "Roll a release out first.")
         current = replace(state.current, client=request["plan"]["client"], settings=request["plan"]["settings"])
         write(current, self.client_dir)
         self.store.save(replace(state, current=current))
-        self.journal.stage("live", "client file written")
-        self.journal.end("live", f"{state.instance}: the client file is new, the engine was not touched.")
+        self.journal.stage("live", "client file and settings written")
+        self.journal.end(
+            "live", f"{state.instance}: what clients and the host are told is new, the engine was not touched."
+        )
         return "live"
 
     def _remove(self, state: State, request: Json) -> str:

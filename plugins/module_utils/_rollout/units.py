@@ -12,21 +12,55 @@ import os
 import typing as t
 
 PROGRAM = "/usr/local/lib/gpufleet/gpufleet-host"
+UNIT_DIR = "/etc/systemd/system"
 BOOT_UNIT = "gpufleet-recover.service"
-BOOT_UNIT_PATH = f"/etc/systemd/system/{BOOT_UNIT}"
 BOOT_UNIT_TEXT = f"""[Unit]
 Description=Bring back the last known good vLLM release after an interrupted rollout
 After=docker.service
 ConditionPathExists={PROGRAM}
 
 [Service]
-Type=exec
+Type=oneshot
 ExecStart={PROGRAM} recover --all
 
 [Install]
 WantedBy=multi-user.target
 """
 
+# The timer only ticks: how often an instance is looked at is one of its settings, and what a tick does is the program's
+# affair, so that neither needs systemd to read a unit again. The service waits for the recovery at boot. What it says
+# is a notice, and nothing below that is kept: systemd would fill the journal with two lines a tick.
+WATCH_TIMER = "gpufleet-watch.timer"
+WATCH_SERVICE = "gpufleet-watch.service"
+WATCH_TIMER_TEXT = f"""[Unit]
+Description=Look after verified vLLM releases
+
+[Timer]
+OnCalendar=*:*:00,30
+AccuracySec=1s
+Unit={WATCH_SERVICE}
+
+[Install]
+WantedBy=timers.target
+"""
+WATCH_SERVICE_TEXT = f"""[Unit]
+Description=Ask each verified vLLM instance for one token
+After=docker.service {BOOT_UNIT}
+ConditionPathExists={PROGRAM}
+
+[Service]
+Type=oneshot
+ExecStart={PROGRAM} watch
+SyslogLevel=notice
+LogLevelMax=notice
+TimeoutStartSec=1800
+"""
+
+# What is put under UNIT_DIR, and which of it a target wants.
+INSTALLED = {BOOT_UNIT: BOOT_UNIT_TEXT, WATCH_SERVICE: WATCH_SERVICE_TEXT, WATCH_TIMER: WATCH_TIMER_TEXT}
+WANTED = {"multi-user.target": BOOT_UNIT, "timers.target": WATCH_TIMER}
+
+MARGIN = 600
 Run = t.Callable[[t.Sequence[str]], tuple[int, str, str]]
 
 

@@ -198,6 +198,7 @@ def test_what_was_updated_is_told_with_the_digest_that_serves(run: t.Callable[..
     ]
 
 
+GPU2_FAILED = {"failure_class": "rolled_back", "cause": "gpu2 failed in the same run", "advice": ""}
 UPDATED = [
     {"instance": "x", "change": "remove", "serves": ""},
     {"instance": "l", "change": "live", "serves": ""},
@@ -213,8 +214,7 @@ def test_what_was_updated_goes_back_last_first_from_the_digest_that_it_led_to(ru
     )
     result = run(wire, take_back=UPDATED, because="gpu2 failed in the same run")
     assert [call["request"] for call in wire.module_calls] == [
-        {"kind": "rollback", "from": name * 64, "container": f"id-{name}", "because": "gpu2 failed in the same run"}
-        for name in ("b", "a")
+        {"kind": "rollback", "from": name * 64, "container": f"id-{name}", "reason": GPU2_FAILED} for name in ("b", "a")
     ]
     assert wire.started == [("b", "rollback"), ("a", "rollback")]
     assert (result["failed"], result["changed"], result["updated"]) == (True, True, [])

@@ -41,7 +41,9 @@ class Place:
     def __init__(self, folder: pathlib.Path) -> None:
         self.folder = folder
         self.program = folder / "lib" / "gpufleet-host"
-        self.boot_unit = folder / "systemd" / "gpufleet-recover.service"
+        self.units = folder / "systemd"
+        self.commands: list[list[str]] = []
+        self.systemctl = (0, "", "")
         self.store = Store("a", str(folder / "state"))
         self.started: list[tuple[str, str, int]] = []
         self.requests: list[str] = []
@@ -60,11 +62,16 @@ def place(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> Place:
         made.started.append((instance, verb, deadline))
         made.requests += arguments
 
+    def command(_module: t.Any, words: list[str]) -> tuple[int, str, str]:
+        made.commands.append(words)
+        return made.systemctl
+
     def ended(_module: t.Any, **result: t.Any) -> None:
         raise Ended(result)
 
     monkeypatch.setattr(units, "PROGRAM", str(made.program))
-    monkeypatch.setattr(units, "BOOT_UNIT_PATH", str(made.boot_unit))
+    monkeypatch.setattr(units, "UNIT_DIR", str(made.units))
+    monkeypatch.setattr(AnsibleModule, "run_command", command)
     monkeypatch.setattr(units, "running", lambda _instance: made.locked)
     monkeypatch.setattr(units, "start", start)
     monkeypatch.setattr(module, "Store", lambda instance: Store(instance, str(tmp_path / "state")))
@@ -124,16 +131,27 @@ def test_a_state_folder_that_cannot_be_written_is_told(place: Place, monkeypatch
     assert place.started == []
 
 
-def test_the_program_and_the_unit_at_boot_are_installed(place: Place) -> None:
+def test_the_program_and_its_units_are_installed(place: Place) -> None:
     source = place.folder / "brought"
     for _again in range(2):
         source.write_bytes(PROGRAM)
         assert run(program_source=str(source))["changed"] is True
     assert (place.program.read_bytes(), place.program.stat().st_mode & 0o777) == (PROGRAM, 0o755)
-    assert place.boot_unit.read_text() == units.BOOT_UNIT_TEXT
-    link = place.boot_unit.parent / "multi-user.target.wants" / units.BOOT_UNIT
-    assert link.resolve() == place.boot_unit.resolve()
+    for name, text in units.INSTALLED.items():
+        assert (place.units / name).read_text() == text
+    for link in ("multi-user.target.wants/gpufleet-recover.service", "timers.target.wants/gpufleet-watch.timer"):
+        assert (place.units / link).resolve() == (place.units / pathlib.Path(link).name).resolve()
+    assert place.commands == [["systemctl", "start", "gpufleet-watch.timer"]] * 2
     assert [asked[:2] for asked in place.started] == [("a", "rollout")] * 2
+
+
+def test_a_timer_that_does_not_start_is_said_and_leaves_the_host_without_the_program(place: Place) -> None:
+    source = place.folder / "brought"
+    source.write_bytes(PROGRAM)
+    place.systemctl = (1, "", "no bus\n")
+    result = run(program_source=str(source))
+    assert result == {"failed": True, "msg": "systemd did not start gpufleet-watch.timer: no bus"}
+    assert (place.program.exists(), place.started) == (False, [])
 
 
 def test_a_lock_that_is_taken_is_said_and_nothing_is_asked(place: Place) -> None:
@@ -141,7 +159,8 @@ def test_a_lock_that_is_taken_is_said_and_nothing_is_asked(place: Place) -> None
     place.store.append_stage({"stage": "ready"})
     place.locked = True
     result = run()
-    assert result == {"failed": True, "msg": "another rollout is running (gpufleet-rollout@a.service), at stage ready"}
+    told = "another rollout is running (gpufleet-rollout@a.service), at stage ready; wait for it"
+    assert result == {"failed": True, "msg": told}
     assert (place.started, os.listdir(place.store.folder)) == ([], ["stages.jsonl"])
 
 

@@ -13,6 +13,7 @@ from ansible.module_utils.basic import AnsibleModule
 from ansible.module_utils.testing import patch_module_args
 
 from ansible_collections.gpufleet.vllm.plugins.module_utils._rollout.store import Store, instances
+from ansible_collections.gpufleet.vllm.plugins.module_utils._rollout.watch_record import Record, Records
 from ansible_collections.gpufleet.vllm.plugins.modules import vllm_status as module
 from ansible_collections.gpufleet.vllm.tests.unit.plugins.module_utils._rollout.doubles import Engine
 from ansible_collections.gpufleet.vllm.tests.unit.plugins.module_utils._rollout.releases import plan, rung
@@ -55,8 +56,8 @@ def run(**args: t.Any) -> Json:
 
 
 def test_a_host_with_nothing(scene: Scene) -> None:
-    assert run() == {"changed": False, "serving": "nothing.", "proofs": [], "summary": []}
-    assert run(prove=False) == {"changed": False, "serving": "nothing.", "instances": []}
+    assert run() == {"changed": False, "serving": "nothing.", "watch": {}, "proofs": [], "summary": []}
+    assert run(prove=False) == {"changed": False, "serving": "nothing.", "watch": {}, "instances": []}
 
 
 @pytest.mark.parametrize("check", [False, True])
@@ -89,6 +90,23 @@ def test_a_fallback_says_in_whose_place_it_serves(scene: Scene) -> None:
     assert (result["proofs"][0]["fallback_of"], result["proofs"][0]["fallback"]) == (planned, "max_model_len -> 512")
 
 
+@pytest.mark.parametrize(
+    ("end", "words"),
+    [
+        ("resumed", "paused until somebody resumes it"),
+        ("9999-01-01T00:00:00Z", "paused until 9999"),
+        ("2000-01-01", ""),
+    ],
+)
+def test_a_watch_that_is_paused_is_said(scene: Scene, end: str, words: str) -> None:
+    scene.roll_out(LENGTH)
+    records = Records(scene.store)
+    records.save(Record(paused_until=end))
+    result = run()
+    assert result["watch"]["assistant"]["paused_until"] == (end if words else None)
+    assert (words in result["summary"][0]) and ("paused" in result["summary"][0]) is bool(words)
+
+
 def test_what_is_healthy_and_does_not_answer_fails(scene: Scene) -> None:
     scene.roll_out(LENGTH)
     scene.engine(LENGTH, Engine(answer=""))
@@ -97,7 +115,7 @@ def test_what_is_healthy_and_does_not_answer_fails(scene: Scene) -> None:
         "assistant does not serve: the generation answered 200 without any text"
     )
     assert result["proofs"][0]["proved"] is False
-    assert set(result) == {"changed", "failed", "msg", "proofs", "serving"}
+    assert set(result) == {"changed", "failed", "msg", "proofs", "serving", "watch"}
     assert run(prove=False)["instances"][0]["healthy"] is True
 
 

@@ -12,6 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from ansible_collections.gpufleet.vllm.plugins.module_utils._plan import change
 from ansible_collections.gpufleet.vllm.plugins.module_utils._plan.plain import digest
 from ansible_collections.gpufleet.vllm.tests.unit.plugins.module_utils._plan import fleet
 
@@ -80,8 +81,47 @@ def test_image_behind_a_tag(image_id: t.Any, change: t.Any) -> None:
     assert found["image_id"] == image_id
 
 
-def test_settings_are_no_change() -> None:
-    assert after({"smoke": {"prompt": "x"}, "timeouts": {"ready": 5}})["change"] == "none"
+@pytest.mark.parametrize(
+    ("was", "changes", "reasons"),
+    [
+        (
+            {},
+            {"smoke": {"prompt": "x"}, "timeouts": {"stop": 5}},
+            ["smoke.prompt: unset -> x", "timeouts.stop: unset -> 5"],
+        ),
+        (
+            {"watch": {"looks": 3}},
+            {"watch": {"looks": 2, "enabled": "no"}},
+            ["watch.enabled: unset -> false", "watch.looks: 3 -> 2"],
+        ),
+        ({"watch": {"looks": 3}}, {}, ["watch.looks: 3 -> unset"]),
+    ],
+)
+def test_settings_reach_the_host_without_a_restart(was: t.Any, changes: t.Any, reasons: list[str]) -> None:
+    found = after(changes, was)
+    assert (found["change"], found["reasons"]) == ("live", reasons)
+    assert after(changes, changes)["change"] == "none"
+
+
+@pytest.mark.parametrize(
+    ("running", "wanted", "reasons"),
+    [
+        ({}, {"on_failure": "stop"}, ["on_failure: unset -> stop"]),
+        ({"on_failure": "stop"}, {"on_failure": "stop"}, []),
+        ({"prompts": ["a"]}, {"prompts": {"a": 1}}, ['prompts: ["a"] -> {"a":1}']),
+        ({"smoke": None}, {"smoke": {}}, []),
+    ],
+)
+def test_a_setting_need_not_be_a_mapping(running: t.Any, wanted: t.Any, reasons: list[str]) -> None:
+    assert change.settings_differences(running, wanted) == reasons
+
+
+def test_settings_of_a_state_that_was_rebuilt_are_told_anew() -> None:
+    observation = fleet.observed(fleet.plan(instances=[fleet.instance(timeouts={"ready": 5})]))
+    observation["current"]["settings"] = {}
+    found = fleet.plan(facts=fleet.facts_with(observation), instances=[fleet.instance(timeouts={"ready": 5})])
+    assert found["change"] == "live"
+    assert {"timeouts.ready: unset -> 5", "on_failure: unset -> rollback"} <= set(found["reasons"])
 
 
 def test_inactive_instance_is_removed_while_it_runs() -> None:

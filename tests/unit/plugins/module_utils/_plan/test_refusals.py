@@ -64,6 +64,14 @@ def errors(**changes: t.Any) -> tuple[str, ...]:
         ("served_model_name", {"a": 1}, "write a list of texts"),
         ("smoke", {"promt": "x"}, "Did you mean prompt?"),
         ("timeouts", {"redy": 1}, "Did you mean ready?"),
+        ("watch", {"look": 1}, "Did you mean looks?"),
+        ("watch", {"enabled": "maybe"}, "watch.enabled is 'maybe': write true or false"),
+        ("watch", {"enabled": 1.0}, "watch.enabled is 1.0: write true or false"),
+        ("watch", {"interval": 0}, "watch.interval is 0: write seconds, a whole number of 1 or more"),
+        ("watch", {"deadline": "1m"}, "watch.deadline is '1m': write seconds"),
+        ("watch", {"looks": 0}, "watch.looks is 0: write a whole number of 1 or more"),
+        ("watch", {"restarts": True}, "watch.restarts is True: write a whole number of 1 or more"),
+        ("watch", {"young": -1}, "watch.young is -1: write seconds, a whole number of 0 or more"),
         ("timeouts", {"ready": "long"}, "timeouts.ready is 'long': write seconds"),
         ("timeouts", {"ready": -1}, "timeouts.ready is -1: write seconds, a whole number of 1 or more"),
         ("timeouts", {"ready": 0}, "timeouts.ready is 0: write seconds, a whole number of 1 or more"),
@@ -160,6 +168,7 @@ def test_instance_that_is_no_mapping() -> None:
         ({"settings": {"accept_advisories": "x"}}, "settings.accept_advisories is 'x': write true or false"),
         ({"settings": {"allow_trust_remote_code": "org/m"}}, "allow_trust_remote_code is 'org/m': write a list of"),
         ({"settings": {"timeouts": 5}}, "settings.timeouts is 5: write a mapping"),
+        ({"settings": {"watch": False}}, "settings.watch is False: write a mapping"),
         ({"settings": {"smoke": "x"}}, "settings.smoke is 'x': write a mapping"),
         ({"settings": {"env": ["A"]}}, "settings.env is ['A']: write a mapping"),
         ({"settings": {"defaults": [1]}}, "settings.defaults is [1]: write a mapping"),
@@ -274,13 +283,19 @@ def test_usable_models(model: str) -> None:
 
 def test_stated_limits_are_numbers_for_the_host() -> None:
     settings = {"timeouts": {"ready": "900", "hold": 60, "pull": None}, "smoke": {"deadline": "30", "prompt": "Hi"}}
-    own = fleet.instance(timeouts={"hold": 0, "stop": "0", "ready": ""}, smoke={"max_tokens": "8", "pattern": "a|b"})
+    settings["watch"] = {"enabled": "no", "interval": "60", "looks": 3, "young": None}
+    own = fleet.instance(
+        timeouts={"hold": 0, "stop": "0", "ready": ""},
+        smoke={"max_tokens": "8", "pattern": "a|b"},
+        watch={"looks": "2", "young": 0},
+    )
     assert fleet.plan(settings=settings, instances=[own])["settings"] == {
         "smoke": {"deadline": 30, "prompt": "Hi", "max_tokens": 8, "pattern": "a|b"},
         "timeouts": {"ready": 900, "hold": 0, "stop": 0},
         "on_failure": "rollback",
         "rungs": 0,
         "ask_parser": True,
+        "watch": {"enabled": False, "interval": 60, "looks": 2, "young": 0},
     }
 
 

@@ -49,6 +49,16 @@ def test_diff_shows_what_differs_and_nothing_else() -> None:
     assert "  gpu_memory_utilization: 0.88  # class gpu_test" in entry["after"]
 
 
+def test_diff_shows_settings_that_the_host_learns() -> None:
+    before = fleet.plan(instances=[fleet.instance(watch={"looks": 3})])
+    found = fleet.outcome(
+        facts=fleet.facts_with(fleet.observed(before)), instances=[fleet.instance(watch={"looks": 2, "young": 60})]
+    )
+    lines = list(difflib.ndiff(found.diff[0]["before"].splitlines(), found.diff[0]["after"].splitlines()))
+    assert [line for line in lines if line[0] in "+-"] == ["-   looks: 3", "+   looks: 2", "+   young: 60"]
+    assert found.blocks[0].startswith("assistant: live (clients or the host are told, the server keeps running)")
+
+
 def test_first_release_has_no_before() -> None:
     entry = fleet.outcome().diff[0]
     assert entry["before"] == ""

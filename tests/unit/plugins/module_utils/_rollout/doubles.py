@@ -60,6 +60,10 @@ class Engine:
     busy_until: float = 0.0
     stops_within: float = 0.0
     api_key: str = ""
+    # What others have the engine generate while nobody answers us, in tokens per second.
+    works: float = 0.0
+    health: int = 200
+    refuses: int = 0
 
 
 class FakeDocker(Docker):
@@ -286,9 +290,10 @@ class FakeHttp(Http):
         if age < engine.ready_after:
             raise NoAnswer("Connection refused")
         if url.endswith("/health"):
-            return Reply(200, "")
+            return Reply(engine.health, "")
         if url.endswith("/metrics"):
-            return Reply(200, self._metrics(1.0 if age < engine.busy_until else 0.0))
+            generated = f'vllm:generation_tokens_total{{engine="0"}} {age * engine.works}\n'
+            return Reply(200, self._metrics(1.0 if age < engine.busy_until else 0.0) + generated)
         if engine.api_key not in ("", self.token):
             return Reply(401, {"error": "Unauthorized"})
         if url.endswith("/v1/models"):
@@ -314,6 +319,8 @@ class FakeHttp(Http):
         if engine.no_tokens_after is not None and age >= engine.no_tokens_after:
             self.docker.clock.sleep(timeout)
             raise NoAnswer("timed out")
+        if engine.refuses:
+            return Reply(engine.refuses, {"error": {"message": "no"}})
         return Reply(200, {"choices": [{"message": {"content": engine.answer}}], "usage": {"completion_tokens": 3}})
 
     def events(self, url: str, timeout: float, body: t.Any) -> t.Iterator[t.Any]:

@@ -13,8 +13,10 @@ import typing as t
 import pytest
 
 from ansible_collections.gpufleet.vllm.plugins.module_utils._rollout import cli, units
+from ansible_collections.gpufleet.vllm.plugins.module_utils._rollout.deadlines import last_deadline
 from ansible_collections.gpufleet.vllm.plugins.module_utils._rollout.state import State
 from ansible_collections.gpufleet.vllm.plugins.module_utils._rollout.store import Store
+from ansible_collections.gpufleet.vllm.plugins.module_utils._rollout.watch_record import Records, lock
 from ansible_collections.gpufleet.vllm.tests.unit.plugins.module_utils._rollout.doubles import Engine
 from ansible_collections.gpufleet.vllm.tests.unit.plugins.module_utils._rollout.releases import NAME, entry, plan
 from ansible_collections.gpufleet.vllm.tests.unit.plugins.module_utils._rollout.scene import Scene
@@ -187,6 +189,73 @@ def test_a_lock_that_is_taken_is_said_and_the_request_stays(
     assert run(scene, "rollback", NAME) == cli.BUSY
     assert "another rollout is running" in capsys.readouterr().err
     assert scene.store.take_request(request)["kind"] == "rollout"
+
+
+def watch(scene: Scene, *arguments: str) -> int:
+    return run(scene, "--run-dir", str(scene.folder / "run"), "watch", *arguments)
+
+
+def records(scene: Scene) -> Records:
+    return Records(scene.store, str(scene.folder / "run"))
+
+
+def test_a_round_of_the_watch(scene: Scene, started: Started, monkeypatch: pytest.MonkeyPatch) -> None:
+    scene.request({"kind": "rollout", "plan": plan(OLD, settings={"watch": {"looks": 1}})})
+    scene.docker.stopped(scene.docker.containers["id2"], 1)
+    asked = []
+
+    def start(_run: t.Any, instance: str, verb: str, deadline: int, words: list[str]) -> None:
+        asked.append(
+            (instance, verb, deadline, Store(NAME, str(scene.folder / "state")).take_request(words[0])["kind"])
+        )
+
+    monkeypatch.setattr(units, "start", start)
+    assert watch(scene) == 0
+    assert asked == [(NAME, "rollout", last_deadline({"watch": {"looks": 1}}), "repair")]
+
+
+def test_one_round_of_the_watch_at_a_time(scene: Scene, started: Started, capsys: pytest.CaptureFixture[str]) -> None:
+    with lock(str(scene.folder / "run" / "watch.lock")):
+        assert watch(scene) == cli.BUSY
+    assert "another round of the watch" in capsys.readouterr().err
+    assert watch(scene) == 0
+
+
+@pytest.mark.parametrize("named", [[NAME], []], ids=["by name", "all"])
+def test_pause_and_resume(scene: Scene, started: Started, capsys: pytest.CaptureFixture[str], named: list[str]) -> None:
+    scene.roll_out(OLD)
+    assert watch(scene, "--pause", *named) == 0
+    assert records(scene).load().paused_until == "resumed"
+    assert "left alone until somebody resumes" in capsys.readouterr().out
+    assert watch(scene, *named, "--pause", "--for", "2h") == 0
+    assert records(scene).load().paused(time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(time.time() + 7000)))
+    assert not records(scene).load().paused(time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(time.time() + 7300)))
+    assert watch(scene, "--resume", *named) == 0
+    assert records(scene).load().paused_until == ""
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["--pause", "asistant"], "no instance asistant is on this host, which knows assistant"),
+        (["--pause", "--for", "2 hours"], "--for 2 hours is no time: write a number with s, m, h or d behind it"),
+        (["--pause", "--for", "0h"], "--for 0h is no time"),
+    ],
+)
+def test_a_word_that_is_not_understood(
+    scene: Scene, started: Started, capsys: pytest.CaptureFixture[str], words: list[str], said: str
+) -> None:
+    scene.roll_out(OLD)
+    assert watch(scene, *words) == 1
+    assert said in capsys.readouterr().err
+    assert records(scene).load().paused_until == ""
+
+
+@pytest.mark.parametrize("words", [[NAME], ["--for", "2h"], ["--resume", "--for", "2h"], ["--pause", "--resume"]])
+def test_words_that_do_not_go_together(scene: Scene, started: Started, words: list[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        watch(scene, *words)
+    assert ended.value.code == 2
 
 
 def test_no_verb_is_a_usage_error() -> None:

@@ -145,7 +145,11 @@ def test_a_rollback_that_fails_is_taken_back_and_what_serves_is_not_rejected(sce
 def test_a_way_back_that_names_the_digest_it_leaves_is_gone_once(scene: Scene) -> None:
     scene.roll_out(OLD)
     scene.roll_out(NEW)
-    way_back = {"kind": "rollback", "from": plan(NEW)["digest"], "because": "gpu2 failed in the same run"}
+    way_back = {
+        "kind": "rollback",
+        "from": plan(NEW)["digest"],
+        "reason": {"failure_class": "rolled_back", "cause": "gpu2 failed in the same run", "advice": ""},
+    }
     assert scene.request(way_back) == "verified"
     assert scene.serves() == OLD
     scene.assert_settled()

@@ -68,6 +68,18 @@ def test_started() -> None:
     assert asked == [units.start_command("assistant", "rollout", 900)]
 
 
+def test_the_watch_waits_for_the_recovery_at_boot() -> None:
+    assert "After=docker.service gpufleet-recover.service\n" in units.WATCH_SERVICE_TEXT
+    # Only of a oneshot does After= wait for the end.
+    assert "Type=oneshot\n" in units.BOOT_UNIT_TEXT
+    assert "ExecStart=/usr/local/lib/gpufleet/gpufleet-host watch\n" in units.WATCH_SERVICE_TEXT
+
+
+def test_what_is_wanted_is_installed() -> None:
+    for target, name in units.WANTED.items():
+        assert f"WantedBy={target}\n" in units.INSTALLED[name]
+
+
 def test_the_unit_at_boot() -> None:
     assert "After=docker.service\n" in units.BOOT_UNIT_TEXT
     assert "ExecStart=/usr/local/lib/gpufleet/gpufleet-host recover --all\n" in units.BOOT_UNIT_TEXT

@@ -1,0 +1,240 @@
+# Copyright: gpufleet.vllm contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""After the commit: each verified instance is asked for one token now and then; what is wedged or dead is restarted.
+
+The watch itself only looks, remembers and asks: a restart and a return are transactions like any other, in the unit
+whose name is the instance's lock.
+
+Private to the collection: may change without notice.
+"""
+
+from __future__ import annotations
+
+import typing as t
+from dataclasses import dataclass, replace
+
+from .._engine import pulse
+from .._engine.diagnosis import Diagnosis
+from .._engine.expect import base_url
+from . import units
+from .api_keys import ApiKeyMissing
+from .deadlines import ready_limit
+from .docker import DockerError, Json
+from .host import Host
+from .state import Entry, State, StateProblem
+from .store import STATE_DIR, Store, instances
+from .trial import epoch
+from .watch_evidence import diagnosis_of, keep
+from .watch_policy import BAD, Case, Limits, Look, Verdict, seen, step, verdict
+from .watch_record import DAY, RUN_DIR, Memory, Record, RecordProblem, Records
+
+# A tick that comes a little early must not wait for the next one.
+EARLY = 1.0
+SEEN_KEPT = 10
+# The record to be written first, the request, and the line for people.
+Deed = tuple[Record, Json, str]
+
+
+def _never(_store: Store, _request: Json) -> None:
+    """Nothing can be started."""
+
+
+@dataclass(frozen=True)
+class Sight:
+    """What was seen of one instance, with everything that a decision needs. `resumed`: nobody looked for a while."""
+
+    state: State
+    current: Entry
+    limits: Limits
+    container: Json | None
+    found: Verdict
+    memory: Memory
+    resumed: bool
+
+
+class Watch:
+    """One round over the instances of a host. `start` has a request carried out; `say` takes a line for people."""
+
+    def __init__(
+        self,
+        host: Host,
+        say: t.Callable[[str], None],
+        start: t.Callable[[Store, Json], None] = _never,
+        state_dir: str = STATE_DIR,
+        run_dir: str = RUN_DIR,
+    ) -> None:
+        self.host, self.say, self.start = host, say, start
+        self.state_dir, self.run_dir = state_dir, run_dir
+
+    def round(self) -> None:
+        """Look at every instance whose look is due. What cannot be known is left alone, and said once."""
+        for name in instances(self.state_dir):
+            store = Store(name, self.state_dir)
+            records = Records(store, self.run_dir)
+            try:
+                self._one(store, records)
+            except (ApiKeyMissing, StateProblem, RecordProblem, DockerError, OSError) as error:
+                self._stand_down(store, records, str(error))
+
+    def _one(self, store: Store, records: Records) -> None:
+        if units.running(store.instance):
+            self._stand_down(store, records, "a rollout is running", quietly=True)
+            return
+        state = store.load()
+        current = state.current
+        if current is None or state.candidate is not None:
+            self._stand_down(store, records, "no release is verified, or a rollout is unfinished")
+            return
+        limits = Limits.of(current.settings)
+        record = self._record(records, state, current)
+        if not limits.enabled or record.paused(self.host.clock.utc()):
+            self._stand_down(store, records, "it is paused" if limits.enabled else "it is not enabled")
+            return
+        if state.failed and state.failed != record.failure:
+            self._stand_down(
+                store, records, "the last rollout failed, and nothing further is tried until somebody looks"
+            )
+            return
+        memory = records.remembered()
+        now = self.host.clock.monotonic()
+        if memory.at is not None and 0 <= now - memory.at < limits.interval - EARLY:
+            return
+        container = self.host.docker.container(current.container_id) if current.container_id else None
+        look = self._look(current, container, limits)
+        found = verdict(look, ready_limit(current).seconds)
+        resumed = memory.at is None and bool(memory.told)
+        memory = self._remember(records, memory, seen(look, found), found in BAD, now)
+        with records.locked():
+            self._decide(store, records, Sight(state, current, limits, container, found, memory, resumed))
+
+    def _record(self, records: Records, state: State, current: Entry) -> Record:
+        """The record of the current release; what a restart of ours came to is learnt here, once."""
+        with records.locked():
+            record = records.load().of(current)
+            if record.started:
+                record = replace(record, started=False, failure=state.failed)
+                records.save(record)
+        return record
+
+    def _look(self, current: Entry, container: Json | None, limits: Limits) -> Look:
+        """Ask for one token, and see meanwhile whether the engine works on anything."""
+        found = container["State"] if container is not None else {"Status": "", "StartedAt": ""}
+        if container is None or found["Status"] != "running":
+            return Look(str(found["Status"]))
+        url = base_url(current.release["bind"], current.release["port"])
+        http = self.host.keys.http(self.host.http, current.release)
+        before = pulse.work(http, url)
+        reply = pulse.one_token(http, url, current.release["served_model_names"][0], limits.deadline)
+        age = int(epoch(self.host.clock.utc())) - int(epoch(found["StartedAt"]))
+        if reply is not None and reply.status == 200:
+            return Look("running", age, 200, 200, True)
+        healthy = pulse.health(http, url)
+        moved = pulse.moved(before, pulse.work(http, url))
+        return Look("running", age, reply.status if reply else 0, healthy, moved, reply.error if reply else "")
+
+    def _remember(self, records: Records, memory: Memory, line: str, bad: bool, at: float) -> Memory:
+        """One more look: a row of bad ones grows, or ends."""
+        line = f"{self.host.clock.utc()} {line}"
+        row = memory.bad + 1 if bad else 0
+        memory = Memory(
+            at, row, (*memory.seen, line)[-min(row, SEEN_KEPT) :] if row else (line,), memory.told if row else ""
+        )
+        records.remember(memory)
+        return memory
+
+    def _decide(self, store: Store, records: Records, sight: Sight) -> None:
+        """Decide on what was seen, unless somebody paused the watch or began something else meanwhile."""
+        now = self.host.clock.utc()
+        record = records.load().of(sight.current)
+        if record.paused(now) or units.running(store.instance) or store.load() != sight.state:
+            return
+        record, died = self._counted(records, record, sight)
+        case = self._case(sight, record, died)
+        decided = step(case, sight.limits)
+        if died:
+            self._event(store, records, record, f"Docker restarted the engine (restarts remembered: {case.restarts})")
+        if decided == "wait":
+            self._stand_down(
+                store, records, f"it waits before it restarts release {sight.current.short} again", forget=False
+            )
+        elif decided != "nothing":
+            self._act(store, records, sight, case, decided)
+
+    def _counted(self, records: Records, record: Record, sight: Sight) -> tuple[Record, int]:
+        """Count what Docker did since the look before; what it did while nobody looked is held against nobody."""
+        if sight.container is None:
+            return record, 0
+        made, count = sight.container["Id"], int(sight.container.get("RestartCount") or 0)
+        died = 0 if sight.resumed else record.died(made, count)
+        if count != (record.restart_count if made == record.container_id else 0):
+            record = replace(record, container_id=made, restart_count=count)
+            record = record.with_restarts(self.host.clock.utc(), "docker", died, max(sight.limits.young, DAY))
+            records.save(record)
+        return record, died
+
+    def _case(self, sight: Sight, record: Record, died: int) -> Case:
+        now = int(epoch(self.host.clock.utc()))
+        own = [now - int(epoch(restart["at"])) for restart in record.restarts if restart["by"] == "watch"]
+        own = [ago for ago in own if ago < DAY]
+        age = now - int(epoch(record.verified_at)) if record.verified_at else None
+        previous = sight.state.previous
+        way_back = previous is not None and sight.state.rejection_of(previous) is None and not record.returned
+        return Case(sight.memory.bad, died, age, len(record.restarts), len(own), min(own, default=DAY), way_back)
+
+    def _act(self, store: Store, records: Records, sight: Sight, case: Case, what: str) -> None:
+        """Keep the evidence, write down what is about to happen, then have it done."""
+        told = diagnosis_of(self.host, sight.container, sight.found, sight.memory.seen)
+        folder = keep(self.host, store, sight.current, told, sight.memory.seen)
+        where = f" The log is kept in {folder}." if folder else ""
+        before = records.load()
+        plan = self._return if what == "return" else self._restart
+        record, request, event = plan(replace(before.of(sight.current), started=True), sight, case, told)
+        if what == "return":
+            request["reason"]["advice"] = where.strip()
+        records.save(record)
+        try:
+            self.start(store, request)
+        except units.UnitProblem as problem:
+            records.save(before)
+            self._stand_down(store, records, str(problem))
+            return
+        self._event(store, records, record, f"{event}.{where}")
+        records.remember(Memory(self.host.clock.monotonic()))
+
+    def _restart(self, record: Record, sight: Sight, case: Case, told: Diagnosis) -> Deed:
+        current = sight.current
+        record = record.with_restarts(self.host.clock.utc(), "watch", 1, max(sight.limits.young, DAY))
+        why = self._why_no_return(sight, case, record)
+        request = {"kind": "repair", "plan": {"client": current.client, "settings": current.settings}}
+        return record, request, f"release {current.short} is restarted: {told.cause}{why}"
+
+    def _return(self, record: Record, sight: Sight, case: Case, told: Diagnosis) -> Deed:
+        current, previous = sight.current, t.cast(Entry, sight.state.previous)
+        cause = f"{told.cause} (restarted {case.restarts} times since it was verified)"
+        request = {"kind": "rollback", "reason": {"failure_class": told.failure_class, "cause": cause}}
+        returned = {"from": current.digest, "to": previous.digest, "at": self.host.clock.utc()}
+        event = f"release {current.short} keeps failing and is returned to {previous.short}: {cause}"
+        return replace(record, returned=returned), request, event
+
+    @staticmethod
+    def _why_no_return(sight: Sight, case: Case, record: Record) -> str:
+        """Why a release that keeps failing is restarted once more."""
+        if case.restarts < sight.limits.restarts:
+            return ""
+        if sight.state.previous is None:
+            return "; it keeps failing, and there is no release before it to return to"
+        if record.returned:
+            return "; it keeps failing, and was returned once already"
+        return "; it keeps failing, and is too old to be returned" if case.way_back else ""
+
+    def _event(self, store: Store, records: Records, record: Record, what: str) -> None:
+        records.save(record.with_event(self.host.clock.utc(), what))
+        self.say(f"{store.instance}: {what}")
+
+    def _stand_down(self, store: Store, records: Records, why: str, quietly: bool = False, forget: bool = True) -> None:
+        """Do nothing, and say why, once."""
+        memory = records.remembered()
+        if not quietly and memory.told != why:
+            self.say(f"{store.instance}: the watch does nothing: {why}")
+        records.remember(Memory(told=why) if forget else replace(memory, told=why))

@@ -1,0 +1,86 @@
+# Copyright: gpufleet.vllm contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What a look asks a running engine."""
+
+from __future__ import annotations
+
+import typing as t
+
+import pytest
+
+from ansible_collections.gpufleet.vllm.plugins.module_utils._engine import pulse
+from ansible_collections.gpufleet.vllm.plugins.module_utils._engine.wire import Http, NoAnswer, Reply
+
+URL = "http://127.0.0.1:8000"
+METRICS = """\
+# HELP vllm:generation_tokens_total Number of generation tokens processed.
+# TYPE vllm:generation_tokens_total counter
+vllm:generation_tokens_total{engine="0",model_name="a b"} 12.0
+vllm:generation_tokens_created{engine="0"} 1.7e+09
+vllm:prompt_tokens_total{engine="0",model_name="a b"} 1.5e+03
+vllm:kv_cache_usage_perc{engine="0",model_name="a b"} 0.25
+vllm:num_requests_running{engine="0"} 1.0
+http_requests_total{method="GET"} 77.0
+"""
+
+
+class Wire(Http):
+    """Answers what it is told, and remembers what it was asked."""
+
+    def __init__(self, reply: Reply | None) -> None:
+        super().__init__()
+        self.reply = reply
+        self.asked: list[tuple[str, str, float, t.Any]] = []
+
+    def request(self, method: str, url: str, timeout: float, body: t.Any = None) -> Reply:
+        self.asked.append((method, url, timeout, body))
+        if self.reply is None:
+            raise NoAnswer("timed out")
+        return self.reply
+
+
+def test_one_token_is_asked_for_once() -> None:
+    wire = Wire(Reply(200, {}))
+    assert pulse.one_token(wire, URL, "a", 30) == Reply(200, {})
+    ((method, url, deadline, body),) = wire.asked
+    assert (method, url, deadline, body["model"], body["max_tokens"]) == ("POST", f"{URL}/v1/completions", 30, "a", 1)
+
+
+def test_nobody_answers() -> None:
+    wire = Wire(None)
+    assert (pulse.one_token(wire, URL, "a", 30), pulse.health(wire, URL), pulse.work(wire, URL)) == (None, 0, {})
+
+
+@pytest.mark.parametrize("status", [200, 503])
+def test_health(status: int) -> None:
+    assert pulse.health(Wire(Reply(status, "")), URL) == status
+
+
+def test_work_is_what_the_engine_counts_and_nothing_else() -> None:
+    labels = '{engine="0",model_name="a b"}'
+    assert pulse.work(Wire(Reply(200, METRICS)), URL) == {
+        f"vllm:generation_tokens_total{labels}": 12.0,
+        f"vllm:prompt_tokens_total{labels}": 1500.0,
+        f"vllm:kv_cache_usage_perc{labels}": 0.25,
+    }
+
+
+@pytest.mark.parametrize("reply", [Reply(503, METRICS), Reply(200, {"a": 1}), Reply(200, "")])
+def test_work_that_cannot_be_read(reply: Reply) -> None:
+    assert pulse.work(Wire(reply), URL) == {}
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "moved"),
+    [
+        ({"a": 1.0}, {"a": 2.0}, True),
+        ({"a": 1.0, "b": 1.0}, {"a": 1.0, "b": 0.5}, True),
+        ({"a": 1.0}, {"a": 1.0}, False),
+        ({}, {"a": 1.0}, False),
+        ({"a": 1.0}, {}, False),
+        ({}, {}, False),
+    ],
+)
+def test_moved(before: dict[str, float], after: dict[str, float], moved: bool) -> None:
+    assert pulse.moved(before, after) is moved
