@@ -1,0 +1,123 @@
+# Copyright: gpufleet.vllm contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Rows share a host that serves, and each leaves a line in the report. Its fault is in its name: test_f07_... is F7."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+import time
+import typing as t
+
+import pytest
+
+from ansible_collections.gpufleet.vllm.tests.faults import report
+from ansible_collections.gpufleet.vllm.tests.faults.host import Host
+from ansible_collections.gpufleet.vllm.tests.faults.matrix import Good, Record, Row, settled
+from ansible_collections.gpufleet.vllm.tests.faults.play import CHECKOUT, INVENTORIES, as_user
+
+# What every build runs; the rest takes longer and runs on request.
+CI = "F1 F3 F4 F7 F9 F14 F16 F17 F19 F21 F22 F23 F27 F29 F31"
+RECORDS = pytest.StashKey[list[Record]]()
+HOSTS = pytest.StashKey[dict[str, Good]]()
+VERSIONS = pytest.StashKey[t.Mapping[str, str]]()
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Choose the faults, and whether hosts outlive the run."""
+    parser.addoption("--faults", default="", help="faults to run, such as 'F3 F19', or 'ci'; default: all")
+    parser.addoption("--keep-hosts", action="store_true", help="leave the hosts to the next run")
+
+
+def fault_of(name: str) -> str:
+    """F7 for test_f07_...; '' for a test that is no row."""
+    found = re.match(r"test_f(\d\d)_", name)
+    return f"F{int(found.group(1))}" if found else ""
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.stash[RECORDS] = []
+    config.stash[HOSTS] = {}
+    config.stash[VERSIONS] = {}
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Keep the faults that were asked for. An unknown one ends the run."""
+    asked = config.getoption("--faults").replace(",", " ")
+    chosen = set((CI if asked.strip() == "ci" else asked).split())
+    unknown = chosen - {fault_of(item.name) for item in items}
+    if unknown:
+        raise pytest.UsageError(f"no row for {', '.join(sorted(unknown))}")
+    if chosen:
+        config.hook.pytest_deselected(items=[item for item in items if fault_of(item.name) not in chosen])
+        items[:] = [item for item in items if fault_of(item.name) in chosen]
+
+
+def _lab(playbook: str, *names: str) -> None:
+    inventories = [word for path in INVENTORIES for word in ("--inventory", path)]
+    command = ["ansible-playbook", f"molecule/shared/{playbook}.yml", "--limit", ",".join(names), *inventories]
+    done = subprocess.run(command, cwd=CHECKOUT, env=as_user(), capture_output=True, text=True, check=False)
+    assert done.returncode == 0, f"{playbook} of {names} failed: {done.stdout[-3000:]}{done.stderr}"
+
+
+@pytest.fixture(scope="session")
+def host(request: pytest.FixtureRequest) -> t.Iterator[Host]:
+    """The host that most rows share."""
+    _lab("create", "faults-a")
+    made = Host("faults-a")
+    request.config.stash[VERSIONS] = report.versions(made)
+    yield made
+    if not request.config.getoption("--keep-hosts"):
+        _lab("destroy", "faults-a")
+
+
+@pytest.fixture
+def record(request: pytest.FixtureRequest) -> t.Iterator[Record]:
+    """The row's line in the report; what it shows is its docstring's first sentence."""
+    what = (request.function.__doc__ or request.node.name).strip().partition(":")[0].partition("\n")[0].rstrip(".")
+    made = Record(fault_of(request.node.name), request.node.name, what)
+    request.config.stash[RECORDS].append(made)
+    began = time.monotonic()
+    yield made
+    made.seconds = round(time.monotonic() - began, 1)
+
+
+@pytest.fixture
+def row(request: pytest.FixtureRequest, host: Host, record: Record) -> Row:
+    """A row on the shared host, which serves a good release; put right first where a row before left it otherwise."""
+    known = request.config.stash[HOSTS]
+    known[host.name], repaired = settled(host, known.get(host.name))
+    if repaired:
+        record.notes.append(repaired)
+    return Row(record, host, known[host.name])
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item, call: pytest.CallInfo[None]
+) -> t.Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Write down how the row ended."""
+    made = yield
+    for record in item.config.stash[RECORDS]:
+        if record.test == item.name and call.when in ("setup", "call"):
+            record.passed = made.passed and call.when == "call"
+            record.error = "" if made.passed else str(call.excinfo.value if call.excinfo else made.outcome)
+    return made
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    """Print the table, and write it down."""
+    records = config.stash[RECORDS]
+    if records:
+        terminalreporter.section("faults")
+        terminalreporter.write_line(report.table(records))
+        report.write("faults", records, config.stash[VERSIONS])
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    """The last line says how many rows passed."""
+    records = config.stash.get(RECORDS, [])
+    if records:
+        sys.stdout.write(f"{report.tally(records)}\n")
