@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import pathlib
 import re
 import subprocess
 import sys
@@ -92,6 +93,22 @@ def row(request: pytest.FixtureRequest, host: Host, record: Record) -> Row:
     if repaired:
         record.notes.append(repaired)
     return Row(record, host, known[host.name])
+
+
+@pytest.fixture
+def over_ssh(host: Host, tmp_path: pathlib.Path) -> dict[str, str]:
+    """Variables with which a play reaches the host by ssh."""
+    key = tmp_path / "key"
+    subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(key)], check=True)
+    host.run("mkdir", "--parents", "--mode=0700", "/root/.ssh")
+    host.write("/root/.ssh/authorized_keys", key.with_suffix(".pub").read_text())
+    return {
+        "ansible_connection": "ssh",
+        "ansible_host": host.address(),
+        "ansible_user": "root",
+        "ansible_ssh_private_key_file": str(key),
+        "ansible_ssh_common_args": f"-o UserKnownHostsFile={tmp_path}/known_hosts -o StrictHostKeyChecking=accept-new",
+    }
 
 
 @pytest.hookimpl(wrapper=True)

@@ -32,6 +32,7 @@ class Host:
     def __init__(self, name: str) -> None:
         self.name = name
         self.container = f"gpufleet-lab-{name}"
+        self.unit = UNIT
 
     def popen(self, *command: str) -> subprocess.Popen[str]:
         """Start a command on the host, with pipes to its input and from its output."""
@@ -63,6 +64,9 @@ class Host:
     def python(self, program: str, *arguments: str, limit: float = 120) -> str:
         """Run one of the programs in files/ on the host; its output."""
         return self.run("python3", "-", *arguments, given=(FILES / program).read_text(), limit=limit)
+
+    def write(self, path: str, text: str) -> None:
+        self.run("tee", path, given=text)
 
     # What it knows and shows
 
@@ -137,6 +141,43 @@ class Host:
     def busy(self) -> bool:
         """Whether a transaction lives: systemd keeps its unit's file for so long."""
         return self.succeeds("test", "-e", f"/run/systemd/transient/{UNIT}")
+
+    def address(self) -> str:
+        """Where it is reached from this machine."""
+        network = "{{.NetworkSettings.IPAddress}}"
+        command = ["docker", "inspect", "--format", network, self.container]
+        return subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()
+
+    def recovered(self) -> bool:
+        """Whether it serves again with nothing left unfinished, as after a reboot."""
+        return (
+            self.succeeds("true") and not self.busy() and not self.state().get("candidate") and bool(self.generates())
+        )
+
+    # Docker and the clock
+
+    def restart_docker(self) -> None:
+        """Its unit refuses more than three starts a minute."""
+        self.run("systemctl", "reset-failed", "docker.service")
+        self.run("systemctl", "restart", "docker.service")
+
+    @contextlib.contextmanager
+    def faked_clock(self) -> t.Iterator[t.Callable[[str], str]]:
+        """Units that start from now on see a wall clock that is off by what they are told, such as `+1d`."""
+        told = "/run/wall-clock"
+        self.write(told, "+0\n")
+        library = self.run("sh", "-c", "ls /usr/lib/*/faketime/libfaketime.so.1").strip()
+        settings = {
+            "LD_PRELOAD": library,
+            "FAKETIME_TIMESTAMP_FILE": told,
+            "FAKETIME_NO_CACHE": "1",
+            "FAKETIME_DONT_FAKE_MONOTONIC": "1",
+        }
+        self.run("systemctl", "set-environment", *(f"{name}={value}" for name, value in settings.items()))
+        try:
+            yield lambda offset: self.run("tee", told, given=f"{offset}\n")
+        finally:
+            self.run("systemctl", "unset-environment", *settings)
 
     # Time
 
