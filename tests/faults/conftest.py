@@ -14,13 +14,16 @@ import typing as t
 
 import pytest
 
-from ansible_collections.gpufleet.vllm.tests.faults import report
+from ansible_collections.gpufleet.vllm.tests.faults import random_kills, report
 from ansible_collections.gpufleet.vllm.tests.faults.host import Host
-from ansible_collections.gpufleet.vllm.tests.faults.matrix import Good, Record, Row, settled
-from ansible_collections.gpufleet.vllm.tests.faults.play import CHECKOUT, INVENTORIES, as_user
+from ansible_collections.gpufleet.vllm.tests.faults.matrix import SITE, Good, Record, Row, settled
+from ansible_collections.gpufleet.vllm.tests.faults.play import CHECKOUT, INVENTORIES, Play, as_user
+from ansible_collections.gpufleet.vllm.tests.faults.wanted import ASSISTANT, wanted
 
 # What every build runs; the rest takes longer and runs on request.
 CI = "F1 F3 F4 F7 F9 F14 F16 F17 F19 F21 F22 F23 F27 F29 F31"
+KILL = "kill"
+SEED = pytest.StashKey[int]()
 RECORDS = pytest.StashKey[list[Record]]()
 HOSTS = pytest.StashKey[dict[str, Good]]()
 VERSIONS = pytest.StashKey[t.Mapping[str, str]]()
@@ -29,13 +32,15 @@ VERSIONS = pytest.StashKey[t.Mapping[str, str]]()
 def pytest_addoption(parser: pytest.Parser) -> None:
     """Choose the faults, and whether hosts outlive the run."""
     parser.addoption("--faults", default="", help="faults to run, such as 'F3 F19', or 'ci'; default: all")
+    parser.addoption("--kills", type=int, default=0, help="random kills; without --faults nothing but them")
+    parser.addoption("--seed", type=int, default=None, help="of the random kills; default: from the clock, printed")
     parser.addoption("--keep-hosts", action="store_true", help="leave the hosts to the next run")
 
 
 def fault_of(name: str) -> str:
-    """F7 for test_f07_...; '' for a test that is no row."""
+    """F7 for test_f07_..."""
     found = re.match(r"test_f(\d\d)_", name)
-    return f"F{int(found.group(1))}" if found else ""
+    return f"F{int(found.group(1))}" if found else KILL
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -46,14 +51,30 @@ def pytest_configure(config: pytest.Config) -> None:
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Keep the faults that were asked for. An unknown one ends the run."""
-    asked = config.getoption("--faults").replace(",", " ")
-    chosen = set((CI if asked.strip() == "ci" else asked).split())
-    unknown = chosen - {fault_of(item.name) for item in items}
-    if unknown:
-        raise pytest.UsageError(f"no row for {', '.join(sorted(unknown))}")
-    if chosen:
-        config.hook.pytest_deselected(items=[item for item in items if fault_of(item.name) not in chosen])
-        items[:] = [item for item in items if fault_of(item.name) in chosen]
+    asked, kills = config.getoption("--faults").replace(",", " ").strip(), config.getoption("--kills")
+    known = {fault_of(item.name) for item in items} - {KILL}
+    chosen = set((CI if asked == "ci" else asked).split()) or (set() if kills else known)
+    if chosen - known:
+        raise pytest.UsageError(f"no row for {', '.join(sorted(chosen - known))}")
+    chosen |= {KILL} if kills else set()
+    config.hook.pytest_deselected(items=[item for item in items if fault_of(item.name) not in chosen])
+    items[:] = sorted((item for item in items if fault_of(item.name) in chosen), key=_order)
+
+
+def _order(item: pytest.Item) -> tuple[bool, str]:
+    """By number; a test of several parts keeps their order, and kills come last."""
+    fault = fault_of(item.name)
+    return fault == KILL, fault.rjust(3)
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """As many random kills as were asked for."""
+    if "kill" in metafunc.fixturenames:
+        config = metafunc.config
+        seed = config.getoption("--seed")
+        config.stash[SEED] = int(time.time()) if seed is None else seed
+        kills = random_kills.drawn(max(1, config.getoption("--kills")), config.stash[SEED])
+        metafunc.parametrize("kill", kills, ids=str)
 
 
 def _lab(playbook: str, *names: str) -> None:
@@ -72,6 +93,17 @@ def host(request: pytest.FixtureRequest) -> t.Iterator[Host]:
     yield made
     if not request.config.getoption("--keep-hosts"):
         _lab("destroy", "faults-a")
+
+
+@pytest.fixture
+def others() -> t.Iterator[list[Host]]:
+    """Three more hosts that serve, for as long as the row lasts."""
+    names = ["faults-b", "faults-c", "faults-d"]
+    _lab("create", *names)
+    play = Play(SITE, names, wanted(ASSISTANT)).wait()
+    assert play.code == 0, f"{names} do not serve; {play.log}"
+    yield [Host(name) for name in names]
+    _lab("destroy", *names)
 
 
 @pytest.fixture
@@ -126,11 +158,24 @@ def pytest_runtest_makereport(
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
     """Print the table, and write it down."""
-    records = config.stash[RECORDS]
-    if records:
-        terminalreporter.section("faults")
+    for name, records in _by_report(config).items():
+        versions = dict(config.stash[VERSIONS])
+        terminalreporter.section(name)
         terminalreporter.write_line(report.table(records))
-        report.write("faults", records, config.stash[VERSIONS])
+        if name == "kills":
+            versions["seed"] = str(config.stash[SEED])
+            terminalreporter.write_line(f"The same kills again: --seed {config.stash[SEED]}")
+        report.write(name, records, versions)
+
+
+def _by_report(config: pytest.Config) -> dict[str, list[Record]]:
+    """Faults and kills, each where there are any."""
+    records = config.stash[RECORDS]
+    both = {
+        "faults": [record for record in records if record.fault != KILL],
+        "kills": [record for record in records if record.fault == KILL],
+    }
+    return {name: found for name, found in both.items() if found}
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:

@@ -14,6 +14,7 @@ import typing as t
 
 CHECKOUT = pathlib.Path(__file__).resolve().parents[2]
 FILES = CHECKOUT / "tests" / "faults" / "files"
+AT_STAGE = (FILES / "at_stage.py").read_text()
 INSTANCE = "assistant"
 CONTAINER = f"vllm-{INSTANCE}"
 UNIT = f"gpufleet-rollout@{INSTANCE}.service"
@@ -32,7 +33,6 @@ class Host:
     def __init__(self, name: str) -> None:
         self.name = name
         self.container = f"gpufleet-lab-{name}"
-        self.unit = UNIT
 
     def popen(self, *command: str) -> subprocess.Popen[str]:
         """Start a command on the host, with pipes to its input and from its output."""
@@ -60,10 +60,6 @@ class Host:
     def succeeds(self, *command: str) -> bool:
         done = subprocess.run(["docker", "exec", self.container, *command], capture_output=True, check=False)
         return done.returncode == 0
-
-    def python(self, program: str, *arguments: str, limit: float = 120) -> str:
-        """Run one of the programs in files/ on the host; its output."""
-        return self.run("python3", "-", *arguments, given=(FILES / program).read_text(), limit=limit)
 
     def write(self, path: str, text: str) -> None:
         self.run("tee", path, given=text)
@@ -122,21 +118,27 @@ class Host:
         text = self.run("tail", f"--bytes=+{mark + 1}", STAGES, check=False)
         return [json.loads(line) for line in text.splitlines()]
 
-    def at_stage(self, mark: int, stage: str, *command: str, limit: float = STAGE_LIMIT) -> str:
-        """Wait for a stage (or `end`) after the mark, then run a command on the host at once."""
-        return self.python("at_stage.py", STAGES, str(mark), stage, str(limit), *command, limit=limit + 60)
+    def last_stage(self, mark: int) -> str:
+        lines = self.stages(mark)
+        return str(lines[-1]["stage"]) if lines else ""
+
+    def at_stage(self, mark: int, stage: str, *command: str, while_true: t.Callable[[], bool] = lambda: True) -> None:
+        """Wait for a stage (or `end`) after the mark, then run a command on the host at once.
+
+        Raises AssertionError when the transaction ends without it, or `while_true` is no more.
+        """
+        with self.popen("python3", "-c", AT_STAGE, STAGES, str(mark), stage, str(STAGE_LIMIT), *command) as waiter:
+            while waiter.poll() is None:
+                if not while_true():
+                    time.sleep(1)  # what came last may be read yet
+                    break
+                time.sleep(0.05)
+            reached = waiter.poll() == 0
+            waiter.kill()
+        assert reached, f"{self.name}: stage {stage} was not reached"
 
     def signal(self, name: str, unit: str = UNIT) -> None:
         self.run("systemctl", "kill", f"--signal={name}", unit)
-
-    @contextlib.contextmanager
-    def frozen(self, mark: int, stage: str) -> t.Iterator[None]:
-        """The transaction stands still from a stage on, until the fault is in place."""
-        self.at_stage(mark, stage, "systemctl", "kill", "--signal=STOP", UNIT)
-        try:
-            yield
-        finally:
-            self.signal("CONT")
 
     def busy(self) -> bool:
         """Whether a transaction lives: systemd keeps its unit's file for so long."""

@@ -11,7 +11,7 @@ import time
 import typing as t
 from dataclasses import asdict, dataclass, field
 
-from ansible_collections.gpufleet.vllm.tests.faults.host import CONTAINER, Host
+from ansible_collections.gpufleet.vllm.tests.faults.host import CONTAINER, UNIT, Host
 from ansible_collections.gpufleet.vllm.tests.faults.play import Play
 from ansible_collections.gpufleet.vllm.tests.faults.prober import Answers, Prober
 from ansible_collections.gpufleet.vllm.tests.faults.wanted import ASSISTANT, Json, merged, never_seen, wanted
@@ -91,6 +91,19 @@ class Row:
         return play
 
     # While it happens
+
+    def at(self, play: Play, stage: str, *command: str) -> None:
+        """Wait until the play's transaction is at a stage, then run a command on the host at once."""
+        self.host.at_stage(self.mark, stage, *command, while_true=lambda: play.runs)
+
+    @contextlib.contextmanager
+    def frozen(self, play: Play, stage: str) -> t.Iterator[None]:
+        """The transaction stands still from a stage on, until the fault is in place."""
+        self.at(play, stage, "systemctl", "kill", "--signal=STOP", UNIT)
+        try:
+            yield
+        finally:
+            self.host.signal("CONT")
 
     @contextlib.contextmanager
     def asking(self) -> t.Iterator[None]:

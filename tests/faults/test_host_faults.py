@@ -16,7 +16,7 @@ def test_f21_reboot_in_the_middle(row: Row) -> None:
     changed = row.changed()
     with row.asking():
         play = row.start(changed)
-        row.host.at_stage(row.mark, "ready")
+        row.at(play, "ready")
         subprocess.run(["docker", "restart", row.host.container], check=True, capture_output=True)
         row.host.wait_until("recovered", row.host.recovered)
         row.serves(row.good.digest)
@@ -44,7 +44,7 @@ def test_f22_docker_restarts_in_a_rollout(row: Row) -> None:
     changed = row.changed()
     with row.asking():
         play = row.start(changed)
-        row.host.at_stage(row.mark, "ready")
+        row.at(play, "ready")
         row.host.restart_docker()
         row.ended(play)
     row.put_back(play, row.outcome()["facts"]["failure"]["failure_class"])
@@ -56,9 +56,9 @@ def test_f32_clock_jumps(row: Row) -> None:
     changed = row.changed()
     with row.asking(), row.host.faked_clock() as clock:
         play = row.start(changed)
-        row.host.at_stage(row.mark, "ready")
+        row.at(play, "ready")
         clock("+1d")
-        row.host.at_stage(row.mark, "hold")
+        row.at(play, "hold")
         clock("-1d")
         row.ended(play)
     days = {line["at"][:10] for line in row.host.stages(row.mark)}

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import pytest
 
+from ansible_collections.gpufleet.vllm.tests.faults.host import UNIT
 from ansible_collections.gpufleet.vllm.tests.faults.matrix import Row
 
 
@@ -31,7 +32,7 @@ def test_f19_controller_killed_after_the_stop(row: Row, stage: str, whole_group:
     changed = row.changed()
     with row.asking():
         play = row.start(changed)
-        row.host.at_stage(row.mark, stage)
+        row.at(play, stage)
         play.kill(whole_group)
         row.host.at_rest()
     row.only_while_down()
@@ -44,7 +45,7 @@ def test_f20_ssh_lost_after_the_switch(row: Row, over_ssh: dict[str, str]) -> No
     bad = row.changed(model="/models/tiny-16")
     with row.asking():
         play = row.start(bad, **over_ssh)
-        row.host.at_stage(row.mark, "start", "systemctl", "stop", "ssh.service")
+        row.at(play, "start", "systemctl", "stop", "ssh.service")
         row.host.run("pkill", "-KILL", "sshd", check=False)
         row.host.at_stage(row.mark, "end")
         row.serves(row.good.digest)
@@ -75,8 +76,8 @@ def test_f24_stale_lock(row: Row) -> None:
     changed = row.changed()
     with row.asking():
         play = row.start(changed)
-        row.host.at_stage(row.mark, "ready", "systemctl", "kill", "--signal=KILL", row.host.unit)
-        row.host.at_stage(row.mark, "restore", "systemctl", "kill", "--signal=KILL", row.host.unit)
+        row.at(play, "ready", "systemctl", "kill", "--signal=KILL", UNIT)
+        row.at(play, "restore", "systemctl", "kill", "--signal=KILL", UNIT)
         row.host.at_rest()
         row.ended(play)
         assert row.host.state()["candidate"], "nothing is unfinished"

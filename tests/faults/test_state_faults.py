@@ -14,16 +14,18 @@ from ansible_collections.gpufleet.vllm.tests.faults.host import CONTAINER, STATE
 from ansible_collections.gpufleet.vllm.tests.faults.matrix import Row
 from ansible_collections.gpufleet.vllm.tests.faults.wanted import ASSISTANT, merged, never_seen, wanted
 
+# Neither the planner nor the image's own parser stands between an unknown argument and the engine.
+UNASKED = {"vllm_server_unknown_arguments": "warn", "vllm_server_ask_parser": False}
 STATE = f"{STATE_DIR}/state.json"
 
 
 def test_f16_way_back_fails(row: Row) -> None:
-    """The image of the release before is deleted while its successor fails: no second way back, what is missing is said."""
+    """The image of the release before is deleted meanwhile: no second way back, and what is missing is said."""
     bad = row.changed(engine_args={"no_such_flag": 1})
     image = row.host.state()["current"]["image_id"]
     with row.asking():
-        play = row.start(bad, vllm_server_unknown_arguments="warn")
-        with row.host.frozen(row.mark, "ready"):
+        play = row.start(bad, **UNASKED)
+        with row.frozen(play, "ready"):
             row.host.wait_until("dead", lambda: not row.host.containers()[CONTAINER]["State"]["Running"])
             row.host.run("docker", "rm", "--force", f"{CONTAINER}-held")
             row.host.run("docker", "rmi", "--force", image)
@@ -35,7 +37,7 @@ def test_f16_way_back_fails(row: Row) -> None:
     assert row.outcome()["outcome"] == "failed"
     assert row.host.state()["failed"]
     assert row.host.serving() == ""
-    row.is_refused(bad, vllm_server_unknown_arguments="warn")
+    row.is_refused(bad, **UNASKED)
     # One run of what the inventory says puts it right: the image is pulled, the release made from its own document.
     repaired = row.roll_out(None)
     assert repaired.code == 0, repaired.log
