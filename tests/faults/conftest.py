@@ -26,7 +26,7 @@ KILL = "kill"
 SEED = pytest.StashKey[int]()
 RECORDS = pytest.StashKey[list[Record]]()
 HOSTS = pytest.StashKey[dict[str, Good]]()
-VERSIONS = pytest.StashKey[t.Mapping[str, str]]()
+VERSIONS = pytest.StashKey[dict[str, str]]()
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -89,7 +89,8 @@ def host(request: pytest.FixtureRequest) -> t.Iterator[Host]:
     """The host that most rows share."""
     _lab("create", "faults-a")
     made = Host("faults-a")
-    request.config.stash[VERSIONS] = report.versions(made)
+    seed = request.config.stash.get(SEED, None)
+    request.config.stash[VERSIONS] = {**report.versions(made), **({} if seed is None else {"seed": str(seed)})}
     yield made
     if not request.config.getoption("--keep-hosts"):
         _lab("destroy", "faults-a")
@@ -159,13 +160,11 @@ def pytest_runtest_makereport(
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
     """Print the table, and write it down."""
     for name, records in _by_report(config).items():
-        versions = dict(config.stash[VERSIONS])
         terminalreporter.section(name)
         terminalreporter.write_line(report.table(records))
         if name == "kills":
-            versions["seed"] = str(config.stash[SEED])
             terminalreporter.write_line(f"The same kills again: --seed {config.stash[SEED]}")
-        report.write(name, records, versions)
+        report.write(name, records, config.stash[VERSIONS])
 
 
 def _by_report(config: pytest.Config) -> dict[str, list[Record]]:

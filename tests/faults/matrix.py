@@ -219,7 +219,8 @@ def _shown(state: Json) -> str:
 
 def settled(host: Host, good: Good | None) -> tuple[Good, str]:
     """A host that serves a good release; what had to be put right first, '' when nothing had."""
-    if good is not None and _is_at_rest(host) and host.serving() == good.digest and host.generates():
+    host.at_rest()
+    if good is not None and _nothing_is_open(host) and host.serving() == good.digest and host.generates():
         return good, ""
     asked = good.wanted if good is not None else wanted(ASSISTANT)
     play = Play(SITE, [host.name], {**asked, "vllm_server_retry": True}).wait()
@@ -227,6 +228,6 @@ def settled(host: Host, good: Good | None) -> tuple[Good, str]:
     return Good(asked, host.verified()), "repaired before the row" if good is not None else ""
 
 
-def _is_at_rest(host: Host) -> bool:
+def _nothing_is_open(host: Host) -> bool:
     state = host.state()
-    return not host.busy() and not state.get("candidate") and not state.get("failed")
+    return not state.get("candidate") and not state.get("failed")

@@ -32,9 +32,9 @@ class Answers:
     @property
     def longest_gap(self) -> float:
         """The longest time in which no question was answered, in seconds."""
-        answered = sorted(line["answered"] for line in self.lines if not line["error"])
-        if not answered:
+        if not self.lines:
             return 0.0
+        answered = sorted(line["answered"] for line in self.lines if not line["error"])
         times: list[float] = [self.lines[0]["asked"], *answered, max(line["answered"] for line in self.lines)]
         return round(max(after - before for before, after in itertools.pairwise(times)), 1)
 

@@ -23,7 +23,7 @@ BUILD = CHECKOUT / "build"
 COLUMNS = ("fault", "what", "exit", "serves", "generates", "failed of asked", "gap s", "state", "second run", "s", "")
 
 
-def versions(host: Host) -> t.Mapping[str, str]:
+def versions(host: Host) -> dict[str, str]:
     """What was run, so that a kept result says what it is the result of."""
     commit = subprocess.run(
         ["git", "describe", "--always", "--dirty"], cwd=CHECKOUT, capture_output=True, text=True, check=False
@@ -78,15 +78,16 @@ def markdown(records: t.Sequence[Record], document: Json) -> str:
     ]
     lines += ["", "| " + " | ".join(COLUMNS) + " |", "|" + " --- |" * len(COLUMNS)]
     lines += ["| " + " | ".join(cell.replace("|", "\\|") for cell in cells(record)) + " |" for record in records]
-    noted = [f"- {record.fault}: {note}" for record in records for note in record.notes]
+    said = [(record.fault, text) for record in records for text in (*record.notes, record.error) if text]
+    noted = [f"- {fault}: {text}" for fault, text in said]
     return "\n".join([*lines, "", *noted, *([""] if noted else []), f"**{tally(records)}**", ""])
 
 
-def write(name: str, records: t.Sequence[Record], versions: t.Mapping[str, str]) -> None:
+def write(name: str, records: t.Sequence[Record], versions: dict[str, str]) -> None:
     """Write build/NAME.json and build/NAME.md."""
     document = {
         "date": dt.datetime.now(dt.UTC).strftime("%Y-%m-%d"),
-        "versions": dict(versions),
+        "versions": versions,
         "passed": sum(record.passed for record in records),
         "failed": sum(not record.passed for record in records),
         "rows": [record.as_dict() for record in records],

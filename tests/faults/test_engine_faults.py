@@ -39,8 +39,10 @@ def test_f03_dies_of_its_first_token(row: Row) -> None:
     """Healthy until the first token: a gate of /health alone was passed, the generation was not."""
     bad = row.changed(model="/models/tiny-16")
     with row.asking():
-        play = row.roll_out(bad)
-    assert "smoke" in [line["stage"] for line in row.host.stages(row.mark)], "/health did not answer 200"
+        play = row.start(bad)
+        with row.frozen(play, "ready"):
+            row.host.wait_until("healthy", row.host.healthy)
+        row.ended(play)
     row.taken_back(play, bad, "cpu.attention", "Unsupported CPU attention configuration")
 
 

@@ -16,9 +16,9 @@ def test_f31_one_of_four_hosts_fails(row: Row, others: list[Host]) -> None:
     failing, *rest = others
     changed = row.changed()
     everywhere = {
-        "changed": changed,
-        "here": {failing.name: {"model": "/models/tiny-16"}},
-        "vllm_server_instances": ["{{ changed | combine(here[inventory_hostname] | default({})) }}"],
+        "everybodys": changed,
+        "of_one": {failing.name: {"model": "/models/tiny-16"}},
+        "vllm_server_instances": ["{{ everybodys | combine(of_one[inventory_hostname] | default({})) }}"],
         "vllm_server_serial": 1,
     }
     names = [host.name for host in (row.host, *others)]

@@ -5,6 +5,8 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 
 from ansible_collections.gpufleet.vllm.tests.faults.host import UNIT
@@ -18,9 +20,8 @@ def test_f19_controller_killed_before_the_stop(row: Row) -> None:
         play = row.start(changed)
         play.wait_for("RUNNING HANDLER")
         play.kill()
-        row.host.at_rest()
-        began = row.host.mark() != row.mark
-        assert not began, "killed too late: the host had begun"
+        time.sleep(2)
+        assert row.host.mark() == row.mark, "killed too late: the host had begun"
         row.serves(row.good.digest)
         row.converges(changed)
     row.only_while_down()
@@ -63,7 +64,7 @@ def test_f23_two_operators(row: Row) -> None:
         plays = [row.ended(play) for play in [row.start(one) for one in releases]]
     (won, served), (lost, _other) = sorted(zip(plays, releases, strict=True), key=lambda pair: pair[0].code)
     assert (won.code, lost.code) == (0, 2)
-    row.says(lost, "another rollout is running (gpufleet-rollout@assistant.service)")
+    row.says(lost, f"is running ({UNIT}")
     begun = [line["stage"] for line in row.host.stages(row.mark)].count("breadcrumb")
     assert begun == 1, f"{begun} transactions began"
     row.only_while_down()

@@ -52,6 +52,7 @@ def decide(desired: Desired, observed: Json | None) -> Change:
     if not observed.get("healthy"):
         return Change("repair", (observed.get("unhealthy_because") or "it does not answer",))
     changed = client_differences(current.get("client") or {}, desired.client)
+    changed += [f"{path} is missing or was changed by hand" for path in observed.get("client_files_differ") or []]
     return Change("live", tuple(changed)) if changed else Change("none")
 
 

@@ -12,6 +12,7 @@ from dataclasses import asdict
 
 from .._engine.prove import base_url, healthy
 from .._engine.wire import Http
+from .client_file import CLIENT_DIR, differing
 from .container import LABEL_DIGEST, LABEL_INSTANCE
 from .docker import Docker, DockerError, Json
 from .rebuild import load
@@ -54,7 +55,7 @@ def _why_unhealthy(current: Entry | None, container: Json | None, http: Http) ->
     return ""
 
 
-def observe_one(store: Store, docker: Docker, http: Http) -> Json:
+def observe_one(store: Store, docker: Docker, http: Http, client_dir: str = CLIENT_DIR) -> Json:
     """One instance: its state, its container, and whether it is up. Held without a live transaction means current."""
     busy, state = running(store.instance), State(store.instance)
     container: Json | None = None
@@ -80,6 +81,7 @@ def observe_one(store: Store, docker: Docker, http: Http) -> Json:
         "container": container,
         "healthy": not unhealthy,
         "unhealthy_because": unhealthy,
+        "client_files_differ": sorted(differing(state.current, client_dir)) if state.current is not None else [],
     }
 
 
