@@ -14,7 +14,7 @@ import typing as t
 
 import pytest
 
-from ansible_collections.gpufleet.vllm.tests.faults import random_kills, report
+from ansible_collections.gpufleet.vllm.tests.faults import kept, random_kills, report
 from ansible_collections.gpufleet.vllm.tests.faults.host import Host
 from ansible_collections.gpufleet.vllm.tests.faults.matrix import SITE, Good, Record, Row, settled
 from ansible_collections.gpufleet.vllm.tests.faults.play import CHECKOUT, INVENTORIES, Play, as_user
@@ -91,8 +91,13 @@ def host(request: pytest.FixtureRequest) -> t.Iterator[Host]:
     made = Host("faults-a")
     seed = request.config.stash.get(SEED, None)
     request.config.stash[VERSIONS] = {**report.versions(made), **({} if seed is None else {"seed": str(seed)})}
+    known = request.config.stash[HOSTS]
+    if request.config.getoption("--keep-hosts"):
+        known.update(kept.read())
     yield made
-    if not request.config.getoption("--keep-hosts"):
+    if request.config.getoption("--keep-hosts"):
+        kept.write(known)
+    else:
         _lab("destroy", "faults-a")
 
 

@@ -15,6 +15,8 @@ import typing as t
 CHECKOUT = pathlib.Path(__file__).resolve().parents[2]
 FILES = CHECKOUT / "tests" / "faults" / "files"
 AT_STAGE = (FILES / "at_stage.py").read_text()
+# The process of an engine that generates; the one that answers HTTP is another.
+ENGINE = "VLLM::EngineCore"
 INSTANCE = "assistant"
 CONTAINER = f"vllm-{INSTANCE}"
 UNIT = f"gpufleet-rollout@{INSTANCE}.service"

@@ -9,10 +9,9 @@ import time
 
 import pytest
 
-from ansible_collections.gpufleet.vllm.tests.faults.host import CONTAINER
+from ansible_collections.gpufleet.vllm.tests.faults.host import CONTAINER, ENGINE
 from ansible_collections.gpufleet.vllm.tests.faults.matrix import Row
 
-ENGINE = "VLLM::EngineCore"
 # Neither the planner nor the image's own parser stands between an unknown argument and the engine.
 UNASKED = {"vllm_server_unknown_arguments": "warn", "vllm_server_ask_parser": False}
 # Seconds that an engine without an answer is given here.
