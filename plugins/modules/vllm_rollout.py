@@ -172,6 +172,11 @@ def main() -> None:
         module.exit_json(changed=True, **started(module))
     except units.UnitProblem as problem:
         module.fail_json(msg=str(problem))
+    except OSError as error:
+        module.fail_json(
+            msg=f"nothing was touched, because what is asked for cannot be written down on the host: {error}. "
+            "Free space there, or make it writable."
+        )
 
 
 if __name__ == "__main__":

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import http.client
 import io
@@ -23,10 +24,10 @@ REGISTRY = os.environ.get("GPUFLEET_LAB_REGISTRY") or "172.17.0.1:5055"
 
 
 def _call(method: str, path: str, body: bytes | None = None, kind: str = MANIFEST) -> tuple[t.Any, bytes]:
-    connection = http.client.HTTPConnection(REGISTRY, timeout=120)
-    connection.request(method, path, body, {"Accept": kind, "Content-Type": kind})
-    answer = connection.getresponse()
-    said = answer.read()
+    with contextlib.closing(http.client.HTTPConnection(REGISTRY, timeout=120)) as connection:
+        connection.request(method, path, body, {"Accept": kind, "Content-Type": kind})
+        answer = connection.getresponse()
+        said = answer.read()
     assert answer.status < 300, f"{method} {path} answered {answer.status}: {said[:300]!r}"
     return answer.headers, said
 

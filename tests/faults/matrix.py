@@ -220,7 +220,7 @@ def _shown(state: Json) -> str:
 def settled(host: Host, good: Good | None) -> tuple[Good, str]:
     """A host that serves a good release; what had to be put right first, '' when nothing had."""
     host.at_rest()
-    if good is not None and _nothing_is_open(host) and host.serving() == good.digest and host.generates():
+    if good is not None and _serves(host, good.digest):
         return good, ""
     asked = good.wanted if good is not None else wanted(ASSISTANT)
     play = Play(SITE, [host.name], {**asked, "vllm_server_retry": True}).wait()
@@ -228,6 +228,7 @@ def settled(host: Host, good: Good | None) -> tuple[Good, str]:
     return Good(asked, host.verified()), "repaired before the row" if good is not None else ""
 
 
-def _nothing_is_open(host: Host) -> bool:
+def _serves(host: Host, digest: str) -> bool:
     state = host.state()
-    return not state.get("candidate") and not state.get("failed")
+    unfinished = state.get("candidate") or state.get("failed")
+    return not unfinished and host.verified() == host.serving() == digest and bool(host.generates())

@@ -141,5 +141,5 @@ def test_f26_disk_full_for_the_image(row: Row) -> None:
             play = row.roll_out(row.changed(), vllm_server_image=image)
     finally:
         row.host.run("umount", folder)
-    row.refused(play, "refused before anything was touched (image.pull)", "no space left on device")
+    row.refused(play, "refused before anything was touched (image.pull)", "no space left on device", "Free space where")
     row.nothing_touched()

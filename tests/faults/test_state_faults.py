@@ -94,22 +94,41 @@ def newer(text: str) -> str:
 
 
 def test_f27_state_file_lost(row: Row) -> None:
-    """The state file is corrupt, truncated or of a newer schema: rebuilt from labels, said aloud. Missing: refused."""
+    """The state file is corrupt, truncated, of a newer schema or missing: rebuilt from labels, and said aloud."""
     before, text = row.host.containers()[CONTAINER]["Id"], row.host.read(STATE)
     with row.asking():
-        for damage in (corrupted, truncated, newer):
-            assert damage(text) != text
-            row.host.write(STATE, damage(text))
+        for damaged in (corrupted(text), truncated(text), newer(text), None):
+            _replace(row, STATE, damaged)
             play = row.roll_out(None)
-            assert play.code == 0, f"{damage.__name__}: {play.log}"
+            assert play.code == 0, play.log
             row.says(play, f"{STATE}: it", "rebuilt from the labels of its containers")
             row.has_nothing_to_do()
-        row.host.run("rm", STATE)
-        missing = row.roll_out(None)
-        row.refused(missing, "it is missing, and", "containers of the instance are there")
         row.host.write(STATE, text)
     assert row.host.containers()[CONTAINER]["Id"] == before
     row.nothing_touched()
+
+
+def test_f27_nothing_tells_the_state(row: Row) -> None:
+    """State file and client file are both missing: refused, and never taken for a host that has nothing."""
+    client = "/etc/gpufleet/assistant/client.json"
+    state, told = row.host.read(STATE), row.host.read(client)
+    with row.asking():
+        _replace(row, STATE, None)
+        _replace(row, client, None)
+        play = row.roll_out(row.changed())
+        row.host.write(STATE, state)
+        row.host.write(client, told)
+    row.refused(play, "its state on the host is not known", "its client file is missing as well")
+    row.nothing_touched()
+
+
+def _replace(row: Row, path: str, text: str | None) -> None:
+    """Write another text, or none at all."""
+    if text is None:
+        row.host.run("rm", path)
+    else:
+        assert text != row.host.read(path)
+        row.host.write(path, text)
 
 
 def test_f27_rollout_on_a_damaged_state_file(row: Row) -> None:
@@ -170,6 +189,7 @@ def test_f25_state_folder_not_writable(row: Row, unwritable: str) -> None:
     before = row.host.read(STATE)
     with row.asking():
         play = row.roll_out(row.changed())
-    row.refused(play, {"full": "No space left on device", "read-only": "Read-only file system"}[unwritable])
+    why = {"full": "No space left on device", "read-only": "Read-only file system"}[unwritable]
+    row.refused(play, "nothing was touched, because what is asked for cannot be written down on the host:", why)
     assert row.host.read(STATE) == before
     row.nothing_touched()

@@ -47,6 +47,11 @@ def pull_fails(scene: Scene) -> None:
     scene.docker.images = {}
 
 
+def disk_is_full(scene: Scene) -> None:
+    pull_fails(scene)
+    scene.docker.errors[f"pull {IMAGE}"] = DockerError(500, "write /var/lib/docker/tmp/Blob: no space left on device")
+
+
 def other_version(scene: Scene) -> None:
     scene.docker.images[IMAGE] = {"Id": "sha256:2", "Config": {"Entrypoint": ["vllm", "serve"]}}
     scene.docker.versions["sha256:2"] = "0.31.1"
@@ -81,6 +86,7 @@ REFUSALS: list[tuple[Arrange, dict[str, t.Any], str, str]] = [
     (ours_is_stopped_and_another_took_its_port, {}, "port.busy", "port 8000 is taken by another process"),
     (nothing, {"bind": "192.0.2.1"}, "bind.address", "192.0.2.1 is no address of the host"),
     (pull_fails, {}, "image.pull", "could not be pulled: manifest unknown"),
+    (disk_is_full, {}, "image.pull", "Free space where the host's Docker keeps its images"),
     (other_version, {}, "image.version", "holds vLLM 0.31.1, the plan was made for 0.32.0"),
     (no_version, {}, "image.version", "holds vLLM of an unknown version"),
     (no_python, {}, "image.version", "holds vLLM of an unknown version"),
