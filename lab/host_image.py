@@ -14,6 +14,7 @@ PACKAGES = (
     *("python3", "python3-apt"),
     *("docker.io", "docker-cli", "iptables", "iproute2", "pigz"),
     *("ca-certificates", "curl"),
+    "libfaketime",  # for tests in which the wall clock jumps
 )
 
 

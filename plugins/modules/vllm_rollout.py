@@ -277,7 +277,10 @@ def main() -> None:
     except (OtherKey, units.UnitProblem) as problem:
         module.fail_json(msg=str(problem))
     except OSError as error:
-        module.fail_json(msg=f"the state folder cannot be written, nothing was touched: {error}")
+        module.fail_json(
+            msg=f"nothing was touched, because what is asked for cannot be written down on the host: {error}. "
+            "Free space there, or make it writable."
+        )
 
 
 if __name__ == "__main__":

@@ -62,6 +62,7 @@ def decide(desired: Desired, observed: Json | None, retry: bool = False) -> Chan
         return Change("repair", (observed.get("unhealthy_because") or "it does not answer",))
     changed = client_differences(current.get("client") or {}, desired.client)
     changed += settings_differences(current.get("settings") or {}, desired.settings)
+    changed += [f"{path} is missing or was changed by hand" for path in observed.get("client_files_differ") or []]
     return Change("live", tuple(changed)) if changed else Change("none")
 
 

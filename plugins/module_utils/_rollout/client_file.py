@@ -42,18 +42,23 @@ def _quoted(value: t.Any) -> str:
     return shlex.quote(text)
 
 
-def write(entry: Entry, client_dir: str = CLIENT_DIR) -> bool:
-    """Write both files where they differ; whether anything was written."""
+def differing(entry: Entry, client_dir: str = CLIENT_DIR) -> Json:
+    """The text that each file should have, by its path; only of files that have another one, or are missing."""
     client = document(entry)
-    folder = os.path.join(client_dir, entry.release["instance"])
     texts = {
         "client.json": json.dumps(client, indent=2, sort_keys=True) + "\n",
         "client.env": environment(client),
     }
-    differing = [name for name, text in texts.items() if read_text(os.path.join(folder, name)) != text]
-    for name in differing:
-        write_atomically(os.path.join(folder, name), texts[name], mode=0o644)
-    return bool(differing)
+    paths = {os.path.join(client_dir, entry.release["instance"], name): text for name, text in texts.items()}
+    return {path: text for path, text in paths.items() if read_text(path) != text}
+
+
+def write(entry: Entry, client_dir: str = CLIENT_DIR) -> bool:
+    """Write both files where they differ; whether anything was written."""
+    texts = differing(entry, client_dir)
+    for path, text in texts.items():
+        write_atomically(path, text, mode=0o644)
+    return bool(texts)
 
 
 def remove(instance: str, client_dir: str = CLIENT_DIR) -> None:

@@ -19,6 +19,9 @@ from .store import read_text, write_atomically
 
 DOCKER_CONFIG = "/root/.docker/config.json"
 PROBE_LIMIT = 120.0
+REACH_REGISTRY = (
+    "Correct vllm_server_image, or make its registry reachable from the host (docker login there if it asks)."
+)
 
 
 def present(host: Host, reference: str, journal: Journal, limit: float, config: str = DOCKER_CONFIG) -> Json:
@@ -50,7 +53,7 @@ def present(host: Host, reference: str, journal: Journal, limit: float, config: 
         raise Refused(
             "image.pull",
             f"the image {reference} could not be pulled: {error}",
-            "Correct vllm_server_image, or make its registry reachable from the host (docker login there if it asks).",
+            REACH_REGISTRY,
         ) from error
     image = docker.image(reference)
     if image is None:

@@ -11,7 +11,7 @@ from __future__ import annotations
 import json
 import os
 
-from .client_file import CLIENT_DIR
+from .client_file import CLIENT_DIR, environment
 from .container import LABEL_DIGEST, LABEL_INSTANCE, LABEL_RELEASE
 from .docker import Docker, DockerError, Json
 from .state import Entry, State, StateProblem
@@ -44,6 +44,7 @@ def rebuilt(instance: str, docker: Docker, client_dir: str = CLIENT_DIR) -> Stat
         if text is None:
             raise StateProblem("its client file is missing as well")
         client = json.loads(text)
+        environment(client)  # all that a client file has to have
         return State(instance, current=_entry(verified[0], client), previous=_entry(kept[0], client) if kept else None)
     except (KeyError, TypeError, ValueError) as error:
         raise StateProblem(f"its labels or its client file are damaged as well ({error!r})") from error

@@ -14,6 +14,7 @@ from .._engine.expect import base_url
 from .._engine.prove import healthy
 from .._engine.wire import Http
 from .api_keys import ApiKeyMissing, ApiKeys
+from .client_file import CLIENT_DIR, differing
 from .container import LABEL_DIGEST, LABEL_INSTANCE
 from .docker import Docker, DockerError, Json
 from .rebuild import load
@@ -62,7 +63,7 @@ def _why_unhealthy(current: Entry | None, container: Json | None, http: Http, ke
     return ""
 
 
-def observe_one(store: Store, docker: Docker, http: Http) -> Json:
+def observe_one(store: Store, docker: Docker, http: Http, client_dir: str = CLIENT_DIR) -> Json:
     """One instance: its state, its container, and whether it is up. Held without a live transaction means current."""
     busy, state = running(store.instance), State(store.instance)
     container: Json | None = None
@@ -90,6 +91,7 @@ def observe_one(store: Store, docker: Docker, http: Http) -> Json:
         "healthy": not unhealthy,
         "unhealthy_because": unhealthy,
         "watch": shown(Records(store), Limits.of(state.current.settings if state.current else {}).enabled),
+        "client_files_differ": sorted(differing(state.current, client_dir)) if state.current is not None else [],
     }
 
 

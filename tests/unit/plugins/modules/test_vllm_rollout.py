@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
 import pathlib
@@ -126,7 +127,8 @@ def test_a_state_folder_that_cannot_be_written_is_told(place: Place, monkeypatch
     place.with_program()
     monkeypatch.setattr(Store, "save_request", full)
     assert run(request=REQUEST)["msg"] == (
-        "the state folder cannot be written, nothing was touched: [Errno 28] No space left on device"
+        "nothing was touched, because what is asked for cannot be written down on the host: [Errno 28] No space left "
+        "on device. Free space there, or make it writable."
     )
     assert place.started == []
 
@@ -171,6 +173,17 @@ def test_systemd_that_refuses_is_said(place: Place, monkeypatch: pytest.MonkeyPa
     place.with_program()
     monkeypatch.setattr(units, "start", refuses)
     assert run() == {"failed": True, "msg": "systemd did not start gpufleet-rollout@a.service: no bus"}
+
+
+def test_a_state_folder_that_cannot_be_written_is_said(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(_store: Store, _request: Json) -> str:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    place.with_program()
+    monkeypatch.setattr(Store, "save_request", full)
+    result = run()
+    assert result["failed"] and "No space left on device. Free space there, or make it writable." in result["msg"]
+    assert place.started == []
 
 
 def test_check_mode_touches_nothing(place: Place) -> None:

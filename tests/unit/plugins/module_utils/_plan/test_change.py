@@ -65,6 +65,12 @@ def test_live() -> None:
     assert found["reasons"] == ["sampling.temperature: 0.7 -> 0.5", "sampling.top_p: 0.9 -> unset"]
 
 
+def test_client_files_that_were_changed_by_hand_are_written_again() -> None:
+    found = after({}, client_files_differ=["/etc/gpufleet/assistant/client.env"])
+    assert found["change"] == "live"
+    assert found["reasons"] == ["/etc/gpufleet/assistant/client.env is missing or was changed by hand"]
+
+
 def test_repair() -> None:
     found = after({}, healthy=False, unhealthy_because="its container is exited (exit code 0)")
     assert (found["change"], found["reasons"]) == ("repair", ["its container is exited (exit code 0)"])

@@ -21,7 +21,7 @@ OLD, NEW = 1024, 2048
 
 
 def look(scene: Scene) -> Json:
-    return observe_one(scene.store, scene.docker, scene.host.http)
+    return observe_one(scene.store, scene.docker, scene.host.http, scene.client_dir)
 
 
 def test_a_verified_release(scene: Scene) -> None:
@@ -53,6 +53,15 @@ def test_an_instance_whose_state_file_is_lost_is_known_by_its_container(scene: S
     (seen,) = observe(str(scene.folder / "state"), scene.docker, scene.host.http)
     # Its client file is in a folder of the test, so the labels alone do not tell the state.
     assert (seen["name"], seen["problem"]) == ("assistant", "its client file is missing as well")
+
+
+def test_client_files_that_were_changed_by_hand_are_seen(scene: Scene) -> None:
+    scene.roll_out(OLD)
+    folder = pathlib.Path(scene.client_dir, "assistant")
+    assert look(scene)["client_files_differ"] == []
+    (folder / "client.env").write_text("OPENAI_BASE_URL=elsewhere\n")
+    (folder / "client.json").unlink()
+    assert look(scene)["client_files_differ"] == [str(folder / "client.env"), str(folder / "client.json")]
 
 
 def container(scene: Scene) -> Json:

@@ -1,0 +1,11 @@
+# Faults put into real hosts that serve; `docs/faults.md` says which, and what has to be true afterwards.
+.PHONY: faults kills
+
+# FAULTS="F3 F19" for some of them, FAULTS=ci for those that `make test` runs.
+faults: setup lab ## Put every fault into a host that serves, and see what becomes of it
+	$(PYTHON) -m pytest tests/faults --faults "$(FAULTS)"
+
+N ?= 100
+# SEED=... for the kills of a run before.
+kills: setup lab ## Kill a rollout at N random moments; one rerun has to converge each time
+	$(PYTHON) -m pytest tests/faults --kills $(N) $(if $(SEED),--seed $(SEED))

@@ -1,0 +1,189 @@
+# Copyright: gpufleet.vllm contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Rows share a host that serves, and each leaves a line in the report. Its fault is in its name: test_f07_... is F7."""
+
+from __future__ import annotations
+
+import pathlib
+import re
+import subprocess
+import sys
+import time
+import typing as t
+
+import pytest
+
+from ansible_collections.gpufleet.vllm.tests.faults import kept, random_kills, report
+from ansible_collections.gpufleet.vllm.tests.faults.host import Host
+from ansible_collections.gpufleet.vllm.tests.faults.matrix import SITE, Good, Record, Row, settled
+from ansible_collections.gpufleet.vllm.tests.faults.play import CHECKOUT, INVENTORIES, Play, as_user
+from ansible_collections.gpufleet.vllm.tests.faults.wanted import ASSISTANT, wanted
+
+# What every build runs; the rest takes longer and runs on request.
+CI = "F1 F3 F4 F7 F9 F14 F16 F17 F19 F21 F22 F23 F27 F29 F31"
+KILL = "kill"
+SEED = pytest.StashKey[int]()
+RECORDS = pytest.StashKey[list[Record]]()
+HOSTS = pytest.StashKey[dict[str, Good]]()
+VERSIONS = pytest.StashKey[dict[str, str]]()
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Choose the faults, and whether hosts outlive the run."""
+    parser.addoption("--faults", default="", help="faults to run, such as 'F3 F19', or 'ci'; default: all")
+    parser.addoption("--kills", type=int, default=0, help="random kills; without --faults nothing but them")
+    parser.addoption("--seed", type=int, default=None, help="of the random kills; default: from the clock, printed")
+    parser.addoption("--keep-hosts", action="store_true", help="leave the hosts to the next run")
+
+
+def fault_of(name: str) -> str:
+    """F7 for test_f07_..."""
+    found = re.match(r"test_f(\d\d)_", name)
+    return f"F{int(found.group(1))}" if found else KILL
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.stash[RECORDS] = []
+    config.stash[HOSTS] = {}
+    config.stash[VERSIONS] = {}
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Keep the faults that were asked for. An unknown one ends the run."""
+    asked, kills = config.getoption("--faults").replace(",", " ").strip(), config.getoption("--kills")
+    known = {fault_of(item.name) for item in items} - {KILL}
+    chosen = set((CI if asked == "ci" else asked).split()) or (set() if kills else known)
+    if chosen - known:
+        raise pytest.UsageError(f"no row for {', '.join(sorted(chosen - known))}")
+    chosen |= {KILL} if kills else set()
+    config.hook.pytest_deselected(items=[item for item in items if fault_of(item.name) not in chosen])
+    items[:] = sorted((item for item in items if fault_of(item.name) in chosen), key=_order)
+
+
+def _order(item: pytest.Item) -> tuple[bool, str]:
+    """By number; a test of several parts keeps their order, and kills come last."""
+    fault = fault_of(item.name)
+    return fault == KILL, fault.rjust(3)
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """As many random kills as were asked for."""
+    if "kill" in metafunc.fixturenames:
+        config = metafunc.config
+        seed = config.getoption("--seed")
+        config.stash[SEED] = int(time.time()) if seed is None else seed
+        kills = random_kills.drawn(max(1, config.getoption("--kills")), config.stash[SEED])
+        metafunc.parametrize("kill", kills, ids=str)
+
+
+def _lab(playbook: str, *names: str) -> None:
+    inventories = [word for path in INVENTORIES for word in ("--inventory", path)]
+    command = ["ansible-playbook", f"molecule/shared/{playbook}.yml", "--limit", ",".join(names), *inventories]
+    done = subprocess.run(command, cwd=CHECKOUT, env=as_user(), capture_output=True, text=True, check=False)
+    assert done.returncode == 0, f"{playbook} of {names} failed: {done.stdout[-3000:]}{done.stderr}"
+
+
+@pytest.fixture(scope="session")
+def host(request: pytest.FixtureRequest) -> t.Iterator[Host]:
+    """The host that most rows share."""
+    _lab("create", "faults-a")
+    made = Host("faults-a")
+    seed = request.config.stash.get(SEED, None)
+    request.config.stash[VERSIONS] = {**report.versions(made), **({} if seed is None else {"seed": str(seed)})}
+    known = request.config.stash[HOSTS]
+    if request.config.getoption("--keep-hosts"):
+        known.update(kept.read())
+    yield made
+    if request.config.getoption("--keep-hosts"):
+        kept.write(known)
+    else:
+        _lab("destroy", "faults-a")
+
+
+@pytest.fixture
+def others() -> t.Iterator[list[Host]]:
+    """Three more hosts that serve, for as long as the row lasts."""
+    names = ["faults-b", "faults-c", "faults-d"]
+    _lab("create", *names)
+    play = Play(SITE, names, wanted(ASSISTANT)).wait()
+    assert play.code == 0, f"{names} do not serve; {play.log}"
+    yield [Host(name) for name in names]
+    _lab("destroy", *names)
+
+
+@pytest.fixture
+def record(request: pytest.FixtureRequest) -> t.Iterator[Record]:
+    """The row's line in the report; what it shows is its docstring's first sentence."""
+    what = (request.function.__doc__ or request.node.name).strip().partition(":")[0].partition("\n")[0].rstrip(".")
+    made = Record(fault_of(request.node.name), request.node.name, what)
+    request.config.stash[RECORDS].append(made)
+    began = time.monotonic()
+    yield made
+    made.seconds = round(time.monotonic() - began, 1)
+
+
+@pytest.fixture
+def row(request: pytest.FixtureRequest, host: Host, record: Record) -> Row:
+    """A row on the shared host, which serves a good release; put right first where a row before left it otherwise."""
+    known = request.config.stash[HOSTS]
+    known[host.name], repaired = settled(host, known.get(host.name))
+    if repaired:
+        record.notes.append(repaired)
+    return Row(record, host, known[host.name])
+
+
+@pytest.fixture
+def over_ssh(host: Host, tmp_path: pathlib.Path) -> dict[str, str]:
+    """Variables with which a play reaches the host by ssh."""
+    key = tmp_path / "key"
+    subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(key)], check=True)
+    host.run("mkdir", "--parents", "--mode=0700", "/root/.ssh")
+    host.write("/root/.ssh/authorized_keys", key.with_suffix(".pub").read_text())
+    return {
+        "ansible_connection": "ssh",
+        "ansible_host": host.address(),
+        "ansible_user": "root",
+        "ansible_ssh_private_key_file": str(key),
+        "ansible_ssh_common_args": f"-o UserKnownHostsFile={tmp_path}/known_hosts -o StrictHostKeyChecking=accept-new",
+    }
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item, call: pytest.CallInfo[None]
+) -> t.Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Write down how the row ended."""
+    made = yield
+    for record in item.config.stash[RECORDS]:
+        if record.test == item.name and call.when in ("setup", "call"):
+            record.passed = made.passed and call.when == "call"
+            record.error = "" if made.passed else str(call.excinfo.value if call.excinfo else made.outcome)
+    return made
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    """Print the table, and write it down."""
+    for name, records in _by_report(config).items():
+        terminalreporter.section(name)
+        terminalreporter.write_line(report.table(records))
+        if name == "kills":
+            terminalreporter.write_line(f"The same kills again: --seed {config.stash[SEED]}")
+        report.write(name, records, config.stash[VERSIONS])
+
+
+def _by_report(config: pytest.Config) -> dict[str, list[Record]]:
+    """Faults and kills, each where there are any."""
+    records = config.stash[RECORDS]
+    both = {
+        "faults": [record for record in records if record.fault != KILL],
+        "kills": [record for record in records if record.fault == KILL],
+    }
+    return {name: found for name, found in both.items() if found}
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    """The last line says how many rows passed."""
+    records = config.stash.get(RECORDS, [])
+    if records:
+        sys.stdout.write(f"{report.tally(records)}\n")

@@ -1,0 +1,102 @@
+# Copyright: gpufleet.vllm contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A playbook as an operator runs it: a process of its own, which can be waited for and killed."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import os
+import pathlib
+import re
+import signal
+import subprocess
+import sys
+import time
+import typing as t
+
+CHECKOUT = pathlib.Path(__file__).resolve().parents[2]
+INVENTORIES = ("molecule/shared/inventory", "tests/faults/inventory")
+LOGS = CHECKOUT / "build" / "faults"
+LIMIT = 900.0
+COMMANDS = pathlib.Path(sys.executable).parent
+
+Json = dict[str, t.Any]
+_numbers = itertools.count(1)
+
+
+def as_user() -> dict[str, str]:
+    """The environment of an operator in this checkout."""
+    return {
+        **os.environ,
+        "ANSIBLE_CONFIG": str(CHECKOUT / "ansible.cfg"),
+        "ANSIBLE_FORCE_COLOR": "false",
+        "PATH": f"{COMMANDS}:{os.environ['PATH']}",
+    }
+
+
+class Play:
+    """One run of a playbook; its output is kept in build/faults."""
+
+    def __init__(
+        self, playbook: str, hosts: t.Sequence[str], variables: Json | None = None, options: t.Sequence[str] = ()
+    ) -> None:
+        LOGS.mkdir(parents=True, exist_ok=True)
+        self.log = LOGS / f"{os.getpid()}-{next(_numbers):03d}-{playbook.rsplit('.', 1)[-1]}.log"
+        self._inventories = [word for path in INVENTORIES for word in ("--inventory", path)]
+        command = ["ansible-playbook", playbook, "--limit", ",".join(hosts), *self._inventories, *options]
+        if variables:
+            command += ["--extra-vars", json.dumps(variables)]
+        self.began = time.time()
+        with self.log.open("w") as output:
+            self._process = subprocess.Popen(
+                command,
+                cwd=CHECKOUT,
+                env=as_user(),
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+
+    def wait(self, limit: float = LIMIT) -> Play:
+        """Wait for its end. Raises TimeoutExpired."""
+        self._process.wait(limit)
+        return self
+
+    def wait_for(self, text: str, limit: float = LIMIT) -> None:
+        """Wait until its output holds the text. Raises AssertionError when it ends without."""
+        end = time.monotonic() + limit
+        while text not in self.log.read_text():
+            assert self.runs and time.monotonic() < end, f"{text} was not said; {self.log}"
+            time.sleep(0.02)
+
+    @property
+    def runs(self) -> bool:
+        return self._process.poll() is None
+
+    def kill(self, whole_group: bool = True) -> None:
+        """SIGKILL for the process and its workers, or for the process alone, which leaves them without a parent."""
+        if whole_group:
+            os.killpg(self._process.pid, signal.SIGKILL)
+        else:
+            self._process.kill()
+        self._process.wait()
+
+    @property
+    def code(self) -> int:
+        return int(self._process.returncode)
+
+    @property
+    def said(self) -> str:
+        """Its output with every run of white space as one blank, however its lines are broken."""
+        return " ".join(self.log.read_text().split())
+
+    def recap(self, host: str) -> dict[str, int]:
+        """The numbers of the host in the recap; empty where it did not come that far."""
+        found = re.search(rf"{re.escape(host)} : ((?:\w+=\d+ ?)+)", self.said)
+        return {key: int(value) for key, value in re.findall(r"(\w+)=(\d+)", found.group(1))} if found else {}
+
+    def changed(self, host: str) -> int | None:
+        return self.recap(host).get("changed")
