@@ -45,7 +45,7 @@ class Conflict(t.NamedTuple):
 
 @dataclass(frozen=True)
 class Merged:
-    """What daemon.json becomes, which part of it is ours, and what stands in the way."""
+    """What daemon.json becomes and which part of it is ours, or what stands in the way."""
 
     config: Json
     ours: Json
@@ -82,19 +82,22 @@ def merge(current: Json, ours: Json, wanted: Json, take_over: t.Collection[str] 
     """
     had, have, want = _claims(ours), _claims(current), _claims(wanted)
     kept = {path: value for path, value in have.items() if had.get(path, _NOTHING) != value}
-    conflicts, claimed = [], {}
+    conflicts: list[Conflict] = []
+    claimed: dict[Path, t.Any] = {}
     for path, value in want.items():
-        rival = next((other for other in kept if _contradict(other, path, kept[other], value)), None)
-        if rival is not None and not {name_of(path), name_of(rival), path[0]} & set(take_over):
-            conflicts.append(Conflict(name_of(rival), kept[rival], value))
-        elif rival is not None:
-            del kept[rival]
+        for rival in [other for other in kept if _contradict(other, path, kept[other], value)]:
+            theirs = kept.pop(rival)
+            if not {name_of(path), name_of(rival), path[0]} & set(take_over):
+                conflicts.append(Conflict(name_of(rival), theirs, value))
         if kept.get(path, _NOTHING) != value:
             claimed[path] = value
+    if conflicts:
+        return Merged(current, ours, tuple(conflicts))
     result = {**kept, **claimed}
     order = [*have, *(path for path in claimed if path not in have)]
-    config = _config({path: result[path] for path in order if path in result}, current, wanted)
-    return Merged(config, _config(claimed, {}, wanted), tuple(conflicts))
+    config = _config({path: result[path] for path in order if path in result})
+    empty = {key: value for key, value in current.items() if value in ([], {}) and key not in config}
+    return Merged({**config, **empty}, _config(claimed), ())
 
 
 def satisfied(current: Json, wanted: Json) -> bool:
@@ -133,15 +136,15 @@ def _claims(config: Json) -> dict[Path, t.Any]:
     for key, value in config.items():
         if isinstance(value, dict) and value:
             claims.update({(key, ".", member): inner for member, inner in value.items()})
-        elif isinstance(value, list) and all(isinstance(entry, str) for entry in value):
+        elif isinstance(value, list) and value and all(isinstance(entry, str) for entry in value):
             claims.update({(key, "[", entry): True for entry in value})
         else:
             claims[key,] = value
     return claims
 
 
-def _config(claims: dict[Path, t.Any], *of_this_shape: Json) -> Json:
-    """The file that makes these claims, with the empty mappings and lists that it had."""
+def _config(claims: dict[Path, t.Any]) -> Json:
+    """The file that makes these claims."""
     config: Json = {}
     for path, value in claims.items():
         if len(path) == 1:
@@ -150,8 +153,7 @@ def _config(claims: dict[Path, t.Any], *of_this_shape: Json) -> Json:
             config.setdefault(path[0], {})[path[2]] = value
         else:
             config.setdefault(path[0], []).append(path[2])
-    first = of_this_shape[0]
-    return {**config, **{key: value for key, value in first.items() if value in ([], {}) and key not in config}}
+    return config
 
 
 def _contradict(one: Path, other: Path, value: t.Any, wanted: t.Any) -> bool:

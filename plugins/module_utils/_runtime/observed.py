@@ -26,13 +26,14 @@ Read = t.Callable[[str], t.Optional[bytes]]
 
 
 def observe(read: Read) -> Json:
-    """`values`, `pending` (whether a change of ours was begun and not finished) and `problem`."""
+    """`values`, `ours` (which of them we made), `pending` (a change of ours is not finished) and `problem`."""
     record = recorded(read)
+    record["ours"] = shown(record["ours"])
     try:
         values = shown(daemon_json.parsed((read(PATH) or b"").decode("utf-8", "replace"), PATH))
     except (daemon_json.BadFile, NotWritten) as error:
-        return {"values": {}, "pending": record["pending"], "problem": f"{error}."}
-    return {"values": values, "pending": record["pending"], "problem": ""}
+        return {**record, "values": {}, "problem": f"{error}."}
+    return {**record, "values": values, "problem": ""}
 
 
 def recorded(read: Read) -> Json:
