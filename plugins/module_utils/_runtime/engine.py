@@ -19,6 +19,7 @@ REPLACED = {
     "apt": ("/etc/apt/sources.list.d/docker.list",),
     "dnf": ("/etc/yum.repos.d/docker-ce.repo",),
 }
+KEEP = "To keep it with NVIDIA's runtime, set container_runtime_manage to false"
 # From 25 on CDI is there and from 28.2 on it is switched on; specifications of today's toolkit need 26.1.
 CDI_SINCE = (26, 1)
 
@@ -57,9 +58,7 @@ def _objection(asked: str, chosen: str, present: str, gpus: bool, on: Platform) 
     if chosen == "distribution" and gpus and own.cdi is False:
         remedy = "set container_runtime_origin to docker"
         if present:
-            remedy = (
-                "remove docker.io from the host, which stops its containers, and set container_runtime_origin to docker"
-            )
+            remedy = f"remove docker.io from the host, which stops its containers, and {remedy}. {KEEP}"
         return f"The Docker of {on.name} cannot give GPUs to containers by CDI: {remedy}."
     return ""
 

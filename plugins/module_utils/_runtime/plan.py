@@ -115,7 +115,7 @@ def _docker(plan: Plan, facts: Json, asked: Json, on: Platform) -> None:
     if found["running"] and plan.toolkit and not plan.packages and not engine.has_cdi(found["version"]):
         plan.errors.append(
             f"Docker {found['version']} cannot give GPUs to containers by CDI, expected 26.1 or later: upgrade it, or "
-            "state a later container_runtime_docker_version."
+            f"state a later container_runtime_docker_version. {engine.KEEP}."
         )
     if found["name"] and not found["running"]:
         plan.missing.append(found["problem"])

@@ -134,7 +134,7 @@ def test_one_package_of_the_toolkit_at_another_version_brings_all_four() -> None
                 "debian", "12", gpus=True, installed=packages("docker.io=20.10.24+dfsg1"), **running("20.10.24+dfsg1")
             ),
             {},
-            "The Docker of debian 12 cannot give GPUs to containers by CDI: remove docker.io from the host",
+            "set container_runtime_origin to docker. To keep it with NVIDIA's runtime, set",
         ),
         (
             facts("rocky", "9.6"),
