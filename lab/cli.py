@@ -1,7 +1,7 @@
 # Copyright: gpufleet.vllm contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What can be typed: up, down, engine, registry, images, host, status."""
+"""What can be typed: up, down, engine, registry, images, bare, host, status."""
 
 from __future__ import annotations
 
@@ -37,6 +37,11 @@ def _up(arguments: argparse.Namespace) -> None:
     _engine(arguments)
     _images(arguments)
     _status(arguments)
+
+
+def _bare(arguments: argparse.Namespace) -> None:
+    _engine(arguments)
+    print(host_image.build_bare(arguments.suite))
 
 
 def _host(arguments: argparse.Namespace) -> None:
@@ -86,6 +91,9 @@ def main(words: list[str] | None = None) -> int:
         ("status", _status, "say what is there"),
     ):
         commands.add_parser(name, help=text, description=text).set_defaults(run=run_it)
+    bare = commands.add_parser("bare", help="make the image of a host with no container engine, and print its name")
+    bare.add_argument("suite", choices=host_image.BARE_SUITES, help="the release of Debian")
+    bare.set_defaults(run=_bare)
     host = commands.add_parser("host", help="write or remove the simulated hardware of a host")
     host.add_argument("name", help="the host's name in the inventory")
     host.add_argument("--description", default="cpu", help="a file of lab/gpu/hosts, without its suffix")

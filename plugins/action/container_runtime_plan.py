@@ -1,0 +1,61 @@
+# Copyright: gpufleet.vllm contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Plans the container engine of a host on the control node: nothing is asked of the host."""
+
+from __future__ import annotations
+
+import typing as t
+
+from ansible.plugins.action import ActionBase
+
+from ansible_collections.gpufleet.vllm.plugins.module_utils._runtime.plan import looked_at, managed
+
+Json = dict[str, t.Any]
+
+REPOSITORY: Json = {
+    "url": {"type": "str", "default": ""},
+    "key": {"type": "str", "default": "", "no_log": False},
+    "key_url": {"type": "str", "default": "", "no_log": False},
+    "fingerprints": {"type": "list", "elements": "str", "default": []},
+}
+ARGUMENTS: Json = {
+    "facts": {"type": "dict", "required": True},
+    "manage": {"type": "bool", "default": True},
+    "origin": {"type": "str", "choices": ["auto", "distribution", "docker"], "default": "auto"},
+    "docker_version": {"type": "str", "default": ""},
+    "docker_repository": {"type": "dict", "options": REPOSITORY, "apply_defaults": True},
+    "toolkit_version": {"type": "str", "default": "1.20.1-1"},
+    "toolkit_repository": {"type": "dict", "options": REPOSITORY, "apply_defaults": True},
+    "add_repositories": {"type": "bool", "default": True},
+    "live_restore": {"type": "bool", "default": True},
+    "log_max_size": {"type": "str", "default": "50m"},
+    "log_max_files": {"type": "int", "default": 3},
+    "nofile": {"type": "int", "default": 1048576},
+    "data_root": {"type": "str", "default": ""},
+    "insecure_registries": {"type": "list", "elements": "str", "default": []},
+    "registry_mirrors": {"type": "list", "elements": "str", "default": []},
+    "cgroup_driver": {"type": "str", "choices": ["", "systemd", "cgroupfs"], "default": ""},
+    "daemon_options": {"type": "dict", "default": {}},
+}
+
+
+class ActionModule(ActionBase):
+    """Fails with everything that cannot be done; where somebody else prepares the host, warns of what is missing."""
+
+    TRANSFERS_FILES = False
+    _requires_connection = False
+
+    def run(self, tmp: str | None = None, task_vars: Json | None = None) -> Json:
+        result: Json = super().run(tmp, task_vars)
+        _checked, args = self.validate_argument_spec(ARGUMENTS)
+        facts = args["facts"]
+        if not facts:
+            return {**result, "failed": True, "msg": "There are no facts of the host: it was not observed."}
+        if not args["manage"]:
+            plan = looked_at(facts)
+            return {**result, "changed": False, "warnings": plan.missing, **plan.as_result()}
+        plan = managed(facts, args)
+        if plan.errors:
+            return {**result, "failed": True, "msg": " ".join(plan.errors), **plan.as_result()}
+        return {**result, "changed": False, **plan.as_result()}

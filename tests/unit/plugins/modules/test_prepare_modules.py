@@ -1,0 +1,81 @@
+# Copyright: gpufleet.vllm contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The wiring of package_repository and docker_daemon."""
+
+from __future__ import annotations
+
+import json
+import types
+import typing as t
+
+import pytest
+import yaml
+from ansible.module_utils.testing import patch_module_args
+
+from ansible_collections.gpufleet.vllm.plugins.module_utils._prepare.placing import Refused
+from ansible_collections.gpufleet.vllm.plugins.module_utils._runtime import applying
+from ansible_collections.gpufleet.vllm.plugins.modules import docker_daemon, package_repository
+from ansible_collections.gpufleet.vllm.tests.unit.plugins.module_utils._prepare.keys import FINGERPRINT
+
+APT = {"uris": ["https://a"], "suites": ["/"]}
+
+
+def run(module: types.ModuleType, capsys: pytest.CaptureFixture[str], **arguments: t.Any) -> dict[str, t.Any]:
+    with patch_module_args(arguments), pytest.raises(SystemExit):
+        module.main()
+    return t.cast(dict[str, t.Any], json.loads(capsys.readouterr().out))
+
+
+@pytest.mark.parametrize("module", [package_repository, docker_daemon])
+def test_options_are_documented_as_they_are(module: types.ModuleType) -> None:
+    documented = yaml.safe_load(module.DOCUMENTATION)["options"]
+    assert list(documented) == list(module.ARGUMENTS)
+    for name, option in module.ARGUMENTS.items():
+        assert documented[name].get("default") == option.get("default"), name
+        assert list(documented[name].get("suboptions", {})) == list(option.get("options", {})), name
+
+
+@pytest.mark.parametrize("kinds", [{}, {"apt": APT, "yum": {"baseurl": "https://a"}}])
+def test_a_repository_is_of_one_kind(capsys: pytest.CaptureFixture[str], kinds: dict[str, t.Any]) -> None:
+    assert run(package_repository, capsys, name="a", fingerprints=[FINGERPRINT], **kinds)["failed"] is True
+
+
+def test_what_a_repository_comes_to(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    seen = []
+
+    def carry_out(params: dict[str, t.Any], _ports: t.Any, check_mode: bool) -> dict[str, t.Any]:
+        seen.append((params["apt"]["components"], check_mode))
+        return {"changed": True, "paths": ["/etc/a"], "diff": []}
+
+    monkeypatch.setattr(package_repository, "carry_out", carry_out)
+    result = run(package_repository, capsys, name="a", apt=APT, _ansible_check_mode=True)
+    assert (result["changed"], result["paths"], seen) == (True, ["/etc/a"], [([], True)])
+
+
+def test_a_repository_that_is_refused(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    def carry_out(*_arguments: t.Any) -> t.NoReturn:
+        raise Refused("the fingerprint is another")
+
+    monkeypatch.setattr(package_repository, "carry_out", carry_out)
+    assert run(package_repository, capsys, name="a", apt=APT)["msg"] == "the fingerprint is another"
+
+
+@pytest.mark.parametrize(("action", "changed"), [("none", False), ("reload", True), ("restart", True), ("start", True)])
+def test_what_settings_come_to(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], action: str, changed: bool
+) -> None:
+    after = '{"debug": true, "proxies": {"http-proxy": "http://user:word@proxy"}}'
+    monkeypatch.setattr(docker_daemon, "apply", lambda *_arguments: applying.Applied(action, "", after))
+    result = run(docker_daemon, capsys, settings={"debug": True})
+    assert (result["changed"], result["action"]) == (changed, action)
+    assert result["diff"]["before"] == ""
+    assert json.loads(result["diff"]["after"]) == {"debug": True}
+
+
+def test_settings_that_are_refused(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    def apply(*_arguments: t.Any) -> t.NoReturn:
+        raise applying.Refused("live-restore is false and shall be true")
+
+    monkeypatch.setattr(docker_daemon, "apply", apply)
+    assert run(docker_daemon, capsys, settings={})["msg"] == "live-restore is false and shall be true"
