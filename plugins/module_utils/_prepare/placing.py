@@ -1,0 +1,148 @@
+# Copyright: gpufleet.vllm contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Puts a package repository in place on a host, or leaves everything as it was.
+
+Private to the collection: may change without notice.
+"""
+
+from __future__ import annotations
+
+import time
+import typing as t
+
+from . import openpgp
+from .files import Files, NotProved, NotWritten
+from .repository import Apt, Pin, Repository, Yum, absent, proof
+
+LOCKED = "Could not get lock"
+PAUSE = 3  # seconds between two attempts while somebody else uses apt
+
+Json = dict[str, t.Any]
+
+
+class Refused(Exception):
+    """The repository cannot be put in place; the text says why and what to change."""
+
+
+class Ports(t.NamedTuple):
+    """The host: its files, status and output of a command, what a URL holds, and a pause in seconds."""
+
+    files: Files
+    run: t.Callable[[list[str]], tuple[int, str]]
+    fetch: t.Callable[[str], bytes]
+    sleep: t.Callable[[float], None] = time.sleep
+
+
+def repository(params: Json) -> Repository:
+    """The repository that the parameters describe."""
+    if params["yum"] is not None:
+        yum = params["yum"]
+        return Yum(name=params["name"], **{**yum, "include_packages": tuple(yum["include_packages"])})
+    apt = params["apt"]
+    pins = tuple(Pin(tuple(pin["packages"]), pin["pin"], pin["priority"]) for pin in apt["pins"])
+    return Apt(name=params["name"], pins=pins, **{key: tuple(apt[key]) for key in apt if key != "pins"})
+
+
+def mistakes(params: Json, of: Repository) -> list[str]:
+    """What is wrong with the parameters, a sentence each."""
+    wrong = of.mistakes()
+    if not params["fingerprints"]:
+        wrong.append("fingerprints is empty: state the fingerprint that the key has to have.")
+    for fingerprint in params["fingerprints"]:
+        try:
+            openpgp.normalised(fingerprint)
+        except openpgp.BadKey as error:
+            wrong.append(f"{error}.")
+    return wrong
+
+
+def key_of(params: Json, of: Repository, ports: Ports) -> bytes:
+    """The key, checked: the one that is given, else the host's own if it is right, else the one that is fetched."""
+    name, expected = params["name"], params["fingerprints"]
+    present = ports.files.read(of.key_path)
+    if params["key"]:
+        source, data = "that is given", params["key"].encode()
+    elif present and _is(present, expected):
+        return openpgp.expected_only(present, expected)
+    elif params["key_url"]:
+        source, data = f"at {params['key_url']}", ports.fetch(params["key_url"])
+    else:
+        raise Refused(f"Repository {name} has no key on the host: give key or key_url.")
+    try:
+        return openpgp.expected_only(data, expected)
+    except openpgp.BadKey as error:
+        raise Refused(
+            f"The key of repository {name} {source} cannot be trusted: {error}. Nothing was changed. If the key was "
+            "replaced by whoever signs the repository, look its fingerprint up and correct fingerprints."
+        ) from error
+
+
+def _is(data: bytes, expected: list[str]) -> bool:
+    try:
+        return bool(openpgp.expected_only(data, expected))
+    except openpgp.BadKey:
+        return False
+
+
+def proved(of: Repository, ports: Ports, lock_timeout: int) -> str:
+    """What is wrong with the repository once its files are in place; empty where it can be used."""
+    for command in proof(of):
+        status, said = ports.run(command)
+        waited = 0
+        while status and LOCKED in said and waited < lock_timeout:
+            ports.sleep(PAUSE)
+            waited += PAUSE
+            status, said = ports.run(command)
+        if status:
+            return " ".join(_telling(said))
+    return ""
+
+
+def _telling(said: str) -> list[str]:
+    """The lines of a command that tell what went wrong."""
+    lines = [line.strip() for line in said.splitlines() if line.strip()]
+    return [line for line in lines if line.startswith(("E:", "Err:", "W:", "Error"))][:4] or lines[-3:]
+
+
+def carry_out(params: Json, ports: Ports, check_mode: bool) -> Json:
+    """Do what the parameters ask, and return the result of the module. Raises Refused, with nothing changed."""
+    of = repository(params)
+    wanted: dict[str, bytes | None] = dict.fromkeys(params["replaces"])
+    if params["state"] == "absent":
+        wanted.update(absent(of))
+    else:
+        wrong = mistakes(params, of)
+        if wrong:
+            raise Refused(" ".join(wrong))
+        wanted.update(of.files(key_of(params, of, ports)))
+    try:
+        due = ports.files.differing(wanted)
+        result = {"changed": bool(due), "paths": list(due), "diff": [_diff(path, due, ports.files) for path in due]}
+        if not due or check_mode:
+            return result
+        if params["state"] == "absent":
+            ports.files.put(due)
+        else:
+            ports.files.put_proved(due, lambda: proved(of, ports, params["lock_timeout"]))
+    except NotWritten as error:
+        raise Refused(f"Repository {of.name} was not put in place: {error}. Everything is as it was.") from error
+    except NotProved as error:
+        raise Refused(
+            f"Repository {of.name} cannot be used, and everything is as it was: {error} Correct its address or its "
+            "fingerprint, or give a mirror that this host reaches."
+        ) from error
+    return result
+
+
+def _diff(path: str, due: dict[str, bytes | None], files: Files) -> Json:
+    return {"before_header": path, "after_header": path, "before": _shown(files.read(path)), "after": _shown(due[path])}
+
+
+def _shown(content: bytes | None) -> str:
+    if content is None:
+        return ""
+    try:
+        return "".join(f"key {fingerprint}\n" for fingerprint in openpgp.certificates(content))
+    except openpgp.BadKey:
+        return content.decode("utf-8", "replace")

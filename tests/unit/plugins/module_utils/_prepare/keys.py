@@ -1,0 +1,31 @@
+# Copyright: gpufleet.vllm contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Two public keys made for these tests, with the fingerprints that gpg tells of them."""
+
+from __future__ import annotations
+
+FINGERPRINT = "D9B76421FB1E9CEB9DEF558AF122C8F88BE5C2C2"
+KEY = """-----BEGIN PGP PUBLIC KEY BLOCK-----
+
+mDMEawEaLhYJKwYBBAHaRw8BAQdAHenV+dbZNMdQQA0pTgopWGSRHfpiFcWH96nM
+9xHlhHW0KVBhY2thZ2VzIG9mIGEgdGVzdCA8cGFja2FnZXNAZXhhbXBsZS5jb20+
+iJAEExYIADgWIQTZt2Qh+x6c653vVYrxIsj4i+XCwgUCawEaLgIbAwULCQgHAgYV
+CgkICwIEFgIDAQIeAQIXgAAKCRDxIsj4i+XCwj9VAP97Dj6fXrIrSj2RkmqsYtQH
+WDJAPBJrRoiOuQdcBPwuAQD/S3TpaZF6P0pKNWdv3Np2cyp+NaHcRUAEZg+1KoKk
+JQ4=
+=h1h+
+-----END PGP PUBLIC KEY BLOCK-----
+"""
+
+OTHER_FINGERPRINT = "60DC07AE8CACF85BD15F112FDAD79CFC8FDDA49E"
+OTHER_KEY = """-----BEGIN PGP PUBLIC KEY BLOCK-----
+
+mDMEawEaLhYJKwYBBAHaRw8BAQdAGQoJ+Az0YtaXUeVuuIOqDlSQN4NUfY8be6Vp
+j+E1T5e0IFNvbWVib2R5IGVsc2UgPGVsc2VAZXhhbXBsZS5jb20+iJAEExYIADgW
+IQRg3AeujKz4W9FfES/a15z8j92kngUCawEaLgIbAwULCQgHAgYVCgkICwIEFgID
+AQIeAQIXgAAKCRDa15z8j92knj+LAP9v7mOWcHFdPbyt90H95++2/zMmmU81mWyN
++pTFAQGwHQD9HclvJpDmLkYSD1TXFp2Pxp76m9J6tjl3RI/emsdGxgQ=
+=BGZO
+-----END PGP PUBLIC KEY BLOCK-----
+"""
