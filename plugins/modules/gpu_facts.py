@@ -87,6 +87,16 @@ ansible_facts:
         advice:
           description: What to do. Empty for a healthy host. GPUs bound to C(vfio-pci) are named here and skipped.
           type: str
+        os:
+          description:
+            - The operating system. C(id), C(version), C(codename) and C(name) as C(/etc/os-release) says,
+              C(architecture) of the machine, and C(kernel), the release that runs.
+          type: dict
+        packages:
+          description:
+            - Installed packages of drivers, container engines and NVIDIA's container toolkit, by name, each with
+              C(version) and C(held).
+          type: dict
         pci:
           description:
             - Graphics processors of NVIDIA, AMD and Intel on the PCI bus, from sysfs, with C(slot), C(vendor),
@@ -157,7 +167,9 @@ ansible_facts:
         engine:
           description:
             - The container engine. C(name), C(version), C(running), C(cdi) (whether it gives out CDI devices),
-              C(cdi_devices), C(nvidia_runtime), and C(problem), which says what to do where it does not answer.
+              C(cdi_devices), C(nvidia_runtime), C(legacy_gpu_containers) (running ones that a daemon-reload would take
+              the GPUs from), C(settings) (what C(daemon.json) says, without secrets), and C(problem), which says what
+              to do where it does not answer.
           type: dict
         disk:
           description: C(path), C(total_mib) and C(free_mib) for each of O(disk_paths).
@@ -184,14 +196,18 @@ ansible_facts:
 
 import os
 import typing as t
+from dataclasses import replace
 
 from ansible.module_utils.basic import AnsibleModule
 
 from ansible_collections.gpufleet.vllm.plugins.module_utils._engine.wire import Http
 from ansible_collections.gpufleet.vllm.plugins.module_utils._gpu import bindings
 from ansible_collections.gpufleet.vllm.plugins.module_utils._gpu.facts import Ports, gather
+from ansible_collections.gpufleet.vllm.plugins.module_utils._prepare import installed
+from ansible_collections.gpufleet.vllm.plugins.module_utils._prepare.files import Files
 from ansible_collections.gpufleet.vllm.plugins.module_utils._rollout import status
 from ansible_collections.gpufleet.vllm.plugins.module_utils._rollout.docker import Docker
+from ansible_collections.gpufleet.vllm.plugins.module_utils._runtime import observed
 
 ARGUMENTS: dict[str, dict[str, t.Any]] = {
     "disk_paths": {"type": "list", "elements": "str", "default": []},
@@ -212,6 +228,12 @@ def mistakes(disk_paths: t.Sequence[str], images: t.Sequence[str]) -> list[str]:
     if not all(image.strip() for image in images):
         wrong.append("images has an empty text, expected a reference: remove it.")
     return wrong
+
+
+def installed_packages(run: t.Callable[..., tuple[int, str, str]]) -> dict[str, t.Any]:
+    """Packages that preparing a host is about."""
+    command = installed.command(os.path.exists)
+    return installed.parsed(run(command)[1]) if command else {}
 
 
 def ports(state_dir: str, pynvml_source: str) -> Ports:
@@ -235,6 +257,11 @@ def main() -> None:
         host = ports(module.params["state_dir"], module.params["pynvml_source"])
     except bindings.BindingsError as error:
         module.fail_json(msg=str(error))
+    host = replace(
+        host,
+        packages=lambda: installed_packages(module.run_command),
+        docker_settings=lambda: observed.observe(Files(host.root).read),
+    )
     module.exit_json(changed=False, ansible_facts={"gpufleet": gather(host, disk_paths, images)})
 
 

@@ -43,6 +43,7 @@ def observe(engine: Engine, root: str = "/") -> Json:
         "cdi": bool(folders),
         "cdi_devices": sorted(discovered) or cdi.devices(folders, root),
         "nvidia_runtime": "nvidia" in (info.get("Runtimes") or {}),
+        "legacy_gpu_containers": _legacy_gpu_containers(engine) if info.get("CgroupDriver") == "systemd" else [],
         "problem": "",
     }
 
@@ -58,6 +59,20 @@ def _image(engine: Engine, reference: str) -> Json | None:
     except DockerError:
         return None
     return None if found is None else {"id": found["Id"], "repo_digests": found.get("RepoDigests") or []}
+
+
+def _legacy_gpu_containers(engine: Engine) -> list[str]:
+    """Running containers that NVIDIA's legacy hook gave GPUs to: the next daemon-reload takes them away."""
+    try:
+        running = [engine.get(f"/containers/{listed['Id']}/json") for listed in engine.get("/containers/json")]
+    except DockerError:
+        return []
+    return sorted(container["Name"].lstrip("/") for container in running if _uses_the_hook(container["HostConfig"]))
+
+
+def _uses_the_hook(config: Json) -> bool:
+    requests = config.get("DeviceRequests") or []
+    return config.get("Runtime") == "nvidia" or any(request.get("Driver") != "cdi" for request in requests)
 
 
 def _silent(error: DockerError, root: str) -> Json:
@@ -77,5 +92,6 @@ def _silent(error: DockerError, root: str) -> Json:
         "cdi": False,
         "cdi_devices": [],
         "nvidia_runtime": False,
+        "legacy_gpu_containers": [],
         "problem": problem,
     }

@@ -21,13 +21,15 @@ class Ports:
     """The host, as far as it is asked.
 
     `root` is where /proc, /sys, /run and the disks are; `nvml` is pynvml, or None where the host has no NVML library;
-    `instances` observes our own containers.
+    `instances` observes our own containers, `packages` what is installed, `docker_settings` what daemon.json says.
     """
 
     root: str
     nvml: t.Any
     engine: container_engine.Engine
     instances: t.Callable[[], list[Json]]
+    packages: t.Callable[[], Json] = dict
+    docker_settings: t.Callable[[], Json] = dict
 
 
 def gather(ports: Ports, disk_paths: t.Sequence[str], images: t.Sequence[str]) -> Json:
@@ -47,6 +49,8 @@ def gather(ports: Ports, disk_paths: t.Sequence[str], images: t.Sequence[str]) -
     return {
         "state": name,
         "advice": advice,
+        "os": host.operating_system(root),
+        "packages": ports.packages(),
         "pci": [gpu.as_fact() for gpu in gpus],
         "driver": {
             "version": answered.driver_version,
@@ -56,7 +60,7 @@ def gather(ports: Ports, disk_paths: t.Sequence[str], images: t.Sequence[str]) -
         },
         "gpus": list(seen.report.gpus),
         "topology": list(answered.topology),
-        "engine": engine,
+        "engine": {**engine, "settings": ports.docker_settings()},
         "disk": host.disks(disk_paths, root),
         "memory_mib": memory,
         "systemd": host.runs_systemd(root),

@@ -1,7 +1,7 @@
 # Copyright: gpufleet.vllm contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What planning needs to know of a host besides its GPUs: memory, disks, systemd.
+"""What planning needs to know of a host besides its GPUs: operating system, memory, disks, systemd.
 
 Sizes are MiB (2**20 bytes).
 
@@ -17,8 +17,31 @@ import typing as t
 MIB = 1024 * 1024
 Json = dict[str, t.Any]
 StatVfs = t.Callable[[str], t.Any]
+Uname = t.Callable[[], os.uname_result]
 
 _MEMINFO = re.compile(r"^(MemTotal|MemFree|MemAvailable):\s+(\d+) kB", re.MULTILINE)
+
+
+def operating_system(root: str = "/", uname: Uname = os.uname) -> Json:
+    """Distribution as os-release names it (None where it does not), architecture, and the kernel that runs."""
+    said = _os_release(root)
+    return {
+        "id": said.get("ID"),
+        "version": said.get("VERSION_ID"),
+        "codename": said.get("VERSION_CODENAME"),
+        "name": said.get("PRETTY_NAME"),
+        "architecture": uname().machine,
+        "kernel": uname().release,
+    }
+
+
+def _os_release(root: str) -> dict[str, str]:
+    try:
+        with open(os.path.join(root, "etc/os-release"), encoding="utf-8", errors="replace") as file:
+            pairs = [line.strip().partition("=") for line in file if "=" in line and not line.startswith("#")]
+    except OSError:
+        return {}
+    return {name: value.strip("\"'") for name, _sign, value in pairs}
 
 
 def memory(root: str = "/") -> Json:

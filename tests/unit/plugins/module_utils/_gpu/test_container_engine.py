@@ -17,16 +17,27 @@ SILENT = DockerError(0, "the Docker daemon does not answer on /var/run/docker.so
 
 
 class FakeEngine:
-    """Answers the two documents and the images it is given."""
+    """Answers the two documents, the images and the running containers it is given."""
 
-    def __init__(self, info: t.Any, images: dict[str, t.Any] | None = None) -> None:
+    def __init__(self, info: t.Any, images: dict[str, t.Any] | None = None, running: t.Sequence[t.Any] = ()) -> None:
         self.info = info
         self.images = images or {}
+        self.running = running
 
     def get(self, path: str) -> t.Any:
         if isinstance(self.info, Exception):
             raise self.info
+        if path == "/containers/json":
+            return [{"Id": str(number)} for number in range(len(self.running))]
+        if path.startswith("/containers/"):
+            return self._container(int(path.split("/")[2]))
         return {"/version": {"Version": "28.3.0"}, "/info": self.info}[path]
+
+    def _container(self, number: int) -> t.Any:
+        found = self.running[number]
+        if isinstance(found, Exception):
+            raise found
+        return found
 
     def image(self, reference: str) -> dict[str, t.Any] | None:
         found = self.images.get(reference)
@@ -67,8 +78,36 @@ def test_running(tree: Tree, info: dict[str, t.Any], cdi: bool, devices: list[st
         "cdi": cdi,
         "cdi_devices": devices,
         "nvidia_runtime": runtime,
+        "legacy_gpu_containers": [],
         "problem": "",
     }
+
+
+@pytest.mark.parametrize(
+    ("cgroup_driver", "config", "loses_them"),
+    [
+        ("systemd", {"DeviceRequests": [{"Driver": "", "Capabilities": [["gpu"]]}]}, True),
+        ("systemd", {"Runtime": "nvidia", "DeviceRequests": None}, True),
+        (
+            "systemd",
+            {"Runtime": "runc", "DeviceRequests": [{"Driver": "cdi", "DeviceIDs": ["nvidia.com/gpu=0"]}]},
+            False,
+        ),
+        ("systemd", {"Runtime": "runc", "DeviceRequests": None}, False),
+        ("cgroupfs", {"Runtime": "nvidia"}, False),
+    ],
+)
+def test_containers_that_a_daemon_reload_takes_the_gpus_from(
+    tree: Tree, cgroup_driver: str, config: dict[str, t.Any], loses_them: bool
+) -> None:
+    engine = FakeEngine({"CgroupDriver": cgroup_driver}, running=[{"Id": "aa", "Name": "/other", "HostConfig": config}])
+    seen = container_engine.observe(engine, str(tree.root))
+    assert seen["legacy_gpu_containers"] == (["other"] if loses_them else [])
+
+
+def test_a_container_that_ends_while_it_is_looked_at(tree: Tree) -> None:
+    engine = FakeEngine({"CgroupDriver": "systemd"}, running=[DockerError(404, "No such container")])
+    assert container_engine.observe(engine, str(tree.root))["legacy_gpu_containers"] == []
 
 
 @pytest.mark.parametrize(
@@ -92,6 +131,7 @@ def test_not_running(tree: Tree, error: DockerError, installed: bool, name: str 
         "cdi": False,
         "cdi_devices": [],
         "nvidia_runtime": False,
+        "legacy_gpu_containers": [],
     }
 
 

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import os
 import typing as t
 
 import pytest
@@ -43,8 +44,10 @@ def test_a_bare_host_has_every_key(tree: Tree) -> None:
     assert disk["path"] == "/var/lib/docker"
     assert seen.pop("advice").startswith("No NVIDIA GPU")
     assert seen.pop("engine")["name"] is None
+    assert seen.pop("os")["architecture"] == os.uname().machine
     assert seen == {
         "state": "no_gpu",
+        "packages": {},
         "pci": [],
         "driver": {"version": None, "cuda_version": None, "module_version": None, "library_version": None},
         "gpus": [],

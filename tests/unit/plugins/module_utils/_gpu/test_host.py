@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import os
 import types
 
 import pytest
@@ -23,6 +24,23 @@ from ansible_collections.gpufleet.vllm.tests.unit.plugins.module_utils._gpu.doub
 )
 def test_memory(tree: Tree, text: str, expected: dict[str, int | None]) -> None:
     assert host.memory(str(tree.write("proc/meminfo", text).root)) == expected
+
+
+def test_the_operating_system_is_the_one_that_os_release_names(tree: Tree) -> None:
+    release = '# a comment\nPRETTY_NAME="Debian 13"\nID=debian\nVERSION_ID="13"\nVERSION_CODENAME=trixie\n\n'
+    uname = os.uname_result(("Linux", "gpu1", "6.12.48", "#1", "x86_64"))
+    assert host.operating_system(str(tree.write("etc/os-release", release).root), lambda: uname) == {
+        "id": "debian",
+        "version": "13",
+        "codename": "trixie",
+        "name": "Debian 13",
+        "architecture": "x86_64",
+        "kernel": "6.12.48",
+    }
+
+
+def test_an_operating_system_that_says_nothing(tree: Tree) -> None:
+    assert host.operating_system(str(tree.root))["id"] is None
 
 
 def test_no_proc(tree: Tree) -> None:

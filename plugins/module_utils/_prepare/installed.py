@@ -1,0 +1,39 @@
+# Copyright: gpufleet.vllm contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Installed packages that preparing a host is about, from dpkg or rpm.
+
+Private to the collection: may change without notice.
+"""
+
+from __future__ import annotations
+
+import typing as t
+
+PATTERNS = (
+    *("docker*", "containerd*", "moby-*", "runc", "podman-docker"),
+    *("nvidia-*", "libnvidia-*", "kmod-nvidia*", "cuda-drivers*", "cuda-compat*"),
+)
+DPKG, RPM = "/usr/bin/dpkg-query", "/usr/bin/rpm"
+_DPKG_LINE = "${db:Status-Abbrev}\t${Package}\t${Version}\n"
+_RPM_LINE = "ii \t%{NAME}\t%{VERSION}-%{RELEASE}\n"
+
+Json = dict[str, t.Any]
+
+
+def command(exists: t.Callable[[str], bool]) -> list[str]:
+    """What to ask for them; nothing where there is neither dpkg nor rpm. Its status does not matter."""
+    if exists(DPKG):
+        return [DPKG, "--show", "--showformat", _DPKG_LINE, *PATTERNS]
+    return [RPM, "--query", "--all", "--queryformat", _RPM_LINE, *PATTERNS] if exists(RPM) else []
+
+
+def parsed(output: str) -> dict[str, Json]:
+    """`version`, and whether it is `held`, by name; what is half-installed is not installed."""
+    found: dict[str, Json] = {}
+    for line in output.splitlines():
+        status, tab, rest = line.partition("\t")
+        name, _tab, version = rest.partition("\t")
+        if tab and status[1:2] == "i":
+            found[name] = {"version": version, "held": status[:1] == "h"}
+    return found

@@ -1,0 +1,168 @@
+# Copyright: gpufleet.vllm contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Our part of daemon.json: which keys are ours, which are somebody else's, and where the two contradict each other.
+
+A claim is one setting: a member of a mapping (`features.cdi`), an entry of a list (`insecure-registries[host:5000]`),
+or the value of any other key (`live-restore`). What we claimed is recorded beside the file, so that a setting that we
+give up is removed, and one that somebody else made is kept.
+
+Private to the collection: may change without notice.
+"""
+
+from __future__ import annotations
+
+import json
+import typing as t
+from dataclasses import dataclass
+
+Json = dict[str, t.Any]
+Path = tuple[str, ...]
+
+# Entries of these lists are options `name=value`: two of the same name contradict each other.
+OPTION_LISTS = ("exec-opts", "storage-opts")
+
+# What a running daemon takes over when it is told to reload. For the rest it has to be restarted.
+RELOADABLE = frozenset(
+    (
+        *("debug", "insecure-registries", "labels", "live-restore", "max-concurrent-downloads"),
+        *("max-concurrent-uploads", "max-download-attempts", "registry-mirrors", "shutdown-timeout"),
+    )
+)
+
+
+class BadFile(Exception):
+    """daemon.json is no JSON object; the text says where."""
+
+
+class Conflict(t.NamedTuple):
+    """A setting that is not ours and has another value than the one we want."""
+
+    name: str
+    theirs: t.Any
+    wanted: t.Any
+
+
+@dataclass(frozen=True)
+class Merged:
+    """What daemon.json becomes, which part of it is ours, and what stands in the way."""
+
+    config: Json
+    ours: Json
+    conflicts: tuple[Conflict, ...]
+
+
+def parsed(text: str, path: str) -> Json:
+    """The content of daemon.json; an empty file is an empty object. Raises BadFile, with line and column."""
+    if not text.strip():
+        return {}
+    try:
+        found = json.loads(text)
+    except ValueError as error:
+        where = (
+            f"line {error.lineno} column {error.colno}: {error.msg}"
+            if isinstance(error, json.JSONDecodeError)
+            else error
+        )
+        raise BadFile(f"{path} is no valid JSON ({where}). It was left alone: correct it, or remove it") from error
+    if not isinstance(found, dict):
+        raise BadFile(f"{path} holds a {type(found).__name__}, expected a JSON object. It was left alone: correct it")
+    return found
+
+
+def rendered(config: Json) -> str:
+    return json.dumps(config, indent=4) + "\n"
+
+
+def merge(current: Json, ours: Json, wanted: Json, take_over: t.Collection[str] = ()) -> Merged:
+    """Bring our settings up to date in what the file holds.
+
+    `ours` is what we recorded last; `take_over` names settings that become ours whoever made them, by their claim or by
+    the whole key.
+    """
+    had, have, want = _claims(ours), _claims(current), _claims(wanted)
+    kept = {path: value for path, value in have.items() if had.get(path, _NOTHING) != value}
+    conflicts, claimed = [], {}
+    for path, value in want.items():
+        rival = next((other for other in kept if _contradict(other, path, kept[other], value)), None)
+        if rival is not None and not {name_of(path), name_of(rival), path[0]} & set(take_over):
+            conflicts.append(Conflict(name_of(rival), kept[rival], value))
+        elif rival is not None:
+            del kept[rival]
+        if kept.get(path, _NOTHING) != value:
+            claimed[path] = value
+    result = {**kept, **claimed}
+    order = [*have, *(path for path in claimed if path not in have)]
+    config = _config({path: result[path] for path in order if path in result}, current, wanted)
+    return Merged(config, _config(claimed, {}, wanted), tuple(conflicts))
+
+
+def satisfied(current: Json, wanted: Json) -> bool:
+    """Whether the file holds every setting that is wanted, whoever made it."""
+    have = _claims(current)
+    return all(have.get(path, _NOTHING) == value for path, value in _claims(wanted).items())
+
+
+def lacking(current: Json, wanted: Json) -> list[str]:
+    """Names of the settings that are wanted and not in the file."""
+    have = _claims(current)
+    return [name_of(path) for path, value in _claims(wanted).items() if have.get(path, _NOTHING) != value]
+
+
+def needs_restart(before: Json, after: Json) -> bool:
+    """Whether the daemon has to be restarted to take this change over; a key that goes is not forgotten by a reload."""
+    return any(
+        key not in RELOADABLE or key not in after
+        for key in {*before, *after}
+        if before.get(key, _NOTHING) != after.get(key, _NOTHING)
+    )
+
+
+def name_of(path: Path) -> str:
+    """A claim as people write it: features.cdi, insecure-registries[host:5000], live-restore."""
+    if len(path) == 1:
+        return path[0]
+    return f"{path[0]}.{path[2]}" if path[1] == "." else f"{path[0]}[{path[2]}]"
+
+
+_NOTHING = object()
+
+
+def _claims(config: Json) -> dict[Path, t.Any]:
+    claims: dict[Path, t.Any] = {}
+    for key, value in config.items():
+        if isinstance(value, dict) and value:
+            claims.update({(key, ".", member): inner for member, inner in value.items()})
+        elif isinstance(value, list) and all(isinstance(entry, str) for entry in value):
+            claims.update({(key, "[", entry): True for entry in value})
+        else:
+            claims[key,] = value
+    return claims
+
+
+def _config(claims: dict[Path, t.Any], *of_this_shape: Json) -> Json:
+    """The file that makes these claims, with the empty mappings and lists that it had."""
+    config: Json = {}
+    for path, value in claims.items():
+        if len(path) == 1:
+            config[path[0]] = value
+        elif path[1] == ".":
+            config.setdefault(path[0], {})[path[2]] = value
+        else:
+            config.setdefault(path[0], []).append(path[2])
+    first = of_this_shape[0]
+    return {**config, **{key: value for key, value in first.items() if value in ([], {}) and key not in config}}
+
+
+def _contradict(one: Path, other: Path, value: t.Any, wanted: t.Any) -> bool:
+    if one == other:
+        return bool(value != wanted)
+    if one[0] != other[0]:
+        return False
+    if len(one) != len(other) or one[1] != other[1]:
+        return True
+    return one[0] in OPTION_LISTS and _option(one[2]) == _option(other[2])
+
+
+def _option(entry: str) -> str:
+    return entry.partition("=")[0]

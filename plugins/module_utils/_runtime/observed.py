@@ -1,0 +1,53 @@
+# Copyright: gpufleet.vllm contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What gpu_facts tells of daemon.json: the settings that a plan compares, and no secret.
+
+Private to the collection: may change without notice.
+"""
+
+from __future__ import annotations
+
+import json
+import typing as t
+
+from .._prepare.files import NotWritten
+from . import daemon_json
+
+PATH = "/etc/docker/daemon.json"
+RECORD = "/etc/docker/gpufleet.json"
+
+# A proxy's address may hold a password, and so may options of log drivers other than these.
+SECRET = ("proxies", "http-proxy", "https-proxy")
+LOG_OPTIONS = ("max-size", "max-file", "compress", "mode", "max-buffer-size", "labels", "env", "tag")
+
+Json = dict[str, t.Any]
+Read = t.Callable[[str], t.Optional[bytes]]
+
+
+def observe(read: Read) -> Json:
+    """`values`, `pending` (whether a change of ours was begun and not finished) and `problem`."""
+    record = recorded(read)
+    try:
+        values = shown(daemon_json.parsed((read(PATH) or b"").decode("utf-8", "replace"), PATH))
+    except (daemon_json.BadFile, NotWritten) as error:
+        return {"values": {}, "pending": record["pending"], "problem": f"{error}."}
+    return {"values": values, "pending": record["pending"], "problem": ""}
+
+
+def recorded(read: Read) -> Json:
+    """`ours`, the part of daemon.json that is ours, and `pending`; a record that cannot be read claims nothing."""
+    try:
+        found = json.loads(read(RECORD) or b"{}")
+        return {"ours": dict(found.get("ours", {})), "pending": bool(found.get("pending", False))}
+    except (ValueError, AttributeError, TypeError, NotWritten):
+        return {"ours": {}, "pending": False}
+
+
+def shown(config: Json) -> Json:
+    """The settings without those that may be secret."""
+    open_ones = {key: value for key, value in config.items() if key not in SECRET}
+    options = open_ones.get("log-opts")
+    if isinstance(options, dict):
+        open_ones["log-opts"] = {name: value for name, value in options.items() if name in LOG_OPTIONS}
+    return open_ones
