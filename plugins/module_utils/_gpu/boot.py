@@ -22,7 +22,7 @@ DKMS_CERTIFICATES = ("var/lib/dkms/mok.pub", "var/lib/shim-signed/mok/MOK.der")
 MODULE_FOLDERS = ("updates", "extra", "weak-updates", "kernel")
 
 _SAVED = re.compile(r"^saved_entry=(?:[0-9a-f]{32}-)?(\S+)$", re.MULTILINE)
-_MODULE = re.compile(r"^nvidia(?:-current)?\.ko(?:\.\w+)?$")
+_MODULE = re.compile(r"^nvidia(?:-current(?:-open)?)?\.ko(?:\.\w+)?$")
 
 
 def observe(root: str = "/", running: str = "") -> Json:
