@@ -92,6 +92,15 @@ ansible_facts:
             - The operating system. C(id), C(version), C(codename) and C(name) as C(/etc/os-release) says,
               C(architecture) of the machine, and C(kernel), the release that runs.
           type: dict
+        machine:
+          description: A name of the machine, derived from its machine-id, that tells only whether two are the same.
+          type: str
+        boot:
+          description:
+            - C(kernel) that the next boot takes, C(driver_module) and C(headers), whether the NVIDIA driver's module
+              and the kernel's headers are there for it, C(secure_boot) (V(null) without UEFI), and
+              C(module_key_enrolled), whether the firmware trusts the key that DKMS signs with.
+          type: dict
         packages:
           description:
             - Installed packages of drivers, container engines and NVIDIA's container toolkit, by name, each with
@@ -111,15 +120,6 @@ ansible_facts:
             - C(persistence_unit) and C(fabric_manager_unit), whether systemd has the driver's daemons, and C(prepared),
               what the role C(nvidia_driver) left when it had finished.
           type: dict
-        boot:
-          description:
-            - C(kernel) that the next boot takes, C(driver_module) and C(headers), whether the NVIDIA driver's module
-              and the kernel's headers are there for it, C(secure_boot) (V(null) without UEFI), and C(module_key_enrolled),
-              whether the firmware trusts the key that DKMS signs with.
-          type: dict
-        machine:
-          description: A name of the machine, derived from its machine-id, that tells only whether two are the same.
-          type: str
         nvswitches:
           description: PCI slots of NVSwitches.
           type: list

@@ -90,7 +90,7 @@ def _reason(host: Host, wishes: Wishes, branch: int) -> str:
         return f"as {PREFIX}branch says ({status})"
     if branch == LONG_TERM:
         return f"NVIDIA's {status}"
-    return f"the oldest one in its place that fits ({status})"
+    return f"the first one that fits ({status})"
 
 
 def _modules(host: Host, wishes: Wishes, errors: list[str]) -> bool:

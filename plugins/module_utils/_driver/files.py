@@ -69,7 +69,7 @@ def _preferences(host: Host, choice: Choice) -> str:
         return f"{HEADER}\nPackage: {GLOBS}\nPin: {pin}\nPin-Priority: -1\n"
     other = f"{HEADER}\nPackage: {GLOBS}\nPin: release o=NVIDIA\nPin-Priority: -1\n"
     if host.distribution == "debian":
-        names = "nvidia-kernel-* libcuda1 libnvidia-ml1"
+        names = "nvidia-*kernel-* libcuda1 libnvidia-ml1"
         return f"{other}\nPackage: {names}\nPin: version {choice.branch}.*\nPin-Priority: 990\n"
     return other
 

@@ -86,7 +86,7 @@ def packages(host: Host, choice: Choice, wishes: Wishes, errors: list[str]) -> P
 
 
 def _debian(host: Host, choice: Choice) -> Packages:
-    module = "nvidia-kernel-open-dkms" if choice.open_modules else "nvidia-kernel-dkms"
+    module = "nvidia-open-kernel-dkms" if choice.open_modules else "nvidia-kernel-dkms"
     libraries = ("libcuda1", "libnvidia-ml1", "libnvidia-ptxjitcompiler1", "libnvidia-nvvm4", "nvidia-smi")
     return Packages(
         components=tuple(COMPONENTS["debian"]),

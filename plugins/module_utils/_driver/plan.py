@@ -66,26 +66,25 @@ def plan(facts: Json, given: Json, host_class: str = "", control: Json | None = 
     digest = _digest(choice, parts, contents, host)
     made.why = choice.why
     made.due = _due(host, choice, wishes, parts, digest)
-    _other_reasons(made, host, facts, wishes)
+    changes = _changes(made, host, choice, parts)
+    _other_reasons(made, host, facts, host.serving if changes else [])
     made.details = {
         "branch": choice.branch,
         "open_modules": choice.open_modules,
         "origin": choice.origin,
-        "manager": host.family,
-        "dkms": choice.dkms,
+        "codename": host.codename,
+        "repositories": list(parts.repositories),
+        "components": list(parts.components),
+        "apply": _apply(made.due, host, choice, wishes, parts, contents, digest) | {"changes": changes},
+        "initramfs": host.family == "apt" and "configure" in made.due,
         "kernel": host.boot_kernel,
-        "running_kernel": host.kernel,
+        "loadable": host.boot_kernel == host.kernel and host.state != "driver_library_mismatch",
         "gpus": len(host.gpus),
-        "digest": digest,
-        "files": contents,
-        "initramfs": host.family == "apt",
-        "drain": host.serving if _drains(made, host, choice, parts) else [],
-        "hold": wishes.hold,
+        "drain": host.serving if changes else [],
         "persistence": wishes.persistence,
         "power_unit": files.POWER_UNIT if wishes.power_limit_w is not None else "",
         "fabric_manager": bool(host.nvswitches),
         "reboot": _reboot(host, wishes, control or {}),
-        **parts.as_json(),
     }
     if not made.due:
         made.errors, made.warnings = [], []
@@ -107,16 +106,21 @@ def _due(host: Host, choice: Choice, wishes: Wishes, parts: packages.Packages, d
     """install, configure, hold, start: in this order, none where the host is right."""
     stamp = host.prepared
     ours = stamp is not None
-    changed = ours and (stamp["digest"] != digest or not stamp["intact"])
+    changed = stamp is not None and (stamp["digest"] != digest or not stamp["intact"])
     if host.state == "driver_library_mismatch":
         return ["start"]
     fits = _fits(host, choice, wishes)
+    asleep = host.state == "driver_not_loaded" and fits and not ours
     due = []
-    if changed or (host.state in INSTALLABLE and not (ours and fits)) or (host.state == "healthy" and not fits):
+    if (
+        changed
+        or (host.state == "healthy" and not fits)
+        or (host.state in INSTALLABLE and not (fits and (ours or host.boot_module)))
+    ):
         due += ["install", "configure"]
     elif ours and choice.dkms and not host.boot_module:
         due += ["install"]
-    elif not ours and (wishes.power_limit_w is not None or wishes.module_options):
+    elif asleep or (not ours and (wishes.power_limit_w is not None or wishes.module_options)):
         due += ["configure"]
     unheld = [name for name, held in host.packages.items() if not held]
     if wishes.hold and host.family == "apt" and (unheld or "install" in due):
@@ -136,14 +140,50 @@ def _fits(host: Host, choice: Choice, wishes: Wishes) -> bool:
     return not choosing.too_old(host, wishes, version)
 
 
-def _drains(made: Plan, host: Host, choice: Choice, parts: packages.Packages) -> bool:
-    """Servers are stopped where the driver changes under them, not where a header or a file does."""
+def _apply(
+    due: t.Collection[str],
+    host: Host,
+    choice: Choice,
+    wishes: Wishes,
+    parts: packages.Packages,
+    contents: Json,
+    digest: str,
+) -> Json:
+    """The parameters of nvidia_driver_install. A driver of somebody else's is held, and nothing besides."""
+    install, ours = "install" in due, bool({"install", "configure"} & set(due))
+    held = {path: text for path, text in contents.items() if path == files.UNATTENDED}
+    return {
+        "manager": host.family,
+        "preparations": [list(command) for command in parts.preparations] if install else [],
+        "first": list(parts.first) if install else [],
+        "locks": list(parts.locks) if install else [],
+        "headers": list(parts.headers) if install and choice.dkms else [],
+        "packages": list(parts.packages) if install else [],
+        "files": contents if ours else held,
+        "digest": digest if ours else "",
+        "dkms": choice.dkms and install,
+        "kernel": host.boot_kernel,
+        "hold": wishes.hold,
+        "hold_too": list(parts.hold_too),
+    }
+
+
+def _changes(made: Plan, host: Host, choice: Choice, parts: packages.Packages) -> bool:
+    """Whether the driver itself changes, and not only a header or a file: servers are stopped first then."""
     here = host.driver_version[:1] == (choice.branch,) and set(parts.packages) <= set(host.packages)
     return "install" in made.due and not here
 
 
-def _other_reasons(made: Plan, host: Host, facts: Json, wishes: Wishes) -> None:
+def _other_reasons(made: Plan, host: Host, facts: Json, drained: t.Collection[str]) -> None:
     """What stands in the way whatever was chosen."""
+    ours = {f"vllm-{name}" for name in drained}
+    endangered = [name for name in facts["engine"]["legacy_gpu_containers"] if name not in ours]
+    if endangered and {"install", "configure"} & set(made.due):
+        made.errors.append(
+            f"The containers {', '.join(endangered)} have their GPUs through NVIDIA's legacy hook, and systemd is "
+            "reloaded for the "
+            "driver's daemons, which takes the GPUs away: stop them first, or recreate them with CDI."
+        )
     if "install" in made.due and host.changing:
         made.errors.append(
             f"A rollout of {', '.join(host.changing)} is under way, and the driver would change under it: run this "

@@ -59,4 +59,5 @@ CASES: t.Final[dict[str, tuple[Json, Json]]] = {
 def rendered(name: str) -> Json:
     """The plan of a case; files as lists of lines, for people who compare them."""
     made = plan(*CASES[name]).as_json()
-    return {**made, "files": {path: text.splitlines() for path, text in made["files"].items()}}
+    made["apply"]["files"] = {path: text.splitlines() for path, text in made["apply"]["files"].items()}
+    return made

@@ -54,12 +54,12 @@ def facts(
         "prepared": None,
         **changed.pop("driver", {}),
     }
-    system = {"id": distribution, "version": number, "codename": codename, "architecture": "x86_64", "kernel": kernel}
+    about = {"id": distribution, "version": number, "codename": codename, "architecture": "x86_64", "kernel": kernel}
     boot = {"kernel": kernel, "driver_module": False, "secure_boot": secure_boot, "module_key_enrolled": enrolled}
     return {
         "state": state,
         "advice": "" if state == "healthy" else f"The state is {state}.",
-        "os": {**system, **changed.pop("os", {})},
+        "os": {**about, **changed.pop("os", {})},
         "boot": {**boot, **changed.pop("boot", {})},
         "machine": "aa",
         "packages": {name: {"version": "1", "held": held} for name, held in changed.pop("packages", {}).items()},
@@ -68,6 +68,7 @@ def facts(
         "nvswitches": [],
         "instances": [],
         "systemd": True,
+        "engine": {"legacy_gpu_containers": []},
         **changed,
     }
 

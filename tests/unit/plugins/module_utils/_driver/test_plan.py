@@ -36,7 +36,7 @@ def plan(seen: Json, wishes: Json | None = None, **about: t.Any) -> planning.Pla
 
 def done(**changed: t.Any) -> Json:
     """A host on which the role has finished."""
-    digest = plan(facts("debian12")).details["digest"]
+    digest = plan(facts("debian12")).details["apply"]["digest"]
     driver = {
         "open_modules": True,
         "prepared": {"digest": digest, "intact": True},
@@ -77,7 +77,14 @@ def test_a_new_kernel_is_no_new_plan() -> None:
         pytest.param(done(state="driver_library_mismatch"), ["start"], id="upgraded under the running kernel"),
         pytest.param(done(state="driver_not_loaded"), ["start"], id="installed, not loaded"),
         pytest.param(
-            facts("debian12", state="driver_not_loaded", version="580.95.05"), INSTALL, id="somebody's, not loaded"
+            facts("debian12", state="driver_not_loaded", version="580.95.05"),
+            INSTALL,
+            id="somebody's, without a module",
+        ),
+        pytest.param(
+            facts("debian12", state="driver_not_loaded", version="580.95.05", boot={"driver_module": True}),
+            ["configure", "start"],
+            id="somebody's, asleep",
         ),
         pytest.param(done(state="gpu_lost"), [], id="a GPU that is lost is no matter of drivers"),
         pytest.param(facts("debian12", state="no_gpu", pci=[]), [], id="no GPU"),
@@ -146,6 +153,16 @@ def test_servers_are_stopped_only_where_the_driver_changes_under_them() -> None:
 def test_a_rollout_that_is_under_way_is_waited_for() -> None:
     made = plan(facts("debian12", instances=[{"name": "assistant", "transaction": "rollout"}]))
     assert "A rollout of assistant is under way" in made.errors[0]
+
+
+@pytest.mark.parametrize(("container", "refused"), [("vllm-assistant", False), ("theirs", True)])
+def test_a_reload_of_systemd_takes_gpus_from_containers_of_the_legacy_hook(container: str, refused: bool) -> None:
+    engine = {"legacy_gpu_containers": [container]}
+    serving = [{"name": "assistant", "container": {"running": True}}]
+    made = plan(done(engine=engine, instances=serving), {"branch": 595})
+    assert bool(made.errors) is refused
+    assert all(container in error for error in made.errors)
+    assert plan(done(engine=engine, packages=UNHELD)).errors == []
 
 
 def test_a_host_without_systemd() -> None:
