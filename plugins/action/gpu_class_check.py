@@ -9,7 +9,7 @@ import typing as t
 
 from ansible.plugins.action import ActionBase
 
-from ansible_collections.gpufleet.vllm.plugins.module_utils._gpu.host_class import contradictions
+from ansible_collections.gpufleet.vllm.plugins.module_utils._gpu.host_class import AUTO, assigned, contradictions
 
 Json = dict[str, t.Any]
 
@@ -31,7 +31,11 @@ class ActionModule(ActionBase):
         )
         if not args["facts"]:
             return {**result, "failed": True, "msg": "There are no facts of the host: it was not observed."}
-        errors = contradictions(args["host_class"], args["classes"], args["facts"])
+        name: str = args["host_class"]
+        errors: list[str] = []
+        if name == AUTO:
+            name, errors = assigned(args["classes"], args["facts"])
+        errors = errors or contradictions(name, args["classes"], args["facts"])
         if errors:
             return {**result, "failed": True, "msg": " ".join(errors)}
-        return {**result, "changed": False}
+        return {**result, "changed": False, "host_class": name}

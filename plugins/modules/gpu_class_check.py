@@ -21,7 +21,7 @@ author:
   - gpufleet.vllm contributors (@gpufleet)
 options:
   host_class:
-    description: Name of the class that the host is in.
+    description: Name of the class that the host is in, or V(auto) for the one class that its hardware agrees with.
     type: str
     required: true
   classes:
@@ -59,6 +59,10 @@ EXAMPLES = r"""
 """
 
 RETURN = r"""
+host_class:
+  description: The host's class.
+  returned: success
+  type: str
 msg:
   description: What contradicts the class and what to change, a sentence each.
   returned: when anything does

@@ -92,6 +92,15 @@ ansible_facts:
             - The operating system. C(id), C(version), C(codename) and C(name) as C(/etc/os-release) says,
               C(architecture) of the machine, and C(kernel), the release that runs.
           type: dict
+        machine:
+          description: A name of the machine, derived from its machine-id, that tells only whether two are the same.
+          type: str
+        boot:
+          description:
+            - C(kernel) that the next boot takes, C(driver_module) and C(headers), whether the NVIDIA driver's module
+              and the kernel's headers are there for it, C(secure_boot) (V(null) without UEFI), and
+              C(module_key_enrolled), whether the firmware trusts the key that DKMS signs with.
+          type: dict
         packages:
           description:
             - Installed packages of drivers, container engines and NVIDIA's container toolkit, by name, each with
@@ -107,8 +116,14 @@ ansible_facts:
         driver:
           description:
             - C(version) and C(cuda_version) as NVML says, C(module_version) of the loaded kernel module,
-              C(library_version) of the library on disk.
+              C(library_version) of the library on disk, C(open_modules), whether the loaded module is of the open kind.
+            - C(persistence_unit) and C(fabric_manager_unit), whether systemd has the driver's daemons, and C(prepared),
+              what the role C(nvidia_driver) left when it had finished.
           type: dict
+        nvswitches:
+          description: PCI slots of NVSwitches.
+          type: list
+          elements: str
         gpus:
           description: GPUs as NVML lists them, by index.
           type: list

@@ -26,6 +26,12 @@ def module_version(root: str = "/") -> str | None:
     return loaded.group(1) if loaded else _read(os.path.join(root, MODULE_FILE)).strip() or None
 
 
+def open_modules(root: str = "/") -> bool | None:
+    """Whether the module that is loaded is of the open kind; None where none is, or it does not say."""
+    banner = _read(os.path.join(root, VERSION_FILE)).partition("\n")[0]
+    return "Open Kernel Module" in banner if banner.startswith("NVRM version:") else None
+
+
 def library_version(root: str = "/") -> str | None:
     """The version in the file name behind libnvidia-ml.so.1; None where there is none, or its name has no version."""
     for folder in LIBRARY_FOLDERS:

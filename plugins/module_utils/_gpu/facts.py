@@ -11,7 +11,7 @@ from __future__ import annotations
 import typing as t
 from dataclasses import dataclass, replace
 
-from . import container_engine, driver, host, pci, report, sockets, state
+from . import boot, container_engine, driver, host, pci, prepared, report, sockets, state
 
 Json = dict[str, t.Any]
 
@@ -46,10 +46,13 @@ def gather(ports: Ports, disk_paths: t.Sequence[str], images: t.Sequence[str]) -
     )
     name, advice = state.judge(seen)
     engine = container_engine.observe(ports.engine, root)
+    system = host.operating_system(root)
     return {
         "state": name,
         "advice": advice,
-        "os": host.operating_system(root),
+        "os": system,
+        "machine": host.machine(root),
+        "boot": boot.observe(root, system["kernel"]),
         "packages": ports.packages(),
         "pci": [gpu.as_fact() for gpu in gpus],
         "driver": {
@@ -57,7 +60,10 @@ def gather(ports: Ports, disk_paths: t.Sequence[str], images: t.Sequence[str]) -
             "cuda_version": answered.cuda_version,
             "module_version": seen.module,
             "library_version": seen.library,
+            "open_modules": driver.open_modules(root),
+            **prepared.observe(root),
         },
+        "nvswitches": pci.nvswitches(root),
         "gpus": list(seen.report.gpus),
         "topology": list(answered.topology),
         "engine": {**engine, "settings": ports.docker_settings()},

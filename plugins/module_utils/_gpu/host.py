@@ -10,6 +10,7 @@ Private to the collection: may change without notice.
 
 from __future__ import annotations
 
+import hashlib
 import os
 import re
 import typing as t
@@ -33,6 +34,16 @@ def operating_system(root: str = "/", uname: Uname = os.uname) -> Json:
         "architecture": uname().machine,
         "kernel": uname().release,
     }
+
+
+def machine(root: str = "/") -> str | None:
+    """A name for this machine that tells only whether two are the same: machine-id itself stays where it is."""
+    try:
+        with open(os.path.join(root, "etc/machine-id"), encoding="utf-8") as file:
+            own = file.read().strip()
+    except OSError:
+        return None
+    return hashlib.sha256(f"gpufleet.vllm:{own}".encode()).hexdigest()[:16] if own else None
 
 
 def _os_release(root: str) -> dict[str, str]:

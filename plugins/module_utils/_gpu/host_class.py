@@ -23,6 +23,7 @@ KEYS = ("vendor", "count", "memory_mib", "names", "min_compute_capability")
 RANGE = ("min", "max")
 CAPABILITY = re.compile(r"^\d+\.\d+$")
 VARIABLE = "gpu_detect_host_class"
+AUTO = "auto"
 CLASSES = "gpu_detect_host_classes"
 
 
@@ -44,14 +45,32 @@ def contradictions(name: str, classes: t.Mapping[str, t.Any], facts: Json) -> li
     return different
 
 
-def _way_out(classes: t.Mapping[str, t.Any], facts: Json) -> str:
-    """What to change, with the classes that the hardware agrees with."""
+def assigned(classes: t.Mapping[str, t.Any], facts: Json) -> tuple[str, list[str]]:
+    """The one class that the hardware agrees with; else no name, and a sentence that says why."""
+    agree = _agreeing(classes, facts)
+    if len(agree) == 1:
+        return agree[0], []
+    way_out = f"set {VARIABLE}, or describe a class in {CLASSES}"
+    if not agree:
+        known = ", ".join(sorted(classes))
+        return "", [f"{VARIABLE} is {AUTO}, and the hardware agrees with no class of {known}: {way_out}."]
+    unknown = "" if facts["gpus"] else " before a driver tells their memory"
+    return "", [f"{VARIABLE} is {AUTO}, and the GPUs agree with {' and '.join(agree)}{unknown}: {way_out}."]
+
+
+def _agreeing(classes: t.Mapping[str, t.Any], facts: Json) -> list[str]:
+    """The classes that the hardware agrees with. One that accepts any host is for hosts without GPUs."""
     bare = not facts["gpus"] and not _usable(VENDORS[NVIDIA], facts)
-    agree = [
+    return [
         name
         for name, wanted in sorted(classes.items())
         if not _mistakes(name, wanted) and (not _differences(name, wanted, facts) if wanted else bare)
     ]
+
+
+def _way_out(classes: t.Mapping[str, t.Any], facts: Json) -> str:
+    """What to change, with the classes that the hardware agrees with."""
+    agree = _agreeing(classes, facts)
     group = f"the group of a class it agrees with ({', '.join(agree)})" if agree else "the group of its class"
     return f"move the host to {group}, correct the hardware, or describe a class in {CLASSES}"
 

@@ -29,6 +29,7 @@ CLASSES = {
 AMD_PROCESSOR = "0x1022"
 AMD_MANAGEMENT_ADAPTERS = ("0x515e", "0x4752")  # ES1000 and Rage XL of older servers
 PASSTHROUGH = "vfio-pci"
+NVSWITCH = "0x0680"
 
 Json = dict[str, t.Any]
 
@@ -87,6 +88,17 @@ def find_gpus(root: str = "/") -> list[PciGpu]:
     vendors = {slot: _read(os.path.join(folder, slot, "vendor")) for slot in slots}
     found = [_gpu(folder, slot, vendors) for slot in slots if vendors[slot] in VENDORS]
     return [gpu for gpu in found if gpu is not None]
+
+
+def nvswitches(root: str = "/") -> list[str]:
+    """Slots of NVSwitches, which are bridges of NVIDIA's."""
+    folder = os.path.join(root, "sys/bus/pci/devices")
+    try:
+        slots = sorted(os.listdir(folder))
+    except OSError:
+        return []
+    about = {slot: [_read(os.path.join(folder, slot, name)) for name in ("vendor", "class")] for slot in slots}
+    return [slot for slot, (vendor, code) in about.items() if vendor == NVIDIA and code.startswith(NVSWITCH)]
 
 
 def _gpu(folder: str, slot: str, vendors: dict[str, str]) -> PciGpu | None:

@@ -110,6 +110,12 @@ ROWS = (
         "for 'NVRM' in the kernel log, or remove the driver and give the host the class cpu.",
     ),
     Row(
+        lambda seen: not seen.ours and seen.passed_through,
+        "no_gpu",
+        "Every NVIDIA GPU is held for a virtual machine: take its id away from vfio-pci (in /etc/modprobe.d or on the "
+        "kernel's command line) and reboot the host, or give the host the class cpu.",
+    ),
+    Row(
         lambda seen: not seen.ours,
         "no_gpu",
         "No NVIDIA GPU is on the PCI bus: give the host the class cpu, or check power and seat of the card.",

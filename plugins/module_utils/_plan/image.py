@@ -35,7 +35,15 @@ CUDA: tuple[tuple[Version, str | None], ...] = (
     ((0, 6, 6), "12.4"),
 )
 # Driver that came with a CUDA release: with an older one kernels that are compiled on the host may fail.
-SHIPPED_DRIVER: dict[str, Numbers] = {"12.8": (570, 26), "12.9": (575, 51, 3), "13.0": (580, 65, 6)}
+SHIPPED_DRIVER: dict[str, Numbers] = {
+    "12.8": (570, 26),
+    "12.9": (575, 51, 3),
+    "13.0": (580, 65, 6),
+    "13.1": (590, 44, 1),
+    "13.2": (595,),
+    "13.3": (610,),
+    "13.4": (615,),
+}
 # Oldest driver that runs a CUDA family at all.
 OLDEST_DRIVER: dict[int, int] = {12: 525, 13: 580}
 COMPILED_FOR: tuple[tuple[Version, tuple[str, ...] | None], ...] = (
@@ -68,6 +76,13 @@ def tagged(image: str, version: str, findings: Findings) -> None:
     )
     # A build of somebody else's may carry a tag of its own making.
     (findings.warn if stated[4] or stated[5] else findings.error)(found)
+
+
+def compiled_for(version: str) -> tuple[int, int] | None:
+    """The oldest compute capability that an image of this release is compiled for; None where nobody knows."""
+    built = _row(COMPILED_FOR, version)
+    known = [parse_capability(one) for one in built or ()]
+    return min((pair for pair in known if pair is not None), default=None)
 
 
 def check(image: str, version: str, facts: Json, variables: t.Mapping[str, str], findings: Findings) -> None:

@@ -12,7 +12,15 @@ import typing as t
 
 PATTERNS = (
     *("docker*", "containerd*", "moby-*", "runc", "podman-docker"),
-    *("nvidia-*", "libnvidia-*", "kmod-nvidia*", "cuda-drivers*", "cuda-compat*"),
+    *("nvidia-*", "libnvidia-*", "libcuda1", "libcudadebugger*", "libnvsdm*", "firmware-nvidia*"),
+    *(
+        "kmod-nvidia*",
+        "dkms-nvidia*",
+        "linux-modules-nvidia-*",
+        "linux-objects-nvidia-*",
+        "cuda-drivers*",
+        "cuda-compat*",
+    ),
 )
 DPKG, RPM = "/usr/bin/dpkg-query", "/usr/bin/rpm"
 _DPKG_LINE = "${db:Status-Abbrev}\t${Package}\t${Version}\n"

@@ -5,40 +5,12 @@
 
 from __future__ import annotations
 
-import ctypes
-import pathlib
 import typing as t
 
 import pynvml
 import pytest
 
-from lab.gpu import description
-
 Describe = t.Callable[..., None]
-
-
-@pytest.fixture
-def describe(
-    nvml_library: pathlib.Path, tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
-) -> t.Iterator[Describe]:
-    """Write a description of lab/gpu/hosts, changed or not, where the library reads it."""
-    file = tmp_path / "gpu.ini"
-    monkeypatch.setenv("FAKE_NVML_CONFIG", str(file))
-    monkeypatch.setattr(pynvml, "nvmlLib", ctypes.CDLL(str(nvml_library)))
-    # pynvml remembers functions of the library it loaded first.
-    monkeypatch.setattr(pynvml, "_nvmlGetFunctionPointer_cache", {})
-
-    def write(name: str, replace: str = "", by: str = "") -> None:
-        text = (description.HOSTS / f"{name}.ini").read_text()
-        assert replace in text
-        file.write_text(text.replace(replace, by, 1) if replace else text)
-
-    yield write
-    while True:
-        try:
-            pynvml.nvmlShutdown()
-        except pynvml.NVMLError:
-            break
 
 
 @pytest.mark.parametrize(

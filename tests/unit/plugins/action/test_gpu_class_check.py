@@ -51,3 +51,13 @@ def test_what_the_check_needs(missing: str) -> None:
     del given[missing]
     with pytest.raises(AnsibleError, match=missing):
         action(**given).run(task_vars={})
+
+
+def test_a_class_is_assigned() -> None:
+    assert action(host_class="auto", classes=CLASSES, facts=FACTS).run(task_vars={})["host_class"] == "cpu"
+
+
+def test_a_class_that_cannot_be_assigned() -> None:
+    result = action(host_class="auto", classes={"gpu_12gb": {"count": 1}}, facts=FACTS).run(task_vars={})
+    assert result["failed"] is True
+    assert "is auto, and the hardware agrees with no class of gpu_12gb" in result["msg"]

@@ -52,3 +52,8 @@ def test_a_link_that_leads_nowhere(tree: Tree) -> None:
     tree.library()
     (tree.root / "usr/lib/x86_64-linux-gnu/libnvidia-ml.so.580.95.05").unlink()
     assert driver.library_version(str(tree.root)) is None
+
+
+@pytest.mark.parametrize(("banner", "expected"), [(OPEN, True), (CLOSED, False), ("", None), ("something new\n", None)])
+def test_open_modules(tree: Tree, banner: str, expected: bool | None) -> None:
+    assert driver.open_modules(str(tree.write("proc/driver/nvidia/version", banner).root)) is expected

@@ -14,6 +14,8 @@ from ansible_collections.gpufleet.vllm.plugins.module_utils._gpu import facts, p
 from ansible_collections.gpufleet.vllm.plugins.module_utils._rollout.docker import DockerError
 from ansible_collections.gpufleet.vllm.tests.unit.plugins.module_utils._gpu.doubles import LOST, FakeNvml, Gpu, Tree
 
+VERSIONS = ("version", "cuda_version", "module_version", "library_version")
+DRIVER = {*VERSIONS, "open_modules", "persistence_unit", "fabric_manager_unit", "prepared"}
 SLOTS = ("0000:11:00.0", "0000:21:00.0", "0000:31:00.0", "0000:41:00.0")
 
 
@@ -44,12 +46,17 @@ def test_a_bare_host_has_every_key(tree: Tree) -> None:
     assert disk["path"] == "/var/lib/docker"
     assert seen.pop("advice").startswith("No NVIDIA GPU")
     assert seen.pop("engine")["name"] is None
+    driver = seen.pop("driver")
+    assert not any(driver.values())
+    assert set(driver) == DRIVER
+    assert seen.pop("boot")["kernel"] == os.uname().release
     assert seen.pop("os")["architecture"] == os.uname().machine
     assert seen == {
         "state": "no_gpu",
         "packages": {},
         "pci": [],
-        "driver": {"version": None, "cuda_version": None, "module_version": None, "library_version": None},
+        "machine": None,
+        "nvswitches": [],
         "gpus": [],
         "topology": [],
         "memory_mib": {"total": 65536, "available": 61440},
@@ -64,7 +71,8 @@ def test_a_host_that_is_ready(tree: Tree) -> None:
     tree.pci(SLOTS[0]).module().library()
     seen = gather(tree, FakeNvml(Gpu()), Engine())
     assert (seen["state"], seen["advice"]) == ("healthy", "")
-    assert set(seen["driver"].values()) == {"580.95.05", "13.0"}
+    assert {seen["driver"][name] for name in VERSIONS} == {"580.95.05", "13.0"}
+    assert seen["driver"]["open_modules"] is True
     assert seen["gpus"][0]["pci_id"] == seen["pci"][0]["slot"]
     assert seen["images"] == {"vllm:1": {"id": "sha256:aa", "repo_digests": []}}
 

@@ -93,3 +93,12 @@ def test_systemd(tree: Tree) -> None:
 def test_name_of_a_process(tree: Tree) -> None:
     tree.write("proc/42/comm", "python3\n").write("proc/43/comm", "\n")
     assert [host.comm_of(str(tree.root))(pid) for pid in (42, 43, 44)] == ["python3", None, None]
+
+
+def test_a_machine_is_told_from_others_without_its_id(tree: Tree) -> None:
+    assert host.machine(str(tree.root)) is None
+    first = host.machine(str(tree.write("etc/machine-id", "a" * 32).root))
+    second = host.machine(str(tree.write("etc/machine-id", "b" * 32).root))
+    assert first is not None
+    assert first != second
+    assert "aaa" not in first

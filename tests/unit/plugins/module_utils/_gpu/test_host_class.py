@@ -11,7 +11,7 @@ import typing as t
 import pytest
 import yaml
 
-from ansible_collections.gpufleet.vllm.plugins.module_utils._gpu.host_class import contradictions
+from ansible_collections.gpufleet.vllm.plugins.module_utils._gpu.host_class import assigned, contradictions
 
 CHECKOUT = pathlib.Path(__file__).parents[5]
 SHIPPED: dict[str, t.Any] = yaml.safe_load((CHECKOUT / "roles/gpu_detect/vars/main/host_classes.yml").read_text())[
@@ -226,3 +226,28 @@ def test_the_classes_that_the_hardware_agrees_with_are_named(wrong: str, facts: 
 def test_no_class_agrees_with_a_card_that_none_has() -> None:
     (sentence,) = contradictions("gpu_12gb", SHIPPED, host(("NVIDIA GeForce RTX 5090", 32607, "12.0")))
     assert "move the host to the group of its class, correct the hardware" in sentence
+
+
+@pytest.mark.parametrize("name", sorted(SHIPPED))
+def test_the_class_that_fits_is_assigned(name: str) -> None:
+    assert assigned(SHIPPED, host(*CARDS[name])) == (name, [])
+
+
+@pytest.mark.parametrize(
+    ("facts", "words"),
+    [
+        pytest.param(
+            host(GOOD, driver=False),
+            "agree with gpu_12gb and gpu_16gb and gpu_96gb before a driver tells",
+            id="no driver",
+        ),
+        pytest.param(
+            host(("NVIDIA GeForce RTX 5090", 32607, "12.0")), "agrees with no class of cpu, gpu_12gb", id="none"
+        ),
+    ],
+)
+def test_where_no_class_can_be_assigned(facts: dict[str, t.Any], words: str) -> None:
+    name, (sentence,) = assigned(SHIPPED, facts)
+    assert name == ""
+    assert words in sentence
+    assert "set gpu_detect_host_class" in sentence

@@ -98,3 +98,12 @@ def test_a_device_that_goes_while_it_is_read(tree: Tree) -> None:
 
 def test_no_sysfs(tree: Tree) -> None:
     assert pci.find_gpus(str(tree.root)) == []
+
+
+def test_nvswitches(tree: Tree) -> None:
+    tree.pci("0000:11:00.0").pci("0000:05:00.0", code="0x068000").pci("0000:06:00.0", vendor="0x8086", code="0x068000")
+    assert pci.nvswitches(str(tree.root)) == ["0000:05:00.0"]
+
+
+def test_no_sysfs_no_nvswitches(tree: Tree) -> None:
+    assert pci.nvswitches(str(tree.root)) == []

@@ -154,6 +154,9 @@ AMD_CARD = on_bus("amdgpu", vendor="0x1002")
             id="one passed through",
         ),
         pytest.param([on_bus("vfio-pci")], NO_LIBRARY, {}, "no_gpu", "skipped: 0000:11:00.0", id="all passed through"),
+        pytest.param(
+            [on_bus("vfio-pci")], NO_LIBRARY, {}, "no_gpu", "take its id away from vfio-pci", id="and the way back"
+        ),
     ],
 )
 def test_judge(gpus: list[PciGpu], report: Report, versions: dict[str, str | None], expected: str, advice: str) -> None:

@@ -1,0 +1,134 @@
+# Copyright: gpufleet.vllm contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The host that a driver is chosen for, read from the facts of gpu_facts.
+
+Private to the collection: may change without notice.
+"""
+
+from __future__ import annotations
+
+import re
+import typing as t
+from dataclasses import dataclass
+
+from .._gpu.pci import NVIDIA, PASSTHROUGH
+from .branches import Version, numbers
+
+Json = dict[str, t.Any]
+
+ENTERPRISE_LINUX = ("rhel", "rocky", "almalinux", "centos", "ol")
+# What NVIDIA calls the architectures in the paths of its repositories.
+ARCHITECTURES = {"x86_64": "x86_64", "aarch64": "sbsa"}
+SUPPORTED = ("debian12", "debian13", "ubuntu22.04", "ubuntu24.04", "ubuntu26.04", "el9", "el10")
+
+# 6.1.0-40-cloud-amd64, 6.12.48+deb13-amd64, 6.8.0-50-generic: what follows the version is the flavour.
+_FLAVOUR = re.compile(r"^\d+(?:\.\d+)*(?:[+~][\w.~]+)?(?:-\d+)?-(?P<flavour>[a-z][\w-]*)$")
+
+
+# Parts of the driver; the container toolkit is somebody else's subject.
+_DRIVERS = re.compile(
+    r"^(?:(?:lib)?nvidia-|libcuda1$|libcudadebugger|libnvsdm|cuda-drivers|firmware-nvidia"
+    r"|linux-(?:modules|objects)-nvidia|(?:kmod|dkms)-nvidia)"
+)
+_TOOLKITS = re.compile(r"^(?:lib)?nvidia-(?:container|docker)")
+
+
+def is_driver(package: str) -> bool:
+    """Whether a package is a part of the driver."""
+    return bool(_DRIVERS.match(package)) and not _TOOLKITS.match(package)
+
+
+@dataclass(frozen=True)
+class Gpu:
+    """A GPU on the PCI bus: slot and device id."""
+
+    slot: str
+    device: str
+
+
+@dataclass(frozen=True)
+class Host:
+    """What the choice depends on. `system` is one of SUPPORTED, or as the host calls itself; `packages`
+    are those of the driver, and whether each is held."""
+
+    state: str
+    advice: str
+    distribution: str
+    system: str
+    codename: str
+    version: str
+    architecture: str
+    kernel: str
+    boot_kernel: str
+    boot_module: bool
+    secure_boot: bool
+    key_enrolled: bool
+    gpus: tuple[Gpu, ...]
+    nvswitches: int
+    open_modules: bool | None
+    prepared: Json | None
+    packages: t.Mapping[str, bool]
+    driver_version: Version
+    instances: tuple[Json, ...]
+    machine: str | None
+
+    @property
+    def family(self) -> str:
+        """apt or dnf."""
+        return "dnf" if self.system.startswith("el") else "apt"
+
+    @property
+    def flavour(self) -> str | None:
+        """The flavour of the kernel that boots next, as packages are called after it; None for an own build."""
+        match = _FLAVOUR.match(self.boot_kernel)
+        return match["flavour"] if match else None
+
+    @property
+    def serving(self) -> list[str]:
+        """Names of instances whose container runs."""
+        return [one["name"] for one in self.instances if (one.get("container") or {}).get("running")]
+
+    @property
+    def changing(self) -> list[str]:
+        """Names of instances with a rollout under way."""
+        return [one["name"] for one in self.instances if one.get("transaction")]
+
+
+def read(facts: Json) -> Host:
+    """The host as its facts describe it."""
+    system, boot, driver = facts["os"], facts["boot"], facts["driver"]
+    distribution, version = system["id"] or "unknown", system["version"] or ""
+    return Host(
+        state=facts["state"],
+        advice=facts["advice"],
+        distribution=distribution,
+        system=_system(distribution, version),
+        codename=system["codename"] or "",
+        version=version,
+        architecture=system["architecture"],
+        kernel=system["kernel"],
+        boot_kernel=boot["kernel"] or system["kernel"],
+        boot_module=boot["driver_module"],
+        secure_boot=bool(boot["secure_boot"]),
+        key_enrolled=boot["module_key_enrolled"],
+        gpus=tuple(
+            Gpu(gpu["slot"], gpu["device"])
+            for gpu in facts["pci"]
+            if gpu["vendor"] == NVIDIA and gpu["driver"] != PASSTHROUGH
+        ),
+        nvswitches=len(facts["nvswitches"]),
+        open_modules=driver["open_modules"],
+        prepared=driver["prepared"],
+        packages={name: about["held"] for name, about in facts["packages"].items() if is_driver(name)},
+        driver_version=numbers(driver["version"] or driver["library_version"] or driver["module_version"] or ""),
+        instances=tuple(facts["instances"]),
+        machine=facts["machine"],
+    )
+
+
+def _system(distribution: str, version: str) -> str:
+    major = version.partition(".")[0]
+    if distribution in ENTERPRISE_LINUX:
+        return f"el{major}"
+    return f"{distribution}{version if distribution == 'ubuntu' else major}"
