@@ -30,7 +30,7 @@ def test_f04_model_missing(row: Row) -> None:
         missing = row.roll_out(row.changed(model=f"{MODELS}/none"))
         empty = row.roll_out(row.changed(model=f"{MODELS}/empty"))
         vanishes = row.start(row.changed(model=path))
-        vanishes.wait_for("RUNNING HANDLER")
+        vanishes.wait_for(f"changed: [{row.host.name}]")  # the plan was made
         row.host.run("rm", "--recursive", path)
         row.ended(vanishes)
     row.refused(missing, f"{MODELS}/none does not exist on the host")

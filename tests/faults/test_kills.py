@@ -18,7 +18,7 @@ def test_f19_controller_killed_before_the_stop(row: Row) -> None:
     changed = row.changed()
     with row.asking():
         play = row.start(changed)
-        play.wait_for("RUNNING HANDLER")
+        play.wait_for(f"changed: [{row.host.name}]")  # the plan: a rollout is due, and its handler has not begun
         play.kill()
         time.sleep(2)
         assert row.host.mark() == row.mark, "killed too late: the host had begun"
