@@ -90,6 +90,7 @@ class Search:
 
     def run(self, output: str, command: list[str]) -> int:
         """The exit code of the command, whose output is searched as well."""
+        self.own.add(output)
         with pathlib.Path(output).open("wb") as file:
             running = subprocess.Popen(command, stdout=file, stderr=subprocess.STDOUT)
             while running.poll() is None:

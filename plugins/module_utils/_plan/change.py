@@ -198,9 +198,12 @@ def client_differences(running: Json, wanted: Json) -> list[str]:
 
 
 def settings_differences(running: Json, wanted: Json) -> list[str]:
-    """What the host would act on later as it was stated before, `watch.looks: 3 -> 2`."""
+    """What the host would act on later as it was stated before, `watch.looks: 3 -> 2`.
+
+    The `profile` of a ladder is nothing that it acts on: it remembers where it stands.
+    """
     found = []
-    for name in sorted({*running, *wanted}):
+    for name in sorted({*running, *wanted} - {"profile"}):
         before, after = running.get(name), wanted.get(name)
         if isinstance(before or {}, dict) and isinstance(after or {}, dict):
             found += _mapping(name, before or {}, after or {})

@@ -244,7 +244,7 @@ def _plan(
         image.check(inputs.image, inputs.version, inputs.facts, one.variables, findings)
     running = (current or {}).get("release") or {}
     changed = defaults.changes(running, host.known, one.values(), inputs.history, inputs.readings)
-    settings = {**rollout_settings.merged(instance, inputs.settings, []), **promotion.recorded(instance)}
+    settings = rollout_settings.merged(instance, inputs.settings, [])
     desired = change.Desired(document, mark, told, one.arguments, image_id, settings)
     decided = change.decide(desired, seen, inputs.retry) if instance.active else change.decide_inactive(seen)
     below = descent.below(one, host, assigned, house, revision, mark, findings)
@@ -263,7 +263,7 @@ def _plan(
         "client": told,
         "rungs": list(below.rungs),
         "ladder": list(instance.ladder),
-        "settings": settings,
+        "settings": {**settings, **promotion.recorded(instance)},
         "image_id": image_id,
     }
 

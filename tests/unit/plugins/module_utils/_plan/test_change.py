@@ -116,6 +116,7 @@ def test_settings_reach_the_host_without_a_restart(was: t.Any, changes: t.Any, r
         ({"on_failure": "stop"}, {"on_failure": "stop"}, []),
         ({"prompts": ["a"]}, {"prompts": {"a": 1}}, ['prompts: ["a"] -> {"a":1}']),
         ({"smoke": None}, {"smoke": {}}, []),
+        ({}, {"profile": "safe"}, []),
     ],
 )
 def test_a_setting_need_not_be_a_mapping(running: t.Any, wanted: t.Any, reasons: list[str]) -> None:
