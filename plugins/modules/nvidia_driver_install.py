@@ -87,7 +87,8 @@ options:
 attributes:
   check_mode:
     support: partial
-    description: Tells which packages are missing. Whether they can be installed is not tried.
+    description: Tells which packages are missing.
+    details: Whether they can be installed is not tried.
   diff_mode:
     support: none
     description: RV(packages) names what changed.

@@ -82,7 +82,9 @@ def _row(given: t.Any, where: str, errors: list[str]) -> Row | None:
         if name not in CLASSES
     ]
     mappings = {key: given.get(key) or {} for key in ("engine_args", "at_most")}
-    problems += [f"{key} is {value!r}: write a mapping." for key, value in mappings.items() if type(value) is not dict]
+    problems += [
+        f"{key} is {value!r}: write a mapping." for key, value in mappings.items() if not isinstance(value, dict)
+    ]
     if problems:
         errors += [f"{where}: {problem}" for problem in problems]
         return None

@@ -15,7 +15,7 @@ from ansible_collections.gpufleet.vllm.plugins.module_utils._plan.plain import d
 from ansible_collections.gpufleet.vllm.tests.unit.plugins.module_utils._plan import fleet
 
 Json = dict[str, t.Any]
-OWN = [{"helps": "oom", "engine_args": {"gpu_memory_utilization": 0.8}}]
+OWN = ({"helps": "oom", "engine_args": {"gpu_memory_utilization": 0.8}},)
 BUILT_IN = yaml.safe_load((fleet.ROLE / "vars" / "main" / "ladder.yml").read_text())["__vllm_server_ladder"]
 ARGS = {"gpu_memory_utilization": 0.95, "max_num_seqs": 64, "max_model_len": 8192}
 LLAMA = {
@@ -34,11 +34,13 @@ LLAMA = {
 def planned(
     fallback: t.Any = OWN, engine_args: Json | None = None, settings: Json | None = None, **changes: t.Any
 ) -> Json:
+    fallback = [*OWN] if fallback is OWN else fallback
     own = fleet.instance(fallback=fallback, engine_args=ARGS if engine_args is None else engine_args, **changes)
     return fleet.plan(instances=[own], settings={"on_failure": "fallback", **(settings or {})})
 
 
 def errors(fallback: t.Any, **changes: t.Any) -> tuple[str, ...]:
+    fallback = [*OWN] if fallback is OWN else fallback
     own = fleet.instance(fallback=fallback, engine_args=ARGS, **changes)
     return fleet.outcome(instances=[own], settings={"on_failure": "fallback"}).errors
 
@@ -66,7 +68,7 @@ def test_the_plan_says_what_would_be_tried() -> None:
 
 @pytest.mark.parametrize(("host", "own"), [("rollback", ""), ("", ""), ("fallback", "rollback"), ("fallback", "stop")])
 def test_no_ladder_where_none_is_asked_for(host: str, own: str) -> None:
-    found = fleet.plan(instances=[fleet.instance(fallback=OWN, on_failure=own)], settings={"on_failure": host})
+    found = fleet.plan(instances=[fleet.instance(fallback=[*OWN], on_failure=own)], settings={"on_failure": host})
     assert (found["rungs"], found["settings"]["rungs"]) == ([], 0)
     assert found["settings"]["on_failure"] == (own or host or "rollback")
 
@@ -230,7 +232,7 @@ def standing_in(found: Json, **changes: t.Any) -> Json:
 
 
 def again(seen: Json, image_id: str = "sha256:aa", **changes: t.Any) -> Json:
-    own = fleet.instance(fallback=OWN, engine_args=ARGS)
+    own = fleet.instance(fallback=[*OWN], engine_args=ARGS)
     images = {fleet.task()["image"]: {"id": image_id, "repo_digests": []}}
     facts = fleet.facts_with(seen, images=images)
     return fleet.plan(instances=[own], settings={"on_failure": "fallback"}, facts=facts, **changes)

@@ -40,7 +40,7 @@ def test_the_fingerprint_is_that_of_gpg(data: bytes) -> None:
 
 def test_a_fingerprint_of_version_6_is_a_sha256() -> None:
     body = b"\x06" + BODY[1:]
-    (fingerprint,) = openpgp.certificates(b"\xc6\x33" + body)
+    fingerprint = next(iter(openpgp.certificates(b"\xc6\x33" + body)))
     assert len(fingerprint) == 64
 
 
