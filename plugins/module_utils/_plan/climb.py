@@ -45,6 +45,9 @@ def _climb(inputs: Inputs, base: Json) -> Json:
         "plans": [{**base, "profile": stands_on}] if due else [],
         "ends": None,
     }
+    if base["stands_in"]:
+        because = f"{stands_on} itself did not hold, a fallback serves in its place."
+        return {**found, "ends": {"profile": ladder[-1], "because": because}}
     digest = base["digest"]
     for profile in ladder[ladder.index(stands_on) + 1 :]:
         outcome = planner.plan_host(dataclasses.replace(inputs, rungs={name: profile}))

@@ -134,7 +134,9 @@ class Reader:
 def read(given: t.Any, position: int, defaults: Json, errors: list[str]) -> Instance | None:
     """The instance, or None where it cannot be told which one is meant. What is wrong is added to `errors`."""
     if not isinstance(given, dict):
-        errors.append(f"instance {position}: it is {given!r}, write a mapping with name, model and port.")
+        # Never the value: somebody's API key may be in it.
+        kind = "a list" if isinstance(given, (list, tuple)) else f"of type {type(given).__name__}"
+        errors.append(f"instance {position}: it is {kind}, write a mapping with name, model and port.")
         return None
     where = f"instance {given.get('name') or position}"
     reader = Reader({**defaults, **given}, where, errors)

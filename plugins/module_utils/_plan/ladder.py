@@ -43,8 +43,8 @@ class Row:
         """The engine arguments that differ from the planned ones."""
         found = {}
         for name, bound in self.at_most.items():
-            value = number(values.get(name))
-            if value is None or value > bound:
+            value, most = number(values.get(name)), number(bound)
+            if most is not None and (value is None or value > most):
                 found[name] = bound
         for name in self.halve:
             value = number(values.get(name))
@@ -85,11 +85,15 @@ def _row(given: t.Any, where: str, errors: list[str]) -> Row | None:
     problems += [
         f"{key} is {value!r}: write a mapping." for key, value in mappings.items() if not isinstance(value, dict)
     ]
+    halve = given.get("halve") or []
+    halve = [halve] if isinstance(halve, str) else halve
+    if not isinstance(halve, (list, tuple)) or not all(isinstance(name, str) for name in halve):
+        problems.append(f"halve is {halve!r}: write a list of engine arguments.")
     if problems:
         errors += [f"{where}: {problem}" for problem in problems]
         return None
     args, bounds = ({canonical(name): value for name, value in mapping.items()} for mapping in mappings.values())
-    row = Row(tuple(helps), args, bounds, tuple(canonical(name) for name in given.get("halve") or []))
+    row = Row(tuple(helps), args, bounds, tuple(canonical(name) for name in halve))
     problems = _forbidden(row)
     errors += [f"{where}: {problem}" for problem in problems]
     return None if problems else row

@@ -263,6 +263,7 @@ def _plan(
         "client": told,
         "rungs": list(below.rungs),
         "ladder": list(instance.ladder),
+        "stands_in": change.stands_in(current or {}, mark, inputs.retry),
         "settings": {**settings, **promotion.recorded(instance)},
         "image_id": image_id,
     }
@@ -295,5 +296,5 @@ def _unlisted(
 def _removal(name: str) -> Json:
     nothing: Json = dict.fromkeys(("digest", "release", "client", "image_id", "memory"))
     lists: Json = {**{name: [] for name in ("arguments", "warnings", "notes", "rungs", "ladder")}, "settings": {}}
-    what: Json = {"change": "remove", "reasons": [change.UNLISTED], "downtime_seconds": None}
+    what: Json = {"change": "remove", "reasons": [change.UNLISTED], "downtime_seconds": None, "stands_in": False}
     return {"instance": name, "active": False, **what, **lists, **nothing}

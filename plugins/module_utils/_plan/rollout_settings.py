@@ -23,6 +23,7 @@ TIMEOUT_KEYS = ("pull", "drain", "stop", "free", "ready", "hold")
 MAY_BE_ZERO = ("drain", "hold", "stop", "young")
 WATCH_KEYS = ("enabled", "interval", "deadline", "looks", "restarts", "young")
 DRAIN_SECONDS = 30
+LONGEST = 30 * 24 * 3600
 ON_FAILURE = ("rollback", "fallback", "stop")
 RUNGS = 2
 QUESTION_KEYS = ("prompt", "pattern", "max_tokens", "deadline")
@@ -69,7 +70,9 @@ def _when_it_fails(instance: Instance, settings: Json, errors: list[str]) -> str
 
 def _stated(own: t.Mapping[str, t.Any], host: t.Mapping[str, t.Any] | None) -> Json:
     """An empty value states nothing: what stands below it holds."""
-    layers = ({key: value for key, value in (layer or {}).items() if value not in (None, "")} for layer in (host, own))
+    layers = (
+        {key: value for key, value in (layer or {}).items() if value not in (None, "", {})} for layer in (host, own)
+    )
     return {key: value for layer in layers for key, value in layer.items()}
 
 
@@ -124,8 +127,8 @@ def _whole(value: t.Any) -> int | None:
 
 def _seconds(key: str, value: t.Any) -> int:
     found, least = _whole(value), 0 if key in MAY_BE_ZERO else 1
-    if found is None or found < least:
-        raise _WrongError(f"write seconds, a whole number of {least} or more.")
+    if found is None or not least <= found <= LONGEST:
+        raise _WrongError(f"write seconds, a whole number from {least} to {LONGEST} (30 days).")
     return found
 
 
@@ -138,8 +141,8 @@ def _count(key: str, value: t.Any) -> int:
 
 def _deadline(key: str, value: t.Any) -> int | float:
     found = value if isinstance(value, float) else _whole(value)
-    if found is None or found <= 0:
-        raise _WrongError("write seconds, a number above 0.")
+    if found is None or not 0 < found <= LONGEST:
+        raise _WrongError(f"write seconds, a number above 0 and at most {LONGEST} (30 days).")
     return found
 
 
@@ -152,7 +155,7 @@ def _text(key: str, value: t.Any) -> str:
 def _pattern(key: str, value: t.Any) -> str:
     try:
         re.compile(_text(key, value))
-    except re.error as error:
+    except (re.error, OverflowError, RecursionError) as error:
         raise _WrongError(f"write a regular expression of Python ({error}).") from error
     return t.cast(str, value)
 

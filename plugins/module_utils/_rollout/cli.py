@@ -26,7 +26,7 @@ from .host import Host
 from .journal import GOOD_OUTCOMES, Journal, spoken
 from .proof import prove_instance
 from .rebuild import load
-from .recover import recover
+from .recover import recover, repair_cut_off
 from .state import StateProblem
 from .status import observe, observe_one
 from .store import STATE_DIR, Store, instances
@@ -65,18 +65,20 @@ def _rollout(store: Store, host: Host, client_dir: str, request_name: str) -> in
 
 def _recover(store: Store, host: Host, client_dir: str, after_end: bool) -> int:
     service_result = os.environ.get("SERVICE_RESULT") if after_end else None
-    outcome = recover(host, store, Journal(store, host.clock), service_result, client_dir)
+    if recover(host, store, Journal(store, host.clock), service_result, client_dir) == "failed":
+        return 1  # what is kept may not be known: no key is given up
     host.keys.prune(store.load())
-    return 1 if outcome == "failed" else 0
+    return 0
 
 
 def _recover_all(state_dir: str, host: Host) -> int:
-    """At boot: one unit for each instance with an unfinished candidate, under the lock that rollouts take."""
+    """At boot: one unit for each instance that a rollout or a repair left unfinished, under the instance's lock."""
     code = 0
     for name in instances(state_dir):
         store = Store(name, state_dir)
         try:
             state, problem = load(store, host.docker)
+            cut_off = repair_cut_off(host, state)
         except (StateProblem, DockerError) as error:
             _complain(f"{name}: {error}")
             code = 1
@@ -84,6 +86,13 @@ def _recover_all(state_dir: str, host: Host) -> int:
         if problem or state.candidate is not None:
             try:
                 units.start(_run, name, "recover", last_deadline(*store.settings()))
+            except units.UnitProblem as error:
+                _complain(error)
+                code = 1
+        elif cut_off is not None:
+            try:
+                said = {"client": cut_off.client, "settings": cut_off.settings}
+                requests.start(_run, store, {"kind": "repair", "plan": said})
             except units.UnitProblem as error:
                 _complain(error)
                 code = 1

@@ -19,8 +19,8 @@ FIRST_READY = 3600
 LEAST_READY = 600
 STARTS = 4
 SMOKE_DEADLINE = 60
-# A trial asks for its proof twice, two questions each.
-QUESTIONS = 4
+# Without one's own prompts: key, names, chat, text, three checks and the pace in the proof; names, chat, text after.
+QUESTIONS = 11
 MARGIN = 600
 
 
@@ -71,10 +71,17 @@ def last_deadline(*settings: Json) -> int:
     """
     limit = {name: _largest(settings, name, default) for name, default in TIMEOUTS.items()}
     ready = _largest(settings, "ready", FIRST_READY)
-    smoke = max((float(one.get("smoke", {}).get("deadline") or SMOKE_DEADLINE) for one in settings), default=0.0)
-    trial = limit["free"] + ready + limit["hold"] + QUESTIONS * smoke + limit["stop"] + limit["docker"]
+    asking = max(map(_asking, settings), default=0.0)
+    trial = limit["free"] + ready + limit["hold"] + asking + limit["stop"] + limit["docker"]
     rungs = max((int(one.get("rungs") or 0) for one in settings), default=0)
     return int(limit["pull"] + limit["drain"] + limit["stop"] + (2 + rungs) * trial) + MARGIN
+
+
+def _asking(settings: Json) -> float:
+    """Seconds that the questions of one trial may take."""
+    smoke = settings.get("smoke", {})
+    each = float(smoke.get("deadline") or SMOKE_DEADLINE)
+    return QUESTIONS * each + sum(float(prompt.get("deadline") or each) for prompt in smoke.get("prompts") or [])
 
 
 def _largest(settings: t.Sequence[Json], name: str, default: float) -> float:

@@ -18,7 +18,7 @@ from .failure import Failed
 from .host import Host
 from .journal import Journal
 from .rebuild import load
-from .state import State, StateProblem
+from .state import Entry, State, StateProblem
 from .store import Store
 from .trial import Trial
 from .wayback import WayBack
@@ -72,6 +72,16 @@ def _bring_up(host: Host, store: Store, journal: Journal, state: State) -> str:
     store.save(replace(state, current=up, failed=""))
     journal.end("repaired", f"{state.instance}: release {up.short} serves again, the repair before was cut off.")
     return "repaired"
+
+
+def repair_cut_off(host: Host, state: State) -> Entry | None:
+    """The verified release whose container is gone or never got its restart policy: Docker does not start it."""
+    current = state.current
+    if current is None or state.candidate is not None or state.failed:
+        return None
+    found = host.docker.container(current.container_id) if current.container_id else None
+    starts = found is not None and found["HostConfig"]["RestartPolicy"]["Name"] == "unless-stopped"
+    return None if starts else current
 
 
 def recover(

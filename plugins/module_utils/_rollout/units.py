@@ -60,7 +60,6 @@ TimeoutStartSec=1800
 INSTALLED = {BOOT_UNIT: BOOT_UNIT_TEXT, WATCH_SERVICE: WATCH_SERVICE_TEXT, WATCH_TIMER: WATCH_TIMER_TEXT}
 WANTED = {"multi-user.target": BOOT_UNIT, "timers.target": WATCH_TIMER}
 
-MARGIN = 600
 Run = t.Callable[[t.Sequence[str]], tuple[int, str, str]]
 
 

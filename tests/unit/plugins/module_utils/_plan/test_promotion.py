@@ -213,3 +213,12 @@ def test_of_two_that_swap_their_shares_of_a_gpu_the_one_that_shrinks_goes_first(
     after = fleet.outcome(instances=pair({"a": 0.3, "b": 0.6}), facts=now)
     assert after.errors == ()
     assert [(plan["instance"], plan["change"]) for plan in after.plans] == [("a", "restart"), ("b", "restart")]
+
+
+def test_nothing_climbs_from_a_rung_in_whose_place_a_fallback_serves() -> None:
+    before = fleet.plan(profiles=fleet.PROFILES, instances=[fleet.instance(ladder=LADDER, profile=LADDER[0])])
+    seen = fleet.observed(before)
+    seen["current"].update(fallback_of=seen["current"]["digest"], digest="f" * 64)
+    found, errors = climbs(facts=fleet.facts_with(seen))
+    assert (errors, found[0]["plans"]) == ((), [])
+    assert "a fallback serves in its place" in found[0]["ends"]["because"]

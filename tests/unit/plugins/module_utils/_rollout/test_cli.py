@@ -30,7 +30,7 @@ def started(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> Started:
     """The program on this scene's host; the units that it started, as (instance, verb)."""
     asked: Started = []
 
-    def start(_run: t.Any, instance: str, verb: str, _deadline: int) -> None:
+    def start(_run: t.Any, instance: str, verb: str, _deadline: int, _words: t.Any = ()) -> None:
         if instance == "locked":
             raise units.UnitProblem("another rollout of locked is running")
         asked.append((instance, verb))
@@ -106,6 +106,27 @@ def test_recover_that_does_not_succeed(scene: Scene, started: Started) -> None:
     pathlib.Path(scene.store.path("state.json")).write_text("{")
     scene.docker.containers.clear()
     assert run(scene, "recover", NAME) == 1
+
+
+def test_no_key_is_given_up_while_the_state_is_lost(scene: Scene, started: Started) -> None:
+    scene.roll_out(OLD)
+    kept = pathlib.Path(scene.store.path("api-keys", "kept.yaml"))
+    kept.parent.mkdir(exist_ok=True)
+    kept.write_text("api-key: x")
+    pathlib.Path(scene.store.path("state.json")).unlink()
+    t.cast(t.Any, scene.docker.named("vllm-assistant"))["HostConfig"]["RestartPolicy"]["Name"] = "no"
+    assert run(scene, "recover", NAME) == 1
+    assert kept.exists()
+
+
+@pytest.mark.parametrize("cut_off", [True, False])
+def test_at_boot_a_repair_that_was_cut_off_is_done(scene: Scene, started: Started, cut_off: bool) -> None:
+    scene.roll_out(OLD)
+    t.cast(t.Any, scene.docker.named("vllm-assistant"))["HostConfig"]["RestartPolicy"]["Name"] = (
+        "no" if cut_off else "unless-stopped"
+    )
+    assert run(scene, "recover", "--all") == 0
+    assert started == ([(NAME, "rollout")] if cut_off else [])
 
 
 def test_at_boot_every_unfinished_instance_gets_its_unit(
