@@ -19,6 +19,7 @@ WRONG: Json = {"plans": [restart()], "errors": ["max_model_len is wrong"]}
 AWAY: Json = {"plans": [restart()], "unreachable": True}
 NOT_PROVED: Json = {"plans": [restart()], "not_proved": True}
 UNCHANGED: Json = {"plans": [{**restart(), "change": "none"}]}
+G2_FAILED = {"failure_class": "rolled_back", "cause": "g2 failed in the same run", "advice": ""}
 NEW = "n" * 64
 
 
@@ -116,7 +117,7 @@ def test_what_earlier_batches_and_the_canary_got_is_taken_back(
     assert (ended.code, ended.kinds) == (2, kinds)
     host, instance, request = ended.asked[-1]
     assert (host, instance) == ("g3", "a")
-    assert request == {"kind": "rollback", "from": NEW, "container": "c-g3", "because": "g2 failed in the same run"}
+    assert request == {"kind": "rollback", "from": NEW, "container": "c-g3", "reason": G2_FAILED}
     assert "g3: Taken back: a: verified" in ended.said
 
 
@@ -125,9 +126,9 @@ def test_each_host_goes_back_once_however_many_fail(tmp_path: pathlib.Path) -> N
     ended = Fleet(tmp_path, hosts).run(vllm_server_rollback_scope="run")
     asked = [host for host, kind in ended.kinds if kind == "rollback"]
     assert (ended.code, asked) == (2, ["g3", "g4", "g6"])
-    assert {request["because"] for _host, _instance, request in ended.asked if request["kind"] == "rollback"} == {
-        "g1, g2, g4 failed in the same run"
-    }
+    assert {
+        request["reason"]["cause"] for _host, _instance, request in ended.asked if request["kind"] == "rollback"
+    } == {"g1, g2, g4 failed in the same run"}
     for told in (
         "Failed, for the reason above: g1, g2, g4.",
         "What serves now: nobody can say, the host is out of reach.",
