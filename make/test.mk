@@ -3,7 +3,7 @@
 
 test: setup lint lab browser ## Check everything, then all tests: units and scenarios on real hosts
 	$(PYTHON) -m pytest tests/unit tests/integration
-	$(PYTHON) -m pytest tests/faults --faults ci --kills 5
+	$(PYTHON) -m pytest tests/faults --faults ci
 
 unit: setup ## Run the unit tests
 	$(PYTHON) -m pytest tests/unit
