@@ -2,8 +2,7 @@
 .PHONY: test unit browser
 
 test: setup lint lab browser ## Check everything, then all tests: units and scenarios on real hosts
-	$(PYTHON) -m pytest tests/unit tests/integration
-	$(PYTHON) -m pytest tests/faults --faults ci
+	$(PYTHON) -m pytest tests/unit tests/integration tests/faults --faults ci
 
 unit: setup ## Run the unit tests
 	$(PYTHON) -m pytest tests/unit

@@ -8,7 +8,6 @@ from __future__ import annotations
 import pathlib
 import re
 import subprocess
-import sys
 import time
 import typing as t
 
@@ -23,13 +22,14 @@ from ansible_collections.gpufleet.vllm.tests.faults.wanted import ASSISTANT, wan
 # What every build runs; the rest takes longer and runs on request.
 CI = "F1 F3 F4 F7 F9 F14 F16 F17 F19 F21 F22 F23 F27 F29"
 # Parts of these rows that show the same at another moment.
-ON_REQUEST = (
+ON_REQUEST: tuple[str, ...] = (
     "test_f19_controller_killed_after_the_stop[smoke-False]",
     "test_f19_controller_killed_after_the_stop[hold-True]",
     "test_f27_rollout_on_a_damaged_state_file",
 )
 KILL = "kill"
 SEED = pytest.StashKey[int]()
+HERE = pathlib.Path(__file__).parent
 RECORDS = pytest.StashKey[list[Record]]()
 HOSTS = pytest.StashKey[dict[str, Good]]()
 VERSIONS = pytest.StashKey[dict[str, str]]()
@@ -56,7 +56,9 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Keep the faults that were asked for. An unknown one ends the run."""
+    """Keep the faults that were asked for, and tests of other folders. An unknown fault ends the run."""
+    others = [item for item in items if item.path.parent != HERE]
+    items[:] = [item for item in items if item.path.parent == HERE]
     asked, kills = config.getoption("--faults").replace(",", " ").strip(), config.getoption("--kills")
     known = {fault_of(item.name) for item in items} - {KILL}
     chosen = set((CI if asked == "ci" else asked).split()) or (set() if kills else known)
@@ -66,7 +68,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     left_out = ON_REQUEST if asked == "ci" else ()
     kept = [item for item in items if fault_of(item.name) in chosen and item.name not in left_out]
     config.hook.pytest_deselected(items=[item for item in items if item not in kept])
-    items[:] = sorted(kept, key=_order)
+    items[:] = [*others, *sorted(kept, key=_order)]
 
 
 def _order(item: pytest.Item) -> tuple[bool, str]:
@@ -178,6 +180,7 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
         if name == "kills":
             terminalreporter.write_line(f"The same kills again: --seed {config.stash[SEED]}")
         report.write(name, records, config.stash[VERSIONS])
+        terminalreporter.write_line(report.tally(records))
 
 
 def _by_report(config: pytest.Config) -> dict[str, list[Record]]:
@@ -188,10 +191,3 @@ def _by_report(config: pytest.Config) -> dict[str, list[Record]]:
         "kills": [record for record in records if record.fault == KILL],
     }
     return {name: found for name, found in both.items() if found}
-
-
-def pytest_unconfigure(config: pytest.Config) -> None:
-    """The last line says how many rows passed."""
-    records = config.stash.get(RECORDS, [])
-    if records:
-        sys.stdout.write(f"{report.tally(records)}\n")
