@@ -169,7 +169,15 @@ def pytest_runtest_makereport(
         if record.test == item.name and call.when in ("setup", "call"):
             record.passed = made.passed and call.when == "call"
             record.error = "" if made.passed else str(call.excinfo.value if call.excinfo else made.outcome)
+            if made.failed:
+                made.sections.append(("the host's last stages", _last_stages(item)))
     return made
+
+
+def _last_stages(item: pytest.Item) -> str:
+    """What the transactions of the row said, before the next row puts its host right."""
+    row = getattr(item, "funcargs", {}).get("row")
+    return row.told() if isinstance(row, Row) else "no row had begun"
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:

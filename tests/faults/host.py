@@ -21,6 +21,7 @@ INSTANCE = "assistant"
 CONTAINER = f"vllm-{INSTANCE}"
 UNIT = f"gpufleet-rollout@{INSTANCE}.service"
 STATE_DIR = f"/var/lib/gpufleet/{INSTANCE}"
+STATE_DIRS = "/var/lib/gpufleet/*"
 STAGES = f"{STATE_DIR}/stages.jsonl"
 URL = "http://127.0.0.1:8000"
 # Seconds within which a stage is reached on a machine that is busy with other things.

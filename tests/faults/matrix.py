@@ -7,11 +7,12 @@ from __future__ import annotations
 
 import contextlib
 import datetime as dt
+import json
 import time
 import typing as t
 from dataclasses import asdict, dataclass, field
 
-from ansible_collections.gpufleet.vllm.tests.faults.host import CONTAINER, UNIT, Host
+from ansible_collections.gpufleet.vllm.tests.faults.host import CONTAINER, STATE_DIRS, UNIT, Host
 from ansible_collections.gpufleet.vllm.tests.faults.play import Play
 from ansible_collections.gpufleet.vllm.tests.faults.prober import Answers, Prober
 from ansible_collections.gpufleet.vllm.tests.faults.wanted import ASSISTANT, Json, merged, never_seen, wanted
@@ -20,6 +21,8 @@ SITE = "gpufleet.vllm.site"
 FAILED = 2  # ansible-playbook: a task failed
 # Seconds by which a question may fail before the stage that stops the server is written, or after the last one.
 SLACK = 2.0
+# Of the stage log of an instance, shown where a row fails.
+LINES = 40
 
 
 @dataclass
@@ -201,6 +204,11 @@ class Row:
         assert digest != self.good.digest, "the release before it still serves"
         self.serves(digest)
         self.good.wanted, self.good.digest = wanted(instance, **variables), digest
+
+    def told(self) -> str:
+        """Every stage line of the row's transactions, of all instances."""
+        lines = self.host.run("sh", "-c", f"tail --quiet --lines={LINES} {STATE_DIRS}/stages.jsonl", check=False)
+        return "\n".join(line for line in lines.splitlines() if epoch(json.loads(line)["at"]) >= self.began - SLACK)
 
     def outcome(self) -> Json:
         """The last word of the last transaction."""

@@ -7,9 +7,11 @@ from __future__ import annotations
 
 import os
 import pathlib
+import re
 import subprocess
 import sys
 import time
+import typing as t
 
 import pytest
 
@@ -19,6 +21,9 @@ ON_REQUEST = ("driver",)
 SCENARIOS = sorted(
     path.parent.name for path in (CHECKOUT / "molecule").glob("*/molecule.yml") if path.parent.name not in ON_REQUEST
 )
+ESCAPES = re.compile(r"\x1b\[[0-9;]*m")
+# Of a task that failed.
+LINES = 60
 
 
 @pytest.mark.parametrize("name", SCENARIOS)
@@ -33,9 +38,27 @@ def test_scenario(name: str, capfd: pytest.CaptureFixture[str], scenario_times: 
     started = time.monotonic()
     with capfd.disabled():
         print(f"\n=== scenario {name}", flush=True)
-        ended = subprocess.run(
-            [str(commands / "molecule"), "test", "--scenario-name", name], cwd=CHECKOUT, env=environment, check=False
-        )
+        code, said = _told([str(commands / "molecule"), "test", "--scenario-name", name], environment)
         scenario_times[name] = time.monotonic() - started
         print(f"=== scenario {name}: {scenario_times[name]:.0f} s", flush=True)
-    assert ended.returncode == 0, f"molecule test --scenario-name {name} ended with {ended.returncode}"
+    assert code == 0, f"molecule test --scenario-name {name} ended with {code}:\n{_failure(said)}"
+
+
+def _told(command: list[str], environment: dict[str, str]) -> tuple[int, list[str]]:
+    """Run a command, pass on what it says as it says it; its exit code and lines."""
+    said = []
+    with subprocess.Popen(
+        command, cwd=CHECKOUT, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    ) as running:
+        for line in t.cast("t.IO[str]", running.stdout):
+            print(line, end="", flush=True)
+            said.append(line)
+    return running.returncode, said
+
+
+def _failure(said: list[str]) -> str:
+    """The task that failed and what it said, because the end of a long run is about clearing away."""
+    plain = [ESCAPES.sub("", line) for line in said]
+    failed = max((at for at, line in enumerate(plain) if line.startswith(("fatal: ", "failed: ", "ERROR"))), default=0)
+    task = max((at for at, line in enumerate(plain[:failed]) if line.startswith("TASK [")), default=failed)
+    return "".join(plain[task : failed + LINES])

@@ -140,6 +140,16 @@ def failed_text(instance: str, bad: Entry, told: Told, back: Told, held: Entry, 
     )
 
 
+def not_cleared_text(instance: str, bad: Entry, told: Told, back: Told, kept: str) -> str:
+    """The paragraph when a release failed, none was there before it, and Docker did not get rid of it."""
+    where = f" The log is kept in {kept}." if kept else ""
+    return (
+        f"{instance}: release {bad.short} failed {told.what} There was no release before it, and it may still run: "
+        f"clearing it away failed {back.what} {back.advice} The next release removes it, and so does "
+        f"`docker rm --force {bad.release['container']['name']}`.{where}"
+    )
+
+
 def not_repaired_text(instance: str, current: Entry, told: Told, kept: str) -> str:
     where = f" The log is kept in {kept}." if kept else ""
     return (

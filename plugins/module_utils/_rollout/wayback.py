@@ -16,7 +16,7 @@ from .client_file import CLIENT_DIR, remove, write
 from .deadlines import TIMEOUTS
 from .docker import DockerError
 from .evidence import evidence
-from .failure import Failed, Told, failed_text, rejects, restored_text, stopped_text
+from .failure import Failed, Told, failed_text, not_cleared_text, rejects, restored_text, stopped_text
 from .host import Host
 from .journal import Journal
 from .state import Entry, Rejection, State
@@ -148,6 +148,18 @@ class WayBack:
             self.journal.note(f"the state cannot be written: {error}")
 
     def _clear(self, state: State, bad: Entry) -> None:
+        """Clear the candidate away, as often as Docker's limit allows: a process that hangs in the kernel dies late."""
+        deadline = self.host.clock.monotonic() + TIMEOUTS["docker"]
+        while True:
+            try:
+                return self._clear_once(state, bad)
+            except DockerError as error:
+                if self.host.clock.monotonic() >= deadline:
+                    raise
+                self.journal.note(f"once more: {error}")
+                self.host.clock.sleep(POLL)
+
+    def _clear_once(self, state: State, bad: Entry) -> None:
         """Remove the candidate's container, and any that a kill left before the state knew of it.
 
         The previous release, tried by a rollback, stays the previous one: its container is only set aside.
@@ -174,8 +186,7 @@ class WayBack:
         )
         failed_back = Told(self.journal.stage_name, back.diagnosis, self.journal.elapsed)
         if state.held is None:
-            message = restored_text(state.instance, bad, told, None, kept, self.fallen)
-            message += f" Clearing it away failed too: {back.diagnosis.cause}."
+            message = not_cleared_text(state.instance, bad, told, failed_back, kept)
         else:
             message = failed_text(state.instance, bad, told, failed_back, state.held, kept)
             if back.log:

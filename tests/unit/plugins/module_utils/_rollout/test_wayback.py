@@ -111,6 +111,43 @@ def test_a_way_back_that_fails_too_is_said_and_no_third_release_is_tried(scene: 
     assert scene.recover() == ""
 
 
+NO_EXIT = DockerError(500, "tried to kill container, but did not receive an exit event")
+
+
+def test_a_candidate_that_dies_late_is_cleared_away_all_the_same(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
+    scene.roll_out(OLD)
+    scene.engine(NEW, Engine(ready_after=9999))
+    stop, asked = scene.docker.stop, []
+
+    def hangs_in_the_kernel(container: str, grace: int) -> None:
+        asked.append(container)
+        if 1 < len(asked) < 4:
+            raise NO_EXIT
+        stop(container, grace)
+
+    monkeypatch.setattr(scene.docker, "stop", hangs_in_the_kernel)
+    assert scene.roll_out(NEW) == "restored"
+    assert len(asked) == 4
+    assert scene.serves() == OLD
+    scene.assert_settled()
+
+
+def test_a_first_release_that_cannot_be_cleared_away_is_said_to_be_there(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scene.engine(NEW, Engine(ready_after=9999))
+
+    def hangs_for_good(container: str, grace: int) -> None:
+        raise NO_EXIT
+
+    monkeypatch.setattr(scene.docker, "stop", hangs_for_good)
+    assert scene.roll_out(NEW) == "failed"
+    said = scene.last()["detail"]
+    assert "it may still run: clearing it away failed" in said and "did not receive an exit event" in said
+    assert "docker rm --force vllm-assistant" in said and "nothing of it is left" not in said
+    assert list(names(scene)) == ["vllm-assistant"]
+
+
 def test_docker_that_comes_back_within_its_limit_is_waited_for(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
     scene.roll_out(OLD)
     scene.engine(NEW, BROKEN)
