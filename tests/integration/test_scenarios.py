@@ -21,7 +21,9 @@ ON_REQUEST = ("driver",)
 SCENARIOS = sorted(
     path.parent.name for path in (CHECKOUT / "molecule").glob("*/molecule.yml") if path.parent.name not in ON_REQUEST
 )
-ESCAPES = re.compile(r"\x1b\[[0-9;]*m")
+COLOURS = re.compile(r"\x1b\[[0-9;]*m")
+# What molecule puts before a line of Ansible.
+MARGIN = "  │ "
 # Of a task that failed.
 LINES = 60
 
@@ -58,7 +60,7 @@ def _told(command: list[str], environment: dict[str, str]) -> tuple[int, list[st
 
 def _failure(said: list[str]) -> str:
     """The task that failed and what it said, because the end of a long run is about clearing away."""
-    plain = [ESCAPES.sub("", line) for line in said]
-    failed = max((at for at, line in enumerate(plain) if line.startswith(("fatal: ", "failed: ", "ERROR"))), default=0)
-    task = max((at for at, line in enumerate(plain[:failed]) if line.startswith("TASK [")), default=failed)
+    plain = [COLOURS.sub("", line).removeprefix(MARGIN) for line in said]
+    failed = max((at for at, line in enumerate(plain) if line.startswith(("fatal: ", "failed: "))), default=len(plain))
+    task = max((at for at, line in enumerate(plain[:failed]) if line.startswith("TASK [")), default=-LINES)
     return "".join(plain[task : failed + LINES])

@@ -21,7 +21,8 @@ PATIENCE = 150
 
 
 def look() -> dict[str, object]:
-    """Return what the host knows after one more round."""
+    """Return what the host knows after one more round. systemd allows five starts in ten seconds."""
+    subprocess.run(["systemctl", "reset-failed", "gpufleet-watch.service"], check=False)
     subprocess.run(["systemctl", "start", "gpufleet-watch.service"], check=True)
     while UNIT.exists():
         time.sleep(0.5)
