@@ -72,6 +72,9 @@ watch:
     paused_until:
       description: Time in UTC until which an operator paused it, V(resumed) where that is until somebody resumes it.
       type: str
+    stands_down:
+      description: Why the watch did nothing in its last round, null where it looked.
+      type: str
     last_look:
       description: What the last look saw.
       type: str

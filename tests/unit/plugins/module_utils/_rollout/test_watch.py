@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import itertools
-import json
 import pathlib
 import typing as t
 from dataclasses import replace
@@ -16,71 +15,10 @@ import pytest
 from ansible_collections.gpufleet.vllm.plugins.module_utils._rollout import units
 from ansible_collections.gpufleet.vllm.plugins.module_utils._rollout.state import Rejection
 from ansible_collections.gpufleet.vllm.plugins.module_utils._rollout.store import Store
-from ansible_collections.gpufleet.vllm.plugins.module_utils._rollout.watch import Watch
 from ansible_collections.gpufleet.vllm.plugins.module_utils._rollout.watch_record import Record, RecordProblem, Records
 from ansible_collections.gpufleet.vllm.tests.unit.plugins.module_utils._rollout.doubles import Engine
-from ansible_collections.gpufleet.vllm.tests.unit.plugins.module_utils._rollout.releases import NAME, Json, plan
-from ansible_collections.gpufleet.vllm.tests.unit.plugins.module_utils._rollout.scene import Scene
-
-OLD, NEW = 1024, 2048
-WATCH: Json = {"interval": 10, "deadline": 5, "looks": 2, "restarts": 2, "young": 3000}
-WEDGED = Engine(no_tokens_after=100)
-
-
-class Watched(Scene):
-    """A host with the watch on it, whose requests are carried out at once."""
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        self.lines: list[str] = []
-        self.asked: list[str] = []
-        self.outcomes: list[str] = []
-        self.locked = False
-        self.records = Records(self.store, str(self.folder / "run"))
-        self.watch = Watch(
-            self.host, self.lines.append, self._start, str(self.folder / "state"), str(self.folder / "run")
-        )
-
-    def _start(self, _store: Store, request: Json) -> None:
-        if self.locked:
-            raise units.UnitProblem("another rollout is running")
-        self.asked.append(request["kind"])
-        self.outcomes.append(self.request(request))
-
-    def serve(self, length: int, **watch: t.Any) -> None:
-        assert (
-            self.roll_out(
-                length, settings={"smoke": {"deadline": 5}, "timeouts": {"hold": 1}, "watch": {**WATCH, **watch}}
-            )
-            == "verified"
-        )
-
-    def after(self, seconds: float, rounds: int = 1) -> list[str]:
-        """Rounds of the watch, each this long after the one before; what was asked for."""
-        already = len(self.asked)
-        for _round in range(rounds):
-            self.clock.sleep(seconds)
-            self.watch.round()
-        return self.asked[already:]
-
-    def container(self) -> Json:
-        found = self.docker.named(f"vllm-{NAME}")
-        assert found is not None
-        return found
-
-    def dies(self, times: int = 1) -> None:
-        """Docker restarts the engine."""
-        self.container()["RestartCount"] += times
-
-    def kept(self) -> list[Json]:
-        folders = sorted(pathlib.Path(self.store.path("diagnosis")).glob("*-watch"))
-        return [json.loads((folder / "diagnosis.json").read_text()) for folder in folders]
-
-
-@pytest.fixture
-def host(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> Watched:
-    monkeypatch.setattr(units, "running", lambda _instance: False)
-    return Watched(tmp_path)
+from ansible_collections.gpufleet.vllm.tests.unit.plugins.module_utils._rollout.releases import NAME, plan
+from ansible_collections.gpufleet.vllm.tests.unit.plugins.module_utils._rollout.watched import NEW, OLD, WEDGED, Watched
 
 
 def test_a_healthy_engine_is_left_alone_and_nothing_is_written(host: Watched) -> None:
@@ -356,14 +294,6 @@ def test_what_happened_during_a_pause_is_held_against_nobody(host: Watched) -> N
     assert host.records.load().restarts == ()
     host.dies(2)
     assert host.after(10) == ["rollback"]
-
-
-def test_stands_down_before_an_unfinished_rollout_is_recovered(host: Watched) -> None:
-    host.serve(NEW)
-    state = host.store.load()
-    assert state.current is not None
-    host.store.save(replace(state, candidate=replace(state.current, digest="f" * 64)))
-    stands_down(host, "unfinished")
 
 
 def test_stands_down_where_nothing_is_verified(host: Watched) -> None:
