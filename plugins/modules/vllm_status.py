@@ -155,7 +155,7 @@ def release(entry: dict[str, t.Any]) -> str:
 def sentence(proved: dict[str, t.Any]) -> str:
     """What became of one proof."""
     if not proved["proved"]:
-        return f"{proved['instance']} does not serve: {proved['because']}."
+        return f"{proved['instance']} does not serve: {proved['because'].rstrip('.')}"
     proof = proved["proof"]
     return (
         f"{proved['instance']} serves {', '.join(proof['served_model_names'])} at {proved['base_url']}, "
@@ -204,10 +204,11 @@ def main() -> None:
         for proved in proofs:
             for warning in (proved["proof"] or {}).get("warnings", []):
                 module.warn(f"{proved['instance']}: {warning}")
-        broken = [sentence(proved) for proved in proofs if not proved["proved"]]
+        told = {proved["instance"]: sentence(proved) + left_alone(watch[proved["instance"]]) for proved in proofs}
+        broken = [f"{told[proved['instance']]}." for proved in proofs if not proved["proved"]]
         if broken:
             module.fail_json(msg=" ".join(broken), **result)
-        result["summary"] = [sentence(proved) + left_alone(watch[proved["instance"]]) for proved in proofs]
+        result["summary"] = list(told.values())
     module.exit_json(**result)
 
 
