@@ -72,6 +72,9 @@ watch:
     paused_until:
       description: Time in UTC until which an operator paused it, V(resumed) where that is until somebody resumes it.
       type: str
+    stands_down:
+      description: Why the watch did nothing in its last round, null where it looked.
+      type: str
     last_look:
       description: What the last look saw.
       type: str
@@ -152,7 +155,7 @@ def release(entry: dict[str, t.Any]) -> str:
 def sentence(proved: dict[str, t.Any]) -> str:
     """What became of one proof."""
     if not proved["proved"]:
-        return f"{proved['instance']} does not serve: {proved['because']}."
+        return f"{proved['instance']} does not serve: {proved['because'].rstrip('.')}"
     proof = proved["proof"]
     return (
         f"{proved['instance']} serves {', '.join(proof['served_model_names'])} at {proved['base_url']}, "
@@ -201,10 +204,11 @@ def main() -> None:
         for proved in proofs:
             for warning in (proved["proof"] or {}).get("warnings", []):
                 module.warn(f"{proved['instance']}: {warning}")
-        broken = [sentence(proved) for proved in proofs if not proved["proved"]]
+        told = {proved["instance"]: sentence(proved) + left_alone(watch[proved["instance"]]) for proved in proofs}
+        broken = [f"{told[proved['instance']]}." for proved in proofs if not proved["proved"]]
         if broken:
             module.fail_json(msg=" ".join(broken), **result)
-        result["summary"] = [sentence(proved) + left_alone(watch[proved["instance"]]) for proved in proofs]
+        result["summary"] = list(told.values())
     module.exit_json(**result)
 
 

@@ -12,6 +12,8 @@ import pytest
 from ansible_collections.gpufleet.vllm.tests.faults.host import UNIT
 from ansible_collections.gpufleet.vllm.tests.faults.matrix import Row
 
+WATCH = "gpufleet-watch.timer"
+
 
 def test_f19_controller_killed_before_the_stop(row: Row) -> None:
     """ansible-playbook is killed before the stop: the host is as it was, and one rerun converges."""
@@ -73,16 +75,28 @@ def test_f23_two_operators(row: Row) -> None:
 
 
 def test_f24_stale_lock(row: Row) -> None:
-    """The transaction and what would have taken it back are killed: the next run takes over, and says so."""
+    """The transaction and what would have taken it back are killed: the watch takes it back, and says so."""
     changed = row.changed()
     with row.asking():
         play = row.start(changed)
-        row.at(play, "ready", "systemctl", "kill", "--signal=KILL", UNIT)
+        row.at(play, "ready", "systemctl", "stop", WATCH)  # until both are dead
+        row.host.signal("KILL")
         row.at(play, "restore", "systemctl", "kill", "--signal=KILL", UNIT)
         row.host.at_rest()
-        row.ended(play)
         assert row.host.state()["candidate"], "nothing is unfinished"
-        row.converges(changed)
+        killed = row.host.mark()
+        row.host.run("systemctl", "start", WATCH)
+        row.host.at_stage(killed, "restore", "systemctl", "kill", "--signal=STOP", UNIT)
+        try:
+            early = row.roll_out(changed)
+        finally:
+            row.host.signal("CONT")
+        row.refused(early, f"is running ({UNIT}")
+        row.ended(play)
+        row.host.at_stage(killed, "end")
+        row.host.at_rest()
     row.only_while_down()
-    taken_over = [line for line in row.host.stages(row.mark) if line["stage"] == "restore"]
-    assert "interrupted" in taken_over[-1]["detail"]
+    taken_back = [line["detail"] for line in row.host.stages(killed) if line["stage"] == "restore"]
+    assert "interrupted" in taken_back[0] and "the watch takes it back" in taken_back[0]
+    row.serves(row.good.digest)
+    row.converges(changed)

@@ -4,7 +4,8 @@
 """The real playbooks, roles and handlers on hosts that answer as a script says: only what touches a host is replaced.
 
 Each host's variable `script` says what becomes of it: `plans` (what is due), `errors` (of planning), `outcomes` of its
-instances in their order, `unreachable`, `not_proved`. What was asked of hosts is kept in a log.
+instances in their order, `previous` of each instance that it knows, `unreachable`, `not_proved`. What was asked of
+hosts is kept in a log.
 """
 
 from __future__ import annotations

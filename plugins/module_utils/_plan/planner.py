@@ -135,8 +135,7 @@ def _instances(inputs: Inputs, findings: Findings) -> list[Instance]:
         instances.read(given, number + 1, defaults, findings.errors) for number, given in enumerate(inputs.instances)
     ]
     found = [instance for instance in read if instance is not None]
-    for instance in found:
-        rollout_settings.merged(instance, inputs.settings, findings.errors)
+    rollout_settings.check(found, inputs.settings, findings)
     return found
 
 

@@ -15,6 +15,7 @@ from . import (
     api_key,
     auto_profile,
     catalogue,
+    demands,
     environment,
     habits,
     layers,
@@ -75,6 +76,8 @@ def prepare(
     findings.errors += [f"instance: {text}" for text in together.contradictions(found, schema)]
     values = {argument.name: argument.value for argument in found if argument.set}
     findings.errors += [f"instance: {text}" for text in modelcheck.problems(values, moved.variables, model)]
+    smoke = rollout_settings.merged(instance, inputs.settings, [])["smoke"]
+    findings.errors += [f"instance: {text}" for text in demands.problems(smoke, values, model, schema)]
     heeded = [*modelcheck.cautions(model), *habits.cautions(values, model)]
     if instance.api_key:
         findings.errors += [f"instance: {text}" for text in api_key.problems(values, moved.variables, schema)]

@@ -14,6 +14,7 @@ import re
 import typing as t
 
 from .._engine.json_fit import unusable
+from .findings import Findings
 from .inputs import WORDS
 from .instances import Instance
 from .names import listed, meant
@@ -25,6 +26,7 @@ WATCH_KEYS = ("enabled", "interval", "deadline", "looks", "restarts", "young")
 DRAIN_SECONDS = 30
 LONGEST = 30 * 24 * 3600
 ON_FAILURE = ("rollback", "fallback", "stop")
+WITHOUT_FALLBACK = ("rollback", "stop")
 RUNGS = 2
 QUESTION_KEYS = ("prompt", "pattern", "max_tokens", "deadline")
 SMOKE_KEYS = (
@@ -39,6 +41,37 @@ Reader = t.Callable[[str, t.Any], t.Any]
 
 class _WrongError(ValueError):
     """The text says what is right."""
+
+
+def check(listed: t.Sequence[Instance], settings: Json, findings: Findings) -> None:
+    """What is wrong with them, and what is stated in vain."""
+    for instance in listed:
+        merged(instance, settings, findings.errors)
+    findings.warnings += _unused(listed, settings)
+
+
+def _unused(listed: t.Sequence[Instance], settings: Json) -> list[str]:
+    """A fallback that is stated where nothing falls back."""
+    without = {one.name: how for one in listed for how in [_on_failure(one, settings)] if how in WITHOUT_FALLBACK}
+    found = [
+        f"instance {one.name}: fallback is stated and not used, because on_failure is {without[one.name]}: set "
+        "on_failure: fallback (for a host vllm_server_on_failure), or leave it out."
+        for one in listed
+        if one.fallback and one.name in without
+    ]
+    if not listed or len(without) < len(listed):
+        return found
+    stated = {"rungs": settings.get("fallback_rungs"), "shorter": settings.get("fallback_shorter")}
+    return found + [
+        f"vllm_server_fallback_{name} is {str(value).lower()} and not used, as no instance of the host falls back: "
+        "set vllm_server_on_failure (or an instance's on_failure) to fallback, or leave it out."
+        for name, value in stated.items()
+        if value not in (None, "", False, 0, RUNGS)
+    ]
+
+
+def _on_failure(instance: Instance, settings: Json) -> t.Any:
+    return instance.on_failure or settings.get("on_failure") or ON_FAILURE[0]
 
 
 def merged(instance: Instance, settings: Json, errors: list[str]) -> Json:
@@ -58,7 +91,7 @@ def merged(instance: Instance, settings: Json, errors: list[str]) -> Json:
 
 
 def _when_it_fails(instance: Instance, settings: Json, errors: list[str]) -> str:
-    chosen = instance.on_failure or settings.get("on_failure") or ON_FAILURE[0]
+    chosen = _on_failure(instance, settings)
     if chosen in ON_FAILURE:
         return str(chosen)
     errors.append(

@@ -20,13 +20,12 @@ from . import request as requests
 from . import units
 from .api_keys import ApiKeys
 from .client_file import CLIENT_DIR
-from .deadlines import last_deadline
 from .docker import DockerError
 from .host import Host
 from .journal import GOOD_OUTCOMES, Journal, spoken
 from .proof import prove_instance
 from .rebuild import load
-from .recover import recover, repair_cut_off
+from .recover import BY_WATCH, recover, repair_cut_off
 from .state import StateProblem
 from .status import observe, observe_one
 from .store import STATE_DIR, Store, instances
@@ -63,8 +62,9 @@ def _rollout(store: Store, host: Host, client_dir: str, request_name: str) -> in
     return 0 if outcome in GOOD_OUTCOMES else 1
 
 
-def _recover(store: Store, host: Host, client_dir: str, after_end: bool) -> int:
-    service_result = os.environ.get("SERVICE_RESULT") if after_end else None
+def _recover(store: Store, host: Host, client_dir: str, args: argparse.Namespace) -> int:
+    service_result = os.environ.get("SERVICE_RESULT") if args.after_end else None
+    service_result = BY_WATCH if args.by_watch else service_result
     if recover(host, store, Journal(store, host.clock), service_result, client_dir) == "failed":
         return 1  # what is kept may not be known: no key is given up
     host.keys.prune(store.load())
@@ -85,7 +85,7 @@ def _recover_all(state_dir: str, host: Host) -> int:
             continue
         if problem or state.candidate is not None:
             try:
-                units.start(_run, name, "recover", last_deadline(*store.settings()))
+                requests.recover(_run, store)
             except units.UnitProblem as error:
                 _complain(error)
                 code = 1
@@ -130,8 +130,11 @@ def _watch(args: argparse.Namespace, host: Host) -> int:
     def start(store: Store, request: dict[str, t.Any]) -> None:
         requests.start(_run, store, request)
 
+    def take_back(store: Store) -> None:
+        requests.recover(_run, store, "--by-watch")
+
     with lock(os.path.join(args.run_dir, "watch.lock"), wait=False):
-        Watch(host, spoken, start, args.state_dir, args.run_dir).round()
+        Watch(host, spoken, start, take_back, args.state_dir, args.run_dir).round()
     return 0
 
 
@@ -168,6 +171,7 @@ def _parser() -> argparse.ArgumentParser:
     recovery.add_argument("instance", nargs="?")
     recovery.add_argument("--all", action="store_true")
     recovery.add_argument("--after-end", action="store_true", help="called by systemd when the unit has ended")
+    recovery.add_argument("--by-watch", action="store_true", help="called by the watch, which found it unfinished")
     watch = verbs.add_parser("watch", help="look after verified releases: one round (what the timer runs)")
     watch.add_argument("instance", nargs="?", help="with --pause or --resume; without it every instance is meant")
     word = watch.add_mutually_exclusive_group()
@@ -209,7 +213,7 @@ def main(arguments: t.Sequence[str] | None = None) -> int:
         if args.verb == "rollout":
             return _rollout(store, host, args.client_dir, args.request)
         if args.verb == "recover":
-            return _recover(store, host, args.client_dir, args.after_end)
+            return _recover(store, host, args.client_dir, args)
         if args.verb == "rollback":
             return _rollback(store)
     except units.UnitProblem as problem:

@@ -23,8 +23,12 @@ from .store import Store
 from .trial import Trial
 from .wayback import WayBack
 
+# In the place of systemd's word: the watch found what its own recovery should have ended.
+BY_WATCH = "watch"
+
 # $SERVICE_RESULT, as systemd tells ExecStopPost
 _ENDED = {
+    BY_WATCH: "the transaction was cut off, and so was its own recovery; the watch takes it back",
     "timeout": "the transaction passed its last deadline",
     "signal": "the transaction was killed",
     "oom-kill": "the kernel killed the transaction for want of memory",

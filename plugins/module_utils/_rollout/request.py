@@ -3,6 +3,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """A request to a transaction: written down beside the state, then carried out by the instance's unit.
 
+A recovery is the same unit without a request.
+
 Private to the collection: may change without notice.
 """
 
@@ -31,3 +33,8 @@ def start(run: units.Run, store: Store, request: Json) -> int:
         store.take_request(name)
         raise
     return offset
+
+
+def recover(run: units.Run, store: Store, *words: str) -> None:
+    """Start the unit that takes back what is unfinished. Raises UnitProblem, also where the lock is taken."""
+    units.start(run, store.instance, "recover", last_deadline(*store.settings()), words)

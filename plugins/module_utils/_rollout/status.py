@@ -67,10 +67,11 @@ def observe_one(store: Store, docker: Docker, http: Http, client_dir: str = CLIE
     """One instance: its state, its container, and whether it is up. Held without a live transaction means current."""
     busy, state = running(store.instance), State(store.instance)
     container: Json | None = None
-    rebuilt = problem = ""
+    rebuilt = problem = cut_off = ""
     try:
         state, rebuilt = load(store, docker)
         if state.candidate is not None and not busy:
+            cut_off = "a rollout was cut off and is not taken back yet; "
             state = state.restored(state.held)
         if state.current is not None:
             found = docker.container(state.current.container_id or state.current.release["container"]["name"])
@@ -89,7 +90,7 @@ def observe_one(store: Store, docker: Docker, http: Http, client_dir: str = CLIE
         "transaction": {"unit": unit_name(store.instance), "stage": store.last_stage()} if busy else None,
         "container": container,
         "healthy": not unhealthy,
-        "unhealthy_because": unhealthy,
+        "unhealthy_because": unhealthy and f"{cut_off}{unhealthy}",
         "watch": shown(Records(store), Limits.of(state.current.settings if state.current else {}).enabled),
         "client_files_differ": sorted(differing(state.current, client_dir)) if state.current is not None else [],
     }

@@ -4,7 +4,7 @@
 """After the commit: each verified instance is asked for one token now and then; what is wedged or dead is restarted.
 
 The watch itself only looks, remembers and asks: a restart and a return are transactions like any other, in the unit
-whose name is the instance's lock.
+whose name is the instance's lock. So is the recovery of a rollout that was killed together with its own.
 
 Private to the collection: may change without notice.
 """
@@ -40,6 +40,10 @@ def _never(_store: Store, _request: Json) -> None:
     """Nothing can be started."""
 
 
+def _nobody(_store: Store) -> None:
+    """Nothing can be taken back."""
+
+
 @dataclass(frozen=True)
 class Sight:
     """What was seen of one instance, with everything that a decision needs. `resumed`: nobody looked for a while."""
@@ -54,17 +58,21 @@ class Sight:
 
 
 class Watch:
-    """One round over the instances of a host. `start` has a request carried out; `say` takes a line for people."""
+    """One round over the instances of a host.
+
+    `start` has a request carried out, `take_back` an unfinished rollout recovered; `say` takes a line for people.
+    """
 
     def __init__(
         self,
         host: Host,
         say: t.Callable[[str], None],
         start: t.Callable[[Store, Json], None] = _never,
+        take_back: t.Callable[[Store], None] = _nobody,
         state_dir: str = STATE_DIR,
         run_dir: str = RUN_DIR,
     ) -> None:
-        self.host, self.say, self.start = host, say, start
+        self.host, self.say, self.start, self.take_back = host, say, start, take_back
         self.state_dir, self.run_dir = state_dir, run_dir
 
     def round(self) -> None:
@@ -82,9 +90,12 @@ class Watch:
             self._stand_down(store, records, "a rollout is running", quietly=True)
             return
         state = store.load()
+        if state.candidate is not None:
+            self._unfinished(store, records, state.candidate, state.held or state.candidate)
+            return
         current = state.current
-        if current is None or state.candidate is not None:
-            self._stand_down(store, records, "no release is verified, or a rollout is unfinished")
+        if current is None:
+            self._stand_down(store, records, "no release is verified")
             return
         limits = Limits.of(current.settings)
         record = self._record(records, state, current)
@@ -107,6 +118,24 @@ class Watch:
         memory = self._remember(records, memory, seen(look, found), found in BAD, now)
         with records.locked():
             self._decide(store, records, Sight(state, current, limits, container, found, memory, resumed))
+
+    def _unfinished(self, store: Store, records: Records, candidate: Entry, watched: Entry) -> None:
+        """Nobody lives who would take the candidate back: have it done. Who begins meanwhile has the lock."""
+        with records.locked():
+            record = records.load()
+            enabled = Limits.of(watched.settings).enabled
+            if not enabled or record.paused(self.host.clock.utc()):
+                why = "it is paused" if enabled else "it is not enabled"
+                self._stand_down(store, records, f"{why}; a rollout is unfinished, and the next run takes it back")
+                return
+            try:
+                self.take_back(store)
+            except units.UnitProblem as problem:
+                self._stand_down(store, records, str(problem))
+                return
+            records.remember(Memory())
+            what = f"the rollout of release {candidate.short} was cut off and nobody is at work on it: it is taken back"
+            self._event(store, records, record, what)
 
     def _record(self, records: Records, state: State, current: Entry) -> Record:
         """The record of the current release; what a restart of ours came to is learnt here, once."""
@@ -229,8 +258,8 @@ class Watch:
         return "; it keeps failing, and is too old to be returned" if case.way_back else ""
 
     def _event(self, store: Store, records: Records, record: Record, what: str) -> None:
-        records.save(record.with_event(self.host.clock.utc(), what))
         self.say(f"{store.instance}: {what}")
+        records.save(record.with_event(self.host.clock.utc(), what))
 
     def _stand_down(self, store: Store, records: Records, why: str, quietly: bool = False, forget: bool = True) -> None:
         """Do nothing, and say why, once."""

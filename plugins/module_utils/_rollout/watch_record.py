@@ -158,6 +158,7 @@ def shown(records: Records, enabled: bool) -> Json:
     return {
         "enabled": enabled,
         "paused_until": record.paused_until if record.paused(Clock().utc()) else None,
+        "stands_down": memory.told or None,
         "last_look": memory.seen[-1] if memory.seen else None,
         "restarts": list(record.restarts),
         "returned": record.returned or None,

@@ -16,7 +16,7 @@ from ansible_collections.gpufleet.vllm.plugins.module_utils._rollout.store impor
 from ansible_collections.gpufleet.vllm.plugins.module_utils._rollout.watch_record import Record, Records
 from ansible_collections.gpufleet.vllm.plugins.modules import vllm_status as module
 from ansible_collections.gpufleet.vllm.tests.unit.plugins.module_utils._rollout.doubles import Engine
-from ansible_collections.gpufleet.vllm.tests.unit.plugins.module_utils._rollout.releases import plan, rung
+from ansible_collections.gpufleet.vllm.tests.unit.plugins.module_utils._rollout.releases import entry, plan, rung
 from ansible_collections.gpufleet.vllm.tests.unit.plugins.module_utils._rollout.scene import Scene
 
 Json = dict[str, t.Any]
@@ -105,6 +105,19 @@ def test_a_watch_that_is_paused_is_said(scene: Scene, end: str, words: str) -> N
     result = run()
     assert result["watch"]["assistant"]["paused_until"] == (end if words else None)
     assert (words in result["summary"][0]) and ("paused" in result["summary"][0]) is bool(words)
+
+
+def test_a_pause_of_what_does_not_serve_is_said(scene: Scene) -> None:
+    scene.roll_out(LENGTH)
+    scene.store.save(scene.store.load().with_candidate(entry(512), "dead"))
+    serving = scene.docker.named("vllm-assistant")
+    assert serving is not None
+    scene.docker.stopped(serving, 0)
+    Records(scene.store).save(Record(paused_until="resumed"))
+    assert run()["msg"] == (
+        "assistant does not serve: a rollout was cut off and is not taken back yet; its container is exited (exit code "
+        "0). Its watch is paused until somebody resumes it."
+    )
 
 
 def test_what_is_healthy_and_does_not_answer_fails(scene: Scene) -> None:

@@ -304,7 +304,10 @@ def test_stated_limits_are_numbers_for_the_host() -> None:
 def test_choices_of_the_smoke_test_are_in_one_form_for_the_host() -> None:
     settings = {"smoke": {"chat": "auto", "tool_call": "auto", "json_schema": "", "prompts": [], "warn_latency": ""}}
     prompts = [{"prompt": "2 + 2?", "pattern": "4", "max_tokens": "8", "json_schema": ""}]
-    own = fleet.instance(smoke={"tool_call": "TRUE", "reasoning": False, "prompts": prompts, "warn_latency": 2.5})
+    own = fleet.instance(
+        smoke={"tool_call": "TRUE", "reasoning": False, "prompts": prompts, "warn_latency": 2.5},
+        engine_args={"enable_auto_tool_choice": True, "tool_call_parser": "hermes"},
+    )
     assert fleet.plan(settings=settings, instances=[own])["settings"]["smoke"] == {
         "chat": "auto",
         "tool_call": True,

@@ -9,10 +9,19 @@ import pathlib
 
 import pytest
 
+from ansible_collections.gpufleet.vllm.plugins.module_utils._rollout import units
 from ansible_collections.gpufleet.vllm.tests.unit.plugins.module_utils._rollout.scene import Scene
+from ansible_collections.gpufleet.vllm.tests.unit.plugins.module_utils._rollout.watched import Watched
 
 
 @pytest.fixture
 def scene(tmp_path: pathlib.Path) -> Scene:
     """A host with nothing on it."""
     return Scene(tmp_path)
+
+
+@pytest.fixture
+def host(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> Watched:
+    """A host with nothing on it, which is watched, and on which no unit lives."""
+    monkeypatch.setattr(units, "running", lambda _instance: False)
+    return Watched(tmp_path)

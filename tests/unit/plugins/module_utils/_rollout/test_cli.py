@@ -68,6 +68,8 @@ def test_a_rollout_first_takes_back_what_is_unfinished(scene: Scene, started: St
     assert roll_out(scene, NEW) == 0
     lines, _offset = scene.store.stages_from(0)
     assert [line["outcome"] for line in lines if "outcome" in line] == ["verified", "restored", "verified"]
+    (taken_over,) = [line["detail"] for line in lines if line["stage"] == "restore" and "outcome" not in line][:1]
+    assert taken_over.startswith("interrupted: the transaction was cut off")
     scene.assert_settled()
 
 
@@ -99,6 +101,14 @@ def test_recover(scene: Scene, started: Started, monkeypatch: pytest.MonkeyPatch
     assert run(scene, "recover", NAME, "--after-end") == 0
     assert ("passed its last deadline" in scene.last()["detail"]) is unfinished
     assert scene.store.load().candidate is None
+
+
+def test_recover_for_the_watch_says_who_found_it(scene: Scene, started: Started) -> None:
+    scene.roll_out(OLD)
+    scene.store.save(scene.store.load().with_candidate(entry(4096), "dead"))
+    assert run(scene, "recover", NAME, "--by-watch") == 0
+    assert "so was its own recovery; the watch takes it back" in scene.last()["detail"]
+    scene.assert_settled()
 
 
 def test_recover_that_does_not_succeed(scene: Scene, started: Started) -> None:
@@ -233,6 +243,17 @@ def test_a_round_of_the_watch(scene: Scene, started: Started, monkeypatch: pytes
     monkeypatch.setattr(units, "start", start)
     assert watch(scene) == 0
     assert asked == [(NAME, "rollout", last_deadline({"watch": {"looks": 1}}), "repair")]
+
+
+def test_a_round_of_the_watch_starts_the_recovery_of_what_is_unfinished(
+    scene: Scene, started: Started, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scene.roll_out(OLD)
+    scene.store.save(scene.store.load().with_candidate(entry(4096), "dead"))
+    monkeypatch.setattr(units, "start", lambda _run, name, verb, _deadline, words: run(scene, verb, name, *words))
+    assert watch(scene) == 0
+    scene.assert_settled()
+    assert "the watch takes it back" in scene.last()["detail"]
 
 
 def test_one_round_of_the_watch_at_a_time(scene: Scene, started: Started, capsys: pytest.CaptureFixture[str]) -> None:
