@@ -34,7 +34,7 @@ ENV = {
     "VLLM_TARGET_DEVICE": "cpu",  # the package's name confuses the detection of the platform
     "VLLM_NO_USAGE_STATS": "1",
     "HF_HUB_OFFLINE": "1",
-    # What the first start of a model's class finds out is in the image, and no later start imports vLLM once more for it.
+    # What the first start of a model's class finds out is in the image: no later one imports vLLM once more for it.
     "VLLM_CACHE_ROOT": "/opt/vllm/.cache",
     # By itself every engine binds its threads to the same cores, and one that serves keeps another from starting there.
     "VLLM_CPU_OMP_THREADS_BIND": "nobind",

@@ -87,7 +87,8 @@ class Watch:
 
     def _one(self, store: Store, records: Records) -> None:
         if units.running(store.instance):
-            self._stand_down(store, records, "a rollout is running", quietly=True)
+            # Nothing to say, and nothing to forgive: what dies after its commit counts from there.
+            records.remember(Memory())
             return
         state = store.load()
         if state.candidate is not None:
@@ -261,9 +262,9 @@ class Watch:
         self.say(f"{store.instance}: {what}")
         records.save(record.with_event(self.host.clock.utc(), what))
 
-    def _stand_down(self, store: Store, records: Records, why: str, quietly: bool = False, forget: bool = True) -> None:
+    def _stand_down(self, store: Store, records: Records, why: str, forget: bool = True) -> None:
         """Do nothing, and say why, once."""
         memory = records.remembered()
-        if not quietly and memory.told != why:
+        if memory.told != why:
             self.say(f"{store.instance}: the watch does nothing: {why}")
         records.remember(Memory(told=why) if forget else replace(memory, told=why))

@@ -31,6 +31,19 @@ def test_stands_down_while_a_rollout_runs(host: Watched, monkeypatch: pytest.Mon
     stands_down(host, "")
 
 
+def test_what_dies_right_after_a_rollout_is_held_against_its_release(
+    host: Watched, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    host.serve(OLD)
+    with monkeypatch.context() as rolling:
+        rolling.setattr(units, "running", lambda _instance: True)
+        host.after(10)
+    host.serve(NEW)
+    host.dies(times=3)
+    assert host.after(10) == ["rollback"]
+    assert host.serves() == OLD
+
+
 def test_stands_down_when_a_rollout_begins_during_the_look(host: Watched, monkeypatch: pytest.MonkeyPatch) -> None:
     host.serve(NEW)
     host.engine(NEW, Engine(no_tokens_after=0))
