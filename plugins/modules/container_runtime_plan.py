@@ -176,6 +176,13 @@ toolkit:
   description: Whether the host has GPUs that containers shall use.
   returned: always
   type: bool
+without_gpus:
+  description:
+    - Running containers that lost GPUs, or of which that could not be found out (see
+      M(gpufleet.vllm.container_gpu_access)).
+  returned: always
+  type: list
+  elements: str
 msg:
   description: RV(errors) in one text.
   returned: on failure

@@ -182,9 +182,10 @@ ansible_facts:
         engine:
           description:
             - The container engine. C(name), C(version), C(running), C(cdi) (whether it gives out CDI devices),
-              C(cdi_devices), C(nvidia_runtime), C(legacy_gpu_containers) (running ones that a daemon-reload would take
-              the GPUs from), C(settings) (what C(daemon.json) says, without secrets), and C(problem), which says what
-              to do where it does not answer.
+              C(cdi_devices), C(nvidia_runtime), C(gpu_containers) (running ones that were given GPUs, and whether they
+              still have them, as M(gpufleet.vllm.container_gpu_access) returns them), C(legacy_gpu_containers) (running
+              ones that a daemon-reload would take the GPUs from), C(settings) (what C(daemon.json) says, without
+              secrets), and C(problem), which says what to do where it does not answer.
           type: dict
         disk:
           description: C(path), C(total_mib) and C(free_mib) for each of O(disk_paths).
@@ -222,7 +223,7 @@ from ansible_collections.gpufleet.vllm.plugins.module_utils._prepare import inst
 from ansible_collections.gpufleet.vllm.plugins.module_utils._prepare.files import Files
 from ansible_collections.gpufleet.vllm.plugins.module_utils._rollout import status
 from ansible_collections.gpufleet.vllm.plugins.module_utils._rollout.docker import Docker
-from ansible_collections.gpufleet.vllm.plugins.module_utils._runtime import observed
+from ansible_collections.gpufleet.vllm.plugins.module_utils._runtime import gpu_probe, observed
 
 ARGUMENTS: dict[str, dict[str, t.Any]] = {
     "disk_paths": {"type": "list", "elements": "str", "default": []},
@@ -276,6 +277,7 @@ def main() -> None:
         host,
         packages=lambda: installed_packages(module.run_command),
         docker_settings=lambda: observed.observe(Files(host.root).read),
+        gpu_probe=gpu_probe.probe,
     )
     module.exit_json(changed=False, ansible_facts={"gpufleet": gather(host, disk_paths, images)})
 

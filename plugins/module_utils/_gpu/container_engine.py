@@ -12,6 +12,7 @@ import os
 import typing as t
 
 from .._rollout.docker import DockerError
+from .._runtime import gpu_access
 from . import cdi
 
 PROGRAMS = ("usr/bin/dockerd", "usr/local/bin/dockerd", "usr/sbin/dockerd")
@@ -27,7 +28,12 @@ class Engine(t.Protocol):
     def image(self, reference: str) -> Json | None: ...
 
 
-def observe(engine: Engine, root: str = "/") -> Json:
+def not_probed(_pid: int) -> gpu_access.Probed:
+    """Nothing is known of any container."""
+    return gpu_access.Probed({}, "nobody looked")
+
+
+def observe(engine: Engine, root: str = "/", probe: gpu_access.Probe = not_probed) -> Json:
     """The engine's version and its ways to GPUs; `problem` says what to do where it does not answer."""
     try:
         version = engine.get("/version")
@@ -35,6 +41,7 @@ def observe(engine: Engine, root: str = "/") -> Json:
     except DockerError as error:
         return _silent(error, root)
     folders = info.get("CDISpecDirs") or []
+    containers = _running(engine)
     discovered = [device["ID"] for device in info.get("DiscoveredDevices") or [] if device.get("Source") == "cdi"]
     return {
         "name": "docker",
@@ -43,7 +50,8 @@ def observe(engine: Engine, root: str = "/") -> Json:
         "cdi": bool(folders),
         "cdi_devices": sorted(discovered) or cdi.devices(folders, root),
         "nvidia_runtime": "nvidia" in (info.get("Runtimes") or {}),
-        "legacy_gpu_containers": _legacy_gpu_containers(engine) if info.get("CgroupDriver") == "systemd" else [],
+        "gpu_containers": gpu_access.look(containers, probe),
+        "legacy_gpu_containers": _legacy_gpu_containers(containers) if info.get("CgroupDriver") == "systemd" else [],
         "problem": "",
     }
 
@@ -61,18 +69,16 @@ def _image(engine: Engine, reference: str) -> Json | None:
     return None if found is None else {"id": found["Id"], "repo_digests": found.get("RepoDigests") or []}
 
 
-def _legacy_gpu_containers(engine: Engine) -> list[str]:
-    """Running containers that NVIDIA's legacy hook gave GPUs to: the next daemon-reload takes them away."""
+def _running(engine: Engine) -> list[Json]:
     try:
-        running = [engine.get(f"/containers/{listed['Id']}/json") for listed in engine.get("/containers/json")]
+        return gpu_access.running(engine)
     except DockerError:
         return []
-    return sorted(container["Name"].lstrip("/") for container in running if _uses_the_hook(container["HostConfig"]))
 
 
-def _uses_the_hook(config: Json) -> bool:
-    requests = config.get("DeviceRequests") or []
-    return config.get("Runtime") == "nvidia" or any(request.get("Driver") != "cdi" for request in requests)
+def _legacy_gpu_containers(containers: t.Sequence[Json]) -> list[str]:
+    """Running containers that NVIDIA's legacy hook gave GPUs to: the next daemon-reload takes them away."""
+    return sorted(gpu_access.name_of(container) for container in containers if gpu_access.uses_the_hook(container))
 
 
 def _silent(error: DockerError, root: str) -> Json:
@@ -92,6 +98,7 @@ def _silent(error: DockerError, root: str) -> Json:
         "cdi": False,
         "cdi_devices": [],
         "nvidia_runtime": False,
+        "gpu_containers": [],
         "legacy_gpu_containers": [],
         "problem": problem,
     }

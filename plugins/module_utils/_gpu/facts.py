@@ -11,6 +11,7 @@ from __future__ import annotations
 import typing as t
 from dataclasses import dataclass, replace
 
+from .._runtime import gpu_access
 from . import boot, container_engine, driver, host, pci, prepared, report, sockets, state
 
 Json = dict[str, t.Any]
@@ -21,7 +22,8 @@ class Ports:
     """The host, as far as it is asked.
 
     `root` is where /proc, /sys, /run and the disks are; `nvml` is pynvml, or None where the host has no NVML library;
-    `instances` observes our own containers, `packages` what is installed, `docker_settings` what daemon.json says.
+    `instances` observes our own containers, `packages` what is installed, `docker_settings` what daemon.json says,
+    and `gpu_probe` asks whether a container may open its GPU device nodes.
     """
 
     root: str
@@ -30,6 +32,7 @@ class Ports:
     instances: t.Callable[[], list[Json]]
     packages: t.Callable[[], Json] = dict
     docker_settings: t.Callable[[], Json] = dict
+    gpu_probe: gpu_access.Probe = container_engine.not_probed
 
 
 def gather(ports: Ports, disk_paths: t.Sequence[str], images: t.Sequence[str]) -> Json:
@@ -45,7 +48,7 @@ def gather(ports: Ports, disk_paths: t.Sequence[str], images: t.Sequence[str]) -
         report=with_slots(answered, gpus),
     )
     name, advice = state.judge(seen)
-    engine = container_engine.observe(ports.engine, root)
+    engine = container_engine.observe(ports.engine, root, ports.gpu_probe)
     system = host.operating_system(root)
     return {
         "state": name,

@@ -133,6 +133,10 @@ class Docker:
         """SIGTERM, then SIGKILL after `grace` seconds. A stopped container is fine."""
         self._call("POST", f"/containers/{container}/stop?t={grace}", timeout=grace + 60)
 
+    def restart(self, container: str, grace: int) -> None:
+        """Stop it as `stop` does, and start it."""
+        self._call("POST", f"/containers/{container}/restart?t={grace}", timeout=grace + 120)
+
     def wait(self, container: str, timeout: float) -> int:
         """Wait until it ends; its exit code."""
         return int(json.loads(self._call("POST", f"/containers/{container}/wait", timeout=timeout))["StatusCode"])

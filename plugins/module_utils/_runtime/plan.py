@@ -23,7 +23,10 @@ Json = dict[str, t.Any]
 
 @dataclass
 class Plan:
-    """`errors` cannot be done; `missing` is not as it shall be, a sentence each; the rest is how it becomes so."""
+    """`errors` cannot be done; `missing` is not as it shall be, a sentence each; the rest is how it becomes so.
+
+    `without_gpus` are running containers that lost GPUs, or of which that could not be found out.
+    """
 
     errors: list[str] = field(default_factory=list)
     missing: list[str] = field(default_factory=list)
@@ -34,6 +37,7 @@ class Plan:
     prerequisites: list[str] = field(default_factory=list)
     settings: Json = field(default_factory=dict)
     toolkit: bool = False
+    without_gpus: list[str] = field(default_factory=list)
 
     @property
     def right(self) -> bool:
@@ -48,9 +52,14 @@ def has_gpus(facts: Json) -> bool:
     return any(device.get("supported") and device.get("driver") != "vfio-pci" for device in facts.get("pci") or [])
 
 
+def _without_gpus(facts: Json) -> list[str]:
+    given = facts["engine"].get("gpu_containers") or []
+    return [container["name"] for container in given if container["lost"] or container["problem"]]
+
+
 def looked_at(facts: Json) -> Plan:
     """What is missing on a host that somebody else prepares, and which variable would let us bring it."""
-    plan = Plan(toolkit=has_gpus(facts))
+    plan = Plan(toolkit=has_gpus(facts), without_gpus=_without_gpus(facts))
     found = facts["engine"]
     unlock = "set container_runtime_manage to true, or"
     if not found["running"]:
@@ -78,6 +87,7 @@ def managed(facts: Json, asked: Json) -> Plan:
     """What brings the host to what the variables ask for. Every mistake is told, not only the first."""
     gpus = has_gpus(facts)
     plan = Plan(toolkit=gpus, settings={} if settings.mistakes(asked, gpus) else settings.wanted(asked, gpus))
+    plan.without_gpus = _without_gpus(facts)
     plan.errors += settings.mistakes(asked, gpus)
     on = platform(facts["os"])
     if on is None:

@@ -5,13 +5,16 @@
 
 from __future__ import annotations
 
+import errno
 import typing as t
 
 import pytest
 
 from ansible_collections.gpufleet.vllm.plugins.module_utils._gpu import container_engine
 from ansible_collections.gpufleet.vllm.plugins.module_utils._rollout.docker import DockerError
+from ansible_collections.gpufleet.vllm.plugins.module_utils._runtime.gpu_access import Probed
 from ansible_collections.gpufleet.vllm.tests.unit.plugins.module_utils._gpu.doubles import Tree
+from ansible_collections.gpufleet.vllm.tests.unit.plugins.module_utils._runtime.containers import container
 
 SILENT = DockerError(0, "the Docker daemon does not answer on /var/run/docker.sock: Connection refused")
 
@@ -78,6 +81,7 @@ def test_running(tree: Tree, info: dict[str, t.Any], cdi: bool, devices: list[st
         "cdi": cdi,
         "cdi_devices": devices,
         "nvidia_runtime": runtime,
+        "gpu_containers": [],
         "legacy_gpu_containers": [],
         "problem": "",
     }
@@ -100,9 +104,19 @@ def test_running(tree: Tree, info: dict[str, t.Any], cdi: bool, devices: list[st
 def test_containers_that_a_daemon_reload_takes_the_gpus_from(
     tree: Tree, cgroup_driver: str, config: dict[str, t.Any], loses_them: bool
 ) -> None:
-    engine = FakeEngine({"CgroupDriver": cgroup_driver}, running=[{"Id": "aa", "Name": "/other", "HostConfig": config}])
+    engine = FakeEngine({"CgroupDriver": cgroup_driver}, running=[container("other", config)])
     seen = container_engine.observe(engine, str(tree.root))
     assert seen["legacy_gpu_containers"] == (["other"] if loses_them else [])
+
+
+@pytest.mark.parametrize("lost", [[], ["/dev/nvidia0"]])
+def test_containers_that_were_given_gpus(tree: Tree, lost: list[str]) -> None:
+    engine = FakeEngine({}, running=[container("vllm-a", instance="a"), container("none", {})])
+    probed = Probed({"/dev/nvidia0": errno.EPERM if lost else 0})
+    (given,) = container_engine.observe(engine, str(tree.root), lambda _pid: probed)["gpu_containers"]
+    assert (given["name"], given["lost"], given["problem"]) == ("vllm-a", lost, "")
+    (unknown,) = container_engine.observe(engine, str(tree.root))["gpu_containers"]
+    assert (unknown["lost"], unknown["problem"]) == ([], "nobody looked")
 
 
 def test_a_container_that_ends_while_it_is_looked_at(tree: Tree) -> None:
@@ -131,6 +145,7 @@ def test_not_running(tree: Tree, error: DockerError, installed: bool, name: str 
         "cdi": False,
         "cdi_devices": [],
         "nvidia_runtime": False,
+        "gpu_containers": [],
         "legacy_gpu_containers": [],
     }
 

@@ -29,7 +29,7 @@ class NoEngine:
 
 class Engine(NoEngine):
     def get(self, path: str) -> t.Any:
-        return {"Version": "28.3.0"}
+        return [] if path == "/containers/json" else {"Version": "28.3.0"}
 
     def image(self, reference: str) -> dict[str, t.Any] | None:
         return {"Id": "sha256:aa"}

@@ -139,6 +139,7 @@ def test_a_daemon_that_is_away(tmp_path: pathlib.Path) -> None:
 CALLS: list[tuple[t.Callable[[Docker], object], str, Json | None]] = [
     (lambda docker: docker.start("a"), "POST /containers/a/start", None),
     (lambda docker: docker.stop("a", 30), "POST /containers/a/stop?t=30", None),
+    (lambda docker: docker.restart("a", 30), "POST /containers/a/restart?t=30", None),
     (lambda docker: docker.rename("a", "vllm-x"), "POST /containers/a/rename?name=vllm-x", None),
     (
         lambda docker: docker.set_restart_policy("a", "no"),

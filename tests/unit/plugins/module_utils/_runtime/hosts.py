@@ -56,6 +56,7 @@ def facts(
         "cdi": False,
         "cdi_devices": [],
         "nvidia_runtime": False,
+        "gpu_containers": [],
         "legacy_gpu_containers": [],
         "problem": "No container engine is installed: install Docker.",
         "settings": {"values": {}, "ours": {}, "pending": False, "problem": ""},

@@ -270,3 +270,18 @@ def test_a_host_that_is_only_looked_at(host: dict[str, t.Any], missing: list[str
 )
 def test_versions_with_cdi(version: str | None, cdi: bool) -> None:
     assert engine.has_cdi(version) is cdi
+
+
+@pytest.mark.parametrize(
+    ("given", "without"),
+    [
+        ([], []),
+        ([{"name": "a", "lost": [], "problem": ""}], []),
+        ([{"name": "a", "lost": ["/dev/nvidia0"], "problem": ""}], ["a"]),
+        ([{"name": "a", "lost": [], "problem": "it is paused"}, {"name": "b", "lost": [], "problem": ""}], ["a"]),
+    ],
+)
+def test_containers_without_their_gpus_are_nothing_that_is_missing(given: list[t.Any], without: list[str]) -> None:
+    host = facts(installed=DEBIAN_13, **running(), **says(CPU), gpu_containers=given)
+    for made in (plan.managed(host, asked()), plan.looked_at(host)):
+        assert (made.without_gpus, made.right) == (without, True)
