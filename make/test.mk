@@ -1,8 +1,11 @@
 # Tests: fast ones first, because scenarios on real hosts are not started once a fast one has failed.
 .PHONY: test unit browser
 
-test: setup lint lab browser ## Check everything, then all tests: units and scenarios on real hosts
-	$(PYTHON) -m pytest tests/unit tests/integration tests/faults --faults ci
+# The checks take a core while the lab mostly waits for packages.
+test: setup ## Check everything, then all tests: units, scenarios and faults on real hosts
+	$(MAKE) --jobs=2 lint lab
+	$(MAKE) browser
+	$(PYTHON) -m pytest tests/unit tests/integration tests/faults --faults ci --kills 5
 
 unit: setup ## Run the unit tests
 	$(PYTHON) -m pytest tests/unit
