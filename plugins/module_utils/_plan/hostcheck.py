@@ -117,16 +117,18 @@ def ports_taken(instances: t.Sequence[Instance], facts: Json, leaving: t.Contain
 
 
 def held(observed: t.Sequence[Json]) -> list[tuple[str, str, int]]:
-    """Name, address and port of each of our containers that listens."""
+    """Name, address and port of each of our containers that listens, or is about to."""
     found = []
     for observation in observed:
+        name = observation["name"]
+        found += [(name, holds["address"], holds["port"]) for holds in observation.get("holds") or []]
         container = observation.get("container") or {}
         if not container.get("running") and not observation.get("transaction"):
             continue
         for entry in (observation.get("current"), observation.get("candidate")):
             if entry:
-                found.append((observation["name"], entry["release"]["bind"], entry["release"]["port"]))
-    return found
+                found.append((name, entry["release"]["bind"], entry["release"]["port"]))
+    return list(dict.fromkeys(found))
 
 
 def model_problems(instance: Instance, models: t.Mapping[str, Json]) -> tuple[list[str], list[str]]:

@@ -68,7 +68,9 @@ def observe_one(store: Store, docker: Docker, http: Http, client_dir: str = CLIE
     busy, state = running(store.instance), State(store.instance)
     container: Json | None = None
     rebuilt = problem = cut_off = ""
+    holds: list[Json] = []
     try:
+        holds = held_ports(docker, store.instance)
         state, rebuilt = load(store, docker)
         if state.candidate is not None and not busy:
             cut_off = "a rollout was cut off and is not taken back yet; "
@@ -89,11 +91,19 @@ def observe_one(store: Store, docker: Docker, http: Http, client_dir: str = CLIE
         "failed": state.failed or None,
         "transaction": {"unit": unit_name(store.instance), "stage": store.last_stage()} if busy else None,
         "container": container,
+        "holds": holds,
         "healthy": not unhealthy,
         "unhealthy_because": unhealthy and f"{cut_off}{unhealthy}",
         "watch": shown(Records(store), Limits.of(state.current.settings if state.current else {}).enabled),
         "client_files_differ": sorted(differing(state.current, client_dir)) if state.current is not None else [],
     }
+
+
+def held_ports(docker: Docker, instance: str) -> list[Json]:
+    """Address and port that containers of an instance listen on, those included that a cut off rollout left."""
+    listed = docker.containers_labelled(f"{LABEL_INSTANCE}={instance}")
+    ports = [port for container in listed for port in container.get("Ports") or [] if port.get("PublicPort")]
+    return [{"address": port["IP"], "port": port["PublicPort"]} for port in ports]
 
 
 def _roles(state: State) -> Json:

@@ -228,6 +228,19 @@ def test_port_on_another_address_is_no_conflict() -> None:
     assert fleet.plan(facts=facts)["change"] == "create"
 
 
+def test_port_that_a_container_of_the_instance_holds_is_its_own() -> None:
+    """Its verified container does not run: what does is left by a rollout that was cut off."""
+    socket = {"address": "127.0.0.1", "port": 8000}
+    planned = fleet.plan()
+    gone = {"container": None, "healthy": False, "unhealthy_because": "its container is gone"}
+    assert any(
+        "by something else" in error
+        for error in errors(facts=fleet.facts_with(fleet.observed(planned, **gone), listening=[socket]))
+    )
+    left = fleet.observed(planned, **gone, holds=[socket])
+    assert fleet.plan(facts=fleet.facts_with(left, listening=[socket]))["change"] == "repair"
+
+
 @pytest.mark.parametrize(
     ("one", "other", "says"),
     [

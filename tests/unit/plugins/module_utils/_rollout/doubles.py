@@ -173,7 +173,19 @@ class FakeDocker(Docker):
         key, _equals, value = label.partition("=")
         labelled = [c for c in self.containers.values() if key in c["Config"]["Labels"]]
         found = [c for c in labelled if value in ("", c["Config"]["Labels"][key])]
-        return [{"Id": c["Id"], "Names": [c["Name"]], "Labels": c["Config"]["Labels"]} for c in found]
+        return [
+            {"Id": c["Id"], "Names": [c["Name"]], "Labels": c["Config"]["Labels"], "Ports": self._bound(c)}
+            for c in found
+        ]
+
+    @staticmethod
+    def _bound(container: Json) -> list[Json]:
+        """As the list endpoint shows them: those of a running container, and one that is not published."""
+        bound = container["HostConfig"].get("PortBindings") or {}
+        rows = [row for rows in bound.values() for row in rows] if container["State"]["Running"] else []
+        return [{"PrivatePort": 9, "Type": "tcp"}] + [
+            {"IP": row["HostIp"], "PublicPort": int(row["HostPort"]), "Type": "tcp"} for row in rows
+        ]
 
     def create(self, name: str, body: Json) -> str:
         self._made += 1

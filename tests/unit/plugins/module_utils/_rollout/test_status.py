@@ -11,10 +11,11 @@ import typing as t
 import pytest
 
 from ansible_collections.gpufleet.vllm.plugins.module_utils._rollout import status
+from ansible_collections.gpufleet.vllm.plugins.module_utils._rollout.container import create_body
 from ansible_collections.gpufleet.vllm.plugins.module_utils._rollout.proof import prove_instance
 from ansible_collections.gpufleet.vllm.plugins.module_utils._rollout.status import observe, observe_one
 from ansible_collections.gpufleet.vllm.tests.unit.plugins.module_utils._rollout.doubles import Engine
-from ansible_collections.gpufleet.vllm.tests.unit.plugins.module_utils._rollout.releases import Json, plan
+from ansible_collections.gpufleet.vllm.tests.unit.plugins.module_utils._rollout.releases import IMAGE_ID, Json, plan
 from ansible_collections.gpufleet.vllm.tests.unit.plugins.module_utils._rollout.scene import Scene
 
 OLD, NEW = 1024, 2048
@@ -53,6 +54,17 @@ def test_an_instance_whose_state_file_is_lost_is_known_by_its_container(scene: S
     (seen,) = observe(str(scene.folder / "state"), scene.docker, scene.host.http)
     # Its client file is in a folder of the test, so the labels alone do not tell the state.
     assert (seen["name"], seen["problem"]) == ("assistant", "its client file is missing as well")
+
+
+def test_what_a_rollout_left_that_was_cut_off_holds_its_port(scene: Scene) -> None:
+    scene.roll_out(OLD)
+    assert look(scene)["holds"] == [{"address": "127.0.0.1", "port": 8000}]
+    scene.docker.stop(container(scene)["Id"], 1)
+    assert look(scene)["holds"] == []
+    left = plan(NEW)
+    made = scene.docker.create("vllm-assistant-left", create_body(left["release"], left["digest"], IMAGE_ID))
+    scene.docker.start(made)
+    assert look(scene)["holds"] == [{"address": "127.0.0.1", "port": 8000}]
 
 
 def test_client_files_that_were_changed_by_hand_are_seen(scene: Scene) -> None:
