@@ -30,10 +30,17 @@ def diagnosis_of(host: Host, container: Json | None, found: Verdict, seen: t.Seq
     if container is None:
         return Diagnosis(DIED, "the container is gone", "Ask who removed it.")
     state = container["State"]
-    log = "\n".join(line.partition(" ")[2] for line in _log(host, container["Id"]).split("\n"))
-    exit_code = None if state["Status"] == "running" else state.get("ExitCode")
-    words = diagnose(log, exit_code, bool(state.get("OOMKilled")))
+    runs = state["Status"] == "running"
+    again = runs and found != "dead"
+    log = _life_before(_log(host, container["Id"]), state["StartedAt"] if again else "")
+    words = diagnose(log, None if runs else state.get("ExitCode"), bool(state.get("OOMKilled")))
     return Diagnosis(DIED, f"the engine died: {words.cause.rstrip('.')}", words.advice)
+
+
+def _life_before(log: str, started_at: str) -> str:
+    """What an engine that died had said; where Docker has started it again since, without what it says now."""
+    lines = [line.partition(" ") for line in log.split("\n")]
+    return "\n".join(text for at, _space, text in lines if not started_at or at < started_at)
 
 
 def _looks(seen: t.Sequence[str]) -> str:

@@ -234,6 +234,18 @@ def test_goes_on_after_its_own_restart_has_failed(host: Watched) -> None:
     host.assert_settled()
 
 
+def test_what_died_is_told_by_its_own_words_not_by_those_of_the_next_life(host: Watched) -> None:
+    host.serve(OLD)
+    host.engine(NEW, Engine(log=((1.0, "EngineDeadError: worker 3 is gone"),)))
+    host.serve(NEW)
+    container = host.container()
+    container["State"]["StartedAt"] = host.docker._at(host.clock.now + 5)
+    container["lines"].append((host.docker.age(container) + 6, "INFO 200 OK"))
+    host.dies(times=3)
+    assert host.after(10) == ["rollback"]
+    assert "the engine died: EngineDeadError: worker 3 is gone" in host.lines[-1]
+
+
 def test_a_full_disk_takes_no_evidence_and_stops_nothing(host: Watched, monkeypatch: pytest.MonkeyPatch) -> None:
     def full(*_what: t.Any) -> str:
         raise OSError(28, "No space left on device")
