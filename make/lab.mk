@@ -7,7 +7,8 @@ setup: $(VENV)/.installed ## Make the virtual environment that everything here r
 
 # Debian keeps what `python3 -m venv` needs in a package of its own.
 $(VENV)/.installed: requirements.txt requirements-dev.txt
-	python3 -m venv $(VENV) 2>/dev/null || { apt-get update -qq && apt-get install -y -qq python3-venv && python3 -m venv --clear $(VENV); }
+	python3 -c 'import ensurepip' 2>/dev/null || { apt-get update -qq && apt-get install -y -qq python3-venv; }
+	python3 -m venv $(VENV)
 	$(VENV)/bin/pip install --quiet --disable-pip-version-check --requirement requirements-dev.txt
 	touch $@
 
