@@ -55,9 +55,10 @@ def _rollout(store: Store, host: Host, client_dir: str, request_name: str) -> in
     """Carry out a request; first take back what an earlier transaction left unfinished."""
     journal = Journal(store, host.clock)
     request = store.take_request(request_name)
-    if recover(host, store, journal, client_dir=client_dir) == "failed":
+    before = recover(host, store, journal, client_dir=client_dir)
+    if before == "failed":
         return 1  # told already; nothing is tried on top of what is not known to serve
-    outcome = Transaction(host, store, journal, client_dir).run(request)
+    outcome = Transaction(host, store, journal, client_dir).run(request, taken_back=bool(before))
     host.keys.prune(store.load())
     return 0 if outcome in GOOD_OUTCOMES else 1
 
