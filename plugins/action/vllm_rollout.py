@@ -138,7 +138,8 @@ class ActionModule(PipedAction):
             line = self._follow(one.instance, started["offset"])
             outcome, message = {"instance": one.instance, "outcome": line["outcome"], **line["facts"]}, line["detail"]
         result["results"].append(outcome)
-        result["changed"] = result["changed"] or outcome["outcome"] != "refused"
+        touched = outcome["outcome"] != "refused" or outcome.get("taken_back", False)
+        result["changed"] = result["changed"] or touched
         result["warnings"] += [f"{one.instance}: {warning}" for warning in outcome.get("warnings", [])]
         if outcome["outcome"] == "fallback":
             result["warnings"].append(message)

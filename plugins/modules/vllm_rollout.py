@@ -131,7 +131,7 @@ results:
       description:
         - V(verified), V(repaired), V(live) and V(removed) are what was wanted, V(fallback) means that a rung of the
           ladder serves in the place of the planned release.
-        - V(refused) means that nothing was touched, V(restored) that the last known good release serves again,
+        - V(refused) means that nothing was touched for it, V(restored) that the last known good release serves again,
           V(stopped) that the failed release was stopped and nothing serves, V(failed) that nothing is sure to serve,
           V(lost) that the host went out of reach and goes on by itself.
       type: str
@@ -140,6 +140,10 @@ results:
       returned: when O(plans) had a release to try, and it was verified
       type: list
       elements: str
+    taken_back:
+      description: That a rollout that had been cut off was taken back before this change was refused.
+      returned: when it was
+      type: bool
     failure:
       description: Class, cause and advice (C(failure_class), C(cause), C(advice)).
       returned: on failure

@@ -164,20 +164,23 @@ def sentence(proved: dict[str, t.Any]) -> str:
     )
 
 
-def left_alone(watch: dict[str, t.Any]) -> str:
+def left_alone(watch: dict[str, t.Any], begins: str = ". Its") -> str:
     """That an operator paused the watch, which is easily forgotten."""
     until = watch["paused_until"]
     if until is None:
         return ""
-    return f". Its watch is paused until {'somebody resumes it' if until == UNTIL_RESUMED else until}"
+    return f"{begins} watch is paused until {'somebody resumes it' if until == UNTIL_RESUMED else until}"
 
 
 def serving(instances: t.Sequence[dict[str, t.Any]]) -> str:
     """What serves, as far as can be seen without asking for tokens."""
     told = [
-        f"{seen['name']} {release(seen['current'])}"
-        if seen["healthy"]
-        else f"{seen['name']} nothing ({seen['unhealthy_because']})"
+        (
+            f"{seen['name']} {release(seen['current'])}"
+            if seen["healthy"]
+            else f"{seen['name']} nothing ({seen['unhealthy_because']})"
+        )
+        + left_alone(seen["watch"], ", its")
         for seen in instances
     ]
     return "; ".join(told) + "." if told else "nothing."

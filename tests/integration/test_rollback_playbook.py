@@ -55,3 +55,12 @@ def test_one_that_is_named_is_asked_of_the_host(tmp_path: pathlib.Path, previous
     ended = fleet.run("rollback", vllm_server_target_instance="a")
     assert (ended.code, put_back(ended)) == (0, [("g1", "a")])
     assert "no previous release" not in ended.said
+
+
+def test_a_check_run_says_what_would_be_put_back_and_asks_no_engine(tmp_path: pathlib.Path) -> None:
+    """What was stopped where it failed does not serve yet: to prove it would fail the very run that is to bring it."""
+    fleet = Fleet(tmp_path, {"g1": {"previous": {"a": KEPT, "b": None}, "not_proved": True}})
+    ended = fleet.run("rollback", "--check", vllm_server_target_instance="a")
+    assert ended.code == 0
+    assert "a: release oooooooooooo would be put back in the place of nothing." in ended.said
+    assert "serves." not in ended.said

@@ -20,7 +20,8 @@ Values = t.Mapping[str, t.Any]
 # Before it, a tool call is demanded as structured output and needs no parser (vllm-project/vllm#30613).
 NEEDS_PARSER = (0, 14, 0)
 TOOL_ARGUMENTS = ("enable_auto_tool_choice", "tool_call_parser")
-# Models by their names: vLLM itself finds their tool calls, and those of Harmony their thoughts.
+# Models by their names: vLLM itself finds their tool calls, and those of Harmony their thoughts. Where the tokenizer is
+# Mistral's it finds tool calls whatever the model's name is.
 HARMONY = ("gpt-oss", "gpt_oss")
 OWN_TOOLS = (*HARMONY, "stral", "xtral")
 
@@ -36,7 +37,8 @@ def _tool_call(smoke: Json, values: Values, model: Model, schema: Schema) -> str
     missing = [name for name in TOOL_ARGUMENTS if not values.get(name)]
     if smoke.get("tool_call") is not True or not missing:
         return ""
-    if version_key(schema.version) < NEEDS_PARSER or _is_one_of(OWN_TOOLS, model):
+    own = _is_one_of(OWN_TOOLS, model) or values.get("tokenizer_mode") == "mistral"
+    if version_key(schema.version) < NEEDS_PARSER or own:
         return ""
     return (
         f"smoke.tool_call is true, and vLLM {schema.version} refuses to be asked for a tool call without "

@@ -27,7 +27,7 @@ from .proof import prove_instance
 from .rebuild import load
 from .recover import BY_WATCH, recover, repair_cut_off
 from .state import StateProblem
-from .status import observe, observe_one
+from .status import known, observe, observe_one
 from .store import STATE_DIR, Store, instances
 from .transaction import Transaction
 from .watch import Watch
@@ -36,6 +36,8 @@ from .watch_record import RUN_DIR, RecordProblem, Records, lock
 
 FOLLOW_POLL = 0.2
 BUSY = 75  # EX_TEMPFAIL
+# What people type: a name with a mistake in it shall not look like an instance that was never rolled out.
+TYPED = ("prove", "rollback", "status")
 
 
 def _run(command: t.Sequence[str]) -> tuple[int, str, str]:
@@ -55,9 +57,10 @@ def _rollout(store: Store, host: Host, client_dir: str, request_name: str) -> in
     """Carry out a request; first take back what an earlier transaction left unfinished."""
     journal = Journal(store, host.clock)
     request = store.take_request(request_name)
-    if recover(host, store, journal, client_dir=client_dir) == "failed":
+    before = recover(host, store, journal, client_dir=client_dir)
+    if before == "failed":
         return 1  # told already; nothing is tried on top of what is not known to serve
-    outcome = Transaction(host, store, journal, client_dir).run(request)
+    outcome = Transaction(host, store, journal, client_dir).run(request, taken_back=bool(before))
     host.keys.prune(store.load())
     return 0 if outcome in GOOD_OUTCOMES else 1
 
@@ -138,14 +141,26 @@ def _watch(args: argparse.Namespace, host: Host) -> int:
     return 0
 
 
+def _is_known(args: argparse.Namespace, host: Host) -> bool:
+    """Whether the host knows the instance, or has its first rollout under way; said where not."""
+    if units.running(args.instance):
+        return True
+    return _is_listed(args.instance, known(args.state_dir, host.docker))
+
+
+def _is_listed(instance: str, listed: t.Sequence[str]) -> bool:
+    if instance not in listed:
+        _complain(f"no instance {instance} is on this host, which knows {', '.join(listed) or 'none'}")
+    return instance in listed
+
+
 def _pause(args: argparse.Namespace) -> int:
     """An operator's word to the watch, about one instance or all of them."""
-    known = instances(args.state_dir)
-    if args.instance and args.instance not in known:
-        _complain(f"no instance {args.instance} is on this host, which knows {', '.join(known) or 'none'}")
+    listed = instances(args.state_dir)
+    if args.instance and not _is_listed(args.instance, listed):
         return 1
     end = "" if args.resume else until(args.duration, time.time())
-    for name in [args.instance] if args.instance else known:
+    for name in [args.instance] if args.instance else listed:
         store = Store(name, args.state_dir)
         spoken(pause(store, Records(store, args.run_dir), end))
     return 0
@@ -208,6 +223,8 @@ def main(arguments: t.Sequence[str] | None = None) -> int:
     if args.verb == "status" and not args.instance:
         _print(observe(args.state_dir, host.docker, host.http))
         return 0
+    if args.verb in TYPED and not _is_known(args, host):
+        return 1
     store = Store(args.instance, args.state_dir)
     try:
         if args.verb == "rollout":

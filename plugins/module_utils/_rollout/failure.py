@@ -70,9 +70,10 @@ def rejects(failure_class: str) -> bool:
     return failure_class not in OF_THE_MOMENT
 
 
-def refused_text(instance: str, diagnosis: Diagnosis) -> str:
+def refused_text(instance: str, diagnosis: Diagnosis, taken_back: bool = False) -> str:
     cause = diagnosis.cause.rstrip(".")
-    return f"{instance}: refused before anything was touched ({diagnosis.failure_class}): {cause}. {diagnosis.advice}"
+    when = "after a rollout that was cut off had been taken back" if taken_back else "before anything was touched"
+    return f"{instance}: refused {when} ({diagnosis.failure_class}): {cause}. {diagnosis.advice}"
 
 
 def broken_text(instance: str, stage: str, diagnosis: Diagnosis) -> str:

@@ -42,8 +42,11 @@ class Transaction:
     def __init__(self, host: Host, store: Store, journal: Journal, client_dir: str = CLIENT_DIR) -> None:
         self.host, self.store, self.journal, self.client_dir = host, store, journal, client_dir
 
-    def run(self, request: Json) -> str:
-        """Carry out a request (`kind`, `plan`, `retry`); one of journal.OUTCOMES."""
+    def run(self, request: Json, taken_back: bool = False) -> str:
+        """Carry out a request (`kind`, `plan`, `retry`); one of journal.OUTCOMES.
+
+        `taken_back` says that an unfinished rollout was taken back just before, so that a refusal is not all that was.
+        """
         state = self.store.load()
         act = {
             "rollout": self._rollout,
@@ -56,7 +59,9 @@ class Transaction:
             return act[request["kind"]](state, request)
         except Refused as refusal:
             diagnosis = refusal.diagnosis
-            self.journal.end("refused", refused_text(state.instance, diagnosis), failure=diagnosis.as_dict())
+            message = refused_text(state.instance, diagnosis, taken_back)
+            more = {"taken_back": True} if taken_back else {}
+            self.journal.end("refused", message, failure=diagnosis.as_dict(), **more)
             return "refused"
         except (DockerError, OSError) as error:
             # An unfinished candidate stays in the state: the unit's end takes it back.

@@ -19,7 +19,11 @@ class ActionModule(ActionBase):  # type: ignore[misc,unused-ignore]
             raise AnsibleConnectionFailure("no route to host")
         if self._task.args.get("prove", True) and script.get("not_proved"):
             return {**result, "failed": True, "msg": "a does not serve: it answers nothing."}
-        seen = [{"name": name, "previous": previous} for name, previous in script.get("previous", {}).items()]
+        current = script.get("current", {})
+        seen = [
+            {"name": name, "previous": previous, "current": current.get(name)}
+            for name, previous in script.get("previous", {}).items()
+        ]
         summary = [f"{name} serves." for name in self._task.args.get("instances") or ["a"]]
         serving = "a release pppppppppppp."
         return {**result, "changed": False, "serving": serving, "summary": summary, "instances": seen}

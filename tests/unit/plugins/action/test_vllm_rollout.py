@@ -68,6 +68,11 @@ def test_the_first_that_fails_stops_the_rest(run: t.Callable[..., Json], outcome
     assert result["results"] == [{"instance": "a", "outcome": outcome, "failure": failure}]
 
 
+def test_a_way_back_that_came_before_a_refusal_is_a_change(run: t.Callable[..., Json]) -> None:
+    wire = Wire([news(ended("refused", "a: no.", taken_back=True)), news()])
+    assert run(wire, rollback=["a"])["changed"] is True
+
+
 def test_what_was_updated_is_told_with_the_digest_that_serves(run: t.Callable[..., Json]) -> None:
     """Nothing is different from before where the release served already, or was repaired."""
     changes = ("restart", "restart", "repair", "live", "create", "remove")

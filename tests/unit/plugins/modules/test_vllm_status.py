@@ -120,6 +120,12 @@ def test_a_pause_of_what_does_not_serve_is_said(scene: Scene) -> None:
     )
 
 
+def test_a_pause_is_also_said_where_nothing_is_proved(scene: Scene) -> None:
+    scene.roll_out(LENGTH)
+    Records(scene.store).save(Record(paused_until="resumed"))
+    assert run(prove=False)["serving"].endswith(", its watch is paused until somebody resumes it.")
+
+
 def test_what_is_healthy_and_does_not_answer_fails(scene: Scene) -> None:
     scene.roll_out(LENGTH)
     scene.engine(LENGTH, Engine(answer=""))

@@ -67,6 +67,7 @@ def test_refused(smoke: fleet.Json, engine_args: fleet.Json, says: str) -> None:
     ("smoke", "engine_args"),
     [
         ({"tool_call": True}, TOOLS),
+        ({"tool_call": True}, {"tokenizer_mode": "mistral"}),
         ({"tool_call": "auto", "reasoning": "auto"}, {}),
         ({"tool_call": False, "reasoning": False}, {}),
         ({"reasoning": True}, {"reasoning_parser": "qwen3"}),

@@ -73,6 +73,27 @@ def test_a_rollout_first_takes_back_what_is_unfinished(scene: Scene, started: St
     scene.assert_settled()
 
 
+@pytest.mark.parametrize("verb", ["prove", "rollback", "status"])
+def test_a_name_that_the_host_does_not_know(
+    scene: Scene, started: Started, capsys: pytest.CaptureFixture[str], verb: str
+) -> None:
+    scene.roll_out(OLD)
+    assert run(scene, verb, "asistant") == 1
+    assert capsys.readouterr().err == f"no instance asistant is on this host, which knows {NAME}\n"
+    assert (started, (scene.folder / "state" / "asistant").exists()) == ([], False)
+
+
+def test_what_is_refused_after_that_says_what_was_touched(scene: Scene, started: Started) -> None:
+    scene.roll_out(OLD)
+    scene.store.save(scene.store.load().with_candidate(entry(4096), "dead"))
+    request = scene.store.save_request({"kind": "rollback"})
+    assert run(scene, "rollout", NAME, request) == 1
+    last = scene.last()
+    assert (last["outcome"], last["facts"]["taken_back"]) == ("refused", True)
+    assert "refused after a rollout that was cut off had been taken back (rollback.none)" in last["detail"]
+    assert scene.serves() == OLD
+
+
 def test_nothing_is_tried_on_top_of_a_recovery_that_failed(scene: Scene, started: Started) -> None:
     scene.roll_out(OLD)
     state = scene.store.load()
