@@ -188,7 +188,8 @@ class ActionModule(PipedAction):
         if last:
             return last
         message = (
-            f"{instance}: the rollout ended without a word; look at `journalctl -u {unit_name(instance)}` on the host."
+            f"{instance}: the rollout ended without a word; look at `journalctl -u {unit_name(instance)}` on the host. "
+            "What it left unfinished is taken back by the host's watch within a minute, or by the next run."
         )
         return {"outcome": "failed", "detail": message, "facts": {}}
 
