@@ -123,6 +123,9 @@ def cautions(name: str, digest: str, observed: Json | None, retry: bool) -> list
     """What to heed about an instance that may be touched."""
     seen = observed or {}
     found = []
+    if seen.get("cut_off"):
+        serves = "serves meanwhile" if seen.get("healthy") else "does not serve until then"
+        found.append(f"A rollout of instance {name} was cut off, and is taken back first: it {serves}.")
     if seen.get("failed"):
         how = "could neither go on nor go back" if seen.get("current") else "was stopped where it failed"
         found.append(f"The last rollout {how}: {_sentence(seen['failed'])}")

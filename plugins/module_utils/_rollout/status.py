@@ -67,13 +67,14 @@ def observe_one(store: Store, docker: Docker, http: Http, client_dir: str = CLIE
     """One instance: its state, its container, and whether it is up. Held without a live transaction means current."""
     busy, state = running(store.instance), State(store.instance)
     container: Json | None = None
-    rebuilt = problem = cut_off = ""
+    rebuilt = problem = ""
+    cut_off = False
     holds: list[Json] = []
     try:
         holds = held_ports(docker, store.instance)
         state, rebuilt = load(store, docker)
         if state.candidate is not None and not busy:
-            cut_off = "a rollout was cut off and is not taken back yet; "
+            cut_off = True
             state = state.restored(state.held)
         if state.current is not None:
             found = docker.container(state.current.container_id or state.current.release["container"]["name"])
@@ -82,6 +83,8 @@ def observe_one(store: Store, docker: Docker, http: Http, client_dir: str = CLIE
         problem = str(error)
     keys = ApiKeys(store.state_dir)
     unhealthy = "a rollout is running" if busy else problem or _why_unhealthy(state.current, container, http, keys)
+    if cut_off and unhealthy:
+        unhealthy = "a rollout was cut off and is not taken back yet"
     return {
         **_roles(state),
         "name": store.instance,
@@ -92,8 +95,9 @@ def observe_one(store: Store, docker: Docker, http: Http, client_dir: str = CLIE
         "transaction": {"unit": unit_name(store.instance), "stage": store.last_stage()} if busy else None,
         "container": container,
         "holds": holds,
+        "cut_off": cut_off,
         "healthy": not unhealthy,
-        "unhealthy_because": unhealthy and f"{cut_off}{unhealthy}",
+        "unhealthy_because": unhealthy,
         "watch": shown(Records(store), Limits.of(state.current.settings if state.current else {}).enabled),
         "client_files_differ": sorted(differing(state.current, client_dir)) if state.current is not None else [],
     }

@@ -115,8 +115,8 @@ def test_a_pause_of_what_does_not_serve_is_said(scene: Scene) -> None:
     scene.docker.stopped(serving, 0)
     Records(scene.store).save(Record(paused_until="resumed"))
     assert run()["msg"] == (
-        "assistant does not serve: a rollout was cut off and is not taken back yet; its container is exited (exit code "
-        "0). Its watch is paused until somebody resumes it."
+        "assistant does not serve: a rollout was cut off and is not taken back yet. Its watch is paused until somebody "
+        "resumes it."
     )
 
 

@@ -156,11 +156,13 @@ def test_unlisted_instance(stated: t.Any, remove: bool) -> None:
     [
         ({"failed": "both are down", "healthy": False}, "neither go on nor go back: both are down."),
         ({"rebuilt": "state.json is damaged"}, "state.json is damaged."),
+        ({"cut_off": True}, "was cut off, and is taken back first: it serves meanwhile."),
+        ({"cut_off": True, "healthy": False}, "was cut off, and is taken back first: it does not serve until then."),
     ],
 )
 def test_what_to_heed_about_the_state(state: t.Any, says: t.Any) -> None:
     planned = fleet.plan(facts=fleet.facts_with(fleet.observed(fleet.plan(), **state)))
-    assert planned["change"] == ("repair" if "failed" in state else "none")
+    assert planned["change"] == ("none" if state.get("healthy", True) else "repair")
     assert says in " ".join(planned["warnings"])
 
 

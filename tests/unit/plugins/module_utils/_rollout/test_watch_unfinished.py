@@ -133,9 +133,7 @@ def test_left_alone_while_it_is_paused_and_taken_back_once_it_is_resumed(host: W
         "it is paused; a rollout is unfinished, and the next run takes it back",
     )
     seen = observe_one(host.store, host.docker, host.host.http, host.client_dir)
-    assert seen["unhealthy_because"] == (
-        "a rollout was cut off and is not taken back yet; its container is exited (exit code 0)"
-    )
+    assert (seen["cut_off"], seen["unhealthy_because"]) == (True, "a rollout was cut off and is not taken back yet")
     pause(host.store, host.records, "")
     assert host.after(TICK) == ["recover"]
     host.assert_settled()
