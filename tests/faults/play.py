@@ -36,6 +36,15 @@ def as_user() -> dict[str, str]:
     }
 
 
+def _group_of(stat: pathlib.Path) -> int:
+    """The process group of a process; 0 for one that has ended."""
+    try:
+        state, _parent, group = stat.read_text().rpartition(")")[2].split()[:3]
+    except OSError:
+        return 0
+    return 0 if state == "Z" else int(group)
+
+
 class Play:
     """One run of a playbook; its output is kept in build/faults."""
 
@@ -83,6 +92,11 @@ class Play:
         else:
             self._process.kill()
         self._process.wait()
+
+    @property
+    def gone(self) -> bool:
+        """Whether none of its processes lives: workers that a kill left without a parent go on with their task."""
+        return not any(_group_of(path) == self._process.pid for path in pathlib.Path("/proc").glob("[0-9]*/stat"))
 
     @property
     def code(self) -> int:

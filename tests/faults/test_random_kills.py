@@ -39,6 +39,7 @@ def test_kill(row: Row, kill: Kill) -> None:
         struck = strike(kill, row.host, play)
         row.record.what = f"{kill}, {reached}{'' if struck else ', nothing to kill'}"
         row.ended(play)
+        row.host.wait_until("left alone by the play's workers", lambda: play.gone)
         row.host.at_rest()
         serving = row.host.serving()
         assert row.host.generates(), f"nothing serves after the host came to rest ({row.record.what})"
