@@ -71,7 +71,6 @@ def observe_one(store: Store, docker: Docker, http: Http, client_dir: str = CLIE
     cut_off = False
     holds: list[Json] = []
     try:
-        holds = held_ports(docker, store.instance)
         state, rebuilt = load(store, docker)
         if state.candidate is not None and not busy:
             cut_off = True
@@ -79,6 +78,7 @@ def observe_one(store: Store, docker: Docker, http: Http, client_dir: str = CLIE
         if state.current is not None:
             found = docker.container(state.current.container_id or state.current.release["container"]["name"])
             container = None if found is None else container_facts(found)
+        holds = held_ports(docker, store.instance)
     except (StateProblem, DockerError) as error:
         problem = str(error)
     keys = ApiKeys(store.state_dir)

@@ -156,7 +156,7 @@ class WayBack:
             except DockerError as error:
                 if self.host.clock.monotonic() >= deadline:
                     raise
-                self.journal.note(f"once more: {error}")
+                self.journal.heartbeat(f"clearing away, once more: {error}")
                 self.host.clock.sleep(POLL)
 
     def _clear_once(self, state: State, bad: Entry) -> None:

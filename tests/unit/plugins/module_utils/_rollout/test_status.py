@@ -67,6 +67,14 @@ def test_what_a_rollout_left_that_was_cut_off_holds_its_port(scene: Scene) -> No
     assert look(scene)["holds"] == [{"address": "127.0.0.1", "port": 8000}]
 
 
+def test_what_is_verified_is_known_without_docker(scene: Scene) -> None:
+    scene.roll_out(OLD)
+    scene.docker.away = True
+    seen = look(scene)
+    assert (seen["current"]["digest"], seen["healthy"], seen["holds"]) == (plan(OLD)["digest"], False, [])
+    assert "does not answer" in seen["problem"]
+
+
 def test_client_files_that_were_changed_by_hand_are_seen(scene: Scene) -> None:
     scene.roll_out(OLD)
     folder = pathlib.Path(scene.client_dir, "assistant")
