@@ -3,9 +3,9 @@
 
 # FAULTS="F3 F19" for some of them, FAULTS=ci for those that `make test` runs.
 faults: setup lab ## Put every fault into a host that serves, and see what becomes of it
-	$(PYTHON) -m pytest tests/faults --faults "$(FAULTS)"
+	$(PYTHON) -m pytest $(AT_ONCE) tests/faults --faults "$(FAULTS)"
 
 N ?= 100
 # SEED=... for the kills of a run before.
 kills: setup lab ## Kill a rollout at N random moments; one rerun has to converge each time
-	$(PYTHON) -m pytest tests/faults --kills $(N) $(if $(SEED),--seed $(SEED))
+	$(PYTHON) -m pytest $(AT_ONCE) tests/faults --kills $(N) $(if $(SEED),--seed $(SEED))

@@ -1,11 +1,16 @@
 # Tests: fast ones first, because scenarios on real hosts are not started once a fast one has failed.
 .PHONY: test unit browser
 
+# Tests on hosts run beside each other, each on hosts of its own: while one waits another works. Two take up to 22 GiB.
+WORKERS ?= $(shell awk '/^MemTotal:/ {print ($$2 > 23000000) ? 2 : 1}' /proc/meminfo)
+AT_ONCE := --numprocesses $(WORKERS) --dist loadgroup --no-loadscope-reorder
+
 # The checks take a core while the lab mostly waits for packages.
 test: setup ## Check everything, then all tests: units, scenarios and faults on real hosts
 	$(MAKE) --jobs=2 lint lab
 	$(MAKE) browser
-	$(PYTHON) -m pytest tests/unit tests/integration tests/faults --faults ci --kills 5
+	$(MAKE) unit
+	$(PYTHON) -m pytest $(AT_ONCE) tests/integration tests/faults --faults ci --kills 5
 
 unit: setup ## Run the unit tests
 	$(PYTHON) -m pytest tests/unit

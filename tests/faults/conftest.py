@@ -5,11 +5,13 @@
 
 from __future__ import annotations
 
+import os
 import pathlib
 import re
 import subprocess
 import time
 import typing as t
+from dataclasses import dataclass
 
 import pytest
 
@@ -28,11 +30,11 @@ ON_REQUEST: tuple[str, ...] = (
     "test_f27_rollout_on_a_damaged_state_file",
 )
 KILL = "kill"
-SEED = pytest.StashKey[int]()
 HERE = pathlib.Path(__file__).parent
-RECORDS = pytest.StashKey[list[Record]]()
-HOSTS = pytest.StashKey[dict[str, Good]]()
-VERSIONS = pytest.StashKey[dict[str, str]]()
+# Of a test's report, which is what reaches the process that prints the table where several run tests.
+RECORD, VERSIONS = "record", "versions"
+RECORD_OF = pytest.StashKey[Record]()
+VERSIONS_OF_RUN = pytest.StashKey[dict[str, t.Any]]()
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -50,9 +52,9 @@ def fault_of(name: str) -> str:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    config.stash[RECORDS] = []
-    config.stash[HOSTS] = {}
-    config.stash[VERSIONS] = {}
+    """Draw a seed once, for every process that runs tests."""
+    if config.getoption("--seed") is None:
+        config.option.seed = int(time.time())
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
@@ -81,9 +83,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """As many random kills as were asked for."""
     if "kill" in metafunc.fixturenames:
         config = metafunc.config
-        seed = config.getoption("--seed")
-        config.stash[SEED] = int(time.time()) if seed is None else seed
-        kills = random_kills.drawn(max(1, config.getoption("--kills")), config.stash[SEED])
+        kills = random_kills.drawn(max(1, config.getoption("--kills")), config.getoption("--seed"))
         metafunc.parametrize("kill", kills, ids=str)
 
 
@@ -94,27 +94,40 @@ def _lab(playbook: str, *names: str) -> None:
     assert done.returncode == 0, f"{playbook} of {names} failed: {done.stdout[-3000:]}{done.stderr}"
 
 
+@dataclass
+class Shared:
+    """The host that rows share, and what it serves by now."""
+
+    host: Host
+    good: Good | None
+
+
 @pytest.fixture(scope="session")
-def host(request: pytest.FixtureRequest) -> t.Iterator[Host]:
-    """The host that most rows share."""
-    _lab("create", "faults-a")
-    made = Host("faults-a")
-    seed = request.config.stash.get(SEED, None)
-    request.config.stash[VERSIONS] = {**report.versions(made), **({} if seed is None else {"seed": str(seed)})}
-    known = request.config.stash[HOSTS]
-    if request.config.getoption("--keep-hosts"):
-        known.update(kept.read())
-    yield made
-    if request.config.getoption("--keep-hosts"):
-        kept.write(known)
+def shared(request: pytest.FixtureRequest) -> t.Iterator[Shared]:
+    """One for each process that runs rows: `faults-1`, `faults-2` and so on."""
+    number = os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw")
+    name = f"faults-{int(number) + 1}"
+    _lab("create", name)
+    made = Host(name)
+    request.config.stash[VERSIONS_OF_RUN] = report.versions(made)
+    keeps = request.config.getoption("--keep-hosts")
+    one = Shared(made, kept.read(name) if keeps else None)
+    yield one
+    if keeps and one.good:
+        kept.write(name, one.good)
     else:
-        _lab("destroy", "faults-a")
+        _lab("destroy", name)
+
+
+@pytest.fixture
+def host(shared: Shared) -> Host:
+    return shared.host
 
 
 @pytest.fixture
 def others() -> t.Iterator[list[Host]]:
     """Three more hosts that serve, for as long as the row lasts."""
-    names = ["faults-b", "faults-c", "faults-d"]
+    names = ["faults-x", "faults-y", "faults-z"]
     _lab("create", *names)
     play = Play(SITE, names, wanted(ASSISTANT)).wait()
     assert play.code == 0, f"{names} do not serve; {play.log}"
@@ -127,20 +140,19 @@ def record(request: pytest.FixtureRequest) -> t.Iterator[Record]:
     """The row's line in the report; what it shows is its docstring's first sentence."""
     what = (request.function.__doc__ or request.node.name).strip().partition(":")[0].partition("\n")[0].rstrip(".")
     made = Record(fault_of(request.node.name), request.node.name, what)
-    request.config.stash[RECORDS].append(made)
+    request.node.stash[RECORD_OF] = made
     began = time.monotonic()
     yield made
     made.seconds = round(time.monotonic() - began, 1)
 
 
 @pytest.fixture
-def row(request: pytest.FixtureRequest, host: Host, record: Record) -> Row:
+def row(shared: Shared, record: Record) -> Row:
     """A row on the shared host, which serves a good release; put right first where a row before left it otherwise."""
-    known = request.config.stash[HOSTS]
-    known[host.name], repaired = settled(host, known.get(host.name))
+    shared.good, repaired = settled(shared.host, shared.good)
     if repaired:
         record.notes.append(repaired)
-    return Row(record, host, known[host.name])
+    return Row(record, shared.host, shared.good)
 
 
 @pytest.fixture
@@ -163,14 +175,18 @@ def over_ssh(host: Host, tmp_path: pathlib.Path) -> dict[str, str]:
 def pytest_runtest_makereport(
     item: pytest.Item, call: pytest.CallInfo[None]
 ) -> t.Generator[None, pytest.TestReport, pytest.TestReport]:
-    """Write down how the row ended."""
+    """Write down how the row ended, and send it along with the report."""
     made = yield
-    for record in item.config.stash[RECORDS]:
-        if record.test == item.name and call.when in ("setup", "call"):
-            record.passed = made.passed and call.when == "call"
-            record.error = "" if made.passed else str(call.excinfo.value if call.excinfo else made.outcome)
-            if made.failed:
-                made.sections.append(("the host's last stages", _last_stages(item)))
+    record = item.stash.get(RECORD_OF, None)
+    if record is None:
+        return made
+    if call.when in ("setup", "call"):
+        record.passed = made.passed and call.when == "call"
+        record.error = "" if made.passed else str(call.excinfo.value if call.excinfo else made.outcome)
+        if made.failed:
+            made.sections.append(("the host's last stages", _last_stages(item)))
+    sent = {RECORD: record.as_dict(), VERSIONS: item.config.stash.get(VERSIONS_OF_RUN, {})}
+    made.user_properties = [*made.user_properties, *sent.items()]
     return made
 
 
@@ -182,20 +198,37 @@ def _last_stages(item: pytest.Item) -> str:
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
     """Print the table, and write it down."""
-    for name, records in _by_report(config).items():
-        terminalreporter.section(name)
-        terminalreporter.write_line(report.table(records))
-        if name == "kills":
-            terminalreporter.write_line(f"The same kills again: --seed {config.stash[SEED]}")
-        report.write(name, records, config.stash[VERSIONS])
-        terminalreporter.write_line(report.tally(records))
+    sent = _sent(terminalreporter)
+    versions = {name: text for one in sent for name, text in one[VERSIONS].items()}
+    last = {one[RECORD]["test"]: Record(**one[RECORD]) for one in sent}
+    records = [last[name] for name in sorted(last, key=_natural)]
+    faults = [record for record in records if record.fault != KILL]
+    kills = [record for record in records if record.fault == KILL]
+    if faults:
+        _tell(terminalreporter, "faults", faults, versions)
+    if kills:
+        seed = str(config.getoption("--seed"))
+        _tell(terminalreporter, "kills", kills, {**versions, "seed": seed})
+        terminalreporter.write_line(f"The same kills again: --seed {seed}")
 
 
-def _by_report(config: pytest.Config) -> dict[str, list[Record]]:
-    """Faults and kills, each where there are any."""
-    records = config.stash[RECORDS]
-    both = {
-        "faults": [record for record in records if record.fault != KILL],
-        "kills": [record for record in records if record.fault == KILL],
-    }
-    return {name: found for name, found in both.items() if found}
+def _tell(
+    terminalreporter: pytest.TerminalReporter, name: str, records: list[Record], versions: dict[str, str]
+) -> None:
+    terminalreporter.section(name)
+    terminalreporter.write_line(report.table(records))
+    report.write(name, records, versions)
+    terminalreporter.write_line(report.tally(records))
+
+
+def _sent(terminalreporter: pytest.TerminalReporter) -> list[dict[str, t.Any]]:
+    """What came along with the reports of rows; of each row what is said last comes last."""
+    told = [one for kind in terminalreporter.stats.values() for one in kind if isinstance(one, pytest.TestReport)]
+    told.sort(key=lambda one: ("setup", "call", "teardown").index(one.when))
+    every: list[dict[str, t.Any]] = [dict(one.user_properties) for one in told]
+    return [one for one in every if RECORD in one]
+
+
+def _natural(name: str) -> list[tuple[int, str]]:
+    """A key that sorts kill 9 before kill 10."""
+    return [(int(part), "") if part.isdigit() else (-1, part) for part in re.split(r"(\d+)", name)]

@@ -6,20 +6,21 @@
 from __future__ import annotations
 
 import json
-import typing as t
+import pathlib
 from dataclasses import asdict
 
 from ansible_collections.gpufleet.vllm.tests.faults.matrix import Good
 from ansible_collections.gpufleet.vllm.tests.faults.play import LOGS
 
-FILE = LOGS / "kept.json"
+
+def _file(host: str) -> pathlib.Path:
+    return LOGS / f"kept-{host}.json"
 
 
-def read() -> dict[str, Good]:
-    if not FILE.exists():
-        return {}
-    return {name: Good(**good) for name, good in json.loads(FILE.read_text()).items()}
+def read(host: str) -> Good | None:
+    file = _file(host)
+    return Good(**json.loads(file.read_text())) if file.exists() else None
 
 
-def write(goods: t.Mapping[str, Good]) -> None:
-    FILE.write_text(json.dumps({name: asdict(good) for name, good in goods.items()}))
+def write(host: str, good: Good) -> None:
+    _file(host).write_text(json.dumps(asdict(good)))

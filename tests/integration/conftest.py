@@ -5,14 +5,12 @@
 
 from __future__ import annotations
 
+import typing as t
+
 import pytest
 
-SCENARIO_TIMES = pytest.StashKey[dict[str, float]]()
-
-
-def pytest_configure(config: pytest.Config) -> None:
-    """Give the run a place to keep how long each scenario took."""
-    config.stash[SCENARIO_TIMES] = {}
+# Of a test's report: the scenario's name, and the seconds that it took.
+SCENARIO = "scenario"
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -22,16 +20,12 @@ def _fast_tests_have_passed(request: pytest.FixtureRequest) -> None:
         pytest.skip(f"not started: {failed} of the tests before failed")
 
 
-@pytest.fixture
-def scenario_times(pytestconfig: pytest.Config) -> dict[str, float]:
-    """Return where the seconds of each scenario are kept, by its name."""
-    return pytestconfig.stash[SCENARIO_TIMES]
-
-
-def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     """List the scenarios of this run with their times."""
-    times = config.stash[SCENARIO_TIMES]
-    if times:
+    told = [one for kind in terminalreporter.stats.values() for one in kind if isinstance(one, pytest.TestReport)]
+    properties: list[dict[str, t.Any]] = [dict(one.user_properties) for one in told if one.when == "call"]
+    took = sorted(one[SCENARIO] for one in properties if SCENARIO in one)
+    if took:
         terminalreporter.section("scenarios")
-    for name, seconds in times.items():
+    for name, seconds in took:
         terminalreporter.write_line(f"{name}: {seconds:.0f} s")

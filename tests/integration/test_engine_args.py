@@ -26,6 +26,8 @@ FILES = CHECKOUT / "roles" / "vllm_server" / "files"
 VERSION = "0.32.0"
 REPOSITORY = f"vllm-cpu:{VERSION}"
 PLANS = 300
+# One process brings the image, and takes it away again.
+pytestmark = pytest.mark.xdist_group("image")
 
 
 def _docker(*words: str, given: str | None = None) -> subprocess.CompletedProcess[str]:

@@ -15,12 +15,16 @@ import typing as t
 
 import pytest
 
+from ansible_collections.gpufleet.vllm.tests.integration.conftest import SCENARIO
+
 CHECKOUT = pathlib.Path(__file__).resolve().parents[2]
 # It compiles a kernel module, which takes longer than all others: `molecule test --scenario-name driver`.
 ON_REQUEST = ("driver",)
-SCENARIOS = sorted(
-    path.parent.name for path in (CHECKOUT / "molecule").glob("*/molecule.yml") if path.parent.name not in ON_REQUEST
-)
+FOUND = {path.parent.name for path in (CHECKOUT / "molecule").glob("*/molecule.yml")} - set(ON_REQUEST)
+# Two run at a time: the one with most engines beside those with one.
+FIRST = ("classes", "secrets", "watch")
+SCENARIOS = sorted(FOUND, key=lambda name: (FIRST.index(name) if name in FIRST else len(FIRST), name))
+LOGS = CHECKOUT / "build" / "scenarios"
 COLOURS = re.compile(r"\x1b\[[0-9;]*m")
 # What molecule puts before a line of Ansible.
 MARGIN = "  │ "
@@ -29,7 +33,9 @@ LINES = 60
 
 
 @pytest.mark.parametrize("name", SCENARIOS)
-def test_scenario(name: str, capfd: pytest.CaptureFixture[str], scenario_times: dict[str, float]) -> None:
+def test_scenario(
+    name: str, capfd: pytest.CaptureFixture[str], record_property: t.Callable[[str, t.Any], None]
+) -> None:
     commands = pathlib.Path(sys.executable).parent
     environment = {
         **os.environ,
@@ -37,30 +43,35 @@ def test_scenario(name: str, capfd: pytest.CaptureFixture[str], scenario_times: 
         "PATH": f"{commands}:{os.environ['PATH']}",
         "MOLECULE_GLOB": "molecule/*/molecule.yml",
     }
-    started = time.monotonic()
+    log = LOGS / f"{name}.log"
     with capfd.disabled():
-        print(f"\n=== scenario {name}", flush=True)
-        code, said = _told([str(commands / "molecule"), "test", "--scenario-name", name], environment)
-        scenario_times[name] = time.monotonic() - started
-        print(f"=== scenario {name}: {scenario_times[name]:.0f} s", flush=True)
-    assert code == 0, f"molecule test --scenario-name {name} ended with {code}:\n{_failure(said)}"
+        _say(f"scenario {name} begins; {log.relative_to(CHECKOUT)} holds what it says")
+        began = time.monotonic()
+        code = _logged([str(commands / "molecule"), "test", "--scenario-name", name], environment, log)
+        seconds = time.monotonic() - began
+        _say(f"scenario {name}: {seconds:.0f} s, exit code {code}")
+    record_property(SCENARIO, (name, seconds))
+    assert code == 0, f"molecule test --scenario-name {name} ended with {code}:\n{_failure(log)}"
 
 
-def _told(command: list[str], environment: dict[str, str]) -> tuple[int, list[str]]:
-    """Run a command, pass on what it says as it says it; its exit code and lines."""
-    said = []
-    with subprocess.Popen(
-        command, cwd=CHECKOUT, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
-    ) as running:
-        for line in t.cast("t.IO[str]", running.stdout):
-            print(line, end="", flush=True)
-            said.append(line)
-    return running.returncode, said
+def _say(text: str) -> None:
+    """To stderr, which is shown at once also by a test that runs beside others."""
+    print(f"\n=== {text}", file=sys.stderr, flush=True)
 
 
-def _failure(said: list[str]) -> str:
+def _logged(command: list[str], environment: dict[str, str], log: pathlib.Path) -> int:
+    """Run a command, its output into a file; its exit code."""
+    log.parent.mkdir(parents=True, exist_ok=True)
+    with log.open("w") as output:
+        ended = subprocess.run(
+            command, cwd=CHECKOUT, env=environment, stdout=output, stderr=subprocess.STDOUT, check=False
+        )
+    return ended.returncode
+
+
+def _failure(log: pathlib.Path) -> str:
     """The task that failed and what it said, because the end of a long run is about clearing away."""
-    plain = [COLOURS.sub("", line).removeprefix(MARGIN) for line in said]
+    plain = [COLOURS.sub("", line).removeprefix(MARGIN) for line in log.read_text().splitlines(keepends=True)]
     failed = max((at for at, line in enumerate(plain) if line.startswith(("fatal: ", "failed: "))), default=len(plain))
     task = max((at for at, line in enumerate(plain[:failed]) if line.startswith("TASK [")), default=-LINES)
     return "".join(plain[task : failed + LINES])
