@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import typing as t
 
 from ansible.plugins.action import ActionBase
@@ -105,7 +106,7 @@ class ActionModule(ActionBase):  # type: ignore[misc,unused-ignore]
         given = {
             key: value for key, value in args.items() if key not in ("schemas", "readings", "only_plan", "promote")
         } | documents
-        read = inputs.read(given, history, readings, errors)
+        read = dataclasses.replace(inputs.read(given, history, readings, errors), promote=promote)
         climbs: list[dict[str, t.Any]] = []
         outcome = planner.plan_host(read, errors)
         if promote:

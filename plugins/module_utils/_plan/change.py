@@ -51,7 +51,7 @@ def decide(desired: Desired, observed: Json | None, retry: bool = False) -> Chan
     """The kind of change of an active instance."""
     current = (observed or {}).get("current")
     if observed is None or current is None:
-        return Change("create", ("no verified release is on the host",))
+        return Change("create", (_nothing_verified(observed or {}),))
     if current["digest"] != desired.digest and not stands_in(current, desired.digest, retry):
         return Change("restart", tuple(differences(current["release"], desired)))
     if desired.image_id and current.get("image_id") and current["image_id"] != desired.image_id:
@@ -64,6 +64,13 @@ def decide(desired: Desired, observed: Json | None, retry: bool = False) -> Chan
     changed += settings_differences(current.get("settings") or {}, desired.settings)
     changed += [f"{path} is missing or was changed by hand" for path in observed.get("client_files_differ") or []]
     return Change("live", tuple(changed)) if changed else Change("none")
+
+
+def _nothing_verified(observed: Json) -> str:
+    previous = observed.get("previous")
+    if previous is None:
+        return "no verified release is on the host"
+    return f"no verified release serves; {previous['digest'][:12]} is kept, and playbooks/rollback.yml puts it back"
 
 
 def decide_inactive(observed: Json | None) -> Change:

@@ -61,6 +61,7 @@ class Inputs:
     target_profile: str = ""
     ladder: tuple[str, ...] = ()
     rungs: t.Mapping[str, str] = dataclasses.field(default_factory=dict)
+    promote: bool = False
 
 
 def read(args: t.Mapping[str, t.Any], history: Json, readings: t.Mapping[str, Json], errors: list[str]) -> Inputs:
@@ -133,18 +134,22 @@ def _settings(given: Json, errors: list[str]) -> Json:
     settings = dict(_mapping(given, "settings", errors))
     for key in ("shm_size_mib", "shm_size"):
         if settings.get(key) not in (None, "") and mib(settings[key]) == 0:
-            errors.append(f"settings.{key} is {settings[key]!r}: write MiB as a number above 0, or a size such as 2g.")
+            errors.append(
+                f"vllm_server_{key} is {settings[key]!r}: write MiB as a number above 0, or a size such as 2g."
+            )
     if (settings.get("ipc") or "private") not in IPC:
-        errors.append(f"settings.ipc is {settings['ipc']!r}: write private or host.")
-    for key in ("env", "smoke", "timeouts", "watch", "defaults"):
+        errors.append(f"vllm_server_ipc is {settings['ipc']!r}: write private or host.")
+    for key in ("smoke", "timeouts", "watch"):
+        settings[key] = _mapping(settings, key, errors, "vllm_server_")
+    for key in ("env", "defaults"):
         settings[key] = _mapping(settings, key, errors, "settings.")
-    settings["accept_advisories"] = switch(settings.get("accept_advisories"), "settings.accept_advisories", errors)
-    settings["fallback_shorter"] = switch(settings.get("fallback_shorter"), "settings.fallback_shorter", errors)
+    settings["accept_advisories"] = switch(settings.get("accept_advisories"), "vllm_server_accept_advisories", errors)
+    settings["fallback_shorter"] = switch(settings.get("fallback_shorter"), "vllm_server_fallback_shorter", errors)
     asked = settings.get("ask_parser")
-    settings["ask_parser"] = True if asked in (None, "") else switch(asked, "settings.ask_parser", errors)
+    settings["ask_parser"] = True if asked in (None, "") else switch(asked, "vllm_server_ask_parser", errors)
     rungs = settings.get("fallback_rungs")
     if rungs not in (None, ""):
-        settings["fallback_rungs"] = _count(rungs, "settings.fallback_rungs", errors)
+        settings["fallback_rungs"] = _count(rungs, "vllm_server_fallback_rungs", errors)
     settings["allow_trust_remote_code"] = _allowed(settings.get("allow_trust_remote_code"), errors)
     return settings
 
@@ -163,7 +168,7 @@ def _allowed(value: t.Any, errors: list[str]) -> bool | list[str]:
     wrong: list[str] = []
     found = switch(value, "", wrong)
     if wrong:
-        errors.append(f"settings.allow_trust_remote_code is {value!r}: write a list of models, or true or false.")
+        errors.append(f"vllm_server_allow_trust_remote_code is {value!r}: write a list of models, or true or false.")
     return found
 
 

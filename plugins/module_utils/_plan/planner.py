@@ -169,12 +169,13 @@ def _reading_warnings(inputs: Inputs, known: schema.Schema) -> list[str]:
 
 
 def _target_warnings(inputs: Inputs, listed: t.Sequence[Instance]) -> list[str]:
-    names = [instance.name for instance in listed]
-    if inputs.target_profile and inputs.target_instance and inputs.target_instance not in names:
-        return [
-            f"The target instance {inputs.target_instance} is not on this host.{meant(inputs.target_instance, names)}"
-        ]
-    return []
+    names, target = [instance.name for instance in listed], inputs.target_instance
+    if not target or inputs.promote:
+        return []
+    if not inputs.target_profile:
+        alone = f"vllm_server_target_instance is {target} and vllm_server_target_profile is empty: it says for which"
+        return [f"{alone} instance that profile is, and limits nothing. Every instance of the host is planned."]
+    return [] if target in names else [f"The target instance {target} is not on this host.{meant(target, names)}"]
 
 
 def _assign(prepared: t.Sequence[Prepared], host: Host, findings: Findings) -> t.Mapping[str, Assignment]:

@@ -18,7 +18,7 @@ MEANING = {
     "none": "nothing changes",
     "live": "clients or the host are told, the server keeps running",
     "restart": "the server is replaced, the old one is kept to go back to",
-    "create": "a first server is started",
+    "create": "a server is started where none is verified",
     "repair": "the verified server is put right again",
     "remove": "the server is stopped and removed",
 }

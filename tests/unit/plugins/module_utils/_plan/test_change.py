@@ -29,6 +29,21 @@ def test_create() -> None:
     assert (found["change"], found["reasons"]) == ("create", ["no verified release is on the host"])
 
 
+def test_create_where_a_rollout_was_stopped() -> None:
+    """The release before it is kept, and somebody may want that one."""
+    before = fleet.plan()
+    kept = fleet.observed(before)["current"]
+    found = fleet.plan(facts=fleet.facts_with(fleet.observed(before, current=None, previous=kept)))
+    assert found["change"] == "create"
+    assert found["reasons"] == [
+        f"no verified release serves; {before['digest'][:12]} is kept, and playbooks/rollback.yml puts it back"
+    ]
+
+
+def test_a_default_that_is_stated_is_no_difference() -> None:
+    assert after({"watch": {"looks": 3, "interval": 60}})["change"] == "none"
+
+
 def test_nothing_changes() -> None:
     found = after({})
     assert (found["change"], found["reasons"]) == ("none", [])
@@ -98,9 +113,9 @@ def test_image_behind_a_tag(image_id: t.Any, change: t.Any) -> None:
         (
             {"watch": {"looks": 3}},
             {"watch": {"looks": 2, "enabled": "no"}},
-            ["watch.enabled: unset -> false", "watch.looks: 3 -> 2"],
+            ["watch.enabled: true -> false", "watch.looks: 3 -> 2"],
         ),
-        ({"watch": {"looks": 3}}, {}, ["watch.looks: 3 -> unset"]),
+        ({"watch": {"looks": 2}}, {}, ["watch.looks: 2 -> 3"]),
     ],
 )
 def test_settings_reach_the_host_without_a_restart(was: t.Any, changes: t.Any, reasons: list[str]) -> None:

@@ -208,9 +208,9 @@ def test_a_ladder_that_is_wrong_is_refused(fallback: t.Any, says: str) -> None:
             "on_failure is 'rolback': write rollback, fallback or stop. Did you mean rollback?",
         ),
         ({}, {"on_failure": "retry"}, "instance assistant: on_failure is 'retry'"),
-        ({"fallback_rungs": -1}, {}, "settings.fallback_rungs is -1: write a whole number of 0 or more."),
-        ({"fallback_shorter": "maybe"}, {}, "settings.fallback_shorter is 'maybe': write true or false."),
-        ({"ask_parser": 2}, {}, "settings.ask_parser is 2: write true or false."),
+        ({"fallback_rungs": -1}, {}, "vllm_server_fallback_rungs is -1: write a whole number of 0 or more."),
+        ({"fallback_shorter": "maybe"}, {}, "vllm_server_fallback_shorter is 'maybe': write true or false."),
+        ({"ask_parser": 2}, {}, "vllm_server_ask_parser is 2: write true or false."),
     ],
 )
 def test_settings_that_are_wrong(settings: Json, own: Json, says: str) -> None:

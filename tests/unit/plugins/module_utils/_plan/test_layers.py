@@ -5,11 +5,13 @@
 
 from __future__ import annotations
 
+import dataclasses
 import datetime as dt
 import typing as t
 
 import pytest
 
+from ansible_collections.gpufleet.vllm.plugins.module_utils._plan import inputs, planner
 from ansible_collections.gpufleet.vllm.tests.unit.plugins.module_utils._plan import fleet
 
 PROFILE = {"p": {"description": "x", "engine_args": {"max_num_seqs": 8, "dtype": "half"}}}
@@ -267,3 +269,20 @@ def test_profiles_of_the_collection_are_valid_for_every_release_that_has_their_a
         assert found.warnings == (), name
         assert found.plans[0]["release"]["arguments"] == profile["engine_args"], name
         assert profile["description"].endswith((".", "}.")), name
+
+
+@pytest.mark.parametrize(
+    ("target", "promote", "warned"),
+    [
+        ({"instance": "assistant"}, False, True),
+        ({"instance": "nope", "version": "0.32.0"}, False, True),
+        ({"instance": "assistant"}, True, False),
+        ({"instance": "assistant", "profile": "p"}, False, False),
+        ({"instance": ""}, False, False),
+    ],
+)
+def test_a_target_instance_alone_limits_nothing(target: t.Any, promote: bool, warned: bool) -> None:
+    errors: list[str] = []
+    read = inputs.read(fleet.task(profiles=PROFILE, target=target), fleet.HISTORY, fleet.READINGS, errors)
+    told = planner.plan_host(dataclasses.replace(read, promote=promote), errors).warnings
+    assert any("Every instance of the host is planned." in text for text in told) is warned

@@ -165,11 +165,14 @@ def test_instance_that_is_no_mapping() -> None:
         ({"image": 7}, "image is 7: put it in quotes"),
         ({"retry": "maybe"}, "retry is 'maybe': write true or false"),
         ({"remove_unlisted": 2}, "remove_unlisted is 2: write true or false"),
-        ({"settings": {"accept_advisories": "x"}}, "settings.accept_advisories is 'x': write true or false"),
-        ({"settings": {"allow_trust_remote_code": "org/m"}}, "allow_trust_remote_code is 'org/m': write a list of"),
-        ({"settings": {"timeouts": 5}}, "settings.timeouts is 5: write a mapping"),
-        ({"settings": {"watch": False}}, "settings.watch is False: write a mapping"),
-        ({"settings": {"smoke": "x"}}, "settings.smoke is 'x': write a mapping"),
+        ({"settings": {"accept_advisories": "x"}}, "vllm_server_accept_advisories is 'x': write true or false"),
+        (
+            {"settings": {"allow_trust_remote_code": "org/m"}},
+            "server_allow_trust_remote_code is 'org/m': write a list of",
+        ),
+        ({"settings": {"timeouts": 5}}, "vllm_server_timeouts is 5: write a mapping"),
+        ({"settings": {"watch": False}}, "vllm_server_watch is False: write a mapping"),
+        ({"settings": {"smoke": "x"}}, "vllm_server_smoke is 'x': write a mapping"),
         ({"settings": {"env": ["A"]}}, "settings.env is ['A']: write a mapping"),
         ({"settings": {"defaults": [1]}}, "settings.defaults is [1]: write a mapping"),
         ({"settings": {"timeouts": {"redy": 5}}}, "instance assistant: timeouts has no key redy"),
@@ -185,8 +188,8 @@ def test_instance_that_is_no_mapping() -> None:
         ({"profiles": {"p": None}}, "profile p: it is None, write a mapping"),
         ({"unknown_arguments": "ignore"}, "write refuse or warn"),
         ({"target": {"profile": "nope"}}, "there is no profile nope"),
-        ({"settings": {"shm_size": "much"}}, "settings.shm_size is 'much'"),
-        ({"settings": {"ipc": "none"}}, "settings.ipc is 'none': write private or host"),
+        ({"settings": {"shm_size": "much"}}, "vllm_server_shm_size is 'much'"),
+        ({"settings": {"ipc": "none"}}, "vllm_server_ipc is 'none': write private or host"),
         ({"environment_engine_args": {"seed": float("nan")}}, "no number that can be passed on"),
     ],
 )
@@ -310,7 +313,7 @@ def test_stated_limits_are_numbers_for_the_host() -> None:
         "on_failure": "rollback",
         "rungs": 0,
         "ask_parser": True,
-        "watch": {"enabled": False, "interval": 60, "looks": 2, "young": 0},
+        "watch": {"enabled": False, "interval": 60, "deadline": 30, "looks": 2, "restarts": 3, "young": 0},
     }
 
 
