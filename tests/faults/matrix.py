@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import datetime as dt
 import json
+import math
 import time
 import typing as t
 from dataclasses import asdict, dataclass, field
@@ -21,6 +22,8 @@ SITE = "gpufleet.vllm.site"
 FAILED = 2  # ansible-playbook: a task failed
 # Seconds by which a question may fail before the stage that stops the server is written, or after the last one.
 SLACK = 2.0
+# Outcomes of a transaction.
+NOTHING_SERVES = ("failed", "stopped")
 # Of the stage log of an instance, shown where a row fails.
 LINES = 40
 
@@ -144,12 +147,17 @@ class Row:
         assert not failed, f"{len(failed)} of {len(self.answers.lines)} questions failed, such as {failed[0]}"
 
     def only_while_down(self, since: float | None = None) -> None:
-        """Questions failed only between the stop, or the time `since` of the fault, and the last word."""
+        """Questions failed only between the stop, or the time `since` of the fault, and the last word.
+
+        Where that word is that nothing serves, they may fail from then on.
+        """
         lines = self.host.stages(self.mark)
         stops = [epoch(line["at"]) for line in lines if line["stage"] in ("stop", "restore")]
-        ends = [epoch(line["at"]) for line in lines if "outcome" in line]
+        ends = [
+            math.inf if line["outcome"] in NOTHING_SERVES else epoch(line["at"]) for line in lines if "outcome" in line
+        ]
         begin = min([*stops, *([since] if since else [])], default=time.time())
-        outside = self.answers.outside(begin - SLACK, max(ends, default=time.time()) + SLACK)
+        outside = self.answers.outside(begin - SLACK, (ends or [time.time()])[-1] + SLACK)
         assert not outside, f"{len(outside)} questions failed while something had to serve, such as {outside[0]}"
 
     def refused(self, play: Play, *texts: str) -> None:
