@@ -40,6 +40,21 @@ ENV = {
     "VLLM_CPU_OMP_THREADS_BIND": "nobind",
     "OMP_NUM_THREADS": "1",
 }
+# What two cores cannot afford: a file below site-packages, what it holds once, and what is put in its place.
+CHANGED = (
+    # Forked, as on a GPU: on the CPU each of vLLM's three processes imports everything anew.
+    (
+        "vllm/platforms/cpu.py",
+        'os.environ["VLLM_WORKER_MULTIPROC_METHOD"] = "spawn"',
+        'os.environ["VLLM_WORKER_MULTIPROC_METHOD"] = "fork"',
+    ),
+    # For a second after each message its reader polls for the next: a whole core for as long as somebody asks.
+    (
+        "vllm/distributed/device_communicators/shm_broadcast.py",
+        "busy_loop_s: float = 1,",
+        "busy_loop_s: float = 0,",
+    ),
+)
 # Below site-packages.
 UNUSED = (
     # Built for CUDA in the package index: importing them fails, and vLLM starts without.
@@ -99,14 +114,13 @@ def _tell_its_name(site: pathlib.Path) -> None:
     metadata.write_text(metadata.read_text().replace("Name: vllm-cpu\n", "Name: vllm\n", 1))
 
 
-def _fork_its_processes(site: pathlib.Path) -> None:
-    """As vLLM does on a GPU: on the CPU each of its three processes would import everything anew."""
-    platform = site / "vllm" / "platforms" / "cpu.py"
-    method = 'os.environ["VLLM_WORKER_MULTIPROC_METHOD"] = "{}"'
-    found = platform.read_text().split(method.format("spawn"))
-    if len(found) != 2:
-        raise LabError(f"vLLM {VERSION} says {len(found) - 1} times how the CPU's processes are started, and not once")
-    platform.write_text(method.format("fork").join(found))
+def _change(site: pathlib.Path) -> None:
+    for path, found, instead in CHANGED:
+        file = site / path
+        parts = file.read_text().split(found)
+        if len(parts) != 2:
+            raise LabError(f"{path} of vLLM {VERSION} holds {found!r} {len(parts) - 1} times and not once: see CHANGED")
+        file.write_text(instead.join(parts))
 
 
 def _remove(paths: list[pathlib.Path]) -> None:
@@ -210,7 +224,7 @@ def build(registry: str) -> None:
         base_is_made.result()
     say("vLLM's packages are installed")
     _tell_its_name(site)
-    _fork_its_processes(site)
+    _change(site)
     _prune(site)
     shutil.copy(LAB / "vllm" / "sitecustomize.py", site)
     _write_models(site)

@@ -25,8 +25,8 @@ from ansible_collections.gpufleet.vllm.tests.faults.wanted import ASSISTANT, wan
 CI = "F1 F3 F4 F7 F9 F14 F16 F17 F19 F21 F22 F23 F27 F29 F31"
 # Parts of these rows that show the same at another moment.
 ON_REQUEST: tuple[str, ...] = (
-    "test_f19_controller_killed_after_the_stop[smoke-False]",
-    "test_f19_controller_killed_after_the_stop[hold-True]",
+    "test_f19_controller_killed_after_the_stop[smoke, its workers live on]",
+    "test_f19_controller_killed_after_the_stop[hold]",
     "test_f27_rollout_on_a_damaged_state_file",
 )
 KILL = "kill"
@@ -137,8 +137,10 @@ def others() -> t.Iterator[list[Host]]:
 
 @pytest.fixture
 def record(request: pytest.FixtureRequest) -> t.Iterator[Record]:
-    """The row's line in the report; what it shows is its docstring's first sentence."""
+    """The row's line in the report; what it shows is its docstring's first sentence, and which part of it."""
     what = (request.function.__doc__ or request.node.name).strip().partition(":")[0].partition("\n")[0].rstrip(".")
+    if hasattr(request.node, "callspec"):
+        what += f" ({request.node.callspec.id})"
     made = Record(fault_of(request.node.name), request.node.name, what)
     request.node.stash[RECORD_OF] = made
     began = time.monotonic()

@@ -29,7 +29,11 @@ def test_f19_controller_killed_before_the_stop(row: Row) -> None:
     row.only_while_down()
 
 
-@pytest.mark.parametrize(("stage", "whole_group"), [("stop", True), ("smoke", False), ("hold", True)])
+@pytest.mark.parametrize(
+    ("stage", "whole_group"),
+    [("stop", True), ("smoke", False), ("hold", True)],
+    ids=["stop", "smoke, its workers live on", "hold"],
+)
 def test_f19_controller_killed_after_the_stop(row: Row, stage: str, whole_group: bool) -> None:
     """ansible-playbook is killed after the stop: the host ends what it began, and the rerun has nothing to do."""
     changed = row.changed()
