@@ -28,6 +28,7 @@ SUITE = "bookworm"
 BASE_PACKAGES = ("python3", "libnuma1", "libgomp1")
 BASE_IMAGE = "gpufleet-lab-base:bookworm"
 PYTHON = (3, 11)  # of the suite: packages are installed by one Python and run by the other
+SOURCES = ("sitecustomize.py", "tiny_model.py", "vllm")
 MODELS = {"tiny-64": 64, "tiny-16": 16}
 ENV = {
     "PYTHONPATH": "/opt/vllm",
@@ -48,11 +49,11 @@ CHANGED = (
         'os.environ["VLLM_WORKER_MULTIPROC_METHOD"] = "spawn"',
         'os.environ["VLLM_WORKER_MULTIPROC_METHOD"] = "fork"',
     ),
-    # For a second after each message its reader polls for the next: a whole core for as long as somebody asks.
+    # For a second after each message its reader looks for the next without a pause: a core, for as long as somebody asks.
     (
         "vllm/distributed/device_communicators/shm_broadcast.py",
-        "busy_loop_s: float = 1,",
-        "busy_loop_s: float = 0,",
+        "self.busy_loop_s:\n            sched_yield()",
+        "self.busy_loop_s:\n            time.sleep(0.001)",
     ),
 )
 # Below site-packages.
@@ -75,7 +76,7 @@ def models_directory() -> pathlib.Path:
 
 
 def _inputs() -> str:
-    return digest(LAB / "vllm_image.py", LAB / "oci.py", *sorted((LAB / "vllm").glob("[!_]*")))
+    return digest(LAB / "vllm_image.py", LAB / "oci.py", *(LAB / "vllm" / name for name in SOURCES))
 
 
 def _install_packages(site: pathlib.Path) -> None:
