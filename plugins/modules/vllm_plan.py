@@ -122,7 +122,6 @@ options:
       - C(hub_dir) and C(cache_dir) are the host's folders for models and for compiled kernels.
       - C(shm_size_mib) is the shared memory of a container in MiB, 2048 where nothing is stated; C(shm_size) takes
         sizes such as V(2g). C(ipc) is V(private) or V(host).
-      - C(env) goes into every container, below the instance's own. C(smoke) and C(timeouts) (seconds) likewise.
       - C(on_failure) is V(rollback), V(fallback) or V(stop). C(ladder) holds the rungs of instances with no
         C(fallback) of their own, C(fallback_rungs) is how many are tried at most, and C(fallback_shorter) allows a
         shorter C(max_model_len) than clients plan with. C(ask_parser) has the image's own parser asked first.

@@ -11,12 +11,15 @@ from __future__ import annotations
 import dataclasses
 import typing as t
 
+from .._rollout import deadlines, watch_policy
 from .layers import VLLM_DEFAULT, Resolved
 from .plain import canonical_json
 
 Json = dict[str, t.Any]
 Kind = t.Literal["none", "live", "restart", "create", "repair", "remove"]
 UNLISTED = "it is not listed any more"
+# What the host goes by where nothing is stated.
+DEFAULTS: t.Mapping[str, Json] = {"watch": watch_policy.DEFAULTS, "timeouts": deadlines.TIMEOUTS}
 # Kinds that stop what serves and start it again.
 STARTS_AGAIN: tuple[Kind, ...] = ("restart", "repair")
 
@@ -51,7 +54,7 @@ def decide(desired: Desired, observed: Json | None, retry: bool = False) -> Chan
     """The kind of change of an active instance."""
     current = (observed or {}).get("current")
     if observed is None or current is None:
-        return Change("create", (_nothing_verified(observed or {}),))
+        return Change("create", (_nothing_verified(observed or {}, desired.digest),))
     if current["digest"] != desired.digest and not stands_in(current, desired.digest, retry):
         return Change("restart", tuple(differences(current["release"], desired)))
     if desired.image_id and current.get("image_id") and current["image_id"] != desired.image_id:
@@ -66,11 +69,14 @@ def decide(desired: Desired, observed: Json | None, retry: bool = False) -> Chan
     return Change("live", tuple(changed)) if changed else Change("none")
 
 
-def _nothing_verified(observed: Json) -> str:
+def _nothing_verified(observed: Json, digest: str) -> str:
     previous = observed.get("previous")
     if previous is None:
         return "no verified release is on the host"
-    return f"no verified release serves; {previous['digest'][:12]} is kept, and playbooks/rollback.yml puts it back"
+    if previous["digest"] == digest:
+        return "no verified release serves; the planned one is kept and was verified before"
+    back = f"playbooks/rollback.yml -e vllm_server_target_instance={observed['name']}"
+    return f"no verified release serves; {previous['digest'][:12]} is kept, and {back} puts it back"
 
 
 def decide_inactive(observed: Json | None) -> Change:
@@ -210,13 +216,15 @@ def client_differences(running: Json, wanted: Json) -> list[str]:
 def settings_differences(running: Json, wanted: Json) -> list[str]:
     """What the host would act on later as it was stated before, `watch.looks: 3 -> 2`.
 
-    The `profile` of a ladder is nothing that it acts on: it remembers where it stands.
+    A default that is stated is no difference. The `profile` of a ladder is nothing that the host acts on: it remembers
+    where it stands.
     """
     found = []
     for name in sorted({*running, *wanted} - {"profile"}):
         before, after = running.get(name), wanted.get(name)
         if isinstance(before or {}, dict) and isinstance(after or {}, dict):
-            found += _mapping(name, before or {}, after or {})
+            default = DEFAULTS.get(name, {})
+            found += _mapping(name, {**default, **(before or {})}, {**default, **(after or {})})
         else:
             found += _pair(name, before, after)
     return found

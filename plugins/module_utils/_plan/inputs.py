@@ -34,8 +34,8 @@ class Inputs:
 
     `history` and `readings` are the schemas that its directory holds, `catalogue` and `advisories` the files' content,
     `fingerprints` tell API keys apart, by instance.
-    `ladder` is that of instances which state none; `rungs` are profiles that take the place of where instances stand.
-    `history` and `readings` are the schemas that its directory holds, `catalogue` and `advisories` the files' content.
+    `ladder` is that of instances which state none; `rungs` are profiles that take the place of where instances stand;
+    with `promote` the target instance says whose ladder is climbed.
     """
 
     instances: list[t.Any]
@@ -132,11 +132,9 @@ def switch(value: t.Any, key: str, errors: list[str]) -> bool:
 
 def _settings(given: Json, errors: list[str]) -> Json:
     settings = dict(_mapping(given, "settings", errors))
-    for key in ("shm_size_mib", "shm_size"):
+    for key, name in (("shm_size_mib", "vllm_server_shm_size_mib"), ("shm_size", "settings.shm_size")):
         if settings.get(key) not in (None, "") and mib(settings[key]) == 0:
-            errors.append(
-                f"vllm_server_{key} is {settings[key]!r}: write MiB as a number above 0, or a size such as 2g."
-            )
+            errors.append(f"{name} is {settings[key]!r}: write MiB as a number above 0, or a size such as 2g.")
     if (settings.get("ipc") or "private") not in IPC:
         errors.append(f"vllm_server_ipc is {settings['ipc']!r}: write private or host.")
     for key in ("smoke", "timeouts", "watch"):

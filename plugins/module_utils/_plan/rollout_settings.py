@@ -14,7 +14,6 @@ import re
 import typing as t
 
 from .._engine.json_fit import unusable
-from .._rollout.watch_policy import DEFAULTS as WATCH_DEFAULTS
 from .findings import Findings
 from .inputs import WORDS
 from .instances import Instance
@@ -23,7 +22,7 @@ from .names import listed, meant
 Json = dict[str, t.Any]
 TIMEOUT_KEYS = ("pull", "drain", "stop", "free", "ready", "hold")
 MAY_BE_ZERO = ("drain", "hold", "stop", "young")
-WATCH_KEYS = tuple(WATCH_DEFAULTS)
+WATCH_KEYS = ("enabled", "interval", "deadline", "looks", "restarts", "young")
 DRAIN_SECONDS = 30
 LONGEST = 30 * 24 * 3600
 ON_FAILURE = ("rollback", "fallback", "stop")
@@ -87,11 +86,7 @@ def merged(instance: Instance, settings: Json, errors: list[str]) -> Json:
         "timeouts": _read(
             instance, "timeouts", _stated(instance.timeouts, settings.get("timeouts")), TIMEOUT_KEYS, errors
         ),
-        # Whole, so that a host tells no difference between a default that is stated and one that is not.
-        "watch": {
-            **WATCH_DEFAULTS,
-            **_read(instance, "watch", _stated(instance.watch, settings.get("watch")), WATCH_KEYS, errors),
-        },
+        "watch": _read(instance, "watch", _stated(instance.watch, settings.get("watch")), WATCH_KEYS, errors),
     }
 
 

@@ -16,6 +16,8 @@ from ansible_collections.gpufleet.vllm.plugins.module_utils._plan import change
 from ansible_collections.gpufleet.vllm.plugins.module_utils._plan.plain import digest
 from ansible_collections.gpufleet.vllm.tests.unit.plugins.module_utils._plan import fleet
 
+ROLLBACK = "playbooks/rollback.yml -e vllm_server_target_instance=assistant"
+
 
 def after(changes: dict[str, t.Any], was: dict[str, t.Any] | None = None, **shown: t.Any) -> dict[str, t.Any]:
     """The plan of an instance with `changes`, on a host that serves it as it `was`."""
@@ -29,19 +31,31 @@ def test_create() -> None:
     assert (found["change"], found["reasons"]) == ("create", ["no verified release is on the host"])
 
 
-def test_create_where_a_rollout_was_stopped() -> None:
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        (
+            {"engine_args": {"seed": 1}},
+            f"no verified release serves; {{}} is kept, and {ROLLBACK} puts it back",
+        ),
+        ({}, "no verified release serves; the planned one is kept and was verified before"),
+    ],
+)
+def test_create_where_a_rollout_was_stopped(changes: dict[str, t.Any], reason: str) -> None:
     """The release before it is kept, and somebody may want that one."""
     before = fleet.plan()
     kept = fleet.observed(before)["current"]
-    found = fleet.plan(facts=fleet.facts_with(fleet.observed(before, current=None, previous=kept)))
-    assert found["change"] == "create"
-    assert found["reasons"] == [
-        f"no verified release serves; {before['digest'][:12]} is kept, and playbooks/rollback.yml puts it back"
-    ]
+    facts = fleet.facts_with(fleet.observed(before, current=None, previous=kept))
+    found = fleet.plan(facts=facts, instances=[fleet.instance(**changes)])
+    assert (found["change"], found["reasons"]) == ("create", [reason.format(before["digest"][:12])])
 
 
-def test_a_default_that_is_stated_is_no_difference() -> None:
-    assert after({"watch": {"looks": 3, "interval": 60}})["change"] == "none"
+@pytest.mark.parametrize(
+    "stated", [{"watch": {"looks": 3, "interval": 60}}, {"timeouts": {"hold": 60, "pull": 3600, "drain": 0}}]
+)
+def test_a_default_that_is_stated_is_no_difference(stated: dict[str, t.Any]) -> None:
+    assert after(stated)["change"] == "none"
+    assert after({}, stated)["change"] == "none"
 
 
 def test_nothing_changes() -> None:
@@ -108,7 +122,7 @@ def test_image_behind_a_tag(image_id: t.Any, change: t.Any) -> None:
         (
             {},
             {"smoke": {"prompt": "x"}, "timeouts": {"stop": 5}},
-            ["smoke.prompt: unset -> x", "timeouts.stop: unset -> 5"],
+            ["smoke.prompt: unset -> x", "timeouts.stop: 30 -> 5"],
         ),
         (
             {"watch": {"looks": 3}},

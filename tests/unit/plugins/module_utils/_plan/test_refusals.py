@@ -188,7 +188,8 @@ def test_instance_that_is_no_mapping() -> None:
         ({"profiles": {"p": None}}, "profile p: it is None, write a mapping"),
         ({"unknown_arguments": "ignore"}, "write refuse or warn"),
         ({"target": {"profile": "nope"}}, "there is no profile nope"),
-        ({"settings": {"shm_size": "much"}}, "vllm_server_shm_size is 'much'"),
+        ({"settings": {"shm_size_mib": "0"}}, "vllm_server_shm_size_mib is '0'"),
+        ({"settings": {"shm_size": "much"}}, "settings.shm_size is 'much'"),
         ({"settings": {"ipc": "none"}}, "vllm_server_ipc is 'none': write private or host"),
         ({"environment_engine_args": {"seed": float("nan")}}, "no number that can be passed on"),
     ],
@@ -313,7 +314,7 @@ def test_stated_limits_are_numbers_for_the_host() -> None:
         "on_failure": "rollback",
         "rungs": 0,
         "ask_parser": True,
-        "watch": {"enabled": False, "interval": 60, "deadline": 30, "looks": 2, "restarts": 3, "young": 0},
+        "watch": {"enabled": False, "interval": 60, "looks": 2, "young": 0},
     }
 
 
