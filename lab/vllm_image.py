@@ -49,7 +49,7 @@ CHANGED = (
         'os.environ["VLLM_WORKER_MULTIPROC_METHOD"] = "spawn"',
         'os.environ["VLLM_WORKER_MULTIPROC_METHOD"] = "fork"',
     ),
-    # For a second after each message its reader looks for the next without a pause: a core, for as long as somebody asks.
+    # For a second after each message its reader looks for the next without a pause: a core, while somebody asks.
     (
         "vllm/distributed/device_communicators/shm_broadcast.py",
         "self.busy_loop_s:\n            sched_yield()",

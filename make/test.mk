@@ -1,9 +1,10 @@
-# Tests: fast ones first, because scenarios on real hosts are not started once a fast one has failed.
+# Tests: fast ones first; those on real hosts are not started once a fast one has failed.
 .PHONY: test unit browser
 
 # Tests on hosts run beside each other, each on hosts of its own: while one waits another works. Two take up to 22 GiB.
 WORKERS ?= $(shell awk '/^MemTotal:/ {print ($$2 > 23000000) ? 2 : 1}' /proc/meminfo)
-AT_ONCE := --numprocesses $(WORKERS) --dist loadgroup --no-loadscope-reorder
+# One that dies ends the run: what killed it would kill the next.
+AT_ONCE := --numprocesses $(WORKERS) --dist loadgroup --no-loadscope-reorder --max-worker-restart 0
 
 # The checks take a core while the lab mostly waits for packages.
 test: setup ## Check everything, then all tests: units, scenarios and faults on real hosts

@@ -31,8 +31,11 @@ ON_REQUEST: tuple[str, ...] = (
 )
 KILL = "kill"
 HERE = pathlib.Path(__file__).parent
+ROW = re.compile(r"test_f(\d\d)_")
+KNOWN = {f"F{int(number)}" for file in HERE.glob("test_*.py") for number in ROW.findall(file.read_text())}
 # Of a test's report, which is what reaches the process that prints the table where several run tests.
 RECORD, VERSIONS = "record", "versions"
+PHASES = ("setup", "call", "teardown")
 RECORD_OF = pytest.StashKey[Record]()
 VERSIONS_OF_RUN = pytest.StashKey[dict[str, t.Any]]()
 
@@ -47,27 +50,40 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 def fault_of(name: str) -> str:
     """F7 for test_f07_..."""
-    found = re.match(r"test_f(\d\d)_", name)
+    found = ROW.match(name)
     return f"F{int(found.group(1))}" if found else KILL
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Draw a seed once, for every process that runs tests."""
+    """Refuse unknown faults, and draw a seed for every process that runs tests."""
+    unknown = _asked(config) - KNOWN
+    if unknown:
+        raise pytest.UsageError(f"no row for {', '.join(sorted(unknown))}")
+    given = getattr(config, "workerinput", {})
     if config.getoption("--seed") is None:
-        config.option.seed = int(time.time())
+        config.option.seed = given.get("seed", int(time.time()))
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_configure_node(node: t.Any) -> None:
+    """Tell a worker of pytest-xdist, which is given the command line only."""
+    node.workerinput["seed"] = node.config.getoption("--seed")
+
+
+def _asked(config: pytest.Config) -> set[str]:
+    """The faults that were asked for, empty for all."""
+    asked = config.getoption("--faults").replace(",", " ").strip()
+    return set((CI if asked == "ci" else asked).split())
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Keep the faults that were asked for, and tests of other folders. An unknown fault ends the run."""
+    """Keep the faults that were asked for, and tests of other folders."""
     others = [item for item in items if item.path.parent != HERE]
     items[:] = [item for item in items if item.path.parent == HERE]
-    asked, kills = config.getoption("--faults").replace(",", " ").strip(), config.getoption("--kills")
-    known = {fault_of(item.name) for item in items} - {KILL}
-    chosen = set((CI if asked == "ci" else asked).split()) or (set() if kills else known)
-    if chosen - known:
-        raise pytest.UsageError(f"no row for {', '.join(sorted(chosen - known))}")
+    kills = config.getoption("--kills")
+    chosen = _asked(config) or (set() if kills else set(KNOWN))
     chosen |= {KILL} if kills else set()
-    left_out = ON_REQUEST if asked == "ci" else ()
+    left_out = ON_REQUEST if config.getoption("--faults").strip() == "ci" else ()
     kept = [item for item in items if fault_of(item.name) in chosen and item.name not in left_out]
     config.hook.pytest_deselected(items=[item for item in items if item not in kept])
     items[:] = [*others, *sorted(kept, key=_order)]
@@ -199,7 +215,9 @@ def _last_stages(item: pytest.Item) -> str:
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
-    """Print the table, and write it down."""
+    """Print the table, and write it down; a worker sees its own rows only."""
+    if hasattr(config, "workerinput"):
+        return
     sent = _sent(terminalreporter)
     versions = {name: text for one in sent for name, text in one[VERSIONS].items()}
     last = {one[RECORD]["test"]: Record(**one[RECORD]) for one in sent}
@@ -224,11 +242,17 @@ def _tell(
 
 
 def _sent(terminalreporter: pytest.TerminalReporter) -> list[dict[str, t.Any]]:
-    """What came along with the reports of rows; of each row what is said last comes last."""
+    """What came along with the reports of rows, what is said last of a row comes last; and rows whose worker died."""
     told = [one for kind in terminalreporter.stats.values() for one in kind if isinstance(one, pytest.TestReport)]
-    told.sort(key=lambda one: ("setup", "call", "teardown").index(one.when))
-    every: list[dict[str, t.Any]] = [dict(one.user_properties) for one in told]
-    return [one for one in every if RECORD in one]
+    told.sort(key=lambda one: PHASES.index(one.when) if one.when in PHASES else len(PHASES))
+    sent: list[dict[str, t.Any]] = [dict(one.user_properties) for one in told]
+    died = [one for one in told if one.when not in PHASES and HERE.name in pathlib.Path(one.nodeid).parts]
+    return [one for one in sent if RECORD in one] + [_died(one) for one in died]
+
+
+def _died(one: pytest.TestReport) -> dict[str, t.Any]:
+    name = one.nodeid.rpartition("::")[2]
+    return {RECORD: Record(fault_of(name), name, "its worker died", error=str(one.longrepr)).as_dict(), VERSIONS: {}}
 
 
 def _natural(name: str) -> list[tuple[int, str]]:

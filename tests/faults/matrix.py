@@ -22,7 +22,7 @@ SITE = "gpufleet.vllm.site"
 FAILED = 2  # ansible-playbook: a task failed
 # Seconds by which a question may fail before the stage that stops the server is written, or after the last one.
 SLACK = 2.0
-# Outcomes of a transaction.
+# Outcomes of a transaction after which nothing serves by itself.
 NOTHING_SERVES = ("failed", "stopped")
 # Of the stage log of an instance, shown where a row fails.
 LINES = 40

@@ -1,7 +1,7 @@
 # Copyright: gpufleet.vllm contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Scenarios take minutes: none is started once a fast test has failed, and their times are listed at the end."""
+"""Scenarios take minutes: what each took is listed at the end."""
 
 from __future__ import annotations
 
@@ -13,15 +13,10 @@ import pytest
 SCENARIO = "scenario"
 
 
-@pytest.fixture(scope="session", autouse=True)
-def _fast_tests_have_passed(request: pytest.FixtureRequest) -> None:
-    failed = request.session.testsfailed
-    if failed:
-        pytest.skip(f"not started: {failed} of the tests before failed")
-
-
-def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """List the scenarios of this run with their times."""
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    """List the scenarios of this run with their times; a worker sees its own only."""
+    if hasattr(config, "workerinput"):
+        return
     told = [one for kind in terminalreporter.stats.values() for one in kind if isinstance(one, pytest.TestReport)]
     properties: list[dict[str, t.Any]] = [dict(one.user_properties) for one in told if one.when == "call"]
     took = sorted(one[SCENARIO] for one in properties if SCENARIO in one)

@@ -1,0 +1,28 @@
+# Copyright: gpufleet.vllm contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+from __future__ import annotations
+
+import pathlib
+
+import pytest
+
+from lab import tools, vllm_image
+
+
+def test_what_is_changed_of_vllm_is_changed(tmp_path: pathlib.Path) -> None:
+    for path, found, _instead in vllm_image.CHANGED:
+        (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / path).write_text(f"before\n{found}\nafter\n")
+    vllm_image._change(tmp_path)
+    for path, _found, instead in vllm_image.CHANGED:
+        assert (tmp_path / path).read_text() == f"before\n{instead}\nafter\n"
+
+
+@pytest.mark.parametrize("times", [0, 2])
+def test_another_vllm_is_not_changed_in_silence(tmp_path: pathlib.Path, times: int) -> None:
+    path, found, _instead = vllm_image.CHANGED[0]
+    (tmp_path / path).parent.mkdir(parents=True)
+    (tmp_path / path).write_text(found * times)
+    with pytest.raises(tools.LabError, match=f"{path} of vLLM .* {times} times and not once"):
+        vllm_image._change(tmp_path)
