@@ -118,6 +118,7 @@ class Row:
         with prober:
             yield
         answers = prober.answers()
+        assert not answers.too_few(), answers.too_few()
         self.record.asked += len(answers.lines)
         self.record.failed += len(answers.failed)
         self.record.longest_gap = max(self.record.longest_gap, answers.longest_gap)
