@@ -30,9 +30,7 @@ def has(image: str, inputs: str) -> bool:
     return bool(run("docker", "images", "--quiet", "--filter", f"label={INPUTS_LABEL}={inputs}", image).strip())
 
 
-def build(
-    image: str, inputs: str, suite: str, packages: tuple[str, ...], *hooks: str, changes: tuple[str, ...]
-) -> None:
+def build(image: str, inputs: str, suite: str, packages: tuple[str, ...], *hooks: str, changes: list[str]) -> None:
     """Make an image, with what `docker import --change` takes; one of the same inputs stays as it is."""
     if has(image, inputs):
         return
