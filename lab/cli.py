@@ -10,12 +10,13 @@ import concurrent.futures
 import shutil
 import sys
 
-from lab import control, engine, host_image, registry, store, vllm_image
+from lab import control, engine, host_image, processor, registry, store, vllm_image
 from lab.gpu import edge
 from lab.tools import LABEL, WORK, LabError, run, succeeds
 
 
 def _images(_arguments: argparse.Namespace) -> None:
+    processor.here()
     at = registry.start()
     with concurrent.futures.ThreadPoolExecutor() as pool:
         for job in [pool.submit(host_image.build), pool.submit(vllm_image.build, at)]:
@@ -34,6 +35,7 @@ def _registry(arguments: argparse.Namespace) -> None:
 
 
 def _up(arguments: argparse.Namespace) -> None:
+    processor.here()  # before anything is installed
     _engine(arguments)
     _images(arguments)
     _status(arguments)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import ctypes
 import gc
+import os
 import platform
 
 ARCH_PRCTL = 158  # the system call's number on x86-64
@@ -18,9 +19,9 @@ def _allow_amx() -> None:
     """Ask Linux for the processor's AMX tiles: without, the first tile instruction of vLLM's kernels is a SIGILL.
 
     vLLM takes those kernels where the processor has AMX and asks nobody. An error says that there is no AMX here, or no
-    permission to be had: then nothing is lost that was there.
+    permission to be had: then nothing is lost that was there. An image that is made to see no AMX has none to use.
     """
-    if platform.machine() == "x86_64":
+    if platform.machine() == "x86_64" and os.environ.get("GPUFLEET_LAB_CPU", "amx") == "amx":
         ctypes.CDLL(None).syscall(ARCH_PRCTL, ARCH_REQ_XCOMP_PERM, XFEATURE_XTILEDATA)
 
 

@@ -1,7 +1,7 @@
 # Copyright: gpufleet.vllm contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Processes that a signal ended. The logs are those of vLLM 0.32.0 on the lab, shortened, and of Ray, torch and shells."""
+"""Processes that a signal ended. The logs are vLLM 0.32.0's on the lab, shortened, and those of Ray, torch, shells."""
 
 from __future__ import annotations
 
