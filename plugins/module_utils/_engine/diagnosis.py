@@ -15,6 +15,8 @@ import re
 import typing as t
 from dataclasses import asdict, dataclass
 
+from . import signals
+
 
 @dataclass(frozen=True)
 class Diagnosis:
@@ -109,9 +111,13 @@ CAUSES: tuple[tuple[str, str, str], ...] = (
         r"Insufficient space in /dev/shm|No space left on device: '/dev/shm",
         "Raise vllm_server_shm_size_mib.",
     ),
+    ("nccl.cumem", r"\bin ncclCuMem\w+", "Set NCCL_CUMEM_ENABLE to '0' in the instance's `env`."),
     ("disk.full", r"No space left on device", "Make room on the disk that the line names."),
     ("cpu.attention", r"Unsupported CPU attention configuration", "This model does not run on the CPU build."),
 )
+
+# What diagnose() finds besides the rows.
+FOUND = signals.CLASSES | {"host.oom", "died.silent", "unknown"}
 
 _WRAPPERS = re.compile(
     r"EngineCore failed to start|Engine core initialization failed|WorkerProc initialization failed|"
@@ -123,6 +129,13 @@ _ERROR = re.compile(r"\b(?:\w+(?:Error|Exception)\b:|Value error,) \S")
 _NO_ERROR = re.compile(r"^(?:\(\w[^)]*\)\s+)?(?:WARNING|INFO|DEBUG)\s")
 _PREFIX = re.compile(r"^(?:\(\w[^)]*\)\s+)?(?:(?:ERROR|WARNING|INFO|CRITICAL)\s+\d\S*\s+\S+\s+)?(?:\[[^\]]*\]\s+)?")
 _CAUSE_LENGTH = 300
+# What a program says that ends itself with SIGABRT.
+_ABORT = re.compile(r"what\(\):|Assertion .*failed|Check failed:|terminate called|(?:free|malloc)\w*\(\): |double free")
+# All that is left of a process that died without a word.
+_SILENT = re.compile(
+    r"engine core exited unexpectedly|Engine core proc(?:ess)? \S+ died unexpectedly|"
+    r"WorkerProc initialization failed|RayWorkerProc .* died unexpectedly"
+)
 # A warning of vLLM's, no error: a worker that hangs, or one that compiles for long.
 _HANGING = re.compile(r"No available shared memory broadcast block found in \d+ second")
 
@@ -146,6 +159,17 @@ def hanging(log: str) -> str:
     return cleaned(next((line for line in log.splitlines() if _HANGING.search(line)), ""))
 
 
+def _signal(lines: t.Sequence[str], dead: signals.Death) -> Diagnosis:
+    """A process that a signal ended; one that ended itself has said why."""
+    own = next((line for line in lines if _ABORT.search(line)), "") or _root_error(lines)
+    line = (own if dead.number == signals.ABORT else "") or dead.line or _last_words(lines)
+    signal = dead.signal
+    said = cleaned(line) or "the log is empty"
+    return Diagnosis(
+        signal.failure_class, f"{dead.who} died of {signal.name} ({signal.meaning}): {said}", signal.advice
+    )
+
+
 def diagnose(log: str, exit_code: int | None = None, oom_killed: bool = False) -> Diagnosis:
     """Name the root cause. exit_code is None while the container runs."""
     if oom_killed or exit_code == 137:
@@ -160,8 +184,18 @@ def diagnose(log: str, exit_code: int | None = None, oom_killed: bool = False) -
         found = next((line for line in lines if re.search(pattern, line)), None)
         if found is not None:
             return Diagnosis(failure_class, cleaned(found), advice)
+    dead = signals.death(lines, exit_code)
+    if dead is not None:
+        return _signal(lines, dead)
     line = _root_error(lines)
     if not line and hanging(log):
         return Diagnosis("shm.hang", hanging(log), "A worker hangs: look at the GPUs, and at what the kernel says.")
+    silent = next((line for line in lines if _SILENT.search(line)), "")
+    if not line and silent:
+        return Diagnosis(
+            "died.silent",
+            f"a process of the engine died without a word: {cleaned(silent)}",
+            "`journalctl -k` on the host shows a signal that ended it, or a kill for lack of memory.",
+        )
     line = line or _last_words(lines)
     return Diagnosis("unknown", cleaned(line) or "the log is empty", "Read the kept log.")

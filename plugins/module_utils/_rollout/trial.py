@@ -189,7 +189,7 @@ class Trial:
             exit_code = state.get("ExitCode")
             diagnosis = diagnose(self._log(), exit_code, bool(state.get("OOMKilled")))
             cause = diagnosis.cause
-            if exit_code != 137:
+            if f"exit code {exit_code})" not in cause:
                 cause = f"the engine exited with code {exit_code}, its log says: {cause}"
             raise self._failed(replace(diagnosis, cause=cause))
 
