@@ -13,8 +13,9 @@ import ipaddress
 import re
 import typing as t
 
+from .._settings import types
 from .api_key import EMPTY, GIVEN
-from .inputs import WORDS, names
+from .inputs import names
 from .names import INSTANCE_NAME, meant
 
 Json = dict[str, t.Any]
@@ -88,7 +89,7 @@ class Reader:
 
     def text(self, key: str, default: str = "") -> str:
         value = self.given.get(key)
-        if value is None or value == "":
+        if types.is_blank(value):
             return default
         if isinstance(value, str):
             return value
@@ -96,25 +97,27 @@ class Reader:
         return default
 
     def required(self, key: str) -> str:
-        if self.given.get(key) in (None, ""):
+        if types.is_blank(self.given.get(key)):
             self.wrong(f"{key} is {'empty' if key in self.given else 'missing'}: every instance needs one.")
         return self.text(key)
 
     def number(self, key: str, least: int, most: int) -> int:
         value = self.given.get(key)
-        if value in (None, ""):
+        if types.is_blank(value):
             self.wrong(f"{key} is {'empty' if key in self.given else 'missing'}: every instance needs one.")
             return 0
-        if isinstance(value, str) and re.fullmatch(r"[1-9]\d*", value):
-            value = int(value)
-        if isinstance(value, bool) or not isinstance(value, int) or not least <= value <= most:
-            self.wrong(f"{key} is {value!r}: write a whole number from {least} to {most}.")
-            return 0
-        return value
+        try:
+            found = types.whole(value)
+        except types.WrongError:
+            found = least - 1
+        if least <= found <= most:
+            return found
+        self.wrong(f"{key} is {value!r}: write a whole number from {least} to {most}.")
+        return 0
 
     def mapping(self, key: str) -> Json:
         value = self.given.get(key)
-        if value is None or value == "":
+        if types.is_blank(value):
             return {}
         if not isinstance(value, dict):
             self.wrong(f"{key} is {value!r}: write a mapping.")
@@ -123,12 +126,13 @@ class Reader:
 
     def switch(self, key: str, default: bool) -> bool:
         value = self.given.get(key)
-        if value is None or value == "":
+        if types.is_blank(value):
             return default
-        if isinstance(value, (int, str)) and str(value).strip().lower() in WORDS:
-            return WORDS[str(value).strip().lower()]
-        self.wrong(f"{key} is {value!r}: write true or false.")
-        return default
+        try:
+            return types.switch(value)
+        except types.WrongError as wrong:
+            self.wrong(f"{key} is {value!r}: {wrong}.")
+            return default
 
 
 def read(given: t.Any, position: int, defaults: Json, errors: list[str]) -> Instance | None:
@@ -173,7 +177,7 @@ def read(given: t.Any, position: int, defaults: Json, errors: list[str]) -> Inst
         smoke=reader.mapping("smoke"),
         timeouts=reader.mapping("timeouts"),
         on_failure=reader.text("on_failure"),
-        fallback=reader.given.get("fallback") or None,
+        fallback=None if types.is_blank(given.get("fallback")) else given.get("fallback") or None,
         ladder=names("ladder", reader.given.get("ladder"), reader.wrong),
         watch=reader.mapping("watch"),
     )
@@ -192,7 +196,7 @@ def _model(reader: Reader) -> str:
 
 def _served(reader: Reader, name: str) -> tuple[str, ...]:
     value = reader.given.get("served_model_name")
-    if value is None or value in ("", []):
+    if types.is_blank(value) or value == []:
         return (name,)
     names = value if isinstance(value, list) else [value]
     if not all(isinstance(item, str) and item for item in names):
@@ -237,7 +241,7 @@ def _digits(text: str) -> bool:
 
 def _gpus(reader: Reader) -> str | int | tuple[int | str, ...]:
     value = reader.given.get("gpus")
-    if value in (None, "", "auto"):
+    if types.is_blank(value) or value == "auto":
         return "auto"
     if isinstance(value, str) and _digits(value):
         value = int(value)
