@@ -97,10 +97,16 @@ def was_given_gpus(container: Json) -> bool:
 
 
 def uses_the_hook(container: Json) -> bool:
-    """Whether NVIDIA's legacy hook may have given it GPUs."""
-    config = container["HostConfig"]
-    requests = config.get("DeviceRequests") or []
-    return config.get("Runtime") == "nvidia" or any(request.get("Driver") != "cdi" for request in requests)
+    """Whether NVIDIA's legacy hook may have given it GPUs.
+
+    One that has CDI devices keeps them under every runtime, and one that was given none has none to lose: where
+    `default-runtime` is nvidia, every container has that runtime.
+    """
+    requests = container["HostConfig"].get("DeviceRequests") or []
+    asking = list(filter(_asks_for_gpus, requests))
+    if asking:
+        return any(request.get("Driver") != "cdi" for request in asking)
+    return _by_runtime(container)
 
 
 def _asks_for_gpus(request: Json) -> bool:
