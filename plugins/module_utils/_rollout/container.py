@@ -18,8 +18,8 @@ MIB = 1024 * 1024
 
 Json = dict[str, t.Any]
 
-# What a host's daemon.json would decide otherwise: `default-runtime` may be nvidia, which gives every GPU to an image that
-# asks for all, or a sandbox without GPUs; and a `log-driver` may be one that cannot be read back. Docker always has runc.
+# What a host's daemon.json would decide otherwise: `default-runtime` may be nvidia, which gives every GPU to an image
+# that asks for all, or a sandbox without GPUs; a `log-driver` may be one that cannot be read. Docker always has runc.
 STATED: t.Final[Json] = {
     "Runtime": "runc",
     "LogConfig": {"Type": "json-file", "Config": {"max-size": "50m", "max-file": "3"}},

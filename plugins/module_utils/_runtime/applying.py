@@ -14,7 +14,7 @@ import typing as t
 
 from .._prepare.files import Files, NotProved, NotWritten
 from .._rollout.docker import DockerError
-from . import daemon_json, limits
+from . import config_file, daemon_json, limits
 from .observed import PATH, RECORD, recorded
 
 PREVIOUS = "/etc/docker/daemon.json.previous"
@@ -69,18 +69,18 @@ class Applied(t.NamedTuple):
     """What was done, `none`, `reload`, `restart` or `start`, and the file before and after."""
 
     action: str
-    before: str
-    after: str
+    before: bytes
+    after: bytes
 
 
 def apply(
     settings: Json, take_over: t.Collection[str], stop_containers: bool, ports: Ports, check_mode: bool
 ) -> Applied:
     """Bring the settings into effect. Raises Refused."""
-    before = (ports.files.read(PATH) or b"").decode("utf-8", "replace")
+    before = ports.files.read(PATH) or b""
     try:
-        current = daemon_json.parsed(before, PATH)
-    except daemon_json.BadFile as error:
+        current = config_file.parsed(before, PATH)
+    except config_file.BadFile as error:
         raise Refused(f"{error}.") from error
     record = recorded(ports.files.read)
     merged = daemon_json.merge(current, record["ours"], settings, take_over)
@@ -88,7 +88,7 @@ def apply(
         raise Refused(_told(merged.conflicts))
     state = observe(ports.daemon)
     same = merged.config == current
-    after = before if same else daemon_json.rendered(merged.config)
+    after = before if same else config_file.rendered(merged.config).encode()
     action = _action(current, merged.config, record["pending"], state)
     if same and action == "none":
         if not check_mode and merged.ours != record["ours"]:
@@ -99,15 +99,15 @@ def apply(
     if objection:
         raise Refused(f"{objection} Nothing was changed.")
     if not same:
-        _validated(after, ports)
+        _validated(after.decode(), ports)
     if not check_mode:
         _carry_out(_Change(before, after, merged, record["ours"], action, state), ports)
     return Applied(action, before, after)
 
 
 class _Change(t.NamedTuple):
-    before: str
-    after: str
+    before: bytes
+    after: bytes
     merged: daemon_json.Merged
     had: Json
     action: str
@@ -174,7 +174,7 @@ def _validated(text: str, ports: Ports) -> None:
 
 
 def _carry_out(change: _Change, ports: Ports) -> None:
-    wanted = {PREVIOUS: change.before.encode() or None, PATH: change.after.encode(), RECORD: _record(change.had, True)}
+    wanted = {PREVIOUS: change.before or None, PATH: change.after, RECORD: _record(change.had, True)}
     if change.before == change.after:
         wanted = {RECORD: wanted[RECORD]}
     try:

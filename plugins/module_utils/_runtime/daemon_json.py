@@ -12,7 +12,6 @@ Private to the collection: may change without notice.
 
 from __future__ import annotations
 
-import json
 import typing as t
 from dataclasses import dataclass
 
@@ -31,10 +30,6 @@ RELOADABLE = frozenset(
 )
 
 
-class BadFile(Exception):
-    """daemon.json is no JSON object; the text says where."""
-
-
 class Conflict(t.NamedTuple):
     """A setting that is not ours and has another value than the one we want."""
 
@@ -50,28 +45,6 @@ class Merged:
     config: Json
     ours: Json
     conflicts: tuple[Conflict, ...]
-
-
-def parsed(text: str, path: str) -> Json:
-    """The content of daemon.json; an empty file is an empty object. Raises BadFile, with line and column."""
-    if not text.strip():
-        return {}
-    try:
-        found = json.loads(text)
-    except ValueError as error:
-        where = (
-            f"line {error.lineno} column {error.colno}: {error.msg}"
-            if isinstance(error, json.JSONDecodeError)
-            else error
-        )
-        raise BadFile(f"{path} is no valid JSON ({where}). It was left alone: correct it, or remove it") from error
-    if not isinstance(found, dict):
-        raise BadFile(f"{path} holds a {type(found).__name__}, expected a JSON object. It was left alone: correct it")
-    return found
-
-
-def rendered(config: Json) -> str:
-    return json.dumps(config, indent=4) + "\n"
 
 
 def merge(current: Json, ours: Json, wanted: Json, take_over: t.Collection[str] = ()) -> Merged:

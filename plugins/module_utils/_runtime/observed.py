@@ -12,7 +12,7 @@ import json
 import typing as t
 
 from .._prepare.files import NotWritten
-from . import daemon_json
+from . import config_file
 
 PATH = "/etc/docker/daemon.json"
 RECORD = "/etc/docker/gpufleet.json"
@@ -30,8 +30,8 @@ def observe(read: Read) -> Json:
     record = recorded(read)
     record["ours"] = shown(record["ours"])
     try:
-        values = shown(daemon_json.parsed((read(PATH) or b"").decode("utf-8", "replace"), PATH))
-    except (daemon_json.BadFile, NotWritten) as error:
+        values = shown(config_file.parsed(read(PATH) or b"", PATH))
+    except (config_file.BadFile, NotWritten) as error:
         return {**record, "values": {}, "problem": f"{error}."}
     return {**record, "values": values, "problem": ""}
 

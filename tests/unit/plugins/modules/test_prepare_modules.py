@@ -65,8 +65,8 @@ def test_a_repository_that_is_refused(monkeypatch: pytest.MonkeyPatch, capsys: p
 def test_what_settings_come_to(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], action: str, changed: bool
 ) -> None:
-    after = '{"debug": true, "proxies": {"http-proxy": "http://user:word@proxy"}}'
-    monkeypatch.setattr(docker_daemon, "apply", lambda *_arguments: applying.Applied(action, "", after))
+    after = b'{"debug": true, "proxies": {"http-proxy": "http://user:word@proxy"}}'
+    monkeypatch.setattr(docker_daemon, "apply", lambda *_arguments: applying.Applied(action, b"", after))
     result = run(docker_daemon, capsys, settings={"debug": True})
     assert (result["changed"], result["action"]) == (changed, action)
     assert result["diff"]["before"] == ""

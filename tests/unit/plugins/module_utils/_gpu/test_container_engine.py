@@ -98,14 +98,20 @@ def test_running(tree: Tree, info: dict[str, t.Any], cdi: bool, devices: list[st
             False,
         ),
         ("systemd", {"Runtime": "runc", "DeviceRequests": None}, False),
-        ("systemd", {"Runtime": "nvidia", "DeviceRequests": [{"Driver": "cdi", "DeviceIDs": ["nvidia.com/gpu=0"]}]}, False),
+        (
+            "systemd",
+            {"Runtime": "nvidia", "DeviceRequests": [{"Driver": "cdi", "DeviceIDs": ["nvidia.com/gpu=0"]}]},
+            False,
+        ),
         ("cgroupfs", {"Runtime": "nvidia"}, False),
     ],
 )
 def test_containers_that_a_daemon_reload_takes_the_gpus_from(
     tree: Tree, cgroup_driver: str, config: dict[str, t.Any], loses_them: bool
 ) -> None:
-    engine = FakeEngine({"CgroupDriver": cgroup_driver}, running=[container("other", config, env=["NVIDIA_VISIBLE_DEVICES=all"])])
+    engine = FakeEngine(
+        {"CgroupDriver": cgroup_driver}, running=[container("other", config, env=["NVIDIA_VISIBLE_DEVICES=all"])]
+    )
     seen = container_engine.observe(engine, str(tree.root))
     assert seen["legacy_gpu_containers"] == (["other"] if loses_them else [])
 
