@@ -17,6 +17,7 @@ import typing as t
 
 from .._rollout.container import LABEL_INSTANCE
 from .._rollout.docker import DockerError
+from .shapes import mapping, records, text, texts
 
 NODE = "/dev/nvidia"
 CONTROL_NODE = "/dev/nvidiactl"
@@ -49,13 +50,30 @@ class Engine(t.Protocol):
 def running(engine: Engine) -> list[Json]:
     """`docker inspect` of the running containers; one that ends meanwhile is left out. Raises DockerError."""
     found = []
-    for listed in engine.get("/containers/json"):
+    for listed in records(engine.get("/containers/json")):
         try:
-            found.append(engine.get(f"/containers/{listed['Id']}/json"))
+            found.append(_known(engine.get(f"/containers/{text(listed.get('Id'))}/json")))
         except DockerError as error:
             if error.status != NO_SUCH_CONTAINER:
                 raise
     return found
+
+
+def _known(container: t.Any) -> Json:
+    """A container with everything that is asked of it here, each of the kind that it has to be."""
+    said = mapping(container)
+    config, host, state = (mapping(said.get(name)) for name in ("Config", "HostConfig", "State"))
+    environment, labels = texts(config.get("Env")), mapping(config.get("Labels"))
+    requests = [{**one, "DeviceIDs": texts(one.get("DeviceIDs"))} for one in records(host.get("DeviceRequests"))]
+    return {
+        **said,
+        "Id": text(said.get("Id")),
+        "Name": text(said.get("Name")),
+        "Config": {**config, "Env": environment, "Labels": labels},
+        "HostConfig": {**host, "DeviceRequests": requests, "Devices": records(host.get("Devices"))},
+        "State": {**state, "Pid": state["Pid"] if isinstance(state.get("Pid"), int) else 0},
+        "Mounts": records(said.get("Mounts")),
+    }
 
 
 def look(containers: t.Iterable[Json], probe: Probe) -> list[Json]:
@@ -112,7 +130,7 @@ def uses_the_hook(container: Json) -> bool:
 def _asks_for_gpus(request: Json) -> bool:
     if request.get("Driver") == "cdi":
         return any("nvidia.com/" in device for device in request.get("DeviceIDs") or [])
-    capabilities = [name for names in request.get("Capabilities") or [] for name in names]
+    capabilities = [name for names in request.get("Capabilities") or [] for name in texts(names)]
     return request.get("Driver") in ("nvidia", "gpu") or "gpu" in capabilities
 
 

@@ -119,7 +119,25 @@ class Engine:
 
 def test_a_container_that_ends_meanwhile_is_left_out() -> None:
     listed = {"/containers/json": [{"Id": "a"}, {"Id": "b"}], "/containers/b/json": {"Id": "b"}}
-    assert gpu_access.running(Engine(listed)) == [{"Id": "b"}]
+    assert [found["Id"] for found in gpu_access.running(Engine(listed))] == ["b"]
+
+
+@pytest.mark.parametrize(
+    "odd",
+    [
+        None,
+        [],
+        "down for maintenance",
+        {"State": None, "HostConfig": [], "Config": "?"},
+        {"HostConfig": {"DeviceRequests": [1, {"DeviceIDs": [2], "Capabilities": [None]}], "Devices": {}}},
+        {"Config": {"Env": [1], "Labels": []}, "State": {"Pid": "x"}, "Mounts": 1},
+    ],
+)
+def test_what_is_of_another_shape_counts_as_not_said(odd: t.Any) -> None:
+    (found,) = gpu_access.running(Engine({"/containers/json": [{"Id": "a"}, 7], "/containers/a/json": odd}))
+    assert not gpu_access.was_given_gpus(found) and not gpu_access.uses_the_hook(found)
+    assert gpu_access.seen(found, lambda _pid: HELD)["name"] == ""
+    assert gpu_access.running(Engine({"/containers/json": odd})) == []
 
 
 def test_a_daemon_that_does_not_answer_is_not_one_without_containers() -> None:
