@@ -78,11 +78,11 @@ from ansible_collections.gpufleet.vllm.plugins.module_utils._prepare.files impor
 from ansible_collections.gpufleet.vllm.plugins.module_utils._rollout.docker import Docker, DockerError
 from ansible_collections.gpufleet.vllm.plugins.module_utils._runtime import config_file
 from ansible_collections.gpufleet.vllm.plugins.module_utils._runtime.applying import (
-    NO_SUCH_COMMAND,
     Ports,
     Refused,
     apply,
 )
+from ansible_collections.gpufleet.vllm.plugins.module_utils._runtime.boot import NO_SUCH_COMMAND
 from ansible_collections.gpufleet.vllm.plugins.module_utils._runtime.observed import PATH, shown
 
 ARGUMENTS: dict[str, dict[str, t.Any]] = {

@@ -188,7 +188,8 @@ ansible_facts:
           description:
             - The container engine. C(name), C(version), C(running), and C(problem), which says what to do where it does
               not answer.
-            - C(kind), what answers on Docker's socket or should, V(docker), V(podman), V(snap), V(desktop) or V(rootless).
+            - C(kind), what answers on Docker's socket or should, V(docker), V(podman), V(snap), V(desktop) or
+              V(rootless).
               Empty where there is none.
             - C(cdi) (whether it gives out CDI devices), C(cdi_devices), C(nvidia_runtime), C(runtimes) (programs by
               name) and C(default_runtime).
