@@ -49,7 +49,7 @@ def has_a_swarm(config: Json, read: Read) -> bool:
 
 
 def _flags(run: Run, read: Read) -> list[str]:
-    """What docker.service gives the daemon on its command line; a key that is in the file too keeps it from starting."""
+    """What docker.service gives the daemon on its command line; a key that is in the file too stops its start."""
     _status, said = run(["systemctl", "show", "docker.service", "--property=MainPID", "--value"])
     pid = said.strip()
     if not pid.isdigit() or pid == "0":
