@@ -98,6 +98,11 @@ def yielding(wanted: Json, others: Json) -> Json:
     )
 
 
+def named(settings: Json, names: t.Collection[str]) -> Json:
+    """The part of the settings that is named, by its claims or by the whole key."""
+    return _config({path: value for path, value in _claims(settings).items() if {name_of(path), path[0]} & set(names)})
+
+
 def combined(*parts: Json) -> Json:
     """All of these settings in one; members and entries of one key go together, and of two values the later stays."""
     claims: dict[Path, t.Any] = {}

@@ -47,7 +47,8 @@ def origin(asked: str, installed: Json, gpus: bool, on: Platform) -> tuple[str, 
         chosen = "docker"
     else:
         chosen = "distribution" if own.packages and not (gpus and own.cdi is False) else "docker"
-    return chosen, _objection(asked, chosen, present, gpus, on) or _neighbour(chosen, present, installed)
+    wrong = (_objection(asked, chosen, present, gpus, on), _neighbour(chosen, present, installed))
+    return chosen, " ".join(filter(None, wrong))
 
 
 def _neighbour(chosen: str, present: str, installed: Json) -> str:

@@ -14,6 +14,7 @@ import re
 import typing as t
 
 from . import daemon_json
+from .shapes import mapping
 
 Json = dict[str, t.Any]
 
@@ -36,14 +37,16 @@ ROTATED = ("json-file", "local")
 
 
 class Host(t.NamedTuple):
-    """What a default depends on: settings of others, open files that can be given, whether it is a node of a swarm."""
+    """What a default depends on: settings of others and those of ours that are in the file, how many open files can be
+    given, and whether it is a node of a swarm."""
 
     theirs: Json
+    kept: Json
     nofile_most: int | None = None
     swarm: bool = False
 
 
-BARE: t.Final = Host({})
+BARE: t.Final = Host({}, {})
 
 
 class Wanted(t.NamedTuple):
@@ -67,7 +70,7 @@ def states(asked: Json, name: str) -> bool:
 def wanted(asked: Json, gpus: bool, host: Host = BARE) -> Wanted:
     """daemon.json as far as it is ours."""
     options = dict(asked["daemon_options"] or {})
-    stated, defaults = _logging(asked, host.theirs, options)
+    stated, defaults = _logging(asked, host, options)
     for name, setting in (("live_restore", _live_restore), ("nofile", _nofile)):
         if states(asked, name):
             stated.update(setting(asked[name]))
@@ -85,9 +88,11 @@ def wanted(asked: Json, gpus: bool, host: Host = BARE) -> Wanted:
         # On by default from 28.2 on, and harmless there.
         options["features"] = {**options.get("features", {}), "cdi": True}
     stated = {**stated, **options}
-    # A setting that the inventory states as an option of the daemon is no default of ours any more.
+    # A setting that the inventory states as an option of the daemon is no default of ours any more, and one that takes
+    # over somebody else's is asked for by name.
     defaults = daemon_json.yielding(defaults, daemon_json.combined(host.theirs, stated))
-    return Wanted(stated, defaults)
+    taken = daemon_json.named(defaults, asked["take_over"] or [])
+    return Wanted(daemon_json.combined(taken, stated), defaults)
 
 
 def _default(name: str, host: Host) -> t.Any:
@@ -107,21 +112,23 @@ def _nofile(limit: int) -> Json:
     return {"default-ulimits": {"nofile": {"Name": "nofile", "Hard": limit, "Soft": limit}}} if limit else {}
 
 
-def _logging(asked: Json, theirs: Json, options: Json) -> tuple[Json, Json]:
+def _logging(asked: Json, host: Host, options: Json) -> tuple[Json, Json]:
     """What is demanded of the files of logs, and what is our default."""
     size, files = asked["log_max_size"], asked["log_max_files"]
     names = {"max-size": (size, DEFAULTS["log_max_size"]), "max-file": (files, DEFAULTS["log_max_files"])}
     demanded = {name: str(value) for name, (value, _default) in names.items() if value not in (None, "")}
-    if str(size) == "0" or (not demanded and {"log-driver", "log-opts"} & set(options)):
+    if str(size) == "0":
         return {}, {}
-    driver, limits = theirs.get("log-driver"), theirs.get("log-opts")
-    if not demanded and (driver not in (None, "json-file") or (isinstance(limits, dict) and "max-size" in limits)):
-        # Somebody else decides on logs here.
-        return {}, {}
+    driver = options.get("log-driver", host.theirs.get("log-driver"))
+    limits = {**mapping(host.theirs.get("log-opts")), **mapping(options.get("log-opts"))}
     rest = {name: str(default) for name, (_value, default) in names.items() if name not in demanded}
     ours = {} if driver in ROTATED else {"log-driver": "json-file"}
     if not demanded:
-        return {}, {**ours, "log-opts": rest}
+        defaults = {**ours, "log-opts": rest}
+        if driver in (None, "json-file") and "max-size" not in limits:
+            return {}, defaults
+        # Somebody else decides on logs here; what is ours of them stays, as long as Docker starts with it.
+        return {}, daemon_json.present(host.kept, defaults) if driver in (None, *ROTATED) else {}
     return {**ours, "log-opts": demanded}, {"log-opts": rest} if rest else {}
 
 

@@ -37,7 +37,10 @@ def settle(facts: Json, asked: Json, gpus: bool) -> Settled:
     seen = engine["settings"]
     values, ours, take_over = seen.get("values", {}), seen.get("ours", {}), asked["take_over"] or []
     host = settings.Host(
-        daemon_json.theirs(values, ours, take_over), seen.get("nofile_most"), bool(engine.get("swarm"))
+        theirs=daemon_json.theirs(values, ours, take_over),
+        kept=daemon_json.present(values, ours),
+        nofile_most=seen.get("nofile_most"),
+        swarm=bool(engine.get("swarm")),
     )
     made = Settled(errors=settings.mistakes(asked, gpus, host))
     if seen.get("problem"):
@@ -102,7 +105,8 @@ def _without_a_restart(
     survive = not engine.get("swarm") and (engine.get("live_restore") or merged.config.get("live-restore") is True)
     if survive or not running or merged.conflicts or not daemon_json.needs_restart(values, merged.config):
         return wanted
-    left_out = daemon_json.lacking(values, wanted.defaults)
+    asked_for = daemon_json.lacking({}, wanted.stated)
+    left_out = [name for name in daemon_json.lacking(values, wanted.defaults) if name not in asked_for]
     if not left_out:
         return wanted
     warnings.append(
