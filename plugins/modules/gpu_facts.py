@@ -106,6 +106,11 @@ ansible_facts:
             - Installed packages of drivers, container engines and NVIDIA's container toolkit, by name, each with
               C(version) and C(held).
           type: dict
+        unfinished_packages:
+          description:
+            - Packages of any kind that an interrupted or failed installation left, with dpkg's word for their state
+              (V(unpacked), V(half-configured), V(half-installed)).
+          type: dict
         pci:
           description:
             - Graphics processors of NVIDIA, AMD and Intel on the PCI bus, from sysfs, with C(slot), C(vendor),
@@ -181,11 +186,19 @@ ansible_facts:
           elements: dict
         engine:
           description:
-            - The container engine. C(name), C(version), C(running), C(cdi) (whether it gives out CDI devices),
-              C(cdi_devices), C(nvidia_runtime), C(gpu_containers) (running ones that were given GPUs, and whether they
-              still have them, as M(gpufleet.vllm.container_gpu_access) returns them), C(legacy_gpu_containers) (running
-              ones that a daemon-reload would take the GPUs from), C(settings) (what C(daemon.json) says, without
-              secrets), and C(problem), which says what to do where it does not answer.
+            - The container engine. C(name), C(version), C(running), and C(problem), which says what to do where it does
+              not answer.
+            - C(kind), what answers on Docker's socket or should, V(docker), V(podman), V(snap), V(desktop) or
+              V(rootless).
+              Empty where there is none.
+            - C(cdi) (whether it gives out CDI devices), C(cdi_devices), C(nvidia_runtime), C(runtimes) (programs by
+              name) and C(default_runtime).
+            - C(root) (where it keeps its things), C(maps_users) (C(userns-remap)), C(swarm) (whether the host is a node
+              of one), C(live_restore), and C(running_containers) (names).
+            - C(gpu_containers) (running ones that were given GPUs, and whether they still have them, as
+              M(gpufleet.vllm.container_gpu_access) returns them), C(legacy_gpu_containers) (running ones that a
+              daemon-reload would take the GPUs from).
+            - C(settings), what C(daemon.json) says, without secrets, and what the host allows.
           type: dict
         disk:
           description: C(path), C(total_mib) and C(free_mib) for each of O(disk_paths).
@@ -246,10 +259,10 @@ def mistakes(disk_paths: t.Sequence[str], images: t.Sequence[str]) -> list[str]:
     return wrong
 
 
-def installed_packages(run: t.Callable[..., tuple[int, str, str]]) -> dict[str, t.Any]:
-    """Packages that preparing a host is about."""
+def listed_packages(run: t.Callable[..., tuple[int, str, str]]) -> str:
+    """What the package manager says of its packages."""
     command = installed.command(os.path.exists)
-    return installed.parsed(run(command)[1]) if command else {}
+    return run(command)[1] if command else ""
 
 
 def ports(state_dir: str, pynvml_source: str) -> Ports:
@@ -273,9 +286,11 @@ def main() -> None:
         host = ports(module.params["state_dir"], module.params["pynvml_source"])
     except bindings.BindingsError as error:
         module.fail_json(msg=str(error))
+    listed = listed_packages(module.run_command)
     host = replace(
         host,
-        packages=lambda: installed_packages(module.run_command),
+        packages=lambda: installed.parsed(listed),
+        unfinished_packages=lambda: installed.unfinished(listed),
         docker_settings=lambda: observed.observe(Files(host.root).read),
         gpu_probe=gpu_probe.probe,
     )

@@ -22,7 +22,8 @@ class Ports:
     """The host, as far as it is asked.
 
     `root` is where /proc, /sys, /run and the disks are; `nvml` is pynvml, or None where the host has no NVML library;
-    `instances` observes our own containers, `packages` what is installed, `docker_settings` what daemon.json says,
+    `instances` observes our own containers, `packages` what is installed, `unfinished_packages` what dpkg
+    did not finish, `docker_settings` what daemon.json says,
     and `gpu_probe` asks whether a container may open its GPU device nodes.
     """
 
@@ -31,6 +32,7 @@ class Ports:
     engine: container_engine.Engine
     instances: t.Callable[[], list[Json]]
     packages: t.Callable[[], Json] = dict
+    unfinished_packages: t.Callable[[], Json] = dict
     docker_settings: t.Callable[[], Json] = dict
     gpu_probe: gpu_access.Probe = container_engine.not_probed
 
@@ -57,6 +59,7 @@ def gather(ports: Ports, disk_paths: t.Sequence[str], images: t.Sequence[str]) -
         "machine": host.machine(root),
         "boot": boot.observe(root, system["kernel"]),
         "packages": ports.packages(),
+        "unfinished_packages": ports.unfinished_packages(),
         "pci": [gpu.as_fact() for gpu in gpus],
         "driver": {
             "version": answered.driver_version,

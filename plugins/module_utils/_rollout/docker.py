@@ -17,6 +17,7 @@ from http.client import HTTPConnection, HTTPException, HTTPResponse
 from urllib.parse import quote, urlencode
 
 SOCKET = "/var/run/docker.sock"
+NO_JSON = 502  # as a proxy says of a server that it does not understand
 Json = dict[str, t.Any]
 
 
@@ -98,7 +99,11 @@ class Docker:
         return raw
 
     def get(self, path: str) -> t.Any:
-        return json.loads(self._call("GET", path))
+        raw = self._call("GET", path)
+        try:
+            return json.loads(raw)
+        except (ValueError, RecursionError) as error:
+            raise DockerError(NO_JSON, f"{self._path} answers {path} with something that is no JSON") from error
 
     def container(self, name: str) -> Json | None:
         """`docker inspect` of a container by id or name; None where there is none."""

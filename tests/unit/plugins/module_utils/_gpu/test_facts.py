@@ -54,6 +54,7 @@ def test_a_bare_host_has_every_key(tree: Tree) -> None:
     assert seen == {
         "state": "no_gpu",
         "packages": {},
+        "unfinished_packages": {},
         "pci": [],
         "machine": None,
         "nvswitches": [],

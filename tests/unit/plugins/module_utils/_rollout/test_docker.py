@@ -130,6 +130,12 @@ def test_the_daemons_own_message(daemon: Daemon, canned: bytes, status: int, mes
     assert error.value.status == status
 
 
+@pytest.mark.parametrize("body", [b"<html>It works!</html>", b"", b"[" * 100000])
+def test_what_answers_and_is_no_docker(daemon: Daemon, body: bytes) -> None:
+    with pytest.raises(DockerError, match="answers /info with something that is no JSON"):
+        daemon.says(answer(200, body)).get("/info")
+
+
 def test_a_daemon_that_is_away(tmp_path: pathlib.Path) -> None:
     with pytest.raises(DockerError, match=f"does not answer on {tmp_path}/none") as error:
         Docker(f"{tmp_path}/none").get("/version")
