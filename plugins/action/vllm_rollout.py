@@ -33,18 +33,20 @@ LOST = (
     "playbooks/verify.yml."
 )
 
+# ansible-core 2.22 masks each value of a no_log option, down to a port's number, wherever it is said: so
+# `instances` is raw, and no message about a wrong type quotes a key.
 OPTIONS = {
     "plans": {"type": "list", "elements": "dict", "default": []},
     "rollback": {"type": "list", "elements": "str", "default": []},
     "retry": {"type": "bool", "default": False},
-    "instances": {"type": "list", "elements": "dict", "default": [], "no_log": True},
+    "instances": {"type": "raw", "default": []},
     "take_back": {"type": "list", "elements": "dict", "default": []},
     "because": {"type": "str", "default": ""},
     "climbs": {"type": "list", "elements": "dict", "default": []},
 }
 
 Json = dict[str, t.Any]
-# Where a module that broke leaves a traceback; from ansible-core 2.19 `exception` is an object without one.
+# Where a module that broke leaves a traceback; `exception` may be an object without one.
 LAST_WORDS = ("exception", "module_stderr", "module_stdout")
 
 
@@ -56,6 +58,16 @@ def _why(started: Json) -> str:
     return f"{told} ({last})" if last and last not in told else told
 
 
+def _keys(instances: t.Any) -> dict[str, list[str]]:
+    """The API keys by instance. Raises AnsibleActionFail where these are no instances."""
+    if not isinstance(instances, (list, tuple)) or not all(isinstance(one, dict) for one in instances):
+        raise AnsibleActionFail(
+            "instances must be a list of mappings, as vllm_plan takes it: correct it. It is not shown here, because it "
+            "may hold API keys."
+        )
+    return stated(instances)
+
+
 class ActionModule(PipedAction):
     """One host: its changes one after another."""
 
@@ -64,12 +76,13 @@ class ActionModule(PipedAction):
     def run(self, tmp: str | None = None, task_vars: Json | None = None) -> Json:
         result: Json = super().run(tmp, task_vars)
         _result, args = self.validate_argument_spec(OPTIONS)
+        self._api_keys = _keys(args["instances"])
         result.update(changed=False, results=[], updated=[], warnings=[])
         due = rollout_requests.planned(args["plans"], args["retry"]) + rollout_requests.rollbacks(args["rollback"])
         if self._task.check_mode:
             climbing = any(climb["plans"] for climb in args["climbs"])
             return {**result, "changed": bool(due or args["take_back"] or climbing), "climbed": []}
-        self._vars, self._api_keys = task_vars or {}, stated(args["instances"])
+        self._vars = task_vars or {}
         self._host = str(self._task.delegate_to or self._vars.get("inventory_hostname", "the host"))
         if args["take_back"]:
             return self._take_back(args["take_back"], args["because"], result)

@@ -242,8 +242,7 @@ ARGUMENTS: dict[str, dict[str, t.Any]] = {
     "disk_paths": {"type": "list", "elements": "str", "default": []},
     "images": {"type": "list", "elements": "str", "default": []},
     "state_dir": {"type": "path", "default": "/var/lib/gpufleet"},
-    # No secret, but nothing that anybody wants in a log.
-    "pynvml_source": {"type": "str", "default": "", "no_log": True},
+    "pynvml_source": {"type": "str", "default": ""},
 }
 
 
@@ -277,13 +276,15 @@ def ports(state_dir: str, pynvml_source: str) -> Ports:
 
 
 def main() -> None:
-    module = AnsibleModule(argument_spec=ARGUMENTS, supports_check_mode=True)
+    # The source is no secret, but nothing that anybody wants in a log, or back in the result.
+    module = AnsibleModule(argument_spec=ARGUMENTS, supports_check_mode=True, no_log=True)
+    pynvml_source = module.params.pop("pynvml_source")
     disk_paths, images = module.params["disk_paths"], module.params["images"]
     wrong = mistakes(disk_paths, images)
     if wrong:
         module.fail_json(msg=" ".join(wrong))
     try:
-        host = ports(module.params["state_dir"], module.params["pynvml_source"])
+        host = ports(module.params["state_dir"], pynvml_source)
     except bindings.BindingsError as error:
         module.fail_json(msg=str(error))
     listed = listed_packages(module.run_command)

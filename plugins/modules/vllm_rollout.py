@@ -258,7 +258,7 @@ def main() -> None:
             "plans": {"type": "list", "elements": "dict", "default": []},
             "rollback": {"type": "list", "elements": "str", "default": []},
             "retry": {"type": "bool", "default": False},
-            "instances": {"type": "list", "elements": "dict", "default": [], "no_log": True},
+            "instances": {"type": "list", "elements": "dict", "default": []},
             "take_back": {"type": "list", "elements": "dict", "default": []},
             "because": {"type": "str", "default": ""},
             "climbs": {"type": "list", "elements": "dict", "default": []},
