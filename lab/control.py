@@ -97,7 +97,9 @@ def run_in(command: str, shared_engine: bool) -> int:
     made = image(shared_engine)
     words, environment = arguments(f"gpufleet-lab-control-{os.getpid()}", shared_engine)
     clone = "git -c advice.detachedHead=false -c init.defaultBranch=main clone --quiet /checkout.bundle"
-    script = f"{clone} {CHECKOUT} && cd {CHECKOUT} && {command}"
+    # Docker mounts it read-only; an engine inside the container has to write there.
+    writable = "" if shared_engine else "mount -o remount,bind,rw /proc/sys && "
+    script = f"{writable}{clone} {CHECKOUT} && cd {CHECKOUT} && {command}"
     say(f"in {made}: {command}")
     return subprocess.run(
         ["docker", *words, made, "sh", "-c", script], env={**os.environ, **environment}, check=False
