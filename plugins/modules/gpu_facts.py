@@ -90,7 +90,8 @@ ansible_facts:
         os:
           description:
             - The operating system. C(id), C(version), C(codename) and C(name) as C(/etc/os-release) says,
-              C(architecture) of the machine, and C(kernel), the release that runs.
+              C(architecture) of the machine, C(kernel), the release that runs, and C(container), what the host is a
+              container of (such as V(lxc), from C(/run/systemd/container)), V(wsl) for WSL2, V(null) for a machine.
           type: dict
         machine:
           description: A name of the machine, derived from its machine-id, that tells only whether two are the same.
@@ -119,6 +120,12 @@ ansible_facts:
               C(library_version) of the library on disk, C(open_modules), whether the loaded module is of the open kind.
             - C(persistence_unit) and C(fabric_manager_unit), whether systemd has the driver's daemons, and C(prepared),
               what the role C(nvidia_driver) left when it had finished.
+            - C(brought_by), who put it there, V(packages), V(runfile) (NVIDIA's installer, by what it leaves in
+              C(/usr/bin) and C(/var/log), or a library that no package owns), V(container_host), V(windows),
+              V(operator) (NVIDIA's GPU Operator), V(unknown) (files of no package), or V(null) where there is none.
+              C(origins), its packages by the name that their repository has for itself, from C(apt-cache policy) or
+              rpm's vendor, under an empty name where nothing tells. C(vgpu), V(null), or C(host_driver) of a GPU that
+              is a slice of a hypervisor's, from its PCI configuration.
           type: dict
         nvswitches:
           description: PCI slots of NVSwitches.
@@ -219,7 +226,7 @@ from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.gpufleet.vllm.plugins.module_utils._engine.wire import Http
 from ansible_collections.gpufleet.vllm.plugins.module_utils._gpu import bindings
 from ansible_collections.gpufleet.vllm.plugins.module_utils._gpu.facts import Ports, gather
-from ansible_collections.gpufleet.vllm.plugins.module_utils._prepare import installed
+from ansible_collections.gpufleet.vllm.plugins.module_utils._prepare import installed, origins
 from ansible_collections.gpufleet.vllm.plugins.module_utils._prepare.files import Files
 from ansible_collections.gpufleet.vllm.plugins.module_utils._rollout import status
 from ansible_collections.gpufleet.vllm.plugins.module_utils._rollout.docker import Docker
@@ -273,11 +280,18 @@ def main() -> None:
         host = ports(module.params["state_dir"], module.params["pynvml_source"])
     except bindings.BindingsError as error:
         module.fail_json(msg=str(error))
+
+    def run(command: t.Sequence[str]) -> tuple[int, str]:
+        status, said, _errors = module.run_command(list(command), environ_update={"LC_ALL": "C"})
+        return status, said
+
     host = replace(
         host,
         packages=lambda: installed_packages(module.run_command),
         docker_settings=lambda: observed.observe(Files(host.root).read),
         gpu_probe=gpu_probe.probe,
+        owns=lambda path: origins.owns(path, os.path.exists, run),
+        origins=lambda names: origins.of(names, os.path.exists, run),
     )
     module.exit_json(changed=False, ansible_facts={"gpufleet": gather(host, disk_paths, images)})
 

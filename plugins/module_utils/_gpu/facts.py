@@ -12,7 +12,19 @@ import typing as t
 from dataclasses import dataclass, replace
 
 from .._runtime import gpu_access
-from . import boot, container_engine, driver, host, pci, prepared, report, sockets, state
+from . import (
+    boot,
+    container_engine,
+    driver,
+    host,
+    ownership,
+    pci,
+    prepared,
+    report,
+    sockets,
+    state,
+    surroundings,
+)
 
 Json = dict[str, t.Any]
 
@@ -23,7 +35,8 @@ class Ports:
 
     `root` is where /proc, /sys, /run and the disks are; `nvml` is pynvml, or None where the host has no NVML library;
     `instances` observes our own containers, `packages` what is installed, `docker_settings` what daemon.json says,
-    and `gpu_probe` asks whether a container may open its GPU device nodes.
+    `gpu_probe` asks whether a container may open its GPU device nodes, `owns` whether a package owns a file, and
+    `origins` where packages come from.
     """
 
     root: str
@@ -33,6 +46,8 @@ class Ports:
     packages: t.Callable[[], Json] = dict
     docker_settings: t.Callable[[], Json] = dict
     gpu_probe: gpu_access.Probe = container_engine.not_probed
+    owns: ownership.Owns = ownership.nobody_says
+    origins: t.Callable[[t.Collection[str]], dict[str, list[str]]] = lambda names: {}
 
 
 def gather(ports: Ports, disk_paths: t.Sequence[str], images: t.Sequence[str]) -> Json:
@@ -46,17 +61,21 @@ def gather(ports: Ports, disk_paths: t.Sequence[str], images: t.Sequence[str]) -
         module=driver.module_version(root),
         library=driver.library_version(root) or answered.library_version,
         report=with_slots(answered, gpus),
+        container=surroundings.container(root),
     )
     name, advice = state.judge(seen)
     engine = container_engine.observe(ports.engine, root, ports.gpu_probe)
     system = host.operating_system(root)
+    boots, packages = boot.observe(root, system["kernel"]), ports.packages()
+    parts = [name for name in packages if ownership.is_driver(name)]
+    library, module = driver.library_path(root), boots["driver_module"]
     return {
         "state": name,
         "advice": advice,
-        "os": system,
+        "os": {**system, "container": seen.container},
         "machine": host.machine(root),
-        "boot": boot.observe(root, system["kernel"]),
-        "packages": ports.packages(),
+        "boot": boots,
+        "packages": packages,
         "pci": [gpu.as_fact() for gpu in gpus],
         "driver": {
             "version": answered.driver_version,
@@ -64,6 +83,9 @@ def gather(ports: Ports, disk_paths: t.Sequence[str], images: t.Sequence[str]) -
             "module_version": seen.module,
             "library_version": seen.library,
             "open_modules": driver.open_modules(root),
+            "brought_by": ownership.brought_by(root, seen.container, parts, library, module, ports.owns),
+            "origins": ports.origins(parts),
+            "vgpu": surroundings.vgpu(root, [gpu.slot for gpu in seen.ours]),
             **prepared.observe(root),
         },
         "nvswitches": pci.nvswitches(root),

@@ -15,7 +15,11 @@ from ansible_collections.gpufleet.vllm.plugins.module_utils._rollout.docker impo
 from ansible_collections.gpufleet.vllm.tests.unit.plugins.module_utils._gpu.doubles import LOST, FakeNvml, Gpu, Tree
 
 VERSIONS = ("version", "cuda_version", "module_version", "library_version")
-DRIVER = {*VERSIONS, "open_modules", "persistence_unit", "fabric_manager_unit", "prepared"}
+DRIVER = {*VERSIONS, "open_modules", "persistence_unit", "fabric_manager_unit", "prepared"} | {
+    "brought_by",
+    "origins",
+    "vgpu",
+}
 SLOTS = ("0000:11:00.0", "0000:21:00.0", "0000:31:00.0", "0000:41:00.0")
 
 
@@ -50,7 +54,8 @@ def test_a_bare_host_has_every_key(tree: Tree) -> None:
     assert not any(driver.values())
     assert set(driver) == DRIVER
     assert seen.pop("boot")["kernel"] == os.uname().release
-    assert seen.pop("os")["architecture"] == os.uname().machine
+    system = seen.pop("os")
+    assert (system["architecture"], system["container"]) == (os.uname().machine, None)
     assert seen == {
         "state": "no_gpu",
         "packages": {},
