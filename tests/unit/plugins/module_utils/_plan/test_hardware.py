@@ -1,7 +1,7 @@
 # Copyright: gpufleet.vllm contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What a real H200 said of itself and what its engines reported: classes, plans, phases and causes (docs/hardware.md)."""
+"""What a real H200 said of itself and what its engines reported (docs/hardware.md): classes, plans, phases, causes."""
 
 from __future__ import annotations
 
