@@ -59,8 +59,8 @@ def log(name: str) -> str:
 def planned(model: tuple[str, int], arguments: Json) -> Json:
     """What the planner says of a model there. Docker is the one of a host that is ready: that machine had none."""
     name, size = model
-    weights = {"files": 4, "bytes": size, "parameters": None, "dtypes": {}}
-    about = {"path": "/models", "revision": None, "config": CONFIGS[name], "weights": weights, "problems": []}
+    weights: Json = {"files": 4, "bytes": size, "parameters": None, "dtypes": {}}
+    about: Json = {"path": "/models", "revision": None, "config": CONFIGS[name], "weights": weights, "problems": []}
     ready = {**facts(), "systemd": True, "engine": example_fleet.facts("h200", "gpu_96gb")["engine"]}
     listed = [{"name": "assistant", "model": name, "port": 8000, "engine_args": arguments}]
     return example_fleet.result(
