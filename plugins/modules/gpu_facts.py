@@ -176,6 +176,18 @@ ansible_facts:
                 unknown).
               type: list
               elements: dict
+            recovery_action:
+              description:
+                - What the driver advises (NVML's C(NVML_FI_DEV_GET_GPU_RECOVERY_ACTION)), V(none), V(gpu_reset),
+                  V(node_reboot), V(drain_p2p), V(drain_and_reset), V(recover_imex_domain), V(bus_reset),
+                  V(system_reboot) or V(unknown); V(null) where the driver is too old to say.
+              type: str
+            xid:
+              description:
+                - Errors of this GPU since boot that the driver wrote to the log of the kernel (Xid), from
+                  C(journalctl) or C(/dev/kmsg), the newest 2000 of the host. C(count), C(codes), and C(last) with its
+                  time C(at); V(null) where the log cannot be read, as in a container.
+              type: dict
             problems:
               description: What is wrong with this GPU, a sentence each.
               type: list
@@ -199,7 +211,9 @@ ansible_facts:
           type: list
           elements: dict
         memory_mib:
-          description: C(total) and C(available) memory of the host in MiB.
+          description:
+            - C(total), C(available) and C(free) memory of the host in MiB, from C(/proc/meminfo). Where GPU and host
+              share one memory, vLLM looks at what is free first, which the page cache is not.
           type: dict
         systemd:
           description: Whether systemd is PID 1.
@@ -224,7 +238,7 @@ from dataclasses import replace
 from ansible.module_utils.basic import AnsibleModule
 
 from ansible_collections.gpufleet.vllm.plugins.module_utils._engine.wire import Http
-from ansible_collections.gpufleet.vllm.plugins.module_utils._gpu import bindings
+from ansible_collections.gpufleet.vllm.plugins.module_utils._gpu import bindings, kernel_log, xid
 from ansible_collections.gpufleet.vllm.plugins.module_utils._gpu.facts import Ports, gather
 from ansible_collections.gpufleet.vllm.plugins.module_utils._prepare import installed, origins
 from ansible_collections.gpufleet.vllm.plugins.module_utils._prepare.files import Files
@@ -292,6 +306,7 @@ def main() -> None:
         gpu_probe=gpu_probe.probe,
         owns=lambda path: origins.owns(path, os.path.exists, run),
         origins=lambda names: origins.of(names, os.path.exists, run),
+        kernel_log=lambda: kernel_log.read(xid.BEGINNING),
     )
     module.exit_json(changed=False, ansible_facts={"gpufleet": gather(host, disk_paths, images)})
 

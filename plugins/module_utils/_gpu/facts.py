@@ -24,6 +24,7 @@ from . import (
     sockets,
     state,
     surroundings,
+    xid,
 )
 
 Json = dict[str, t.Any]
@@ -36,7 +37,7 @@ class Ports:
     `root` is where /proc, /sys, /run and the disks are; `nvml` is pynvml, or None where the host has no NVML library;
     `instances` observes our own containers, `packages` what is installed, `docker_settings` what daemon.json says,
     `gpu_probe` asks whether a container may open its GPU device nodes, `owns` whether a package owns a file, and
-    `origins` where packages come from.
+    `origins` where packages come from. `kernel_log` holds the kernel's lines about errors of GPUs.
     """
 
     root: str
@@ -48,6 +49,7 @@ class Ports:
     gpu_probe: gpu_access.Probe = container_engine.not_probed
     owns: ownership.Owns = ownership.nobody_says
     origins: t.Callable[[t.Collection[str]], dict[str, list[str]]] = lambda names: {}
+    kernel_log: t.Callable[[], xid.Lines] = lambda: None
 
 
 def gather(ports: Ports, disk_paths: t.Sequence[str], images: t.Sequence[str]) -> Json:
@@ -89,7 +91,8 @@ def gather(ports: Ports, disk_paths: t.Sequence[str], images: t.Sequence[str]) -
             **prepared.observe(root),
         },
         "nvswitches": pci.nvswitches(root),
-        "gpus": list(seen.report.gpus),
+        # The log that a container sees is not that of the kernel it runs on.
+        "gpus": xid.told(seen.report.gpus, None if seen.container or not seen.report.gpus else ports.kernel_log()),
         "topology": list(answered.topology),
         "engine": {**engine, "settings": ports.docker_settings()},
         "disk": host.disks(disk_paths, root),
