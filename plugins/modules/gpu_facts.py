@@ -90,7 +90,8 @@ ansible_facts:
         os:
           description:
             - The operating system. C(id), C(version), C(codename) and C(name) as C(/etc/os-release) says,
-              C(architecture) of the machine, and C(kernel), the release that runs.
+              C(architecture) of the machine, C(kernel), the release that runs, and C(container), what the host is a
+              container of (such as V(lxc), from C(/run/systemd/container)), V(wsl) for WSL2, V(null) for a machine.
           type: dict
         machine:
           description: A name of the machine, derived from its machine-id, that tells only whether two are the same.
@@ -124,6 +125,12 @@ ansible_facts:
               C(library_version) of the library on disk, C(open_modules), whether the loaded module is of the open kind.
             - C(persistence_unit) and C(fabric_manager_unit), whether systemd has the driver's daemons, and C(prepared),
               what the role C(nvidia_driver) left when it had finished.
+            - C(brought_by), who put it there, V(packages), V(runfile) (NVIDIA's installer, by what it leaves in
+              C(/usr/bin) and C(/var/log), or a library that no package owns), V(container_host), V(windows),
+              V(operator) (NVIDIA's GPU Operator), V(unknown) (files of no package), or V(null) where there is none.
+              C(origins), its packages by the name that their repository has for itself, from C(apt-cache policy) or
+              rpm's vendor, under an empty name where nothing tells. C(vgpu), V(null), or C(host_driver) of a GPU that
+              is a slice of a hypervisor's, from its PCI configuration.
           type: dict
         nvswitches:
           description: PCI slots of NVSwitches.
@@ -174,6 +181,18 @@ ansible_facts:
                 unknown).
               type: list
               elements: dict
+            recovery_action:
+              description:
+                - What the driver advises (NVML's C(NVML_FI_DEV_GET_GPU_RECOVERY_ACTION)), V(none), V(gpu_reset),
+                  V(node_reboot), V(drain_p2p), V(drain_and_reset), V(recover_imex_domain), V(bus_reset),
+                  V(system_reboot) or V(unknown); V(null) where the driver is too old to say.
+              type: str
+            xid:
+              description:
+                - Errors of this GPU since boot that the driver wrote to the log of the kernel (Xid), from
+                  C(journalctl) or C(/dev/kmsg), the newest 2000 of the host. C(count), C(codes), and C(last) with its
+                  time C(at); V(null) where the log cannot be read, as in a container.
+              type: dict
             problems:
               description: What is wrong with this GPU, a sentence each.
               type: list
@@ -205,7 +224,9 @@ ansible_facts:
           type: list
           elements: dict
         memory_mib:
-          description: C(total) and C(available) memory of the host in MiB.
+          description:
+            - C(total), C(available) and C(free) memory of the host in MiB, from C(/proc/meminfo). Where GPU and host
+              share one memory, vLLM looks at what is free first, which the page cache is not.
           type: dict
         systemd:
           description: Whether systemd is PID 1.
@@ -230,9 +251,9 @@ from dataclasses import replace
 from ansible.module_utils.basic import AnsibleModule
 
 from ansible_collections.gpufleet.vllm.plugins.module_utils._engine.wire import Http
-from ansible_collections.gpufleet.vllm.plugins.module_utils._gpu import bindings
+from ansible_collections.gpufleet.vllm.plugins.module_utils._gpu import bindings, kernel_log, xid
 from ansible_collections.gpufleet.vllm.plugins.module_utils._gpu.facts import Ports, gather
-from ansible_collections.gpufleet.vllm.plugins.module_utils._prepare import installed
+from ansible_collections.gpufleet.vllm.plugins.module_utils._prepare import installed, origins
 from ansible_collections.gpufleet.vllm.plugins.module_utils._prepare.files import Files
 from ansible_collections.gpufleet.vllm.plugins.module_utils._rollout import status
 from ansible_collections.gpufleet.vllm.plugins.module_utils._rollout.docker import Docker
@@ -288,12 +309,20 @@ def main() -> None:
     except bindings.BindingsError as error:
         module.fail_json(msg=str(error))
     listed = listed_packages(module.run_command)
+
+    def run(command: t.Sequence[str]) -> tuple[int, str]:
+        status, said, _errors = module.run_command(list(command), environ_update={"LC_ALL": "C"})
+        return status, said
+
     host = replace(
         host,
         packages=lambda: installed.parsed(listed),
         unfinished_packages=lambda: installed.unfinished(listed),
         docker_settings=lambda: observed.observe(Files(host.root).read),
         gpu_probe=gpu_probe.probe,
+        owns=lambda path: origins.owns(path, os.path.exists, run),
+        origins=lambda names: origins.of(names, os.path.exists, run),
+        kernel_log=lambda: kernel_log.read(xid.BEGINNING),
     )
     module.exit_json(changed=False, ansible_facts={"gpufleet": gather(host, disk_paths, images)})
 

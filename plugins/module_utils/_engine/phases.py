@@ -11,9 +11,9 @@ from __future__ import annotations
 import re
 
 PHASES: tuple[tuple[str, str], ...] = (
-    (r"Starting to load model|Loading safetensors checkpoint|Loading model weights", "loading weights"),
+    (r"Starting to load model|Loading (?:model from scratch|safetensors checkpoint|model weights)", "loading weights"),
     (r"Model loading took", "weights loaded"),
-    (r"torch\.compile takes|Compiling a graph|Dynamo bytecode transform time", "compiling"),
+    (r"torch\.compile (?:takes|took)|Compiling a graph|Dynamo bytecode transform time", "compiling"),
     (r"KV cache size:|# \w+ blocks:", "KV cache ready"),
     (r"Capturing (CUDA|cudagraph|CUDA graph)|Graph capturing", "capturing graphs"),
     (r"init engine .* took", "engine ready"),

@@ -33,6 +33,7 @@ from . import (
     rollout_settings,
     schema,
     tenants,
+    unified,
 )
 from .findings import Findings
 from .gpus import Assignment
@@ -255,7 +256,13 @@ def _plan(
         "reasons": list(decided.reasons),
         "downtime_seconds": change.downtime_seconds(decided.kind, seen),
         "arguments": [_argument(argument, current) for argument in one.arguments],
-        "warnings": [*one.warnings, *heeded, *notes, *change.cautions(instance.name, mark, seen, inputs.retry)],
+        "warnings": [
+            *one.warnings,
+            *heeded,
+            *notes,
+            *unified.cautions(memory, inputs.facts),
+            *change.cautions(instance.name, mark, seen, inputs.retry),
+        ],
         "notes": [*promotion.notes(instance), *one.notes, *changed, *below.left_out],
         "memory": memory,
         "digest": mark,

@@ -17,7 +17,9 @@ PATTERNS = (
     *("nvidia-*", "libnvidia-*", "libcuda1", "libcudadebugger*", "libnvsdm*", "firmware-nvidia*"),
     *(
         "kmod-nvidia*",
+        "akmod-nvidia*",
         "dkms-nvidia*",
+        "xorg-x11-drv-nvidia*",
         "linux-modules-nvidia-*",
         "linux-objects-nvidia-*",
         "cuda-drivers*",

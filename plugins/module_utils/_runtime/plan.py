@@ -52,8 +52,12 @@ class Plan:
 
 
 def has_gpus(facts: Json) -> bool:
-    """Whether containers shall use GPUs here: NVIDIA's, and not given away to a virtual machine."""
-    return any(device.get("supported") and device.get("driver") != "vfio-pci" for device in facts.get("pci") or [])
+    """Whether containers shall use GPUs here: NVIDIA's, and not given away to a virtual machine.
+
+    Under WSL2 a GPU is on no PCI bus, and NVML lists it.
+    """
+    on_bus = any(device.get("supported") and device.get("driver") != "vfio-pci" for device in facts.get("pci") or [])
+    return on_bus or bool(facts.get("gpus"))
 
 
 def _without_gpus(facts: Json) -> list[str]:

@@ -215,6 +215,11 @@ def test_a_gpu_that_a_virtual_machine_has_is_none() -> None:
     assert plan.has_gpus(host) is False
 
 
+def test_a_gpu_under_wsl2_is_on_no_bus() -> None:
+    assert plan.has_gpus({**facts(), "pci": [], "gpus": [{"index": 0}]}) is True
+    assert plan.has_gpus({**facts(), "pci": [], "gpus": []}) is False
+
+
 @pytest.mark.parametrize(
     ("variables", "setting"),
     [
