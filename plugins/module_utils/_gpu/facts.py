@@ -22,8 +22,9 @@ class Ports:
     """The host, as far as it is asked.
 
     `root` is where /proc, /sys, /run and the disks are; `nvml` is pynvml, or None where the host has no NVML library;
-    `instances` observes our own containers, `packages` what is installed, `docker_settings` what daemon.json says,
-    and `gpu_probe` asks whether a container may open its GPU device nodes.
+    `instances` observes our own containers, `measurements` is what their starts have measured, `packages` what is
+    installed, `docker_settings` what daemon.json says, and `gpu_probe` asks whether a container may open its GPU device
+    nodes.
     """
 
     root: str
@@ -33,6 +34,7 @@ class Ports:
     packages: t.Callable[[], Json] = dict
     docker_settings: t.Callable[[], Json] = dict
     gpu_probe: gpu_access.Probe = container_engine.not_probed
+    measurements: t.Callable[[], list[Json]] = list
 
 
 def gather(ports: Ports, disk_paths: t.Sequence[str], images: t.Sequence[str]) -> Json:
@@ -76,6 +78,7 @@ def gather(ports: Ports, disk_paths: t.Sequence[str], images: t.Sequence[str]) -
         "listening": sockets.listening(root),
         "images": container_engine.images(ports.engine, images) if engine["running"] else dict.fromkeys(images),
         "instances": ports.instances(),
+        "measurements": ports.measurements(),
     }
 
 
