@@ -49,10 +49,20 @@ def text(measured: Measurement) -> str:
 
 
 def _budget(sums: Budget, measured: Measurement) -> Budget:
-    return replace(sums, ranks=tuple(_rank(rank, measured) for rank in sums.ranks))
+    cache = _cache(sums, measured)
+    return replace(sums, ranks=tuple(_rank(rank, cache, measured) for rank in sums.ranks))
 
 
-def _rank(rank: RankBudget, measured: Measurement) -> RankBudget:
+def _cache(sums: Budget, measured: Measurement) -> float | None:
+    """GiB of KV cache; the CPU build says only how many requests it holds."""
+    if measured.kv_cache_gib is not None:
+        return measured.kv_cache_gib
+    if sums.layout is None or measured.concurrency is None or not measured.max_model_len:
+        return None
+    return measured.concurrency * sums.layout.needed_gib(int(measured.max_model_len))
+
+
+def _rank(rank: RankBudget, cache: float | None, measured: Measurement) -> RankBudget:
     graphs = _either(measured.graphs_gib, rank.graphs.held)
     counted = rank.graphs.counted if rank.graphs.counted.high == 0.0 else graphs
     return replace(
@@ -61,7 +71,7 @@ def _rank(rank: RankBudget, measured: Measurement) -> RankBudget:
         activation=_either(measured.activation_gib, rank.activation),
         non_torch=_either(measured.non_torch_gib, rank.non_torch),
         graphs=replace(rank.graphs, held=graphs, counted=counted),
-        kv=_either(measured.kv_cache_gib, rank.kv),
+        kv=_either(cache, rank.kv),
     )
 
 

@@ -6,12 +6,16 @@
 from __future__ import annotations
 
 import copy
+import json
+import pathlib
 import typing as t
 
 import pytest
 
+from ansible_collections.gpufleet.vllm.plugins.module_utils._model.inspect import inspect
 from ansible_collections.gpufleet.vllm.plugins.module_utils._plan import planner, report
 from ansible_collections.gpufleet.vllm.plugins.module_utils._rollout.measurement import key_of
+from ansible_collections.gpufleet.vllm.plugins.module_utils._rollout.weights import look_at
 from ansible_collections.gpufleet.vllm.tests.data.model_configs import CONFIGS
 from ansible_collections.gpufleet.vllm.tests.unit.plugins.module_utils._plan import fleet
 
@@ -77,6 +81,11 @@ def test_it_does_not_change_the_release() -> None:
 def test_a_start_of_which_nothing_is_known_but_that_it_served() -> None:
     (plan,) = outcome(measured(**dict.fromkeys(FIGURES))).plans
     assert plan["memory"]["verdict"] == "fits"
+
+
+def test_an_engine_that_says_only_how_many_requests_it_holds() -> None:
+    memory = outcome(measured(kv_cache_gib=None)).plans[0]["memory"]
+    assert memory["kv"]["gib"]["expected"] == pytest.approx(2.0 * memory["kv"]["gib_per_request"], abs=0.01)
 
 
 CONFIG = {**FILES["config"], "num_hidden_layers": 27}
@@ -177,6 +186,26 @@ def test_a_hub_s_model_of_another_revision_is_another() -> None:
     assert outcome(row, instances=[own], models={hub: there}).errors == ()
     pinned = fleet.instance(model=hub, engine_args=ARGUMENTS, revision="b" * 40)
     assert outcome(row, instances=[pinned], models={hub: there}).errors
+
+
+def test_the_host_reads_the_model_that_the_planner_saw(tmp_path: pathlib.Path) -> None:
+    hub, commit = "acme/tiny", "c" * 40
+    repository = tmp_path / "models--acme--tiny"
+    (repository / "refs").mkdir(parents=True)
+    (repository / "refs" / "main").write_text(commit)
+    snapshot = repository / "snapshots" / commit
+    snapshot.mkdir(parents=True)
+    header = json.dumps({"w": {"dtype": "BF16", "shape": [2], "data_offsets": [0, 4]}}).encode()
+    (snapshot / "model.safetensors").write_bytes(len(header).to_bytes(8, "little") + header + b"1234")
+    (snapshot / "config.json").write_text(json.dumps(FILES["config"]))
+    seen = inspect(hub, str(tmp_path))
+    settings = {"hub_dir": str(tmp_path), "memory_check": "warn"}
+    own = fleet.instance(model=hub, engine_args=ARGUMENTS)
+    planned = outcome(instances=[own], models={hub: seen}, settings=settings).plans[0]
+    assert look_at(planned["release"]) == seen
+    key = key_of(planned["release"], IMAGE_ID, seen, [card()])
+    again = outcome({"key": key, "at": AT}, instances=[own], models={hub: seen}, settings={"hub_dir": str(tmp_path)})
+    assert again.errors == ()
 
 
 def test_a_cpu_host_has_its_starts_too() -> None:

@@ -94,6 +94,8 @@ def test_only_so_many_are_kept(measuring: Scene, monkeypatch: pytest.MonkeyPatch
     for length in (1024, 2048, 4096):
         measuring.roll_out(length)
     assert [one["max_model_len"] for one in listed(measuring)] == [2048, 4096]
+    path = pathlib.Path(measuring.store.state_dir, measurements.FILE)
+    assert len(json.loads(path.read_text())) == 2
 
 
 @pytest.mark.parametrize("text", ["", "{", "{}", "null", "[1, null, {}]", '[{"key": "x"}]', "[" * 100000])
