@@ -242,6 +242,14 @@ ansible_facts:
           description: Our own vLLM instances, as M(gpufleet.vllm.vllm_status) returns them.
           type: list
           elements: dict
+        measurements:
+          description:
+            - What verified starts on this host measured, oldest first. C(key) stands for image, model, GPUs and
+              arguments, C(at) is UTC. C(weights_gib), C(activation_gib), C(non_torch_gib), C(graphs_gib) and
+              C(kv_cache_gib) are of one GPU, C(max_model_len) and C(kv_tokens) are tokens, C(concurrency) is how many
+              requests of that length the KV cache holds; V(null) is what the engine did not say.
+          type: list
+          elements: dict
 """
 
 import os
@@ -255,7 +263,7 @@ from ansible_collections.gpufleet.vllm.plugins.module_utils._gpu import bindings
 from ansible_collections.gpufleet.vllm.plugins.module_utils._gpu.facts import Ports, gather
 from ansible_collections.gpufleet.vllm.plugins.module_utils._prepare import installed, origins
 from ansible_collections.gpufleet.vllm.plugins.module_utils._prepare.files import Files
-from ansible_collections.gpufleet.vllm.plugins.module_utils._rollout import status
+from ansible_collections.gpufleet.vllm.plugins.module_utils._rollout import measurements, status
 from ansible_collections.gpufleet.vllm.plugins.module_utils._rollout.docker import Docker
 from ansible_collections.gpufleet.vllm.plugins.module_utils._runtime import gpu_probe, observed
 
@@ -293,6 +301,7 @@ def ports(state_dir: str, pynvml_source: str) -> Ports:
         nvml=bindings.load(pynvml_source) if bindings.library_present() else None,
         engine=docker,
         instances=lambda: status.observe(state_dir, docker, Http()),
+        measurements=lambda: measurements.listed(state_dir),
     )
 
 

@@ -35,10 +35,10 @@ class Ports:
     """The host, as far as it is asked.
 
     `root` is where /proc, /sys, /run and the disks are; `nvml` is pynvml, or None where the host has no NVML library;
-    `instances` observes our own containers, `packages` what is installed, `unfinished_packages` what dpkg has not
-    finished, `docker_settings` what daemon.json says, `gpu_probe` asks whether a container may open its GPU device
-    nodes, `owns` whether a package owns a file, and `origins` where packages come from. `kernel_log` holds the kernel's
-    lines about errors of GPUs.
+    `instances` observes our own containers, `measurements` is what their starts have measured, `packages` what is
+    installed, `unfinished_packages` what dpkg has not finished, `docker_settings` what daemon.json says, `gpu_probe`
+    asks whether a container may open its GPU device nodes, `owns` whether a package owns a file, and `origins` where
+    packages come from. `kernel_log` holds the kernel's lines about errors of GPUs.
     """
 
     root: str
@@ -52,6 +52,7 @@ class Ports:
     owns: ownership.Owns = ownership.nobody_says
     origins: t.Callable[[t.Collection[str]], dict[str, list[str]]] = lambda names: {}
     kernel_log: t.Callable[[], xid.Lines] = lambda: None
+    measurements: t.Callable[[], list[Json]] = list
 
 
 def gather(ports: Ports, disk_paths: t.Sequence[str], images: t.Sequence[str]) -> Json:
@@ -104,6 +105,7 @@ def gather(ports: Ports, disk_paths: t.Sequence[str], images: t.Sequence[str]) -
         "listening": sockets.listening(root),
         "images": container_engine.images(ports.engine, images) if engine["running"] else dict.fromkeys(images),
         "instances": ports.instances(),
+        "measurements": ports.measurements(),
     }
 
 

@@ -13,6 +13,7 @@ import re
 import typing as t
 
 from .._settings import types
+from . import checks
 from .api_key import withheld
 from .findings import UnknownArguments
 from .names import canonical, meant
@@ -62,6 +63,12 @@ class Inputs:
     ladder: tuple[str, ...] = ()
     rungs: t.Mapping[str, str] = dataclasses.field(default_factory=dict)
     promote: bool = False
+
+    @property
+    def image_id(self) -> str | None:
+        """The id behind the image's name on the host, where it is there."""
+        found = (self.facts.get("images") or {}).get(self.image) or {}
+        return t.cast(t.Optional[str], found.get("id"))
 
 
 def read(args: t.Mapping[str, t.Any], history: Json, readings: t.Mapping[str, Json], errors: list[str]) -> Inputs:
@@ -148,6 +155,8 @@ def _settings(given: Json, errors: list[str]) -> Json:
     rungs = settings.get("fallback_rungs")
     if not types.is_blank(rungs):
         settings["fallback_rungs"] = _count(rungs, "vllm_server_fallback_rungs", errors)
+    for key in checks.KEYS.values():
+        settings[key] = checks.read(settings.get(key), f"vllm_server_{key}", errors.append)
     settings["allow_trust_remote_code"] = _allowed(settings.get("allow_trust_remote_code"), errors)
     return settings
 

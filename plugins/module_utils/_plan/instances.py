@@ -15,6 +15,9 @@ import typing as t
 
 from .._settings import types
 from .api_key import EMPTY, GIVEN
+from .checks import KEYS as CHECK_KEYS
+from .checks import Answer, Check
+from .checks import read as read_answer
 from .inputs import names
 from .names import INSTANCE_NAME, meant
 
@@ -22,7 +25,7 @@ Json = dict[str, t.Any]
 KEYS = (
     "name", "model", "served_model_name", "revision", "profile", "goal", "engine_args", "bind", "port", "gpus",
     "exclusive_group", "active", "api_key", "env", "sampling", "smoke", "timeouts", "on_failure", "fallback", "ladder",
-    "watch",
+    "watch", *CHECK_KEYS.values(),
 )  # fmt: skip
 # Keys that people write here and that belong elsewhere.
 ELSEWHERE = {
@@ -46,6 +49,7 @@ class Instance:
     """One vLLM server of a host. `gpus` is "auto", a count, or a list of indices and UUIDs.
 
     `api_key` says whether it has one: the key itself is never planned with.
+    `checks` are those that it states itself, each with how it ends.
     `ladder` are profiles from the safest up, `begins` is the one of them that the inventory begins at.
     """
 
@@ -71,6 +75,7 @@ class Instance:
     ladder: tuple[str, ...] = ()
     begins: str = ""
     watch: t.Mapping[str, t.Any] = dataclasses.field(default_factory=dict)
+    checks: t.Mapping[Check, Answer] = dataclasses.field(default_factory=dict)
 
     @property
     def owner(self) -> str:
@@ -180,6 +185,7 @@ def read(given: t.Any, position: int, defaults: Json, errors: list[str]) -> Inst
         fallback=None if types.is_blank(given.get("fallback")) else given.get("fallback") or None,
         ladder=names("ladder", reader.given.get("ladder"), reader.wrong),
         watch=reader.mapping("watch"),
+        checks=_checks(reader),
     )
     return instance if name else None
 
@@ -224,6 +230,16 @@ def _goal(reader: Reader) -> str:
         reader.wrong(f"goal is '{goal}': write {', '.join(GOALS[:-1])} or {GOALS[-1]}.{meant(goal, GOALS)}")
         return "balanced"
     return goal
+
+
+def _checks(reader: Reader) -> dict[Check, Answer]:
+    """Those that the instance states itself."""
+    found: dict[Check, Answer] = {}
+    for check, key in CHECK_KEYS.items():
+        answer = read_answer(reader.given.get(key), key, reader.wrong)
+        if answer:
+            found[check] = answer
+    return found
 
 
 def _address(reader: Reader) -> str:

@@ -15,6 +15,7 @@ from dataclasses import dataclass, field, replace
 
 from .._engine.diagnosis import Diagnosis, diagnose, hanging
 from .._engine.expect import Expectation, expectation
+from .._engine.measured import figures
 from .._engine.phases import phase_of
 from .._engine.prove import Proof, answers, healthy, prove
 from .._engine.refusals import NotProved
@@ -68,6 +69,7 @@ class Trial:
         began = self.host.clock.monotonic()
         self.wait_until_ready()
         seconds = round(self.host.clock.monotonic() - began, 1)
+        measured = self.entry.verified.get("measured") if self.runs_already else figures(self._log())
         proof = self.smoke()
         self.hold()
         seconds_known = self.entry.start_seconds if self.runs_already else seconds
@@ -75,6 +77,7 @@ class Trial:
             "served_model_names": list(proof.served_model_names),
             "max_model_len": proof.max_model_len,
             "warnings": list(proof.warnings),
+            **({} if measured is None else {"measured": measured}),
         }
         return replace(self.entry, verified_at=self.host.clock.utc(), verified=shown, start_seconds=seconds_known)
 

@@ -120,6 +120,14 @@ def test_a_driver_without_bindings_is_one_clear_failure(
     assert (result["failed"], result["msg"]) == (True, "install nvidia-ml-py on the control node.")
 
 
+def test_what_was_measured_is_told(tmp_path: t.Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    row = {"key": "a" * 64, "at": "2026-11-26T10:00:00Z", "kv_tokens": 5}
+    (tmp_path / "measurements.json").write_text(json.dumps([row, {"key": "no"}]))
+    monkeypatch.setattr(gpu_facts.bindings, "library_present", lambda: False)
+    (found,) = gpu_facts.ports(str(tmp_path), "").measurements()
+    assert {name: found[name] for name in row} == row
+
+
 def test_options_are_documented_as_they_are() -> None:
     documented = {
         name: {key: value for key, value in option.items() if key != "description"}

@@ -70,6 +70,7 @@ def test_a_bare_host_has_every_key(tree: Tree) -> None:
         "listening": [],
         "images": {"vllm:1": None},
         "instances": [{"name": "assistant"}],
+        "measurements": [],
     }
 
 

@@ -12,7 +12,7 @@ import re
 
 import pytest
 
-from ansible_collections.gpufleet.vllm.plugins.plugin_utils.plan_page import fleet, page
+from ansible_collections.gpufleet.vllm.plugins.plugin_utils.plan_page import fleet, page, summary
 from ansible_collections.gpufleet.vllm.tests.data import example_fleet
 
 AT = "2026-11-20T10:00:00+00:00"
@@ -73,6 +73,21 @@ def test_what_others_wrote_stays_text() -> None:
     text = page.render(fleet.gather(results, AT))
     assert "<img" not in text
     assert text.count("</script>") == 1
+
+
+def test_what_was_let_through_is_hard_to_miss() -> None:
+    results = example_fleet.fleet()
+    name = next(name for name, result in results.items() if result.get("plans"))
+    results[name]["plans"][0]["overruled"] = [{"check": "memory", "key": "memory_check", "text": f"no room {HOSTILE}"}]
+    found = fleet.gather(results, AT)
+    assert found["totals"]["overruled"] == 1
+    text = page.render(found)
+    assert "1 instance goes on although the planner would refuse it." in text
+    assert "The planner would refuse this, and is overruled" in text
+    assert "memory_check: warn. no room" in text
+    assert "<img" not in text
+    assert "(overruled)" in summary.summary(found)
+    assert "overruled" not in rendered().partition("</head>")[2]
 
 
 def test_same_plans_same_bytes() -> None:

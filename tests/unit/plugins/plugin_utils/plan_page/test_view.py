@@ -32,8 +32,13 @@ def page() -> dict[str, t.Any]:
     ],
 )
 def test_headline(hosts: dict[str, int], changes: dict[str, int], expected: list[str]) -> None:
-    totals = {"hosts": hosts, "instances": sum(changes.values()), "changes": changes}
+    totals = {"hosts": hosts, "instances": sum(changes.values()), "changes": changes, "overruled": 0}
     assert view.headline(totals) == expected
+
+
+def test_the_first_thing_to_know_is_who_is_overruled() -> None:
+    totals = {"hosts": {"planned": 1}, "instances": 2, "changes": {"create": 2}, "overruled": 1}
+    assert view.headline(totals)[0] == "1 instance goes on although the planner would refuse it."
 
 
 @pytest.mark.parametrize(("seconds", "text"), [(9.4, "9 s"), (99.0, "99 s"), (125.0, "2 min 5 s")])
