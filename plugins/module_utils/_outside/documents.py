@@ -91,17 +91,14 @@ def misfit(value: t.Any, shape: Shape, where: str) -> str:
         if not isinstance(value, list):
             return f"{where} is {_kind(value)}, not a list"
         return next(filter(None, (misfit(one, shape[0], f"{where}[{at}]") for at, one in enumerate(value))), "")
-    return "" if isinstance(value, shape) and isinstance(value, bool) == (shape is bool) else _no(value, shape, where)
+    right = isinstance(value, (int, float) if shape is float else shape) and isinstance(value, bool) == (shape is bool)
+    return "" if right else f"{where} is {_kind(value)}, not {dict(_KINDS)[shape]}"
 
 
 def _part_misfit(value: dict[str, t.Any], name: str, optional: bool, shape: Shape, where: str) -> str:
     if value.get(name) is None:
         return "" if optional else f"{where} has no {name}"
     return misfit(value[name], shape, f"{where}.{name}")
-
-
-def _no(value: t.Any, shape: type, where: str) -> str:
-    return f"{where} is {_kind(value)}, not {dict(_KINDS)[shape]}"
 
 
 def _kind(value: t.Any) -> str:

@@ -26,7 +26,7 @@ Json = dict[str, t.Any]
 
 # What a document may come to; the longest have all containers of a host, with their labels. A stream is not kept: of a
 # log the newest lines are asked for, and of those the newest bytes are.
-DOCUMENT = 8 * MIB
+DOCUMENT = 4 * MIB
 STREAM = 256 * MIB
 LOG_LINES = 10_000
 LOG_KEPT = 4 * MIB
