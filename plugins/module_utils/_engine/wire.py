@@ -20,7 +20,7 @@ from http.client import HTTPException, HTTPResponse
 from urllib.parse import urlsplit
 
 from .._outside import documents
-from .._outside.limited import MIB, LimitedConnection, lines
+from .._outside.limited import MIB, LimitedConnection, lines, whole
 from .._outside.printable import printable
 
 # What an answer may come to, its headers included. A page of metrics has dozens of lines for each model and adapter, a
@@ -78,13 +78,13 @@ class Http:
     def request(self, method: str, url: str, timeout: float, body: t.Any = None) -> Reply:
         """Ask once; the whole answer within `timeout` seconds. Raises NoAnswer; an HTTP error status is a Reply."""
         with self._answer(method, url, timeout, body, METRICS if url.endswith("/metrics") else ANSWER) as answer:
-            return _whole(answer)
+            return _reply(answer)
 
     def events(self, url: str, timeout: float, body: t.Any) -> t.Iterator[t.Any]:
         """Ask for a stream; what each event carries, as it comes. Raises NoAnswer, also for an HTTP error status."""
         with self._answer("POST", url, timeout, body, STREAM) as answer:
             if answer.status != 200:
-                raise NoAnswer(f"{answer.status}: {_whole(answer).error}")
+                raise NoAnswer(f"{answer.status}: {_reply(answer).error}")
             for line in lines(answer, ANSWER):
                 field, _colon, data = line.decode("utf-8", "replace").strip().partition(":")
                 if field == "data" and data.strip() == "[DONE]":
@@ -118,9 +118,9 @@ class Http:
             connection.close()
 
 
-def _whole(answer: HTTPResponse) -> Reply:
+def _reply(answer: HTTPResponse) -> Reply:
     """Text that is no JSON is an answer too, such as metrics; JSON without measure is none. Raises Unsound."""
-    text = answer.read().decode("utf-8", "replace")
+    text = whole(answer).decode("utf-8", "replace")
     try:
         return Reply(answer.status, documents.parse(text))
     except documents.Unsound:

@@ -14,10 +14,11 @@ import collections
 import socket
 import time
 import typing as t
-from http.client import HTTPConnection
+from http.client import HTTPConnection, HTTPResponse, IncompleteRead
 
 KIB = 1024
 MIB = 1024 * KIB
+PIECE = 64 * KIB
 
 
 class TooMuch(OSError):
@@ -76,6 +77,16 @@ class LimitedConnection(HTTPConnection):
 
 def in_words(size: float) -> str:
     return f"{size / MIB:g} MiB" if size >= MIB else f"{size / KIB:g} KiB"
+
+
+def whole(answer: HTTPResponse) -> bytes:
+    """The whole body, in pieces: the room for all that an answer announces is not asked for at once."""
+    pieces = []
+    while piece := answer.read(PIECE):
+        pieces.append(piece)
+    if answer.length:
+        raise IncompleteRead(b"", answer.length)
+    return b"".join(pieces)
 
 
 def lines(stream: t.IO[bytes], longest: int = MIB) -> t.Iterator[bytes]:

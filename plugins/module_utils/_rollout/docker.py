@@ -17,7 +17,7 @@ from http.client import HTTPException, HTTPResponse
 from urllib.parse import quote, urlencode
 
 from .._outside import documents
-from .._outside.limited import KIB, MIB, LimitedConnection, Tail, lines
+from .._outside.limited import MIB, PIECE, LimitedConnection, Tail, lines, whole
 from .._outside.printable import printable, printable_lines
 from . import docker_shapes
 
@@ -53,7 +53,7 @@ def demultiplexed(stream: Stream, kept: int = LOG_KEPT) -> str:
     tail = Tail(kept)
     while len(head := stream.read(8)) == 8:
         (left,) = struct.unpack(">I", head[4:])
-        while left and (part := stream.read(min(left, 64 * KIB))):
+        while left and (part := stream.read(min(left, PIECE))):
             tail.add(part)
             left -= len(part)
     return printable_lines(tail.text())
@@ -109,7 +109,7 @@ class Docker:
         connection = LimitedConnection(self._dial, timeout, DOCUMENT)
         answer = self._open(method, path, body, connection)
         try:
-            text = answer.read().decode("utf-8", "replace")
+            text = whole(answer).decode("utf-8", "replace")
         except (OSError, HTTPException, ValueError) as error:
             raise DockerError(0, f"the Docker daemon broke off: {error}") from error
         finally:
@@ -207,7 +207,7 @@ class Docker:
         answer = self._open("GET", f"/containers/{container}/logs?{query}", None, connection)
         try:
             if answer.status >= 400:
-                raise DockerError(answer.status, _message(answer.read(DOCUMENT).decode("utf-8", "replace")))
+                raise DockerError(answer.status, _message(answer.read(PIECE).decode("utf-8", "replace")))
             return demultiplexed(answer)
         except (OSError, HTTPException, ValueError) as error:
             raise DockerError(0, f"the Docker daemon broke off: {error}") from error
@@ -230,7 +230,7 @@ class Docker:
         answer = self._open("POST", path, None, connection, headers)
         try:
             if answer.status >= 400:
-                raise DockerError(answer.status, _message(answer.read(DOCUMENT).decode("utf-8", "replace")))
+                raise DockerError(answer.status, _message(answer.read(PIECE).decode("utf-8", "replace")))
             for line in lines(answer):
                 event = documents.parse(line.decode("utf-8", "replace"))
                 problem = documents.misfit(event, docker_shapes.EVENT, "an event")

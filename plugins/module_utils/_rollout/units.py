@@ -14,7 +14,7 @@ import typing as t
 PROGRAM = "/usr/local/lib/gpufleet/gpufleet-host"
 UNIT_DIR = "/etc/systemd/system"
 BOOT_UNIT = "gpufleet-recover.service"
-# What the program may take of the host. It needs 25 MiB and one process, and up to 150 MiB more while it reads the largest
+# What the program may take of the host. It needs 25 MiB and one process, and 150 MiB more while it reads the largest
 # answers that it takes. Whoever makes it need more than that ends it, and begins its recovery, and harms no engine.
 LIMITS = ("MemoryMax=512M", "TasksMax=64")
 _LIMITS = "\n".join(LIMITS)
