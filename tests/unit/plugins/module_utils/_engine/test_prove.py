@@ -72,6 +72,11 @@ def test_a_model_without_chat_template_is_asked_for_a_completion(refusal: Reply)
             "smoke.length",
             "states max_model_len 512, planned is 1024",
         ),
+        (
+            {"models": Reply(200, {"data": [{"id": "assistant", "max_model_len": 2048}]})},
+            "smoke.length",
+            "states max_model_len 2048, planned is 1024",
+        ),
         ({"chat": NoAnswer("timed out")}, "smoke.no_answer", "chat/completions got no answer within 60 s: timed out"),
         (
             {"chat": Reply(500, {"error": {"message": "EngineCore encountered\n an issue."}})},
