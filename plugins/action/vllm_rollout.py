@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import json
 import shlex
 import tempfile
 import time
@@ -14,6 +13,8 @@ from pathlib import Path
 
 from ansible.errors import AnsibleActionFail, AnsibleConnectionFailure
 
+from ansible_collections.gpufleet.vllm.plugins.module_utils._outside import documents
+from ansible_collections.gpufleet.vllm.plugins.module_utils._outside.printable import all_printable, printable
 from ansible_collections.gpufleet.vllm.plugins.module_utils._plan.api_key import stated
 from ansible_collections.gpufleet.vllm.plugins.module_utils._rollout.journal import GOOD_OUTCOMES
 from ansible_collections.gpufleet.vllm.plugins.module_utils._rollout.units import PROGRAM, unit_name
@@ -21,6 +22,7 @@ from ansible_collections.gpufleet.vllm.plugins.plugin_utils import rollout_reque
 from ansible_collections.gpufleet.vllm.plugins.plugin_utils.host_program import build
 from ansible_collections.gpufleet.vllm.plugins.plugin_utils.piped_action import PipedAction
 from ansible_collections.gpufleet.vllm.plugins.plugin_utils.rollout_requests import Due
+from ansible_collections.gpufleet.vllm.plugins.plugin_utils.told_action import as_told
 
 MODULE = "gpufleet.vllm.vllm_rollout"
 MODULE_UTILS = Path(__file__).resolve().parent.parent / "module_utils"
@@ -46,6 +48,11 @@ OPTIONS = {
 }
 
 Json = dict[str, t.Any]
+NEWS: documents.Shape = {
+    "lines": [{"instance": str, "elapsed": float, "stage": str, "detail": str, "outcome?": str, "facts?": {}}],
+    "offset": int,
+    "active": bool,
+}
 # Where a module that broke leaves a traceback; `exception` may be an object without one.
 LAST_WORDS = ("exception", "module_stderr", "module_stdout")
 
@@ -66,6 +73,21 @@ def _keys(instances: t.Any) -> dict[str, list[str]]:
             "may hold API keys."
         )
     return stated(instances)
+
+
+def _news_of(instance: str, text: str) -> Json:
+    """What `follow` printed, in the shape that it has and fit for a terminal. A line of the log is one here too."""
+    try:
+        news = documents.parse(text)
+        problem = documents.misfit(news, NEWS, "the answer")
+    except ValueError as error:
+        problem = printable(error)
+    if problem:
+        raise AnsibleActionFail(
+            f"{instance}: following the rollout failed, what the host says is not understood: {problem}"
+        )
+    lines = [{"facts": {}, **all_printable(line), "detail": printable(line["detail"])} for line in news["lines"]]
+    return {**news, "lines": lines}
 
 
 class ActionModule(PipedAction):
@@ -153,7 +175,7 @@ class ActionModule(PipedAction):
         result["results"].append(outcome)
         touched = outcome["outcome"] != "refused" or outcome.get("taken_back", False)
         result["changed"] = result["changed"] or touched
-        result["warnings"] += [f"{one.instance}: {warning}" for warning in outcome.get("warnings", [])]
+        result["warnings"] += [f"{one.instance}: {printable(warning)}" for warning in outcome.get("warnings", [])]
         if outcome["outcome"] == "fallback":
             result["warnings"].append(message)
         return message
@@ -172,8 +194,8 @@ class ActionModule(PipedAction):
     def _execute(self, args: Json, task_vars: Json) -> Json:
         keys = self._api_keys.get(args["instance"])
         if keys:
-            return self._execute_piped(MODULE, {**args, "api_key": keys}, task_vars)
-        return t.cast(Json, self._execute_module(MODULE, module_args=args, task_vars=task_vars))
+            return as_told(self._execute_piped(MODULE, {**args, "api_key": keys}, task_vars))
+        return as_told(self._execute_module(MODULE, module_args=args, task_vars=task_vars))
 
     def _bring(self, content: bytes) -> str:
         folder = self._connection._shell.tmpdir or self._make_tmp_path()
@@ -220,8 +242,10 @@ class ActionModule(PipedAction):
                 time.sleep(LOST_PAUSE)
                 continue
             if answer["rc"] != 0:
-                raise AnsibleActionFail(f"{instance}: following the rollout failed: {answer['stderr'].strip()}")
-            return t.cast(Json, json.loads(answer["stdout"]))
+                raise AnsibleActionFail(
+                    f"{instance}: following the rollout failed: {printable(answer['stderr']).strip()}"
+                )
+            return _news_of(instance, answer["stdout"])
 
     def _show(self, line: Json) -> None:
         """A failure is told by the task's own message."""

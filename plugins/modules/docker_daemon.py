@@ -99,19 +99,10 @@ class Daemon(Docker):
         filters = json.dumps({"type": ["daemon"], "event": ["reload"]})
         query = urlencode({"since": f"{since:.6f}", "until": f"{int(since) + 3600}", "filters": filters})
         try:
-            return bool(self._first_event(f"/events?{query}"))
+            # With an end in the future the daemon keeps the line open: the first event is enough.
+            return bool(self.first_line(f"/events?{query}", 1))
         except DockerError:
             return False
-
-    def _first_event(self, path: str) -> bytes:
-        # With an end in the future the daemon would keep the line open: the first event is enough.
-        connection, answer = self._open("GET", path, None, 1, None)
-        try:
-            return answer.readline()
-        except OSError:
-            return b""
-        finally:
-            connection.close()
 
 
 def open_text(raw: bytes) -> str:

@@ -10,6 +10,8 @@ from __future__ import annotations
 
 import re
 
+from . import log_text
+
 PHASES: tuple[tuple[str, str], ...] = (
     (r"Starting to load model|Loading (?:model from scratch|safetensors checkpoint|model weights)", "loading weights"),
     (r"Model loading took", "weights loaded"),
@@ -23,4 +25,5 @@ PHASES: tuple[tuple[str, str], ...] = (
 
 def phase_of(line: str) -> str:
     """The phase that this line of the log begins, or ''."""
+    line = line[: log_text.LINE]
     return next((phase for pattern, phase in PHASES if re.search(pattern, line)), "")

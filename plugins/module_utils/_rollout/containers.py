@@ -67,4 +67,4 @@ def remove_leftovers(docker: Docker, state: State) -> list[str]:
     ]
     for stranger in strangers:
         docker.remove(stranger["Id"])
-    return [str(stranger["Names"][0]).lstrip("/") for stranger in strangers]
+    return [str((stranger.get("Names") or [stranger["Id"]])[0]).lstrip("/") for stranger in strangers]

@@ -33,10 +33,11 @@ from .host import Host
 from .journal import Journal
 from .ladder import Ladder
 from .preflight import preflight
+from .remains import keep_diagnosis
 from .state import Entry, Json, Rejection, State
 from .store import Store
 from .trial import Trial
-from .wayback import WayBack, keep_diagnosis
+from .wayback import WayBack
 
 BY_AN_OPERATOR = Diagnosis("rolled_back", "an operator put the release before it back", "").as_dict()
 
