@@ -268,6 +268,15 @@ def test_packages_stay_with_their_origin(seen: Json, origin: str, branch: int, p
     assert bool(made.details["repositories"]) is (origin == "nvidia")
 
 
+def test_the_vendor_of_an_rpm_is_an_origin_too() -> None:
+    about = {"brought_by": "packages", "origins": {"NVIDIA Corporation": ["nvidia-driver-cuda"]}}
+    seen = facts("el9", "L40S", state="healthy", version="570.1", packages={"nvidia-driver-cuda": False}, driver=about)
+    made = planned(seen)
+    assert (made.errors, made.due[0], made.details["origin"]) == ([], "install", "nvidia")
+    seen["driver"]["origins"] = {"The ELRepo Project": ["nvidia-driver-cuda"]}
+    assert "`dnf remove nvidia-driver-cuda`" in planned(seen).errors[0]
+
+
 def test_another_origin_is_not_put_over_somebodys_packages() -> None:
     seen = packaged({"NVIDIA": list(OPEN_590)}, "590.48.01", "driver_not_loaded")
     (error,) = planned(seen, {**CUDA_13, "origin": "distribution"}).errors
