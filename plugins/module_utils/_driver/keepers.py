@@ -193,6 +193,12 @@ def _packages(host: Host, wishes: Wishes) -> Keeper | None:
             "again",
         )
     own = origin(host)
+    if own == "distribution" and not choosing.archive_has(host, wishes):
+        return Keeper(
+            f"Its packages come from {told}, which has no other that will do",
+            f"remove them (`{_removal(host)}`) and run this again, which installs {needed(host, wishes)} from NVIDIA's "
+            "repository",
+        )
     if own and wishes.origin not in ("auto", own):
         return Keeper(
             f"Its packages come from {told}, {PREFIX}origin is {wishes.origin}, and the two do not fit together",

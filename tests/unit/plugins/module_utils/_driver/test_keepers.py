@@ -268,6 +268,16 @@ def test_packages_stay_with_their_origin(seen: Json, origin: str, branch: int, p
     assert bool(made.details["repositories"]) is (origin == "nvidia")
 
 
+@pytest.mark.parametrize("origin", ["auto", "nvidia", "distribution"])
+def test_an_archive_that_is_too_old_is_left_with_one_answer(origin: str) -> None:
+    about = {"brought_by": "packages", "origins": {"Debian": ["nvidia-driver", "libcuda1"]}}
+    packages = {"nvidia-driver": False, "libcuda1": False}
+    seen = facts("debian12", "L40S", state="healthy", version="535.261.03", packages=packages, driver=about)
+    (error,) = planned(seen, {**CUDA_13, "origin": origin}).errors
+    assert "`apt-get purge libcuda1 nvidia-driver`) and run this again, which installs driver 580 or newer" in error
+    assert planned(seen, {"origin": origin}).errors == []
+
+
 def test_the_vendor_of_an_rpm_is_an_origin_too() -> None:
     about = {"brought_by": "packages", "origins": {"NVIDIA Corporation": ["nvidia-driver-cuda"]}}
     seen = facts("el9", "L40S", state="healthy", version="570.1", packages={"nvidia-driver-cuda": False}, driver=about)
