@@ -25,12 +25,15 @@ if ! bash "$here/start_host.sh" ${START:-} 2>&1 | tee "$out/start_host.txt"; the
     cp "$HOST_BASE"/log/* "$out/"
     exit 1
 fi
-[ -n "${unpacking:-}" ] && wait $unpacking
+if [ -n "${unpacking:-}" ] && ! wait $unpacking; then
+    echo "$KIT/kit.tar.xz cannot be unpacked" >&2
+    exit 1
+fi
 kit=$HOST_BASE/root/srv/kit
 if [ -z "$host_only" ] && [ ! -e "$kit/version" ]; then
     bash "$here/build_image.sh" "$unpacked" 2>&1 | tee "$out/build_image.txt" || exit 1
 fi
 echo "before the steps: $(($(date +%s) - begun)) s"
-"$HOST_BASE/inhost.sh" env LIMIT="${LIMIT:-400}" CLASS="${CLASS:-gpu_hopper}" bash /srv/kit/steps.sh "$@"
+"$HOST_BASE/inhost.sh" env LIMIT="${LIMIT:-400}" CLASS="${CLASS:-gpu_hopper}" MODEL="${MODEL:-/models/qwen2.5-0.5b}" bash /srv/kit/steps.sh "$@"
 cp "$HOST_BASE/root/srv/out.tar.gz" "$HOST_BASE/root/srv/out/summary.txt" "$out/"
 echo "all: $(($(date +%s) - begun)) s"

@@ -224,6 +224,16 @@ def unfit(host: Host, wishes: Wishes, version: Version) -> list[str]:
     return wrong
 
 
+def archive_has(host: Host, wishes: Wishes) -> bool:
+    """Whether the archive of the distribution has a driver that cards, image and inventory can use."""
+    offered = ARCHIVES.get(host.system, {})
+    branches = [wishes.branch] if wishes.branch else list(offered)
+    return any(
+        branch in offered and not _unfit(host, wishes, branch, offered[branch], open_modules=True)
+        for branch in branches
+    )
+
+
 def _image(wishes: Wishes) -> str:
     return f"the image {wishes.image}" if wishes.image else "the image"
 

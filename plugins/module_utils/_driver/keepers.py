@@ -21,8 +21,8 @@ from .branches import numbers, oldest_for
 from .host import NO_VERSION, Host
 from .wishes import PREFIX, Wishes
 
-# What a repository calls itself, and what nvidia_driver_origin calls it. Ubuntu Pro is UbuntuESM.
-ORIGINS: t.Final = {"NVIDIA": "nvidia", "Ubuntu": "distribution", "UbuntuESM": "distribution", "Debian": "distribution"}
+# What a distribution's repository calls itself. Ubuntu Pro is UbuntuESM.
+DISTRIBUTIONS: t.Final = ("Ubuntu", "UbuntuESM", "UbuntuESMApps", "Debian")
 SHOWN = 3
 PORTAL = "NVIDIA's licensing portal (ui.licensing.nvidia.com)"
 # How a container is given the driver of the machine it runs on, by what that calls itself.
@@ -61,7 +61,7 @@ def keeper(host: Host, wishes: Wishes) -> Keeper | None:
 
 def origin(host: Host) -> str | None:
     """Where somebody else's packages come from, as nvidia_driver_origin calls it; None where that is not one place."""
-    known = {ORIGINS.get(name) for name in host.origins if name}
+    known = {_called(name) for name in host.origins if name}
     return known.pop() if host.theirs and len(known) == 1 else None
 
 
@@ -180,7 +180,7 @@ def _packages(host: Host, wishes: Wishes) -> Keeper | None:
         return None
     sources = {name: parts for name, parts in host.origins.items() if name}
     told = " and ".join(f"{name} ({_some(parts)})" for name, parts in sources.items())
-    kinds = {ORIGINS.get(name) for name in sources}
+    kinds = {_called(name) for name in sources}
     if len(kinds) > 1:
         return Keeper(
             f"Its packages come from {told}, which do not fit together",
@@ -193,12 +193,25 @@ def _packages(host: Host, wishes: Wishes) -> Keeper | None:
             "again",
         )
     own = origin(host)
+    if own == "distribution" and not choosing.archive_has(host, wishes):
+        return Keeper(
+            f"Its packages come from {told}, which has no other that will do",
+            f"remove them (`{_removal(host)}`) and run this again, which installs {needed(host, wishes)} from NVIDIA's "
+            "repository",
+        )
     if own and wishes.origin not in ("auto", own):
         return Keeper(
             f"Its packages come from {told}, {PREFIX}origin is {wishes.origin}, and the two do not fit together",
             f"set {PREFIX}origin: {own}, or remove the packages (`{_removal(host)}`) and run this again",
         )
     return None
+
+
+def _called(repository: str) -> str | None:
+    """What nvidia_driver_origin calls a repository, or a vendor of rpm's; None for one of somebody else."""
+    if repository.lower().startswith("nvidia"):
+        return "nvidia"
+    return "distribution" if repository in DISTRIBUTIONS else None
 
 
 def _some(names: t.Sequence[str]) -> str:

@@ -268,6 +268,25 @@ def test_packages_stay_with_their_origin(seen: Json, origin: str, branch: int, p
     assert bool(made.details["repositories"]) is (origin == "nvidia")
 
 
+@pytest.mark.parametrize("origin", ["auto", "nvidia", "distribution"])
+def test_an_archive_that_is_too_old_is_left_with_one_answer(origin: str) -> None:
+    about = {"brought_by": "packages", "origins": {"Debian": ["nvidia-driver", "libcuda1"]}}
+    packages = {"nvidia-driver": False, "libcuda1": False}
+    seen = facts("debian12", "L40S", state="healthy", version="535.261.03", packages=packages, driver=about)
+    (error,) = planned(seen, {**CUDA_13, "origin": origin}).errors
+    assert "`apt-get purge libcuda1 nvidia-driver`) and run this again, which installs driver 580 or newer" in error
+    assert planned(seen, {"origin": origin}).errors == []
+
+
+def test_the_vendor_of_an_rpm_is_an_origin_too() -> None:
+    about = {"brought_by": "packages", "origins": {"NVIDIA Corporation": ["nvidia-driver-cuda"]}}
+    seen = facts("el9", "L40S", state="healthy", version="570.1", packages={"nvidia-driver-cuda": False}, driver=about)
+    made = planned(seen)
+    assert (made.errors, made.due[0], made.details["origin"]) == ([], "install", "nvidia")
+    seen["driver"]["origins"] = {"The ELRepo Project": ["nvidia-driver-cuda"]}
+    assert "`dnf remove nvidia-driver-cuda`" in planned(seen).errors[0]
+
+
 def test_another_origin_is_not_put_over_somebodys_packages() -> None:
     seen = packaged({"NVIDIA": list(OPEN_590)}, "590.48.01", "driver_not_loaded")
     (error,) = planned(seen, {**CUDA_13, "origin": "distribution"}).errors
