@@ -12,6 +12,7 @@ import pytest
 import yaml
 from ansible.module_utils.testing import patch_module_args
 
+from ansible_collections.gpufleet.vllm.plugins.module_utils._gpu import bindings
 from ansible_collections.gpufleet.vllm.plugins.module_utils._gpu.bindings import BindingsError
 from ansible_collections.gpufleet.vllm.plugins.module_utils._gpu.facts import Ports
 from ansible_collections.gpufleet.vllm.plugins.module_utils._rollout.docker import Docker
@@ -116,7 +117,7 @@ def test_a_driver_without_bindings_is_one_clear_failure(
 def test_what_was_measured_is_told(tmp_path: t.Any, monkeypatch: pytest.MonkeyPatch) -> None:
     row = {"key": "a" * 64, "at": "2026-11-26T10:00:00Z", "kv_tokens": 5}
     (tmp_path / "measurements.json").write_text(json.dumps([row, {"key": "no"}]))
-    monkeypatch.setattr(gpu_facts.bindings, "library_present", lambda: False)
+    monkeypatch.setattr(bindings, "library_present", lambda: False)
     (found,) = gpu_facts.ports(str(tmp_path), "").measurements()
     assert {name: found[name] for name in row} == row
 
