@@ -29,7 +29,9 @@ IN_FLIGHT = ("vllm:num_requests_running", "vllm:num_requests_waiting")
 
 def own_limit(entry: Entry) -> int:
     """Seconds that the engine of a release takes by itself to finish what it has; 0 where it does not."""
-    return int(entry.release["arguments"].get("shutdown_timeout") or 0)
+    seconds = entry.release["arguments"].get("shutdown_timeout")
+    # The planner may have been told to let any value through.
+    return int(seconds) if isinstance(seconds, (int, float)) else 0
 
 
 def grace(entry: Entry) -> int:

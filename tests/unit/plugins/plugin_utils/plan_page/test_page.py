@@ -76,18 +76,20 @@ def test_what_others_wrote_stays_text() -> None:
 
 
 def test_what_was_let_through_is_hard_to_miss() -> None:
-    results = example_fleet.fleet()
-    name = next(name for name, result in results.items() if result.get("plans"))
-    results[name]["plans"][0]["overruled"] = [{"check": "memory", "key": "memory_check", "text": f"no room {HOSTILE}"}]
-    found = fleet.gather(results, AT)
+    found = fleet.gather(example_fleet.fleet(), AT)
     assert found["totals"]["overruled"] == 1
     text = page.render(found)
     assert "1 instance goes on although the planner would refuse it." in text
     assert "The planner would refuse this, and is overruled" in text
-    assert "memory_check: warn. no room" in text
-    assert "<img" not in text
-    assert "(overruled)" in summary.summary(found)
-    assert "overruled" not in rendered().partition("</head>")[2]
+    assert "<li>value_check: warn. instance demo: max_num_batched_tokens (100) is below max_num_seqs (128)" in text
+    assert text.count("</i> overruled</span>") == 2
+    assert "create (overruled)" in summary.summary(found)
+
+
+def test_what_was_let_through_stays_text() -> None:
+    given = example_fleet.result("gpu-1", "cpu", [{"name": "a", "model": "/m", "port": 8000}])
+    given["plans"][0]["overruled"] = [{"check": "value", "key": "value_check", "text": HOSTILE}]
+    assert "<img" not in page.render(fleet.gather({"gpu-1": given}, AT))
 
 
 def test_same_plans_same_bytes() -> None:
