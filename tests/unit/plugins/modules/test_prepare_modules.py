@@ -11,6 +11,7 @@ import typing as t
 
 import pytest
 import yaml
+from ansible.module_utils.basic import AnsibleModule
 from ansible.module_utils.testing import patch_module_args
 
 from ansible_collections.gpufleet.vllm.plugins.module_utils._prepare.placing import Refused
@@ -99,7 +100,7 @@ def test_what_packages_would_take_away(
     result: dict[str, t.Any],
 ) -> None:
     answer = (status, said, "")
-    monkeypatch.setattr(package_neighbours.AnsibleModule, "run_command", lambda *_arguments, **_options: answer)
+    monkeypatch.setattr(AnsibleModule, "run_command", lambda *_arguments, **_options: answer)
     seen = run(package_neighbours, capsys, manager="apt", packages=["docker.io"], _ansible_check_mode=check_mode)
     assert {name: seen[name] for name in result} == result
     if "failed" in result:
