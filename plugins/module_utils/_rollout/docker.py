@@ -129,7 +129,8 @@ class Docker:
         except ValueError as error:
             problem = str(error)
         if problem:
-            raise DockerError(NOT_UNDERSTOOD, f"the Docker daemon answers what is not understood to {method} {asked}: {problem}")
+            told = f"the Docker daemon answers what is not understood to {method} {asked}: {problem}"
+            raise DockerError(NOT_UNDERSTOOD, told)
         return document
 
     def get(self, path: str) -> t.Any:
