@@ -7,8 +7,13 @@ from __future__ import annotations
 
 import pathlib
 
+import hypothesis
 from ansible.utils.collection_loader._collection_finder import _AnsibleCollectionFinder
 
 CHECKOUT = pathlib.Path(__file__).resolve().parents[1]
 
 _AnsibleCollectionFinder(paths=[str(CHECKOUT / ".collections")])._install()
+
+# How long an example takes says something of the machine, and of what else it does.
+hypothesis.settings.register_profile("no deadline", deadline=None)
+hypothesis.settings.load_profile("no deadline")

@@ -14,7 +14,7 @@ import typing as t
 import pytest
 
 from ansible_collections.gpufleet.vllm.plugins.module_utils._rollout import cli, docker, units
-from ansible_collections.gpufleet.vllm.plugins.module_utils._rollout.docker import Docker, DockerError
+from ansible_collections.gpufleet.vllm.plugins.module_utils._rollout.docker import NOT_UNDERSTOOD, Docker, DockerError
 from ansible_collections.gpufleet.vllm.tests.unit.plugins.module_utils._rollout.neighbour import (
     CUT,
     DEEP,
@@ -152,7 +152,7 @@ def test_a_container_of_another_shape_is_refused(
     with pytest.raises(DockerError, match="answers what is not understood to GET /containers/a/json") as error:
         scene.host.docker.container("a")
     assert problem in str(error.value)
-    assert error.value.status == 0
+    assert error.value.status == NOT_UNDERSTOOD
 
 
 @pytest.mark.parametrize("path", ["/info", "/version", "/containers/json", "/containers/create", "/images/a/json"])
