@@ -11,6 +11,7 @@ import typing as t
 import pytest
 
 from ansible_collections.gpufleet.vllm.plugins.module_utils._rollout import remains
+from ansible_collections.gpufleet.vllm.plugins.module_utils._rollout.evidence import evidence
 from ansible_collections.gpufleet.vllm.plugins.module_utils._rollout.store import Store
 from ansible_collections.gpufleet.vllm.tests.unit.plugins.module_utils._rollout.doubles import Engine
 from ansible_collections.gpufleet.vllm.tests.unit.plugins.module_utils._rollout.releases import plan, rung
@@ -56,7 +57,7 @@ def test_the_rejection_is_written_before_anybody_looks_at_what_failed(
     assert scene.roll_out(OLD) == "verified"
     scene.engine(NEW, BROKEN)
     known: list[int] = []
-    real = remains.evidence
+    real = evidence
 
     def look(*what: t.Any) -> t.Any:
         known.append(len(scene.store.load().rejected))
