@@ -78,7 +78,7 @@ def test_an_answer_without_end_is_given_up(head: bytes, piece: bytes) -> None:
     began = time.monotonic()
     with flood(head, piece) as dial, pytest.raises(TooMuch, match="it sends more than 64 KiB"):
         read(dial, 30, 64 * KIB)
-    assert time.monotonic() - began < 5
+    assert time.monotonic() - began < 15
 
 
 @pytest.mark.parametrize("head", [b"", OK, OK + b"\r\n", OK + b"Transfer-Encoding: chunked\r\n\r\n"])
@@ -103,14 +103,14 @@ def test_one_deadline_for_everything(server: t.Any) -> None:
     began = time.monotonic()
     with server as dial, pytest.raises(OSError, match="timed out"):
         read(dial, 0.3, 64 * KIB)
-    assert 0.3 <= time.monotonic() - began < 3
+    assert 0.3 <= time.monotonic() - began < 15
 
 
 def test_silence_has_a_limit_of_its_own() -> None:
     began = time.monotonic()
     with silence() as dial, pytest.raises(OSError, match="timed out"):
         read(dial, 60, KIB, silence=0.2)
-    assert time.monotonic() - began < 5
+    assert time.monotonic() - began < 15
 
 
 def test_what_fits_is_read() -> None:
