@@ -28,6 +28,8 @@ _QUOTED = re.compile(r"\b(?:prompts?|messages|content)['\"]?\s?[:=]")
 def lines(log: str) -> list[str]:
     """The newest lines of a log, each cut to a length at which any pattern is quick."""
     newest = log[-SEARCHED:] if len(log) > SEARCHED else log
+    if newest is not log:
+        newest = newest.partition("\n")[2] or newest  # half a line does not say that it is harmless
     return [line[:LINE] for line in printable_lines(newest).split("\n")]
 
 

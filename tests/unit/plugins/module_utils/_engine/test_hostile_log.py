@@ -30,12 +30,12 @@ def words_of(pattern: str) -> str:
 @pytest.mark.parametrize("pattern", [row[1] for row in CAUSES] + [row[0] for row in PHASES])
 def test_no_pattern_takes_longer_than_its_log(pattern: str) -> None:
     piece = words_of(pattern)
-    began = time.monotonic()
+    began = time.process_time()
     for log in (piece * (MIB // len(piece)), f"{piece * (2000 // len(piece))}\n" * (MIB // 2000)):
         diagnose(log, 1)
         phase_of(log)
         hanging(log)
-    assert time.monotonic() - began < 10
+    assert time.process_time() - began < 10
 
 
 @pytest.mark.parametrize(
@@ -52,9 +52,9 @@ def test_no_pattern_takes_longer_than_its_log(pattern: str) -> None:
 )
 def test_time_grows_with_the_log_and_no_faster(piece: str) -> None:
     def seconds(size: int) -> float:
-        began = time.monotonic()
+        began = time.process_time()
         diagnose(piece * (size // len(piece)), 1)
-        return time.monotonic() - began
+        return time.process_time() - began
 
     assert seconds(MIB) < 2
     assert seconds(64 * MIB) < 5
@@ -65,6 +65,11 @@ def test_the_newest_part_is_searched() -> None:
     assert diagnose(f"{REAL}\n{filler * 5000}", 1).cause == REAL
     assert "real cause" not in diagnose(f"{REAL}\n{filler * 20_000}", 1).cause
     assert diagnose(f"{filler * 200_000}{REAL}\n", 1).cause == REAL
+
+
+def test_the_line_that_the_newest_part_begins_in_is_no_cause() -> None:
+    found = diagnose(f"{ACCESS}\n" * 20_000, 1)
+    assert found.cause.startswith("the log names no error, and ends with: INFO: ")
 
 
 def test_a_line_is_cut() -> None:

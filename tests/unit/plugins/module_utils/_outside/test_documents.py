@@ -68,10 +68,10 @@ def test_nothing_but_a_value_error(text: str) -> None:
 
 @pytest.mark.parametrize("piece", ["[", '{"a":', "[],", "1,", '"\\', "1e400,", "9"])
 def test_no_text_takes_long(piece: str) -> None:
-    began = time.monotonic()
+    began = time.process_time()
     with pytest.raises(ValueError):
         parse("[" + piece * (1024 * 1024 // len(piece)))
-    assert time.monotonic() - began < 3
+    assert time.process_time() - began < 3
 
 
 SHAPE: t.Any = {"a": str, "b?": [{"c": int, "d?": bool}], "e?": {}, "f?": float}

@@ -78,7 +78,7 @@ def test_an_answer_without_end_is_given_up(head: bytes, piece: bytes) -> None:
     began = time.monotonic()
     with flood(head, piece) as dial, pytest.raises(TooMuch, match="it sends more than 64 KiB"):
         read(dial, 30, 64 * KIB)
-    assert time.monotonic() - began < 5
+    assert time.monotonic() - began < 15
 
 
 @pytest.mark.parametrize("head", [b"", OK, OK + b"\r\n", OK + b"Transfer-Encoding: chunked\r\n\r\n"])
@@ -87,23 +87,30 @@ def test_headers_without_end_and_noise_are_given_up(head: bytes) -> None:
         read(dial, 30, 64 * KIB)
 
 
-@pytest.mark.parametrize("piece", [b"", b"x"], ids=["silent", "dripping"])
-def test_one_deadline_for_everything(piece: bytes) -> None:
+@contextlib.contextmanager
+def silence() -> t.Iterator[t.Callable[[float], socket.socket]]:
+    """A server that takes the connection, and then says nothing."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        yield lambda seconds: socket.create_connection(listener.getsockname(), seconds)
+
+
+@pytest.mark.parametrize(
+    "server",
+    [silence(), flood(OK + b"Content-Length: 999\r\n\r\n", b"x", pause=0.02)],
+    ids=["silent", "dripping"],
+)
+def test_one_deadline_for_everything(server: t.Any) -> None:
     began = time.monotonic()
-    with flood(OK + b"Content-Length: 999\r\n\r\n", piece, pause=0.02) as dial, pytest.raises((OSError, HTTPException)):
+    with server as dial, pytest.raises(OSError, match="timed out"):
         read(dial, 0.3, 64 * KIB)
-    assert time.monotonic() - began < 3
+    assert 0.3 <= time.monotonic() - began < 15
 
 
 def test_silence_has_a_limit_of_its_own() -> None:
-    def silent() -> t.Iterator[t.Callable[[float], socket.socket]]:
-        with socket.create_server(("127.0.0.1", 0)) as listener:
-            yield lambda seconds: socket.create_connection(listener.getsockname(), seconds)
-
     began = time.monotonic()
-    with contextlib.contextmanager(silent)() as dial, pytest.raises(OSError, match="timed out"):
+    with silence() as dial, pytest.raises(OSError, match="timed out"):
         read(dial, 60, KIB, silence=0.2)
-    assert time.monotonic() - began < 5
+    assert time.monotonic() - began < 15
 
 
 def test_what_fits_is_read() -> None:

@@ -81,6 +81,6 @@ def test_nothing_steers_a_terminal(text: str) -> None:
     [ESC, "\x1b[", "\x1b]", "\x1bP", "\x9d", "\x90", "\x9b0", "\x1b[0;", "\x1b ", "\x1b]0;x", "\x1b\\", "a\x07"],
 )
 def test_no_text_takes_long(piece: str) -> None:
-    began = time.monotonic()
+    began = time.process_time()
     printable_lines(piece * (1024 * 1024 // len(piece)))
-    assert time.monotonic() - began < 2
+    assert time.process_time() - began < 2

@@ -32,7 +32,7 @@ from ansible_collections.gpufleet.vllm.tests.unit.plugins.module_utils._rollout.
 from ansible_collections.gpufleet.vllm.tests.unit.plugins.module_utils._rollout.scene import Scene
 
 OLD, NEW = 1024, 2048
-WITHIN = 0.4
+WITHIN = 1.0
 CONTAINER: Json = {
     "Id": "id2",
     "Name": "/vllm-assistant",
@@ -120,7 +120,7 @@ def test_a_daemon_that_answers_oddly_is_said_and_touches_nothing(
     assert run(scene, "watch") == 0
     assert why in capsys.readouterr().out
     assert scene.store.load() == state
-    assert time.monotonic() - began < 15
+    assert time.monotonic() - began < 30
 
 
 def without(document: Json, *path: str) -> Json:
@@ -199,7 +199,7 @@ def test_a_log_without_end_is_given_up(host: t.Callable[[Says], Scene], said: Sa
     scene, began = host(said), time.monotonic()
     with pytest.raises(DockerError):
         scene.host.docker.logs("a")
-    assert time.monotonic() - began < 5
+    assert time.monotonic() - began < 15
 
 
 @pytest.mark.parametrize(
@@ -220,4 +220,4 @@ def test_a_pull_is_given_up_at_its_limit(host: t.Callable[[Says], Scene], said: 
     scene, began = host(said), time.monotonic()
     with pytest.raises(DockerError, match=why):
         scene.host.docker.pull("vllm/x:1", "", lambda _event: None, limit=WITHIN)
-    assert time.monotonic() - began < 5
+    assert time.monotonic() - began < 15

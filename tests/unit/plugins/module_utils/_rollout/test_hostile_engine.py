@@ -37,7 +37,7 @@ from ansible_collections.gpufleet.vllm.tests.unit.plugins.module_utils._rollout.
 from ansible_collections.gpufleet.vllm.tests.unit.plugins.module_utils._rollout.scene import Scene
 
 OLD, NEW = 1024, 2048
-DEADLINE = 0.4
+DEADLINE = 1.0
 WATCH: Json = {"interval": 10, "deadline": DEADLINE, "looks": 2}
 SETTINGS: Json = {"smoke": {"deadline": DEADLINE}, "timeouts": {"hold": 1, "drain": 1}, "watch": WATCH}
 GOOD: Json = {"choices": [{"message": {"content": "Hello"}, "text": "Hello"}], "usage": {"completion_tokens": 3}}
@@ -139,10 +139,10 @@ ANSWERS: dict[str, tuple[str, Says, str, str]] = {
     "an endless chunk": (CHAT, ENDLESS_CHUNK, "smoke.no_answer", "it sends more than 1 MiB"),
     "a length that lies": (CHAT, LIES, "smoke.no_answer", "it sends more than 1 MiB"),
     "cut off": (CHAT, CUT, "smoke.no_answer", "IncompleteRead"),
-    "silent": (CHAT, SILENT, "smoke.no_answer", "got no answer within 0.4 s"),
-    "dripping": (CHAT, DRIPS, "smoke.no_answer", "got no answer within 0.4 s"),
-    "dripping headers": (CHAT, DRIPS_HEADERS, "smoke.no_answer", "got no answer within 0.4 s"),
-    "noise": (CHAT, NOISE, "smoke.no_answer", "got no answer within 0.4 s"),
+    "silent": (CHAT, SILENT, "smoke.no_answer", "got no answer within 1 s"),
+    "dripping": (CHAT, DRIPS, "smoke.no_answer", "got no answer within 1 s"),
+    "dripping headers": (CHAT, DRIPS_HEADERS, "smoke.no_answer", "got no answer within 1 s"),
+    "noise": (CHAT, NOISE, "smoke.no_answer", "got no answer within 1 s"),
     "steering words": (
         CHAT,
         says({"error": {"message": "\x1b]52;c;ZWNobw==\x07\x1b[2J\u202egone\ud800"}}, 500),
@@ -165,7 +165,7 @@ def test_a_release_that_answers_oddly_is_taken_back_and_not_tried_again(
     hostile.odd[path] = said
     began = time.monotonic()
     assert hostile.night(NEW) == 1
-    assert time.monotonic() - began < 10
+    assert time.monotonic() - began < 20
     (rejection,) = hostile.store.load().rejected
     assert (rejection.digest, rejection.failure_class) == (hostile.bad, failure_class)
     assert words in rejection.cause
