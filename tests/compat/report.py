@@ -5,10 +5,8 @@
 
 from __future__ import annotations
 
-import datetime as dt
 import json
 import pathlib
-import subprocess
 import typing as t
 
 from ansible_collections.gpufleet.vllm.tests.compat.releases import RELEASES
@@ -27,13 +25,13 @@ HEADS = (
 )
 
 
-def cells(result: Json, about: Json) -> list[str]:
+def cells(result: Json) -> list[str]:
     """A row. What has not run is a dash; where no test of the lab ran at all although it should have, it says so."""
     versions, parts = result["versions"], result["parts"]
     core, _on, python = result["cell"].partition(" on Python ")
     seen = [versions[name] for name in VERSIONS] if versions else [core, "", python, "not made"]
     ended = [parts.get("units", "-"), *(parts.get(name, parts.get("lab", "-")) for name in LAB)]
-    return [*seen, *(about[name] for name in RUN), *ended]
+    return [*seen, *(result["run"].get(name, "") for name in RUN), *ended]
 
 
 def _place(row: t.Sequence[str]) -> str:
@@ -58,13 +56,6 @@ def table(rows: t.Sequence[t.Sequence[str]]) -> str:
     return "\n".join([*lines, *(["", f"Not run: {', '.join(never)}."] if never else []), ""])
 
 
-def about() -> Json:
-    """When and of what."""
-    command = ["git", "describe", "--always", "--dirty"]
-    commit = subprocess.run(command, cwd=CHECKOUT, capture_output=True, text=True, check=False).stdout.strip()
-    return {"date": dt.datetime.now(dt.UTC).strftime("%Y-%m-%d"), "commit": commit}
-
-
 def parts_of(page: str) -> tuple[str, str, str]:
     """What stands before the result, the result, and what stands after it. Raises ValueError."""
     before, begin, rest = page.partition(BEGIN)
@@ -76,10 +67,9 @@ def parts_of(page: str) -> tuple[str, str, str]:
 
 def write(results: t.Sequence[Json], keep: bool, build: pathlib.Path = BUILD, page: pathlib.Path = PAGE) -> str:
     """Write build/compat.json and, where it is to be kept, the rows of these results on the page; the table of them."""
-    run = about()
-    rows = [cells(result, run) for result in results]
+    rows = [cells(result) for result in results]
     build.mkdir(exist_ok=True)
-    (build / "compat.json").write_text(json.dumps({**run, "rows": list(results)}, indent=1) + "\n")
+    (build / "compat.json").write_text(json.dumps(list(results), indent=1) + "\n")
     if keep:
         before, old, after = parts_of(page.read_text())
         page.write_text(f"{before}\n\n{table([*rows_of(old), *rows])}\n{after}")

@@ -24,7 +24,7 @@ CELL = releases.Cell(releases.RELEASES[2], "3.13", "", lab=True, units=True)
 
 
 def result(**parts: str) -> dict[str, object]:
-    return dataclasses.asdict(control.Result(str(CELL), VERSIONS, parts))
+    return dataclasses.asdict(control.Result(str(CELL), RUN, VERSIONS, parts))
 
 
 def test_what_tests_left_is_read(tmp_path: pathlib.Path) -> None:
@@ -49,15 +49,15 @@ def test_only_what_is_pinned_is_installed() -> None:
 
 
 def test_a_failure_and_what_did_not_run_are_told() -> None:
-    row = report.cells(result(units="1 FAILED", create="passed", rollback="FAILED"), RUN)
+    row = report.cells(result(units="1 FAILED", create="passed", rollback="FAILED"))
     seen = ["2.21.5", "14.5.0", "3.13.5", "Debian", "2026-11-26", "abc"]
     assert row == [*seen, "1 FAILED", "passed", "-", "-", "-", "-", "-", "FAILED"]
-    assert report.cells(result(lab="FAILED: none ran"), RUN)[7:] == ["FAILED: none ran"] * len(report.LAB)
+    assert report.cells(result(lab="FAILED: none ran"))[7:] == ["FAILED: none ran"] * len(report.LAB)
 
 
 def test_a_control_node_that_could_not_be_made_is_a_row_too() -> None:
-    broken = dataclasses.asdict(control.Result(str(CELL), {}, {"lab": "FAILED: none ran"}))
-    row = report.cells(broken, RUN)
+    broken = dataclasses.asdict(control.Result(str(CELL), RUN, {}, {"lab": "FAILED: none ran"}))
+    row = report.cells(broken)
     assert row[:4] == ["2.21", "", "3.13", "not made"]
     told = report.table([row])
     assert report.rows_of(told) == [row]
@@ -69,7 +69,7 @@ def test_rows_on_the_page_are_those_of_the_last_run_of_each(tmp_path: pathlib.Pa
     page.write_text(f"before\n\n{report.BEGIN}\n\nNot run yet.\n\n{report.END}\n\nafter\n")
     report.write([result(create="passed")], keep=False, build=tmp_path, page=page)
     assert "Not run yet." in page.read_text()
-    newest = {"cell": "2.22 on Python 3.13", "versions": {**VERSIONS, "ansible-core": "2.22.0rc1"}}
+    newest = {"cell": "2.22 on Python 3.13", "run": RUN, "versions": {**VERSIONS, "ansible-core": "2.22.0rc1"}}
     report.write([{**newest, "parts": {"create": "passed"}}], keep=True, build=tmp_path, page=page)
     report.write([result(create="FAILED")], keep=True, build=tmp_path, page=page)
     report.write([result(create="passed", no_op="FAILED")], keep=True, build=tmp_path, page=page)
@@ -77,7 +77,7 @@ def test_rows_on_the_page_are_those_of_the_last_run_of_each(tmp_path: pathlib.Pa
     assert text.startswith("before\n") and text.endswith("after\n")
     assert [row[0] for row in report.rows_of(text)] == ["2.21.5", "2.22.0rc1"]
     assert [row[7:9] for row in report.rows_of(text)] == [["passed", "FAILED"], ["passed", "-"]]
-    assert json.loads((tmp_path / "compat.json").read_text())["rows"][0]["cell"] == "2.21 on Python 3.13"
+    assert json.loads((tmp_path / "compat.json").read_text())[0]["cell"] == "2.21 on Python 3.13"
 
 
 def test_a_page_without_a_place_for_the_result_is_said() -> None:
