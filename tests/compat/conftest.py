@@ -72,7 +72,7 @@ def shown(
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
-    """Print the table and write it down; a worker sees its own cells only."""
+    """Print the table and keep its rows on the page; a worker sees its own cells only."""
     if hasattr(config, "workerinput"):
         return
     told = [one for kind in terminalreporter.stats.values() for one in kind if isinstance(one, pytest.TestReport)]
@@ -81,5 +81,5 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
     if results:
         terminalreporter.section("compatibility")
         order = [str(cell) for cell in releases.asked(_asked(config))]
-        text = report.write([results[name] for name in order if name in results], whole=not _asked(config))
+        text = report.write([results[name] for name in order if name in results], keep=_asked(config) != "ci")
         terminalreporter.write_line(text)

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import json
 import pathlib
 import re
@@ -35,6 +36,8 @@ class Result:
     """What a cell showed: versions, and for each part how it ended. A part that did not run is not there."""
 
     cell: str
+    # Of the moment when it began: commits may follow while it runs.
+    run: dict[str, str] = field(default_factory=dict)
     versions: dict[str, str] = field(default_factory=dict)
     parts: dict[str, str] = field(default_factory=dict)
     said: str = ""
@@ -74,8 +77,15 @@ def script(cell: Cell, results: pathlib.Path, subjects: str) -> str:
     return " && ".join(lines)
 
 
+def _about() -> dict[str, str]:
+    command = ["git", "describe", "--always", "--dirty"]
+    commit = subprocess.run(command, cwd=CHECKOUT, capture_output=True, text=True, check=False).stdout.strip()
+    return {"date": dt.datetime.now(dt.UTC).strftime("%Y-%m-%d"), "commit": commit}
+
+
 def run(cell: Cell, subjects: str = "") -> Result:
     """Run the parts of a cell and read what they left."""
+    about = _about()
     results = WORK / "compat" / "results" / cell.folder
     shutil.rmtree(results, ignore_errors=True)
     results.mkdir(parents=True)
@@ -85,7 +95,7 @@ def run(cell: Cell, subjects: str = "") -> Result:
     command = ["sh", "-c", text] if cell.here else [str(CHECKOUT / "lab" / "lab"), "control", "--shared-engine", text]
     with log.open("w") as output:
         subprocess.run(command, cwd=CHECKOUT, stdout=output, stderr=subprocess.STDOUT, check=False, timeout=LIMIT)
-    found = Result(str(cell), said=log.read_text()[-6000:])
+    found = Result(str(cell), about, said=log.read_text()[-6000:])
     versions = results / "versions.json"
     if versions.exists() and versions.read_text():
         found.versions = json.loads(versions.read_text())

@@ -5,13 +5,11 @@
 
 from __future__ import annotations
 
-import datetime as dt
 import json
 import pathlib
-import subprocess
 import typing as t
 
-from ansible_collections.gpufleet.vllm.tests.compat.releases import RELEASES, to_be_had
+from ansible_collections.gpufleet.vllm.tests.compat.releases import RELEASES
 from ansible_collections.gpufleet.vllm.tests.faults.play import CHECKOUT
 
 Json = dict[str, t.Any]
@@ -19,13 +17,10 @@ BUILD = CHECKOUT / "build"
 PAGE = CHECKOUT / "docs" / "compatibility.md"
 BEGIN, END = "<!-- The result of a run: `make compat` writes it. -->", "<!-- The end of the result. -->"
 VERSIONS = ("ansible-core", "ansible", "python", "system")
+RUN = ("date", "commit")
 LAB = ("create", "no_op", "check_diff", "refused_plan", "failing_rollout", "promote", "rollback")
 HEADS = (
-    "ansible-core",
-    "ansible",
-    "Python",
-    "control node",
-    "unit tests of plugins",
+    *("ansible-core", "ansible", "Python", "control node", "date", "commit", "unit tests of plugins"),
     *(name.replace("_", " ") for name in LAB),
 )
 
@@ -33,46 +28,49 @@ HEADS = (
 def cells(result: Json) -> list[str]:
     """A row. What has not run is a dash; where no test of the lab ran at all although it should have, it says so."""
     versions, parts = result["versions"], result["parts"]
-    seen = [versions.get(name, "?") for name in VERSIONS] if versions else [result["cell"], "", "", "not made"]
-    return [*seen, parts.get("units", "-"), *(parts.get(name, parts.get("lab", "-")) for name in LAB)]
+    core, _on, python = result["cell"].partition(" on Python ")
+    seen = [versions[name] for name in VERSIONS] if versions else [core, "", python, "not made"]
+    ended = [parts.get("units", "-"), *(parts.get(name, parts.get("lab", "-")) for name in LAB)]
+    return [*seen, *(result["run"].get(name, "") for name in RUN), *ended]
 
 
-def markdown(results: t.Sequence[Json], document: Json) -> str:
-    lines = [f"Run on {document['date']} at commit {document['commit']}.", ""]
-    lines += ["| " + " | ".join(HEADS) + " |", "|" + " --- |" * len(HEADS)]
-    lines += ["| " + " | ".join(cells(result)) + " |" for result in results]
-    away = [
-        f"{release.series} on Python {version}"
-        for release in RELEASES
-        for version in release.pythons
-        if not to_be_had(version)
-    ]
-    lines += ["", f"Not run, for want of the Python: {', '.join(away)}."] if away else []
-    return "\n".join(lines) + "\n"
+def _place(row: t.Sequence[str]) -> str:
+    """The cell that a row is of: 2.21 on Python 3.13."""
+    core, python = (".".join(row[at].split(".")[:2]) for at in (0, 2))
+    return f"{core} on Python {python}"
 
 
-def document() -> Json:
-    command = ["git", "describe", "--always", "--dirty"]
-    commit = subprocess.run(command, cwd=CHECKOUT, capture_output=True, text=True, check=False).stdout.strip()
-    return {"date": dt.datetime.now(dt.UTC).strftime("%Y-%m-%d"), "commit": commit}
+def rows_of(text: str) -> list[list[str]]:
+    """The rows of a table that was written before."""
+    lines = [line for line in text.splitlines() if line.startswith("| 2.")]
+    return [[cell.strip() for cell in line.removeprefix("|").removesuffix("|").split("|")] for line in lines]
 
 
-def placed(page: str, text: str) -> str:
-    """The page with the result in its place."""
+def table(rows: t.Sequence[t.Sequence[str]]) -> str:
+    """One row for each release and Python, in the order of the releases: the last of those that are given."""
+    last = {_place(row): row for row in rows}
+    places = [f"{release.series} on Python {python}" for release in RELEASES for python in release.pythons]
+    lines = ["| " + " | ".join(HEADS) + " |", "|" + " --- |" * len(HEADS)]
+    lines += ["| " + " | ".join(last[place]) + " |" for place in places if place in last]
+    never = [place for place in places if place not in last]
+    return "\n".join([*lines, *(["", f"Not run: {', '.join(never)}."] if never else []), ""])
+
+
+def parts_of(page: str) -> tuple[str, str, str]:
+    """What stands before the result, the result, and what stands after it. Raises ValueError."""
     before, begin, rest = page.partition(BEGIN)
-    _old, end, after = rest.partition(END)
+    result, end, after = rest.partition(END)
     if not begin or not end:
         raise ValueError(f"the page has no place for the result: {BEGIN} ... {END}")
-    return f"{before}{BEGIN}\n\n{text}\n{END}{after}"
+    return before + begin, result, end + after
 
 
-def write(results: t.Sequence[Json], whole: bool, build: pathlib.Path = BUILD, page: pathlib.Path = PAGE) -> str:
-    """Write build/compat.json and build/compat.md, and the page where every release was asked for; the table."""
-    about = document()
-    text = markdown(results, about)
+def write(results: t.Sequence[Json], keep: bool, build: pathlib.Path = BUILD, page: pathlib.Path = PAGE) -> str:
+    """Write build/compat.json and, where it is to be kept, the rows of these results on the page; the table of them."""
+    rows = [cells(result) for result in results]
     build.mkdir(exist_ok=True)
-    (build / "compat.json").write_text(json.dumps({**about, "rows": list(results)}, indent=1) + "\n")
-    (build / "compat.md").write_text(text)
-    if whole:
-        page.write_text(placed(page.read_text(), text))
-    return text
+    (build / "compat.json").write_text(json.dumps(list(results), indent=1) + "\n")
+    if keep:
+        before, old, after = parts_of(page.read_text())
+        page.write_text(f"{before}\n\n{table([*rows_of(old), *rows])}\n{after}")
+    return table(rows)
