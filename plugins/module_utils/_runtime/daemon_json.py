@@ -13,11 +13,25 @@ Private to the collection: may change without notice.
 from __future__ import annotations
 
 import json
+import re
 import typing as t
 from dataclasses import dataclass
 
 Json = dict[str, t.Any]
 Path = tuple[str, ...]
+
+# Settings that have a variable of their own.
+VARIABLES: t.Final = {
+    "live-restore": "container_runtime_live_restore",
+    "log-driver": "container_runtime_log_max_size",
+    "log-opts": "container_runtime_log_max_size",
+    "log-opts.max-file": "container_runtime_log_max_files",
+    "default-ulimits": "container_runtime_nofile",
+    "data-root": "container_runtime_data_root",
+    "insecure-registries": "container_runtime_insecure_registries",
+    "registry-mirrors": "container_runtime_registry_mirrors",
+    "exec-opts": "container_runtime_cgroup_driver",
+}
 
 # Entries of these lists are options `name=value`: two of the same name contradict each other.
 OPTION_LISTS = ("exec-opts", "storage-opts")
@@ -120,10 +134,17 @@ def told(conflicts: t.Sequence[Conflict], path: str) -> str:
         for conflict in conflicts
     )
     names = ", ".join(dict.fromkeys(conflict.name for conflict in conflicts))
+    variables = ", ".join(dict.fromkeys(_variable(conflict.name) for conflict in conflicts))
     return (
         f"Somebody else's settings in {path} contradict ours: {parts}. Nothing was changed. Change them there, change "
-        f"our variables, or name them in container_runtime_take_over: [{names}]."
+        f"{variables}, or have ours take their place with container_runtime_take_over: [{names}]."
     )
+
+
+def _variable(name: str) -> str:
+    """The variable that sets what a claim names."""
+    key = re.split(r"[.\[]", name)[0]
+    return VARIABLES.get(name, VARIABLES.get(key, "container_runtime_daemon_options"))
 
 
 def satisfied(current: Json, wanted: Json) -> bool:

@@ -84,9 +84,10 @@ def _of_users(engine: Json) -> str:
     if not engine.get("maps_users"):
         return ""
     mapped = _MAPPED.search(engine.get("root") or "")
-    owner = f"{mapped[1]}:{mapped[2]}" if mapped else "the first number of dockremap in /etc/subuid"
+    owner = f"{mapped[1]}:{mapped[2]}" if mapped else "NUMBER"
+    which = owner if mapped else "NUMBER, the first of dockremap in /etc/subuid"
     return (
-        f"userns-remap in daemon.json makes root of a container another user of the host ({owner}): servers cannot "
+        f"userns-remap in daemon.json makes root of a container another user of the host ({which}): servers cannot "
         "write folders that root owns, nor read API keys. Give them the folders of vllm_server_hub_dir and "
         f"vllm_server_cache_dir (chown -R {owner} /var/cache/gpufleet by default) and use no api_key; or remove "
         "userns-remap from /etc/docker/daemon.json and restart Docker, which then has other images and containers."

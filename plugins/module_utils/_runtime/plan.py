@@ -141,7 +141,7 @@ def _unfinished(plan: Plan, facts: Json) -> None:
     again = f" and apt-get install --reinstall {' '.join(broken)}" if broken else ""
     said = (
         f"dpkg did not finish an installation: {told}. Finish it with dpkg --configure -a{again}, which says what "
-        "keeps it from it, and run this again."
+        "stands in its way, and run this again."
     )
     in_the_way = plan.packages or not facts["engine"]["running"]
     (plan.errors if in_the_way else plan.warnings).append(said)

@@ -14,23 +14,13 @@ import re
 import typing as t
 
 from . import daemon_json
+from .daemon_json import VARIABLES
 from .shapes import mapping
 
 Json = dict[str, t.Any]
 
 # What is asked for where nothing is stated; docs/prepare.md and the role's argument specification say so too.
 DEFAULTS: t.Final[Json] = {"live_restore": True, "log_max_size": "50m", "log_max_files": 3, "nofile": 1048576}
-# Settings that have a variable of their own; container_runtime_daemon_options may not say them as well.
-VARIABLES = {
-    "live-restore": "container_runtime_live_restore",
-    "log-driver": "container_runtime_log_max_size",
-    "log-opts": "container_runtime_log_max_size",
-    "default-ulimits": "container_runtime_nofile",
-    "data-root": "container_runtime_data_root",
-    "insecure-registries": "container_runtime_insecure_registries",
-    "registry-mirrors": "container_runtime_registry_mirrors",
-    "exec-opts": "container_runtime_cgroup_driver",
-}
 ORDER = tuple(VARIABLES)
 # Log drivers that write the files which max-size and max-file are about. Docker does not start with them for another.
 ROTATED = ("json-file", "local")
