@@ -14,7 +14,7 @@ test: setup ## Check everything, then all tests: units, scenarios and faults on 
 	$(PYTHON) -m pytest $(AT_ONCE) tests/integration tests/faults tests/compat --faults ci --kills 5 --releases ci
 
 unit: setup ## Run the unit tests
-	$(PYTHON) -m pytest tests/unit
+	$(PYTHON) -m pytest --numprocesses auto tests/unit
 
 browser: ## Install the browser in which tests open the plan's page, where there is none
 	@command -v chromium || command -v chromium-browser || command -v google-chrome \
