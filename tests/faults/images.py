@@ -1,7 +1,7 @@
 # Copyright: gpufleet.vllm contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""An image that no host has yet: the lab's vLLM with one more layer of random bytes."""
+"""Images that no host has yet: the lab's vLLM with one more layer, of random bytes or with another engine."""
 
 from __future__ import annotations
 
@@ -43,25 +43,33 @@ def _upload(content: bytes) -> str:
     return digest
 
 
-def _layer(mebibytes: int) -> bytes:
+def _layer(path: str, content: bytes) -> bytes:
     buffer = io.BytesIO()
     with tarfile.open(fileobj=buffer, mode="w") as tar:
-        entry = tarfile.TarInfo("opt/ballast")
-        entry.size = mebibytes << 20
-        tar.addfile(entry, io.BytesIO(os.urandom(entry.size)))
+        entry = tarfile.TarInfo(path)
+        entry.size, entry.mode = len(content), 0o755
+        tar.addfile(entry, io.BytesIO(content))
     return buffer.getvalue()
 
 
 def heavier(mebibytes: int) -> str:
     """Push the lab's image with one more layer of this size; its name without the registry."""
+    return _pushed(_layer("opt/ballast", os.urandom(mebibytes << 20)), "heavier")
+
+
+def hostile(engine: bytes) -> str:
+    """Push the lab's image with this program in the place of its `vllm`; its name without the registry."""
+    return _pushed(_layer("usr/local/bin/vllm", engine), "hostile")
+
+
+def _pushed(layer: bytes, name: str) -> str:
     manifest = json.loads(_call("GET", f"/v2/{NAME}/manifests/{VERSION}")[1])
     config = json.loads(_call("GET", f"/v2/{NAME}/blobs/{manifest['config']['digest']}")[1])
-    layer = _layer(mebibytes)
     digest = _upload(layer)
     config["rootfs"]["diff_ids"].append(digest)
     packed = json.dumps(config).encode()
     manifest["layers"].append({"mediaType": LAYER, "digest": digest, "size": len(layer)})
     manifest["config"] |= {"digest": _upload(packed), "size": len(packed)}
-    tag = f"heavier-{time.time_ns()}"
+    tag = f"{name}-{time.time_ns()}"
     _call("PUT", f"/v2/{NAME}/manifests/{tag}", json.dumps(manifest).encode())
     return f"{NAME}:{tag}"

@@ -8,10 +8,11 @@ Private to the collection: may change without notice.
 
 from __future__ import annotations
 
-import json
 import os
 import re
 import typing as t
+
+from .._outside import documents
 
 _KEY = re.compile(r"^(\w+):\s*(.*)$")
 _NAME = re.compile(r"^( *)(- )?name:\s*(.+)$")
@@ -41,7 +42,7 @@ def _devices_of(path: str) -> list[str]:
     except OSError:
         return []
     try:
-        specification = json.loads(text)
+        specification = documents.parse(text)
     except ValueError:
         kind, names = _from_yaml(text)
     else:

@@ -26,6 +26,7 @@ CONTAINER: Shape = {
         "Runtime?": str,
     },
     "Config": {"Labels?": {}, "User?": str, "Env?": [str]},
+    "Mounts?": [{}],
 }
 LISTED: Shape = [
     {"Id": str, "Names?": [str], "Labels?": {}, "Ports?": [{"IP?": str, "PublicPort?": int}]},

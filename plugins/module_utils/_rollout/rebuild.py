@@ -10,25 +10,48 @@ from __future__ import annotations
 
 import json
 import os
+import typing as t
 
+from .._outside import documents
 from .client_file import CLIENT_DIR, environment
 from .container import LABEL_DIGEST, LABEL_INSTANCE, LABEL_RELEASE
 from .docker import Docker, DockerError, Json
 from .state import Entry, State, StateProblem
 from .store import Store, read_text
 
+# What a way back, the watch and the planner read of a release.
+RELEASE: documents.Shape = {
+    "instance": str,
+    "image": str,
+    "arguments": {},
+    "bind": str,
+    "port": int,
+    "served_model_names": [str],
+    "container": {"name": str},
+    "gpus": {"uuids": [str]},
+}
+
 
 def _entry(container: Json, client: Json) -> Entry:
     labels = container["Config"]["Labels"]
     return Entry(
         digest=labels[LABEL_DIGEST],
-        release=json.loads(labels[LABEL_RELEASE]),
+        release=_released(labels[LABEL_RELEASE]),
         client=client,
         settings={},
         container_id=container["Id"],
         image_id=container["Image"],
         verified={"served_model_names": client["served_model_names"], "max_model_len": client.get("max_model_len")},
     )
+
+
+def _released(label: str) -> Json:
+    """The release that a label holds: whoever makes a container writes its labels. Raises ValueError."""
+    release = documents.parse(label)
+    problem = documents.misfit(release, RELEASE, "the label")
+    if problem:
+        raise ValueError(problem)
+    return t.cast(Json, release)
 
 
 def rebuilt(instance: str, docker: Docker, client_dir: str = CLIENT_DIR) -> State:

@@ -50,3 +50,23 @@ def test_a_state_that_cannot_be_rebuilt_is_left_alone_and_said(scene: Scene) -> 
     assert scene.recover() == "failed"
     assert "nothing was touched" in scene.last()["detail"]
     assert (len(scene.docker.writes), path.read_text()) == (writes, "{")
+
+
+@pytest.mark.parametrize(
+    ("label", "why"),
+    [
+        ("", "Expecting value"),
+        ("[" * 9999, "nested deeper than 64 levels"),
+        ("[]", "the label is a list, not an object"),
+        ('{"instance": "assistant"}', "the label has no image"),
+        ('{"port": 1e400}', "the number 1e400, which is too large"),
+    ],
+)
+def test_a_label_that_is_no_release_rebuilds_nothing(scene: Scene, label: str, why: str) -> None:
+    scene.roll_out(OLD)
+    pathlib.Path(scene.store.path("state.json")).write_text("{")
+    scene.docker.containers["id2"]["Config"]["Labels"]["io.gpufleet.release"] = label
+    writes = len(scene.docker.writes)
+    assert scene.recover() == "failed"
+    assert why in scene.last()["detail"] and "nothing was touched" in scene.last()["detail"]
+    assert len(scene.docker.writes) == writes
