@@ -21,6 +21,7 @@ NOT_PROVED: Json = {"plans": [restart()], "not_proved": True}
 UNCHANGED: Json = {"plans": [{**restart(), "change": "none"}]}
 G2_FAILED = {"failure_class": "rolled_back", "cause": "g2 failed in the same run", "advice": ""}
 NEW = "n" * 64
+KEY = "sk-0123456789abcdef"
 
 
 def rolled(*hosts: str) -> list[tuple[str, str]]:
@@ -219,6 +220,15 @@ def test_a_failure_is_a_failure_with_tags_too(tmp_path: pathlib.Path) -> None:
     fleet = Fleet(tmp_path, {"g1": BAD, "g2": GOOD}, {"vllm_canary": ["g2"]})
     ended = fleet.run("site", "--tags", "vllm_server_run", vllm_server_rollback_scope="run")
     assert (ended.code, ended.kinds) == (2, rolled("g2", "g1") + returned("g2"))
+
+
+def test_of_an_instance_nothing_is_masked_and_no_key_is_said(tmp_path: pathlib.Path) -> None:
+    """From ansible-core 2.22 on a number that is taken for a secret is masked in the recap, too."""
+    numbers = {f"argument_{number}": number for number in range(30)}
+    listed = [{"name": "a", "model": "m", "port": 1, "engine_args": numbers, "api_key": KEY}]
+    ended = Fleet(tmp_path, {"g1": GOOD}).run("site", "-vvv", vllm_server_instances=listed)
+    assert (ended.code, ended.kinds, ended.recap("g1")["failed"]) == (0, rolled("g1"), 0)
+    assert KEY not in ended.said and "REDACTED" not in ended.said
 
 
 def test_a_scope_that_is_none_is_refused(tmp_path: pathlib.Path) -> None:
