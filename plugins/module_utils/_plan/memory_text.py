@@ -89,7 +89,9 @@ def cache(memory: Json) -> str:
     if kv["gib"] is None:
         return ""
     low, expected, high = (kv["gib"][edge] for edge in ("low", "expected", "high"))
-    spread = "measured" if memory.get("measured") and low == high else f"{low:.2f} to {high:.2f}"
+    spread = f"{low:.2f} to {high:.2f}"
+    if memory.get("measured") and low == high:
+        spread = "measured" if memory["measured"]["kv_cache_gib"] is not None else "by what it was measured to hold"
     text = f"KV cache {expected:.2f} GiB ({spread})"
     if kv["bytes_per_token"] is not None:
         text += f", {kv['bytes_per_token'] / KIB:.1f} KiB a token"

@@ -84,7 +84,9 @@ def test_a_start_of_which_nothing_is_known_but_that_it_served() -> None:
 
 
 def test_an_engine_that_says_only_how_many_requests_it_holds() -> None:
-    memory = outcome(measured(kv_cache_gib=None)).plans[0]["memory"]
+    plan = outcome(measured(kv_cache_gib=None)).plans[0]
+    memory = plan["memory"]
+    assert "GiB (by what it was measured to hold)" in report.block(plan)
     assert memory["kv"]["gib"]["expected"] == pytest.approx(2.0 * memory["kv"]["gib_per_request"], abs=0.01)
 
 
