@@ -8,14 +8,15 @@ Private to the collection: may change without notice.
 
 from __future__ import annotations
 
+import contextlib
 import json
 
 from .container import entrypoint_style, version_probe_body
 from .docker import Docker, DockerError, Json, registry_auth
+from .durable import read_text, write_atomically
 from .failure import Refused
 from .host import Host
 from .journal import Journal
-from .store import read_text, write_atomically
 
 DOCKER_CONFIG = "/root/.docker/config.json"
 PROBE_LIMIT = 120.0
@@ -80,16 +81,17 @@ def version_of(docker: Docker, image_id: str, cache: str) -> str:
         if not version:
             return ""
         known[image_id] = version
-        write_atomically(cache, json.dumps(known, indent=1, sort_keys=True))
+        with contextlib.suppress(OSError):  # who cannot remember asks again
+            write_atomically(cache, json.dumps(known, indent=1, sort_keys=True))
     return known[image_id]
 
 
 def _cached(cache: str) -> dict[str, str]:
     try:
-        known: dict[str, str] = json.loads(read_text(cache) or "{}")
-    except ValueError:
+        known = json.loads(read_text(cache) or "{}")
+    except (OSError, ValueError):
         return {}
-    return known
+    return known if isinstance(known, dict) else {}
 
 
 def _asked(docker: Docker, image_id: str) -> str:

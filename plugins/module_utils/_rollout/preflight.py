@@ -20,7 +20,7 @@ from .container import LABEL_INSTANCE
 from .deadlines import timeout
 from .docker import DockerError, Json
 from .failure import MISSING_KEY_ADVICE, Refused, rejected_before
-from .host import Host
+from .host import MIB, Host
 from .journal import Journal
 from .parser import must_parse
 from .state import Entry, State
@@ -30,12 +30,22 @@ from .store import Store
 STATE_MIB = 64
 
 
-def preflight(host: Host, store: Store, journal: Journal, state: State, candidate: Entry, retry: bool) -> Entry:
-    """The candidate with its image's id. Raises Refused; nothing was touched."""
+def preflight(
+    host: Host, store: Store, journal: Journal, state: State, candidate: Entry, retry: bool, must_keep: bool = True
+) -> Entry:
+    """The candidate with its image's id. Raises Refused; nothing was touched.
+
+    Unless the state `must_keep` what becomes of it, a disk that does not take it is only noted.
+    """
     journal.stage("preflight", f"release {candidate.short}")
     release = candidate.release
     _question_can_be_asked(candidate)
-    _state_can_be_kept(host, store)
+    try:
+        _state_can_be_kept(host, store)
+    except Refused as refusal:
+        if must_keep:
+            raise
+        journal.note(f"going on, although {refusal.diagnosis.cause}")
     try:
         host.check_model(release)
         running = _ours_or_free(host, state, release)
@@ -75,6 +85,9 @@ def _state_can_be_kept(host: Host, store: Store) -> None:
     try:
         store.try_writing()
         free = host.free_mib(store.folder)
+        if free < STATE_MIB <= free + store.diagnoses.size() // MIB:
+            while free < STATE_MIB and store.diagnoses.free():
+                free = host.free_mib(store.folder)
     except OSError as error:
         cause = f"{store.folder} cannot be written: {error.strerror}"
         raise Refused("state.unwritable", cause, "Make it writable, and make room there.") from error

@@ -14,8 +14,9 @@ import os
 from .client_file import CLIENT_DIR, environment
 from .container import LABEL_DIGEST, LABEL_INSTANCE, LABEL_RELEASE
 from .docker import Docker, DockerError, Json
+from .durable import read_text
 from .state import Entry, State, StateProblem
-from .store import Store, read_text
+from .store import Store
 
 
 def _entry(container: Json, client: Json) -> Entry:

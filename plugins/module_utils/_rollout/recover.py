@@ -8,6 +8,7 @@ Private to the collection: may change without notice.
 
 from __future__ import annotations
 
+import contextlib
 from dataclasses import replace
 
 from .._engine.diagnosis import Diagnosis
@@ -22,6 +23,7 @@ from .state import Entry, State, StateProblem
 from .store import Store
 from .trial import Trial
 from .wayback import WayBack
+from .written import write_down
 
 # In the place of systemd's word: the watch found what its own recovery should have ended.
 BY_WATCH = "watch"
@@ -62,19 +64,26 @@ def _bring_up(host: Host, store: Store, journal: Journal, state: State) -> str:
     current = state.current
     if current is None:
         return ""
+
+    def created(made: Entry) -> None:
+        nonlocal state
+        state = replace(state, current=made)
+        write_down(store, journal, state)
+
     try:
         found = host.docker.container(current.container_id) if current.container_id else None
         if found is not None and found["State"]["Running"]:
             return ""
-        up = Trial(host, journal, current, lambda made: store.save(replace(state, current=made))).run()
+        up = Trial(host, journal, current, created).run()
         host.docker.set_restart_policy(up.container_id, "unless-stopped")
     except (Failed, DockerError) as error:
         message = f"{state.instance}: release {current.short} is down and does not come up again: {error}"
-        store.save(replace(store.load(), failed=message))
+        message += write_down(store, journal, replace(state, failed=message))
         journal.end("failed", message)
         return "failed"
-    store.save(replace(state, current=up, failed=""))
-    journal.end("repaired", f"{state.instance}: release {up.short} serves again, the repair before was cut off.")
+    amiss = write_down(store, journal, replace(state, current=up, failed=""))
+    message = f"{state.instance}: release {up.short} serves again, the repair before was cut off.{amiss}"
+    journal.end("repaired", message)
     return "repaired"
 
 
@@ -104,17 +113,16 @@ def recover(
         )
         journal.end("failed", message)
         return "failed"
+    store.sweep()
     if problem:
-        store.set_damaged_aside()
-        store.save(state)
+        with contextlib.suppress(OSError):
+            store.set_damaged_aside()
         journal.note(problem)
+    if problem or store.is_unsaved():
+        write_down(store, journal, state)
     if state.candidate is None:
         _finish(host, journal, state)
         return _bring_up(host, store, journal, state) if service_result in _KILLED else ""
     journal.stage_name = store.last_stage()
-    candidate = state.candidate
-    if candidate.fallback_of:
-        # Its ladder was not tried to the end: the next run may begin at the top again.
-        state = state.without_rejection(replace(candidate, digest=candidate.fallback_of))
     ended = Diagnosis("interrupted", reason(store.instance, service_result), "Run the playbook again.")
-    return WayBack(host, store, journal, client_dir).go(state, candidate, Failed(ended))
+    return WayBack(host, store, journal, client_dir).go(state, state.candidate, Failed(ended))

@@ -27,6 +27,7 @@ from .state import Entry, Json, Rejection, State
 from .store import Store
 from .trial import Trial
 from .wayback import WayBack, keep_diagnosis
+from .written import not_taken, tell_clients, write_down
 
 BY_AN_OPERATOR = Diagnosis("rolled_back", "an operator put the release before it back", "").as_dict()
 
@@ -41,13 +42,15 @@ class Transaction:
 
     def __init__(self, host: Host, store: Store, journal: Journal, client_dir: str = CLIENT_DIR) -> None:
         self.host, self.store, self.journal, self.client_dir = host, store, journal, client_dir
+        # What was written down last: nothing is read again from a disk that may fail meanwhile.
+        self._state = State(store.instance)
 
     def run(self, request: Json, taken_back: bool = False) -> str:
         """Carry out a request (`kind`, `plan`, `retry`); one of journal.OUTCOMES.
 
         `taken_back` says that an unfinished rollout was taken back just before, so that a refusal is not all that was.
         """
-        state = self.store.load()
+        state = self._state = self.store.load()
         act = {
             "rollout": self._rollout,
             "repair": self._repair,
@@ -128,27 +131,30 @@ class Transaction:
         if current is None:
             raise Refused("repair.none", "no verified release is known", "Roll a release out instead.")
         current = replace(current, client=request["plan"]["client"], settings=request["plan"]["settings"])
-        current = preflight(self.host, self.store, self.journal, state, current, True)
+        # Nothing serves: a disk that is full must not keep it so.
+        current = preflight(self.host, self.store, self.journal, state, current, True, must_keep=False)
         try:
             repaired = current if self._is_up(current) else self._started_afresh(state, current)
-            self._commit(self.store.load(), repaired)
+            self._with_policy(repaired)
         except Failed as failure:
             return self._not_repaired(current, failure)
-        self.journal.end("repaired", f"{state.instance}: release {repaired.short} serves again.")
+        amiss = tell_clients(self.journal, repaired, state.instance, self.client_dir)
+        amiss += self._committed(self._state.committed(repaired))
+        self.journal.end("repaired", f"{state.instance}: release {repaired.short} serves again.{amiss}")
         return "repaired"
 
     def _started_afresh(self, state: State, current: Entry) -> Entry:
         if current.container_id:
             self.host.docker.remove(current.container_id)
         bare = replace(current, container_id="")
-        return self._serve(state, bare, lambda made: self.store.save(replace(state, current=made)))
+        return self._serve(state, bare, self._write_down_current)
 
     def _not_repaired(self, current: Entry, failure: Failed) -> str:
-        state = self.store.load()
+        state = self._state
         told = Told(self.journal.stage_name, failure.diagnosis, self.journal.elapsed)
         kept = keep_diagnosis(self.host, self.store, state.current or current, told, failure.log)
         message = not_repaired_text(state.instance, current, told, kept)
-        self.store.save(replace(state, failed=message))
+        message += write_down(self.store, self.journal, replace(state, failed=message))
         self.journal.end("failed", message, failure=failure.diagnosis.as_dict(), log=kept)
         return "failed"
 
@@ -156,7 +162,10 @@ class Transaction:
         """The candidate, else a rung of its ladder, else back; where it `stops`, nothing is put back."""
         self.journal.stage("breadcrumb", f"{state.current.short if state.current else 'nothing'} -> {candidate.short}")
         state = state.with_candidate(candidate, self.host.owner)
-        self.store.save(state)
+        try:
+            self._save(state)
+        except Failed as failure:
+            raise Refused(**failure.diagnosis.as_dict()) from failure
         way_back = WayBack(self.host, self.store, self.journal, self.client_dir)
         try:
             self._stop(state.held)
@@ -164,9 +173,9 @@ class Transaction:
             return way_back.go(state, candidate, failure)
         try:
             verified = self._served(candidate, ladder, way_back)
-            self._commit(self.store.load(), verified)
+            self._commit(verified)
         except Failed as failure:
-            state = self.store.load()
+            state = self._state
             end = way_back.stop if stops else way_back.go
             return end(state, state.candidate or candidate, failure)
         if verified.fallback_of:
@@ -182,25 +191,41 @@ class Transaction:
     def _served(self, candidate: Entry, ladder: Ladder, way_back: WayBack) -> Entry:
         """The candidate proved, or the first rung that is. Raises Failed where no rung helps."""
         while True:
-            state = self.store.load()
+            state = self._state
             known = (state.held, state.previous)
             try:
                 wait_until_free(self.host, self.journal, candidate, timeout(candidate, "free"))
                 return self._serve(state, candidate, self._write_down_candidate, known)
             except Failed as failure:
-                state = self.store.load()
+                state = self._state
                 rung = ladder.next(failure.diagnosis.failure_class, state)
                 if rung is None:
                     raise
                 failed = state.candidate or candidate
                 try:
-                    way_back.fallen += fallen_text(failed, way_back.fall(failed, failure, rung))
+                    told, self._state = way_back.fall(state, failed, failure, rung)
+                    way_back.fallen += fallen_text(failed, told)
                 except DockerError as error:
                     raise Failed(Diagnosis("docker.away", str(error), "Look at docker.service.")) from error
                 candidate = rung
 
     def _write_down_candidate(self, made: Entry) -> None:
-        self.store.save(replace(self.store.load(), candidate=made))
+        self._save(replace(self._state, candidate=made))
+
+    def _write_down_current(self, made: Entry) -> None:
+        """Of a repair: a disk that is full keeps nothing from serving again."""
+        self._state = replace(self._state, current=made)
+        write_down(self.store, self.journal, self._state)
+
+    def _save(self, state: State) -> None:
+        """Nothing goes on that could not be taken back after a crash. Raises Failed."""
+        try:
+            self.store.save(state)
+        except OSError as error:
+            if not self.store.holds(state):
+                raise Failed(not_taken(error, self.store.folder)) from error
+            self.journal.note(f"the state is written, and may not outlive a power cut: {error}")
+        self._state = state
 
     def _now(self) -> str:
         return self.host.clock.utc()
@@ -229,16 +254,31 @@ class Transaction:
             raise Failed(Diagnosis("docker.away", str(error), "Look at docker.service.")) from error
         return Trial(self.host, self.journal, entry, created, known).run()
 
-    def _commit(self, state: State, verified: Entry) -> None:
+    def _commit(self, verified: Entry) -> None:
         """The verified release becomes the current one. The state comes last of what a kill could leave undone."""
+        self._with_policy(verified)
+        try:
+            write(verified, self.client_dir)
+        except OSError as error:
+            raise Failed(not_taken(error, self.client_dir)) from error
+        state = self._state.committed(verified)
+        self._save(state)
+        self._tidy(state)
+
+    def _with_policy(self, verified: Entry) -> None:
         self.journal.stage("commit", f"release {verified.short}")
         try:
             self.host.docker.set_restart_policy(verified.container_id, "unless-stopped")
         except DockerError as error:
             raise Failed(Diagnosis("docker.away", str(error), "Look at docker.service.")) from error
-        write(verified, self.client_dir)
-        state = state.committed(verified)
-        self.store.save(state)
+
+    def _committed(self, state: State) -> str:
+        """A repaired release is the current one, whatever the disk says; what to tell of that."""
+        amiss = write_down(self.store, self.journal, state)
+        self._tidy(state)
+        return amiss
+
+    def _tidy(self, state: State) -> None:
         try:
             containers.tidy(self.host.docker, state)
         except DockerError as error:
