@@ -14,9 +14,9 @@ from dataclasses import replace
 
 from .._engine.expect import Question, expectation
 from .._engine.json_fit import unusable
+from . import containers
 from . import image as images
 from .api_keys import ApiKeyMissing
-from .container import LABEL_INSTANCE
 from .deadlines import timeout
 from .docker import DockerError, Json
 from .failure import MISSING_KEY_ADVICE, Refused, rejected_before
@@ -69,11 +69,14 @@ def _with_image(host: Host, store: Store, journal: Journal, candidate: Entry) ->
     if kept is not None:
         _key_is_readable(host, candidate.release, kept)
         return candidate
-    image = images.present(host, candidate.release["image"], journal, timeout(candidate, "pull"))
+    image = images.again(host, candidate, journal) if candidate.verified_at else None
+    if image is None:
+        image = images.present(host, candidate.release["image"], journal, timeout(candidate, "pull"))
     version = images.version_of(host.docker, image["Id"], _beside(store, "images.json"))
     images.must_agree(image, candidate.release, version)
     _key_is_readable(host, candidate.release, image)
-    return replace(candidate, image_id=image["Id"])
+    digest = images.digest_of(image, candidate.release["image"])
+    return replace(candidate, image_id=image["Id"], image_digest=digest or candidate.image_digest)
 
 
 def _beside(store: Store, name: str) -> str:
@@ -130,16 +133,15 @@ def _can_be_judged(question: Question) -> None:
 
 
 def _ours_or_free(host: Host, state: State, release: Json) -> Json | None:
-    """The container that has the instance's name now, if any; refuses one that is not ours."""
-    name = release["container"]["name"]
-    found = host.docker.container(name)
-    if found is not None and (found["Config"].get("Labels") or {}).get(LABEL_INSTANCE) != state.instance:
+    """The container that has the instance's name now, if any; refuses one of somebody else under any of its names."""
+    foreign = containers.foreign(host.docker, state)
+    if foreign:
         raise Refused(
             "container.foreign",
-            f"a container {name} exists that is not ours",
+            f"a container {' and a container '.join(foreign)} exists that is not ours",
             "Remove or rename it, or give the instance another name.",
         )
-    return found
+    return host.docker.container(release["container"]["name"])
 
 
 def _address_is_ours(host: Host, release: Json) -> None:

@@ -8,7 +8,6 @@ Private to the collection: may change without notice.
 
 from __future__ import annotations
 
-import contextlib
 from dataclasses import replace
 
 from .._engine.diagnosis import Diagnosis
@@ -18,8 +17,8 @@ from .docker import DockerError
 from .failure import Failed
 from .host import Host
 from .journal import Journal
-from .rebuild import load
-from .state import Entry, State, StateProblem
+from .rebuild import settled
+from .state import Entry, State, StateNewer, StateProblem
 from .store import Store
 from .trial import Trial
 from .wayback import WayBack
@@ -105,7 +104,10 @@ def recover(
     State that cannot be read and cannot be rebuilt is left alone, and said: `failed`.
     """
     try:
-        state, problem = load(store, host.docker, client_dir)
+        state = settled(store, host.docker, journal, client_dir)
+    except StateNewer as newer:
+        journal.end("failed", f"{store.instance}: nothing was touched. {store.path('state.json')}: {newer}.")
+        return "failed"
     except StateProblem as unknown:
         message = (
             f"{store.instance}: its state is lost and its containers do not tell it ({unknown}); nothing was touched. "
@@ -114,12 +116,6 @@ def recover(
         journal.end("failed", message)
         return "failed"
     store.sweep()
-    if problem:
-        with contextlib.suppress(OSError):
-            store.set_damaged_aside()
-        journal.note(problem)
-    if problem or store.is_unsaved():
-        write_down(store, journal, state)
     if state.candidate is None:
         _finish(host, journal, state)
         return _bring_up(host, store, journal, state) if service_result in _KILLED else ""

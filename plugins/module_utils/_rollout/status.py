@@ -13,6 +13,7 @@ from dataclasses import asdict
 from .._engine.expect import base_url
 from .._engine.prove import healthy
 from .._engine.wire import Http
+from . import containers
 from .api_keys import ApiKeyMissing, ApiKeys
 from .client_file import CLIENT_DIR, differing
 from .container import LABEL_DIGEST, LABEL_INSTANCE
@@ -70,8 +71,9 @@ def observe_one(store: Store, docker: Docker, http: Http, client_dir: str = CLIE
     rebuilt = problem = ""
     cut_off = False
     holds: list[Json] = []
+    gone = ""
     try:
-        state, rebuilt = load(store, docker)
+        state, rebuilt = load(store, docker, client_dir)
         if state.candidate is not None and not busy:
             cut_off = True
             state = state.restored(state.held)
@@ -79,6 +81,7 @@ def observe_one(store: Store, docker: Docker, http: Http, client_dir: str = CLIE
             found = docker.container(state.current.container_id or state.current.release["container"]["name"])
             container = None if found is None else container_facts(found)
         holds = held_ports(docker, store.instance)
+        gone = "" if busy else previous_gone(docker, state.previous)
     except (StateProblem, DockerError) as error:
         problem = str(error)
     keys = ApiKeys(store.state_dir)
@@ -88,6 +91,7 @@ def observe_one(store: Store, docker: Docker, http: Http, client_dir: str = CLIE
     return {
         **_roles(state),
         "name": store.instance,
+        "previous_gone": gone or None,
         "problem": problem or None,
         "rebuilt": rebuilt or None,
         "rejected": [asdict(rejection) for rejection in state.rejected],
@@ -105,9 +109,20 @@ def observe_one(store: Store, docker: Docker, http: Http, client_dir: str = CLIE
 
 def held_ports(docker: Docker, instance: str) -> list[Json]:
     """Address and port that containers of an instance listen on, those included that a cut off rollout left."""
-    listed = docker.containers_labelled(f"{LABEL_INSTANCE}={instance}")
+    listed = containers.listed_as_ours(docker, instance)
     ports = [port for container in listed for port in container.get("Ports") or [] if port.get("PublicPort")]
     return [{"address": port["IP"], "port": port["PublicPort"]} for port in ports]
+
+
+def previous_gone(docker: Docker, previous: Entry | None) -> str:
+    """What the way back would have to make again, as after `docker system prune`; '' where it is kept."""
+    if previous is None or (previous.container_id and docker.container(previous.container_id) is not None):
+        return ""
+    if docker.image(previous.image_id or previous.release["image"]) is not None:
+        return "its container is gone; the way back makes it again from its image"
+    digest = previous.image_digest
+    pulls = f"pulls {digest}" if digest else f"pulls {previous.release['image']}, if that is still the same image"
+    return f"its container and its image are gone; the way back {pulls}, and makes it again"
 
 
 def _roles(state: State) -> Json:
@@ -127,4 +142,9 @@ def known(state_dir: str, docker: Docker) -> list[str]:
         labelled = docker.containers_labelled(LABEL_INSTANCE)
     except DockerError:
         labelled = []
-    return sorted({*instances(state_dir), *(found["Labels"][LABEL_INSTANCE] for found in labelled)})
+    named = [
+        name
+        for name, found in ((found["Labels"][LABEL_INSTANCE], found) for found in labelled)
+        if {f"/{one}" for one in containers.names(name)} & set(found["Names"])
+    ]
+    return sorted({*instances(state_dir), *named})

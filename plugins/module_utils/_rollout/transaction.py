@@ -23,6 +23,7 @@ from .host import Host
 from .journal import Journal
 from .ladder import Ladder
 from .preflight import preflight
+from .rebuild import settled
 from .state import Entry, Json, Rejection, State
 from .store import Store
 from .trial import Trial
@@ -50,7 +51,6 @@ class Transaction:
 
         `taken_back` says that an unfinished rollout was taken back just before, so that a refusal is not all that was.
         """
-        state = self._state = self.store.load()
         act = {
             "rollout": self._rollout,
             "repair": self._repair,
@@ -58,18 +58,23 @@ class Transaction:
             "live": self._live,
             "remove": self._remove,
         }
+        instance = self.store.instance
         try:
-            return act[request["kind"]](state, request)
+            self._state = settled(self.store, self.host.docker, self.journal, self.client_dir)
+            if request["kind"] not in act:
+                advice = "Run it with the gpufleet.vllm that asked for it."
+                raise Refused("request.unknown", f"this program knows no request {request['kind']}", advice)
+            return act[request["kind"]](self._state, request)
         except Refused as refusal:
             diagnosis = refusal.diagnosis
-            message = refused_text(state.instance, diagnosis, taken_back)
+            message = refused_text(instance, diagnosis, taken_back)
             more = {"taken_back": True} if taken_back else {}
             self.journal.end("refused", message, failure=diagnosis.as_dict(), **more)
             return "refused"
         except (DockerError, OSError) as error:
             # An unfinished candidate stays in the state: the unit's end takes it back.
             diagnosis = Diagnosis("internal", str(error), "Look at docker.service and at the host's disks.")
-            message = broken_text(state.instance, self.journal.stage_name, diagnosis)
+            message = broken_text(instance, self.journal.stage_name, diagnosis)
             self.journal.end("failed", message, failure=diagnosis.as_dict())
             return "failed"
 
@@ -83,6 +88,17 @@ class Transaction:
             return "verified"
         stops = request.get("on_failure", candidate.settings.get("on_failure")) == "stop"
         return self._try(state, candidate, Ladder.of(candidate, request), stops)
+
+    @staticmethod
+    def _must_be_planned(current: Entry, request: Json) -> None:
+        """What was planned for a release is not done to another one, which serves by now. Raises Refused."""
+        planned = str(request["plan"].get("digest") or "")
+        if planned and planned not in (current.digest, current.fallback_of):
+            raise Refused(
+                f"{request['kind']}.moved_on",
+                f"it was planned for release {planned[:12]}, and release {current.short} is current",
+                "Run the playbook again: it plans with what is there now.",
+            )
 
     def _is_up(self, current: Entry) -> bool:
         """Whether the verified release runs and gives its proof as it stands."""
@@ -130,6 +146,7 @@ class Transaction:
         current = state.current
         if current is None:
             raise Refused("repair.none", "no verified release is known", "Roll a release out instead.")
+        self._must_be_planned(current, request)
         current = replace(current, client=request["plan"]["client"], settings=request["plan"]["settings"])
         # Nothing serves: a disk that is full must not keep it so.
         current = preflight(self.host, self.store, self.journal, state, current, True, must_keep=False)
@@ -288,6 +305,7 @@ class Transaction:
         """New sampling for clients, or settings that the host acts on later: the engine is not touched."""
         if state.current is None:
             raise Refused("live.none", "no verified release serves", "Roll a release out first.")
+        self._must_be_planned(state.current, request)
         current = replace(state.current, client=request["plan"]["client"], settings=request["plan"]["settings"])
         write(current, self.client_dir)
         self.store.save(replace(state, current=current))

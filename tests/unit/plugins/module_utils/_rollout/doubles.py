@@ -73,7 +73,8 @@ class FakeDocker(Docker):
         super().__init__("/nowhere")
         self.clock, self.killer = clock, killer
         self.containers: dict[str, Json] = {}
-        self.images: dict[str, Json] = {IMAGE: {"Id": IMAGE_ID, "Config": {"Entrypoint": ["vllm", "serve"]}}}
+        self.registry: dict[str, Json] = {IMAGE: {"Id": IMAGE_ID, "Config": {"Entrypoint": ["vllm", "serve"]}}}
+        self.images: dict[str, Json] = dict(self.registry)
         self.engines: dict[str, Engine] = {}
         self.versions = {IMAGE_ID: "0.32.0"}
         self.parser = (0, "gpufleet: understood")
@@ -165,7 +166,8 @@ class FakeDocker(Docker):
 
     def image(self, reference: str) -> Json | None:
         self._answers()
-        return self.images.get(reference)
+        known = (image for image in self.images.values() if image["Id"] == reference)
+        return self.images.get(reference) or next(known, None)
 
     def containers_labelled(self, label: str) -> list[Json]:
         self._answers()
@@ -277,7 +279,8 @@ class FakeDocker(Docker):
         return "".join(f"{self._at(float(found['started']) + after)} {text}\n" for after, text in said)
 
     def pull(self, reference: str, auth: str, on_progress: t.Callable[[Json], None], timeout: float = 600) -> None:
-        self._effect(f"pull {reference}", lambda: self.images.__setitem__(reference, self.images[IMAGE]))
+        pulled = self.registry.get(reference, self.registry[IMAGE])
+        self._effect(f"pull {reference}", lambda: self.images.__setitem__(reference, pulled))
 
     @staticmethod
     def _at(seconds: float, nanoseconds: int = 1) -> str:

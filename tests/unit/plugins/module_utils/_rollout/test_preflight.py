@@ -30,7 +30,8 @@ def model_is_missing(_scene: Scene) -> None:
 
 
 def name_is_taken(scene: Scene) -> None:
-    scene.docker.containers["id2"]["Config"]["Labels"] = {}
+    taken = scene.docker.containers.pop("id2")
+    scene.docker.containers["theirs"] = {**taken, "Id": "theirs", "Config": {"Labels": {}}}
 
 
 def port_is_taken(scene: Scene) -> None:

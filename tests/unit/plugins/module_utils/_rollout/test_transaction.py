@@ -315,6 +315,7 @@ def test_another_instance_that_has_the_name_of_a_kept_container_is_left_alone(sc
     scene.roll_out(OLD)
     theirs = create_body(release(OLD, instance="assistant-held"), "d" * 64, IMAGE_ID)
     neighbour = scene.docker.create("vllm-assistant-held", theirs)
-    assert scene.roll_out(NEW) == "restored"
+    assert scene.roll_out(NEW) == "refused"
+    assert "a container vllm-assistant-held exists that is not ours" in scene.last()["detail"]
     assert neighbour in scene.docker.containers
     assert scene.serves() == OLD
