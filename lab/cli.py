@@ -1,7 +1,7 @@
 # Copyright: gpufleet.vllm contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What can be typed: up, down, engine, registry, images, bare, host, status."""
+"""What can be typed: up, down, engine, registry, images, bare, host, control, status."""
 
 from __future__ import annotations
 
@@ -10,12 +10,13 @@ import concurrent.futures
 import shutil
 import sys
 
-from lab import engine, host_image, registry, store, vllm_image
+from lab import control, engine, host_image, processor, registry, store, vllm_image
 from lab.gpu import edge
 from lab.tools import LABEL, WORK, LabError, run, succeeds
 
 
 def _images(_arguments: argparse.Namespace) -> None:
+    processor.here()
     at = registry.start()
     with concurrent.futures.ThreadPoolExecutor() as pool:
         for job in [pool.submit(host_image.build), pool.submit(vllm_image.build, at)]:
@@ -34,6 +35,7 @@ def _registry(arguments: argparse.Namespace) -> None:
 
 
 def _up(arguments: argparse.Namespace) -> None:
+    processor.here()  # before anything is installed
     _engine(arguments)
     _images(arguments)
     _status(arguments)
@@ -52,6 +54,13 @@ def _host(arguments: argparse.Namespace) -> None:
         if arguments.memory:
             store.mount(arguments.name)
         print(edge.write(arguments.name, arguments.description, registry.address()))
+
+
+def _control(arguments: argparse.Namespace) -> None:
+    _engine(arguments)
+    status = control.run_in(arguments.command, arguments.shared_engine)
+    if status:
+        raise LabError(f"`{arguments.command}` failed in the container with status {status}: its words are above")
 
 
 def _status(_arguments: argparse.Namespace) -> None:
@@ -100,6 +109,11 @@ def main(words: list[str] | None = None) -> int:
     host.add_argument("--memory", action="store_true", help="keep the host's /var/lib/docker in memory")
     host.add_argument("--remove", action="store_true", help="remove it instead")
     host.set_defaults(run=_host)
+    text = "run a shell command in a clean clone of the last commit, on a control node in a container (Debian 13)"
+    node = commands.add_parser("control", help=text, description=text)
+    node.add_argument("command", help="what to run, such as 'make demo'")
+    node.add_argument("--shared-engine", action="store_true", help="with this machine's Docker engine and hosts")
+    node.set_defaults(run=_control)
     down = commands.add_parser("down", help="remove the hosts, and stop what the lab started")
     down.add_argument("--purge", action="store_true", help="remove images, registry content and models too")
     down.set_defaults(run=_down)

@@ -6,8 +6,10 @@
 from __future__ import annotations
 
 import json
+import subprocess
 import sys
-import urllib.request
+
+from lab import ask, post_mortem
 
 API = "http://127.0.0.1:8000/v1"
 MODEL = "assistant"
@@ -30,20 +32,40 @@ NEXT = f"""
 """
 
 
+HOST = "gpufleet-lab-demo"
+
+
 def complete() -> str:
     body = {"model": MODEL, "messages": [{"role": "user", "content": QUESTION}], "max_tokens": 16, "temperature": 0}
-    request = urllib.request.Request(
-        f"{API}/chat/completions", json.dumps(body).encode(), {"Content-Type": "application/json"}
-    )
-    with urllib.request.urlopen(request, timeout=60) as answer:
-        return str(json.load(answer)["choices"][0]["message"]["content"])
+    return ask.words(f"{API}/chat/completions", body)
+
+
+def _on_the_host(*words: str) -> str:
+    """Both outputs of a Docker command in the host; '' where the host is not there to run it."""
+    command = ["docker", "exec", HOST, "docker", *words]
+    done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False)
+    return done.stdout.decode(errors="replace") if done.returncode == 0 else ""
+
+
+def failure(error: ask.NoAnswer) -> str:
+    """Why there was no answer, as far as the host can tell."""
+    what = f"The demo's server gave no answer: {error}"
+    container = _on_the_host("ps", "--all", "--latest", "--format", "{{.Names}}").strip()
+    if not container:
+        return f"{what}.\nThere is no server in {HOST}, or no such host: run `make demo` again."
+    state = json.loads(_on_the_host("inspect", "--format", "{{json .State}}", container) or "{}")
+    exit_code = None if state.get("Running") else state.get("ExitCode")
+    log = _on_the_host("logs", container)
+    kept = f"docker exec {HOST} docker logs {container}"
+    told = post_mortem.told(what, log, exit_code, bool(state.get("OOMKilled")), kept)
+    return f"{told}\n`make demo` starts it again where it has ended."
 
 
 def main() -> int:
     try:
         text = complete()
-    except OSError as error:
-        print(f"The demo's server does not answer at {API}: {error}", file=sys.stderr)
+    except ask.NoAnswer as error:
+        print(failure(error), file=sys.stderr)
         return 1
     print(f"\n  {QUESTION!r} -> {text!r}\n  (a tiny random model of 1 MB: it answers nonsense, by the real vLLM){NEXT}")
     return 0

@@ -5,7 +5,8 @@
 
 from __future__ import annotations
 
-from lab.tools import INPUTS_LABEL, LAB, LABEL, digest, mirror, run, say, work_directory
+from lab import debian
+from lab.tools import LAB, digest
 
 REPOSITORY = "gpufleet-lab-host"
 IMAGE = f"{REPOSITORY}:trixie"
@@ -34,33 +35,13 @@ def build_bare(suite: str) -> str:
 
 def _build(image: str, suite: str, packages: tuple[str, ...]) -> None:
     boot = LAB / "host" / "boot"
-    inputs = digest(suite, " ".join(packages), boot)
-    if run("docker", "images", "--quiet", "--filter", f"label={INPUTS_LABEL}={inputs}", image).strip():
-        return
-    say(f"building {image}")
-    name = image.replace(":", "-")
-    root = work_directory("build") / f"{name}.tar"
-    run(
-        "mmdebstrap",
-        "--variant=minbase",
-        f"--include={','.join(packages)}",
-        *(f"--dpkgopt=path-exclude=/usr/share/{name}/*" for name in ("doc", "info", "locale", "man")),
+    debian.build(
+        image,
+        digest(suite, " ".join(packages), boot),
+        suite,
+        packages,
         f"--customize-hook=copy-in {boot} /usr/local/sbin",
         # Every host makes its own when it boots.
         '--customize-hook=rm -f "$1"/etc/ssh/ssh_host_*',
-        suite,
-        root,
-        mirror(),
-        log=work_directory("log") / f"{name}.log",
+        changes=['CMD ["/usr/local/sbin/boot"]', "ENV container=docker"],
     )
-    run(
-        "docker",
-        "import",
-        *("--change", 'CMD ["/usr/local/sbin/boot"]'),
-        *("--change", "ENV container=docker"),
-        *("--change", f"LABEL {LABEL}=image {INPUTS_LABEL}={inputs}"),
-        root,
-        image,
-    )
-    root.unlink()
-    say(f"{image} is built")

@@ -13,9 +13,11 @@ import urllib.error
 import urllib.request
 
 from lab import engine
-from lab.tools import LabError, is_running, say, wait_for, work_directory
+from lab.tools import WORK, LabError, is_running, say, wait_for, work_directory
 
 PORT = int(os.environ.get("GPUFLEET_LAB_REGISTRY_PORT") or 5055)
+# Where Docker's bridge is by itself.
+DEFAULT = "172.17.0.1:5055"
 
 CONFIG = """\
 version: 0.1
@@ -37,6 +39,19 @@ def address() -> str:
     return f"{engine.bridge_address()}:{PORT}"
 
 
+def known() -> str:
+    """The address that inventories and tests take: the environment's, or where the registry was started last."""
+    try:
+        written = _address_file().read_text().strip()
+    except FileNotFoundError:
+        written = ""
+    return os.environ.get("GPUFLEET_LAB_REGISTRY") or written or DEFAULT
+
+
+def _address_file() -> pathlib.Path:
+    return WORK / "registry" / "address"
+
+
 def _answers(at: str) -> bool:
     try:
         with urllib.request.urlopen(f"http://{at}/v2/", timeout=2) as answer:
@@ -52,6 +67,8 @@ def _config() -> pathlib.Path:
 def start() -> str:
     """Start the registry unless one answers, and return its address."""
     at = address()
+    work_directory("registry")
+    _address_file().write_text(f"{at}\n")
     if _answers(at):
         return at
     _config().write_text(CONFIG.format(storage=work_directory("registry", "data"), address=at))

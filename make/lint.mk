@@ -12,7 +12,7 @@ lint-python:
 	ruff check .
 	ruff format --check .
 
-# Twice, because what runs on hosts must be right for Python 3.9 and the rest is written for 3.11. mypy is given the
+# Twice, because what runs on hosts must be right for Python 3.9; the rest for the Python that is here, as Ansible is. mypy is given the
 # paths as Ansible imports them: ansible_collections.gpufleet.vllm.
 lint-types:
 	mypy --python-version 3.9 $(wildcard $(HERE)/plugins/modules $(HERE)/plugins/module_utils)

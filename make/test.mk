@@ -11,7 +11,7 @@ test: setup ## Check everything, then all tests: units, scenarios and faults on 
 	$(MAKE) --jobs=2 lint lab
 	$(MAKE) browser
 	$(MAKE) unit
-	$(PYTHON) -m pytest $(AT_ONCE) tests/integration tests/faults --faults ci --kills 5
+	$(PYTHON) -m pytest $(AT_ONCE) tests/integration tests/faults tests/compat --faults ci --kills 5 --releases ci
 
 unit: setup ## Run the unit tests
 	$(PYTHON) -m pytest tests/unit

@@ -15,6 +15,8 @@ import typing as t
 import yaml
 from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 
+from .markdown import ROLE_ENTRY_POINT
+
 CHECKOUT = pathlib.Path(__file__).resolve().parents[1]
 Options = dict[str, dict[str, t.Any]]
 
@@ -111,14 +113,18 @@ def read(path: pathlib.Path) -> dict[str, t.Any]:
 def check_role(role: pathlib.Path) -> list[str]:
     """Return what is wrong with the specification of the role in this folder."""
     entry_points = read(role / "meta" / "argument_specs.yml").get("argument_specs", {})
-    if "main" not in entry_points:
-        return ["meta/argument_specs.yml has no entry point main"]
-    main_options = entry_points["main"].get("options", {})
-    problems = compare(role.name, read(role / "defaults" / "main.yml"), main_options)
+    if "main" in entry_points:
+        return [
+            "meta/argument_specs.yml has an entry point main, by which Ansible refuses blank values: name it settings"
+        ]
+    if ROLE_ENTRY_POINT not in entry_points:
+        return [f"meta/argument_specs.yml has no entry point {ROLE_ENTRY_POINT}"]
+    options = entry_points[ROLE_ENTRY_POINT].get("options", {})
+    problems = compare(role.name, read(role / "defaults" / "main.yml"), options)
     for name, entry_point in entry_points.items():
         if not entry_point.get("short_description"):
             problems.append(f"entry point {name} has no short_description")
-        if name != "main":
+        if name != ROLE_ENTRY_POINT:
             problems.extend(undescribed(entry_point.get("options", {})))
     return problems
 

@@ -13,6 +13,8 @@ from antsibull_docs_parser import dom
 from antsibull_docs_parser.parser import Context, parse
 
 Paragraphs = str | list[str]
+# Of a role's argument specification; plugins/plugin_utils/role_settings.py says why it is not `main`.
+ROLE_ENTRY_POINT: t.Final = "settings"
 
 
 def _named(name: str, value: str | None) -> str:
@@ -52,7 +54,9 @@ def _part(part: dom.AnyPart) -> str:  # noqa: C901, PLR0912
 def paragraphs(text: Paragraphs | None, plugin: dom.PluginIdentifier | None = None) -> list[str]:
     """Return paragraphs of Ansible markup as paragraphs of Markdown; ValueError where the markup is wrong."""
     given = [text] if isinstance(text, str) else (text or [])
-    parsed = parse(given, Context(current_plugin=plugin, role_entrypoint="main"), errors="message", strict=True)
+    parsed = parse(
+        given, Context(current_plugin=plugin, role_entrypoint=ROLE_ENTRY_POINT), errors="message", strict=True
+    )
     return ["".join(_part(part) for part in paragraph).strip() for paragraph in parsed]
 
 

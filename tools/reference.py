@@ -21,7 +21,7 @@ import typing as t
 import yaml
 from antsibull_docs_parser import dom
 
-from .markdown import nested, paragraphs, sections
+from .markdown import ROLE_ENTRY_POINT, nested, paragraphs, sections
 
 CHECKOUT = pathlib.Path(__file__).resolve().parents[1]
 COLLECTION: t.Final = "gpufleet.vllm"
@@ -80,13 +80,13 @@ def role_page(name: str, entry_points: dict[str, t.Any]) -> str:
     lines = [f"# {COLLECTION}.{name}", "", _generated_from(f"roles/{name}/meta/argument_specs.yml"), ""]
     for entry_point, spec in entry_points.items():
         plugin = dom.PluginIdentifier(f"{COLLECTION}.{name}", "role")
-        if entry_point != "main":
+        if entry_point != ROLE_ENTRY_POINT:
             lines += [f"## Entry point `{entry_point}`", ""]
         lines += [" ".join(paragraphs(spec["short_description"], plugin)).rstrip(".") + ".", ""]
         for paragraph in paragraphs(spec.get("description"), plugin):
             lines += [paragraph, ""]
         if spec.get("options"):
-            lines += ["## Variables" if entry_point == "main" else "### Variables", ""]
+            lines += ["## Variables" if entry_point == ROLE_ENTRY_POINT else "### Variables", ""]
             lines += sections(spec["options"], "options", plugin)
     return _page(lines)
 

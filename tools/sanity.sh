@@ -28,7 +28,11 @@ if [ -d "$HOME/.config/pip" ]; then
 fi
 
 # ansible-test bootstraps pip with a script from a server of its own. The same pip comes from the package index here.
-pip_version=24.2
+# Each release of ansible-test wants a version of its own.
+pip_version=$(python -c "
+import sys, types
+from ansible_test._internal.python_requirements import get_venv_packages
+print(get_venv_packages(types.SimpleNamespace(version='%d.%d' % sys.version_info[:2]))['pip'])")
 bootstrap=$home/.ansible/test/cache/get_pip_${pip_version//./_}.py
 if [ ! -e "$bootstrap" ]; then
     python -m pip download --quiet --no-deps --dest "$home" "pip==$pip_version"

@@ -10,6 +10,7 @@ proc-driver/   mounted over /proc/driver, where a driver is loaded
 sys-module/    laid over /sys/module, where a driver is loaded
 cdi/           mounted at /etc/cdi
 daemon.json    the Docker engine's configuration at the first boot
+container.conf mounted in /etc/tmpfiles.d: what systemd tells of being in a container
 """
 
 from __future__ import annotations
@@ -61,6 +62,12 @@ def _write_text(path: pathlib.Path, text: str) -> None:
     path.write_text(text)
 
 
+def _tmpfiles(host: description.Section) -> str:
+    """A host passes for a machine, or for the container that its description says. Of Docker it shall not know."""
+    mark, kind = "/run/systemd/container", host.get("container")
+    return f"F {mark} 0644 root root - {kind}\n" if kind else f"r! {mark}\n"
+
+
 def _write_driver(host: description.Section, to: pathlib.Path) -> None:
     installed, loaded = host.get("driver_version"), host.get("module_version", host.get("driver_version"))
     if installed:
@@ -88,6 +95,7 @@ def write(name: str, of: str, registry: str) -> pathlib.Path:
     (to / "cdi").mkdir()
     if has_cdi(host):
         _write_text(to / "cdi" / "nvidia.yaml", cdi.render(host))
+    _write_text(to / "container.conf", _tmpfiles(host))
     _write_text(to / "daemon.json", json.dumps(_daemon(host, registry), indent=4) + "\n")
     return to
 

@@ -28,16 +28,21 @@ ARGUMENTS: Json = {
     "toolkit_version": {"type": "str", "default": "1.20.1-1"},
     "toolkit_repository": {"type": "dict", "options": REPOSITORY, "apply_defaults": True},
     "add_repositories": {"type": "bool", "default": True},
-    "live_restore": {"type": "bool", "default": True},
-    "log_max_size": {"type": "str", "default": "50m"},
-    "log_max_files": {"type": "int", "default": 3},
-    "nofile": {"type": "int", "default": 1048576},
+    # Without a default: what is not stated here is a default of ours, which yields to what the host has.
+    "live_restore": {"type": "bool"},
+    "log_max_size": {"type": "str"},
+    "log_max_files": {"type": "int"},
+    "nofile": {"type": "int"},
     "data_root": {"type": "str", "default": ""},
     "insecure_registries": {"type": "list", "elements": "str", "default": []},
     "registry_mirrors": {"type": "list", "elements": "str", "default": []},
     "cgroup_driver": {"type": "str", "choices": ["", "systemd", "cgroupfs"], "default": ""},
     "daemon_options": {"type": "dict", "default": {}},
+    "take_over": {"type": "list", "elements": "str", "default": []},
+    "stop_containers": {"type": "bool", "default": False},
 }
+# '' is what a blank answer of a survey gives, and says nothing.
+YIELDING = ("live_restore", "log_max_size", "log_max_files", "nofile")
 
 
 class ActionModule(ActionBase):
@@ -48,13 +53,16 @@ class ActionModule(ActionBase):
 
     def run(self, tmp: str | None = None, task_vars: Json | None = None) -> Json:
         result: Json = super().run(tmp, task_vars)
+        for name in YIELDING:
+            if self._task.args.get(name) == "":
+                self._task.args[name] = None
         _checked, args = self.validate_argument_spec(ARGUMENTS)
         facts = args["facts"]
         if not facts:
             return {**result, "failed": True, "msg": "There are no facts of the host: it was not observed."}
         if not args["manage"]:
             plan = looked_at(facts)
-            return {**result, "changed": False, "warnings": plan.missing, **plan.as_result()}
+            return {**result, "changed": False, **plan.as_result(), "warnings": [*plan.missing, *plan.warnings]}
         plan = managed(facts, args)
         if plan.errors:
             return {**result, "failed": True, "msg": " ".join(plan.errors), **plan.as_result()}

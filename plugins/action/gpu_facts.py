@@ -7,24 +7,18 @@ from __future__ import annotations
 
 import typing as t
 
-from ansible.plugins.action import ActionBase
-
 from ansible_collections.gpufleet.vllm.plugins.module_utils._gpu.bindings import pack
 from ansible_collections.gpufleet.vllm.plugins.plugin_utils.pynvml_source import installed_source
-
-MODULE = "gpufleet.vllm.gpu_facts"
+from ansible_collections.gpufleet.vllm.plugins.plugin_utils.told_action import ToldAction
 
 Json = dict[str, t.Any]
 
 
-class ActionModule(ActionBase):
+class ActionModule(ToldAction):
     """The module with one argument more. Without pynvml here, the module looks for the host's own."""
 
-    TRANSFERS_FILES = False
+    MODULE = "gpufleet.vllm.gpu_facts"
 
-    def run(self, tmp: str | None = None, task_vars: Json | None = None) -> Json:
-        result: Json = super().run(tmp, task_vars)
+    def _arguments(self) -> Json:
         source = installed_source()
-        arguments = {**self._task.args, **({"pynvml_source": pack(source)} if source else {})}
-        result.update(self._execute_module(MODULE, module_args=arguments, task_vars=task_vars))
-        return result
+        return {**self._task.args, **({"pynvml_source": pack(source)} if source else {})}

@@ -11,6 +11,7 @@ import typing as t
 from ansible.plugins.action import ActionBase
 from ansible.utils.display import Display
 
+from ansible_collections.gpufleet.vllm.plugins.module_utils._outside.printable import printable_lines
 from ansible_collections.gpufleet.vllm.plugins.module_utils._plan import (
     climb,
     data_files,
@@ -72,7 +73,7 @@ class ActionModule(ActionBase):  # type: ignore[misc,unused-ignore]
         outcome, about, climbs = self._plan(errors, promote)
         shown = bool(outcome.blocks) and (outcome.changed or only_plan or promote or self._task.check_mode)
         if shown:
-            display.display("\n".join(f"[{host}] {block}" for block in outcome.blocks))
+            display.display(printable_lines("\n".join(f"[{host}] {block}" for block in outcome.blocks)))
         result |= {
             "changed": outcome.changed and not only_plan and not promote,
             "warnings": _unsaid(outcome) if shown else list(outcome.warnings),

@@ -14,6 +14,7 @@ import typing as t
 from ansible.plugins.action import ActionBase
 from ansible.utils.display import Display
 
+from ansible_collections.gpufleet.vllm.plugins.module_utils._outside.printable import printable_lines
 from ansible_collections.gpufleet.vllm.plugins.module_utils._plan.plain import plain
 from ansible_collections.gpufleet.vllm.plugins.plugin_utils.plan_page import fleet, page, summary
 
@@ -40,7 +41,7 @@ class ActionModule(ActionBase):  # type: ignore[misc,unused-ignore]
         )
         problems: list[str] = []
         gathered = fleet.gather(plain(args["results"], "results", problems), _now())
-        display.display(summary.summary(gathered))
+        display.display(printable_lines(summary.summary(gathered)))
         written: Json = {}
         for name, make in (("json", _document), ("html", page.render)):
             if args[name]:

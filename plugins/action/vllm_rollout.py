@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import json
 import shlex
 import tempfile
 import time
@@ -14,6 +13,8 @@ from pathlib import Path
 
 from ansible.errors import AnsibleActionFail, AnsibleConnectionFailure
 
+from ansible_collections.gpufleet.vllm.plugins.module_utils._outside import documents
+from ansible_collections.gpufleet.vllm.plugins.module_utils._outside.printable import all_printable, printable
 from ansible_collections.gpufleet.vllm.plugins.module_utils._plan.api_key import stated
 from ansible_collections.gpufleet.vllm.plugins.module_utils._rollout.journal import GOOD_OUTCOMES
 from ansible_collections.gpufleet.vllm.plugins.module_utils._rollout.units import PROGRAM, unit_name
@@ -21,6 +22,7 @@ from ansible_collections.gpufleet.vllm.plugins.plugin_utils import rollout_reque
 from ansible_collections.gpufleet.vllm.plugins.plugin_utils.host_program import build
 from ansible_collections.gpufleet.vllm.plugins.plugin_utils.piped_action import PipedAction
 from ansible_collections.gpufleet.vllm.plugins.plugin_utils.rollout_requests import Due
+from ansible_collections.gpufleet.vllm.plugins.plugin_utils.told_action import as_told
 
 MODULE = "gpufleet.vllm.vllm_rollout"
 MODULE_UTILS = Path(__file__).resolve().parent.parent / "module_utils"
@@ -33,18 +35,25 @@ LOST = (
     "playbooks/verify.yml."
 )
 
+# ansible-core 2.22 masks each value of a no_log option, down to a port's number, wherever it is said: so
+# `instances` is raw, and no message about a wrong type quotes a key.
 OPTIONS = {
     "plans": {"type": "list", "elements": "dict", "default": []},
     "rollback": {"type": "list", "elements": "str", "default": []},
     "retry": {"type": "bool", "default": False},
-    "instances": {"type": "list", "elements": "dict", "default": [], "no_log": True},
+    "instances": {"type": "raw", "default": []},
     "take_back": {"type": "list", "elements": "dict", "default": []},
     "because": {"type": "str", "default": ""},
     "climbs": {"type": "list", "elements": "dict", "default": []},
 }
 
 Json = dict[str, t.Any]
-# Where a module that broke leaves a traceback; from ansible-core 2.19 `exception` is an object without one.
+NEWS: documents.Shape = {
+    "lines": [{"instance": str, "elapsed": float, "stage": str, "detail": str, "outcome?": str, "facts?": {}}],
+    "offset": int,
+    "active": bool,
+}
+# Where a module that broke leaves a traceback; `exception` may be an object without one.
 LAST_WORDS = ("exception", "module_stderr", "module_stdout")
 
 
@@ -56,6 +65,31 @@ def _why(started: Json) -> str:
     return f"{told} ({last})" if last and last not in told else told
 
 
+def _keys(instances: t.Any) -> dict[str, list[str]]:
+    """The API keys by instance. Raises AnsibleActionFail where these are no instances."""
+    if not isinstance(instances, (list, tuple)) or not all(isinstance(one, dict) for one in instances):
+        raise AnsibleActionFail(
+            "instances must be a list of mappings, as vllm_plan takes it: correct it. It is not shown here, because it "
+            "may hold API keys."
+        )
+    return stated(instances)
+
+
+def _news_of(instance: str, text: str) -> Json:
+    """What `follow` printed, in the shape that it has and fit for a terminal. A line of the log is one here too."""
+    try:
+        news = documents.parse(text)
+        problem = documents.misfit(news, NEWS, "the answer")
+    except ValueError as error:
+        problem = printable(error)
+    if problem:
+        raise AnsibleActionFail(
+            f"{instance}: following the rollout failed, what the host says is not understood: {problem}"
+        )
+    lines = [{"facts": {}, **all_printable(line), "detail": printable(line["detail"])} for line in news["lines"]]
+    return {**news, "lines": lines}
+
+
 class ActionModule(PipedAction):
     """One host: its changes one after another."""
 
@@ -64,12 +98,13 @@ class ActionModule(PipedAction):
     def run(self, tmp: str | None = None, task_vars: Json | None = None) -> Json:
         result: Json = super().run(tmp, task_vars)
         _result, args = self.validate_argument_spec(OPTIONS)
+        self._api_keys = _keys(args["instances"])
         result.update(changed=False, results=[], updated=[], warnings=[])
         due = rollout_requests.planned(args["plans"], args["retry"]) + rollout_requests.rollbacks(args["rollback"])
         if self._task.check_mode:
             climbing = any(climb["plans"] for climb in args["climbs"])
             return {**result, "changed": bool(due or args["take_back"] or climbing), "climbed": []}
-        self._vars, self._api_keys = task_vars or {}, stated(args["instances"])
+        self._vars = task_vars or {}
         self._host = str(self._task.delegate_to or self._vars.get("inventory_hostname", "the host"))
         if args["take_back"]:
             return self._take_back(args["take_back"], args["because"], result)
@@ -140,7 +175,7 @@ class ActionModule(PipedAction):
         result["results"].append(outcome)
         touched = outcome["outcome"] != "refused" or outcome.get("taken_back", False)
         result["changed"] = result["changed"] or touched
-        result["warnings"] += [f"{one.instance}: {warning}" for warning in outcome.get("warnings", [])]
+        result["warnings"] += [f"{one.instance}: {printable(warning)}" for warning in outcome.get("warnings", [])]
         if outcome["outcome"] == "fallback":
             result["warnings"].append(message)
         return message
@@ -159,8 +194,8 @@ class ActionModule(PipedAction):
     def _execute(self, args: Json, task_vars: Json) -> Json:
         keys = self._api_keys.get(args["instance"])
         if keys:
-            return self._execute_piped(MODULE, {**args, "api_key": keys}, task_vars)
-        return t.cast(Json, self._execute_module(MODULE, module_args=args, task_vars=task_vars))
+            return as_told(self._execute_piped(MODULE, {**args, "api_key": keys}, task_vars))
+        return as_told(self._execute_module(MODULE, module_args=args, task_vars=task_vars))
 
     def _bring(self, content: bytes) -> str:
         folder = self._connection._shell.tmpdir or self._make_tmp_path()
@@ -207,8 +242,10 @@ class ActionModule(PipedAction):
                 time.sleep(LOST_PAUSE)
                 continue
             if answer["rc"] != 0:
-                raise AnsibleActionFail(f"{instance}: following the rollout failed: {answer['stderr'].strip()}")
-            return t.cast(Json, json.loads(answer["stdout"]))
+                raise AnsibleActionFail(
+                    f"{instance}: following the rollout failed: {printable(answer['stderr']).strip()}"
+                )
+            return _news_of(instance, answer["stdout"])
 
     def _show(self, line: Json) -> None:
         """A failure is told by the task's own message."""

@@ -72,21 +72,23 @@ options:
     type: bool
     default: true
   live_restore:
-    description: Whether containers keep running while Docker does not.
+    description:
+      - Whether containers keep running while Docker does not. True where nothing is stated and the host says nothing
+        else, except on a node of a swarm. Left alone, if V(false).
     type: bool
-    default: true
   log_max_size:
-    description: Size at which a container's log is rotated, such as V(50m). Logging is left alone, if empty.
+    description:
+      - Size at which a container's log is rotated, such as V(50m), which it is where nothing is stated and the host
+        says nothing of logs. Left alone, if V(0).
     type: str
-    default: 50m
   log_max_files:
-    description: How many files of a log are kept.
+    description: How many files of a log are kept. As O(log_max_size), V(3) where nothing is stated.
     type: int
-    default: 3
   nofile:
-    description: How many files a container may have open. Left alone, if V(0).
+    description:
+      - How many files a container may have open. V(1048576), or as many as the host can give, where nothing is stated
+        and the host says nothing else. Left alone, if V(0).
     type: int
-    default: 1048576
   data_root:
     description: Where Docker keeps its things. Left alone, if empty.
     type: str
@@ -110,6 +112,15 @@ options:
     description: Any other settings of C(daemon.json).
     type: dict
     default: {}
+  take_over:
+    description: Settings of others that become ours, as M(gpufleet.vllm.docker_daemon) takes them.
+    type: list
+    elements: str
+    default: []
+  stop_containers:
+    description: Whether a restart of Docker may stop running containers. If not, defaults that need one are left out.
+    type: bool
+    default: false
 attributes:
   check_mode:
     support: full
@@ -145,6 +156,11 @@ errors:
   returned: always
   type: list
   elements: str
+warnings:
+  description: What is to be known of the host's Docker, and is not changed, a sentence each.
+  returned: always
+  type: list
+  elements: str
 manager:
   description: V(apt) or V(dnf).
   returned: always
@@ -172,6 +188,10 @@ settings:
   description: Settings for M(gpufleet.vllm.docker_daemon).
   returned: always
   type: dict
+unseen:
+  description: Whether there are settings that may be secret, which only the host can compare with what it has.
+  returned: always
+  type: bool
 toolkit:
   description: Whether the host has GPUs that containers shall use.
   returned: always

@@ -76,13 +76,13 @@ from ansible.module_utils.basic import AnsibleModule
 
 from ansible_collections.gpufleet.vllm.plugins.module_utils._prepare.files import Files, NotWritten
 from ansible_collections.gpufleet.vllm.plugins.module_utils._rollout.docker import Docker, DockerError
-from ansible_collections.gpufleet.vllm.plugins.module_utils._runtime import daemon_json
+from ansible_collections.gpufleet.vllm.plugins.module_utils._runtime import config_file
 from ansible_collections.gpufleet.vllm.plugins.module_utils._runtime.applying import (
-    NO_SUCH_COMMAND,
     Ports,
     Refused,
     apply,
 )
+from ansible_collections.gpufleet.vllm.plugins.module_utils._runtime.boot import NO_SUCH_COMMAND
 from ansible_collections.gpufleet.vllm.plugins.module_utils._runtime.observed import PATH, shown
 
 ARGUMENTS: dict[str, dict[str, t.Any]] = {
@@ -99,24 +99,15 @@ class Daemon(Docker):
         filters = json.dumps({"type": ["daemon"], "event": ["reload"]})
         query = urlencode({"since": f"{since:.6f}", "until": f"{int(since) + 3600}", "filters": filters})
         try:
-            return bool(self._first_event(f"/events?{query}"))
+            # With an end in the future the daemon keeps the line open: the first event is enough.
+            return bool(self.first_line(f"/events?{query}", 1))
         except DockerError:
             return False
 
-    def _first_event(self, path: str) -> bytes:
-        # With an end in the future the daemon would keep the line open: the first event is enough.
-        connection, answer = self._open("GET", path, None, 1, None)
-        try:
-            return answer.readline()
-        except OSError:
-            return b""
-        finally:
-            connection.close()
 
-
-def open_text(text: str) -> str:
+def open_text(raw: bytes) -> str:
     """The file as a diff shows it."""
-    return daemon_json.rendered(shown(daemon_json.parsed(text, PATH))) if text.strip() else ""
+    return config_file.rendered(shown(config_file.parsed(raw, PATH))) if raw.strip() else ""
 
 
 def main() -> None:

@@ -90,7 +90,8 @@ ansible_facts:
         os:
           description:
             - The operating system. C(id), C(version), C(codename) and C(name) as C(/etc/os-release) says,
-              C(architecture) of the machine, and C(kernel), the release that runs.
+              C(architecture) of the machine, C(kernel), the release that runs, and C(container), what the host is a
+              container of (such as V(lxc), from C(/run/systemd/container)), V(wsl) for WSL2, V(null) for a machine.
           type: dict
         machine:
           description: A name of the machine, derived from its machine-id, that tells only whether two are the same.
@@ -106,6 +107,11 @@ ansible_facts:
             - Installed packages of drivers, container engines and NVIDIA's container toolkit, by name, each with
               C(version) and C(held).
           type: dict
+        unfinished_packages:
+          description:
+            - Packages of any kind that an interrupted or failed installation left, with dpkg's word for their state
+              (V(unpacked), V(half-configured), V(half-installed)).
+          type: dict
         pci:
           description:
             - Graphics processors of NVIDIA, AMD and Intel on the PCI bus, from sysfs, with C(slot), C(vendor),
@@ -119,6 +125,12 @@ ansible_facts:
               C(library_version) of the library on disk, C(open_modules), whether the loaded module is of the open kind.
             - C(persistence_unit) and C(fabric_manager_unit), whether systemd has the driver's daemons, and C(prepared),
               what the role C(nvidia_driver) left when it had finished.
+            - C(brought_by), who put it there, V(packages), V(runfile) (NVIDIA's installer, by what it leaves in
+              C(/usr/bin) and C(/var/log), or a library that no package owns), V(container_host), V(windows),
+              V(operator) (NVIDIA's GPU Operator), V(unknown) (files of no package), or V(null) where there is none.
+              C(origins), its packages by the name that their repository has for itself, from C(apt-cache policy) or
+              rpm's vendor, under an empty name where nothing tells. C(vgpu), V(null), or C(host_driver) of a GPU that
+              is a slice of a hypervisor's, from its PCI configuration.
           type: dict
         nvswitches:
           description: PCI slots of NVSwitches.
@@ -169,6 +181,18 @@ ansible_facts:
                 unknown).
               type: list
               elements: dict
+            recovery_action:
+              description:
+                - What the driver advises (NVML's C(NVML_FI_DEV_GET_GPU_RECOVERY_ACTION)), V(none), V(gpu_reset),
+                  V(node_reboot), V(drain_p2p), V(drain_and_reset), V(recover_imex_domain), V(bus_reset),
+                  V(system_reboot) or V(unknown); V(null) where the driver is too old to say.
+              type: str
+            xid:
+              description:
+                - Errors of this GPU since boot that the driver wrote to the log of the kernel (Xid), from
+                  C(journalctl) or C(/dev/kmsg), the newest 2000 of the host. C(count), C(codes), and C(last) with its
+                  time C(at); V(null) where the log cannot be read, as in a container.
+              type: dict
             problems:
               description: What is wrong with this GPU, a sentence each.
               type: list
@@ -181,18 +205,28 @@ ansible_facts:
           elements: dict
         engine:
           description:
-            - The container engine. C(name), C(version), C(running), C(cdi) (whether it gives out CDI devices),
-              C(cdi_devices), C(nvidia_runtime), C(gpu_containers) (running ones that were given GPUs, and whether they
-              still have them, as M(gpufleet.vllm.container_gpu_access) returns them), C(legacy_gpu_containers) (running
-              ones that a daemon-reload would take the GPUs from), C(settings) (what C(daemon.json) says, without
-              secrets), and C(problem), which says what to do where it does not answer.
+            - The container engine. C(name), C(version), C(running), and C(problem), which says what to do where it does
+              not answer.
+            - C(kind), what answers on Docker's socket or should, V(docker), V(podman), V(snap), V(desktop) or
+              V(rootless).
+              Empty where there is none.
+            - C(cdi) (whether it gives out CDI devices), C(cdi_devices), C(nvidia_runtime), C(runtimes) (programs by
+              name) and C(default_runtime).
+            - C(root) (where it keeps its things), C(maps_users) (C(userns-remap)), C(swarm) (whether the host is a node
+              of one), C(live_restore), and C(running_containers) (names).
+            - C(gpu_containers) (running ones that were given GPUs, and whether they still have them, as
+              M(gpufleet.vllm.container_gpu_access) returns them), C(legacy_gpu_containers) (running ones that a
+              daemon-reload would take the GPUs from).
+            - C(settings), what C(daemon.json) says, without secrets, and what the host allows.
           type: dict
         disk:
           description: C(path), C(total_mib) and C(free_mib) for each of O(disk_paths).
           type: list
           elements: dict
         memory_mib:
-          description: C(total) and C(available) memory of the host in MiB.
+          description:
+            - C(total), C(available) and C(free) memory of the host in MiB, from C(/proc/meminfo). Where GPU and host
+              share one memory, vLLM looks at what is free first, which the page cache is not.
           type: dict
         systemd:
           description: Whether systemd is PID 1.
@@ -208,6 +242,14 @@ ansible_facts:
           description: Our own vLLM instances, as M(gpufleet.vllm.vllm_status) returns them.
           type: list
           elements: dict
+        measurements:
+          description:
+            - What verified starts on this host measured, oldest first. C(key) stands for image, model, GPUs and
+              arguments, C(at) is UTC. C(weights_gib), C(activation_gib), C(non_torch_gib), C(graphs_gib) and
+              C(kv_cache_gib) are of one GPU, C(max_model_len) and C(kv_tokens) are tokens, C(concurrency) is how many
+              requests of that length the KV cache holds; V(null) is what the engine did not say.
+          type: list
+          elements: dict
 """
 
 import os
@@ -217,11 +259,11 @@ from dataclasses import replace
 from ansible.module_utils.basic import AnsibleModule
 
 from ansible_collections.gpufleet.vllm.plugins.module_utils._engine.wire import Http
-from ansible_collections.gpufleet.vllm.plugins.module_utils._gpu import bindings
+from ansible_collections.gpufleet.vllm.plugins.module_utils._gpu import bindings, kernel_log, xid
 from ansible_collections.gpufleet.vllm.plugins.module_utils._gpu.facts import Ports, gather
-from ansible_collections.gpufleet.vllm.plugins.module_utils._prepare import installed
+from ansible_collections.gpufleet.vllm.plugins.module_utils._prepare import installed, origins
 from ansible_collections.gpufleet.vllm.plugins.module_utils._prepare.files import Files
-from ansible_collections.gpufleet.vllm.plugins.module_utils._rollout import status
+from ansible_collections.gpufleet.vllm.plugins.module_utils._rollout import measurements, status
 from ansible_collections.gpufleet.vllm.plugins.module_utils._rollout.docker import Docker
 from ansible_collections.gpufleet.vllm.plugins.module_utils._runtime import gpu_probe, observed
 
@@ -229,8 +271,7 @@ ARGUMENTS: dict[str, dict[str, t.Any]] = {
     "disk_paths": {"type": "list", "elements": "str", "default": []},
     "images": {"type": "list", "elements": "str", "default": []},
     "state_dir": {"type": "path", "default": "/var/lib/gpufleet"},
-    # No secret, but nothing that anybody wants in a log.
-    "pynvml_source": {"type": "str", "default": "", "no_log": True},
+    "pynvml_source": {"type": "str", "default": ""},
 }
 
 
@@ -246,10 +287,10 @@ def mistakes(disk_paths: t.Sequence[str], images: t.Sequence[str]) -> list[str]:
     return wrong
 
 
-def installed_packages(run: t.Callable[..., tuple[int, str, str]]) -> dict[str, t.Any]:
-    """Packages that preparing a host is about."""
+def listed_packages(run: t.Callable[..., tuple[int, str, str]]) -> str:
+    """What the package manager says of its packages."""
     command = installed.command(os.path.exists)
-    return installed.parsed(run(command)[1]) if command else {}
+    return run(command)[1] if command else ""
 
 
 def ports(state_dir: str, pynvml_source: str) -> Ports:
@@ -260,24 +301,37 @@ def ports(state_dir: str, pynvml_source: str) -> Ports:
         nvml=bindings.load(pynvml_source) if bindings.library_present() else None,
         engine=docker,
         instances=lambda: status.observe(state_dir, docker, Http()),
+        measurements=lambda: measurements.listed(state_dir),
     )
 
 
 def main() -> None:
-    module = AnsibleModule(argument_spec=ARGUMENTS, supports_check_mode=True)
+    # The source is no secret, but nothing that anybody wants in a log, or back in the result.
+    module = AnsibleModule(argument_spec=ARGUMENTS, supports_check_mode=True, no_log=True)
+    pynvml_source = module.params.pop("pynvml_source")
     disk_paths, images = module.params["disk_paths"], module.params["images"]
     wrong = mistakes(disk_paths, images)
     if wrong:
         module.fail_json(msg=" ".join(wrong))
     try:
-        host = ports(module.params["state_dir"], module.params["pynvml_source"])
+        host = ports(module.params["state_dir"], pynvml_source)
     except bindings.BindingsError as error:
         module.fail_json(msg=str(error))
+    listed = listed_packages(module.run_command)
+
+    def run(command: t.Sequence[str]) -> tuple[int, str]:
+        status, said, _errors = module.run_command(list(command), environ_update={"LC_ALL": "C"})
+        return status, said
+
     host = replace(
         host,
-        packages=lambda: installed_packages(module.run_command),
+        packages=lambda: installed.parsed(listed),
+        unfinished_packages=lambda: installed.unfinished(listed),
         docker_settings=lambda: observed.observe(Files(host.root).read),
         gpu_probe=gpu_probe.probe,
+        owns=lambda path: origins.owns(path, os.path.exists, run),
+        origins=lambda names: origins.of(names, os.path.exists, run),
+        kernel_log=lambda: kernel_log.read(xid.BEGINNING),
     )
     module.exit_json(changed=False, ansible_facts={"gpufleet": gather(host, disk_paths, images)})
 

@@ -16,7 +16,9 @@ description:
     was, so that the host's other repositories stay usable.
   - A key is checked by the fingerprint of its primary key, calculated from the key itself. Neither gpg nor a key server
     is needed. Other keys in the same file are left out.
-  - A repository that is in place already is not contacted, and its key is not fetched again.
+  - A repository that is in place already is not contacted, and its key is not fetched again. Where another file of
+    apt's has it, that one is used if it is signed with the key that is expected, and the module fails if not; only pins
+    are written then.
 author:
   - gpufleet.vllm contributors (@gpufleet)
 options:
@@ -169,11 +171,13 @@ msg:
   type: str
 """
 
+import os
 import typing as t
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible.module_utils.urls import fetch_url
 
+from ansible_collections.gpufleet.vllm.plugins.module_utils._prepare import elsewhere
 from ansible_collections.gpufleet.vllm.plugins.module_utils._prepare.files import Files
 from ansible_collections.gpufleet.vllm.plugins.module_utils._prepare.placing import Ports, Refused, carry_out
 
@@ -234,8 +238,13 @@ def main() -> None:
             )
         return t.cast(bytes, answer.read())
 
+    def listed(folder: str) -> list[str]:
+        return os.listdir(folder) if os.path.isdir(folder) else []
+
+    files = Files()
+    ports = Ports(files, run, fetch, offers=lambda of: elsewhere.offers(of, files, listed, module.params["replaces"]))
     try:
-        result = carry_out(module.params, Ports(Files(), run, fetch), module.check_mode)
+        result = carry_out(module.params, ports, module.check_mode)
     except Refused as error:
         module.fail_json(msg=str(error))
     module.exit_json(**result)

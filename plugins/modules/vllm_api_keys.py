@@ -76,7 +76,7 @@ from ansible_collections.gpufleet.vllm.plugins.module_utils._rollout.store impor
 def main() -> None:
     module = AnsibleModule(
         argument_spec={
-            "instances": {"type": "list", "elements": "dict", "default": [], "no_log": True},
+            "instances": {"type": "list", "elements": "dict", "default": []},
             "remember": {"type": "bool", "default": True},
             "api_keys": {"type": "dict", "default": {}, "no_log": True},
         },

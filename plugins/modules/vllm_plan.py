@@ -26,8 +26,8 @@ options:
     description:
       - One mapping for each vLLM server of the host. Keys are C(name), C(model), C(port) (all three required),
         C(served_model_name), C(revision), C(profile), C(goal), C(engine_args), C(bind), C(gpus), C(exclusive_group),
-        C(active), C(api_key), C(env), C(sampling), C(smoke), C(timeouts), C(on_failure), C(fallback) and
-        C(ladder).
+        C(active), C(api_key), C(env), C(sampling), C(smoke), C(timeouts), C(on_failure), C(fallback),
+        C(ladder), C(memory_check), C(capability_check), C(quantization_check) and C(value_check).
       - C(profile) V(auto) chooses parallel sizes by the model's size and the number of GPUs, and batch sizes by
         C(goal), which is V(throughput), V(balanced) or V(latency).
       - C(gpus) is V(auto), a count, or a list of indices, UUIDs or MIG UUIDs. V(auto) takes as many as the tensor,
@@ -129,6 +129,9 @@ options:
         C(watch) likewise.
       - C(accept_advisories) plans a release that is refused because of its advisories.
       - C(allow_trust_remote_code) lists the models that may run Python code of their own.
+      - C(memory_check), C(capability_check), C(quantization_check) and C(value_check) are V(refuse), or V(warn) to plan
+        what that check would refuse; an instance's own come first. What would have been refused is in C(overruled) of
+        RV(plans).
       - C(defaults) holds keys of an instance for those that do not state them.
     type: dict
     default: {}
@@ -267,6 +270,8 @@ plans:
       description:
         - What the memory of its GPUs goes to, in GiB, with the verdict V(fits), V(tight), V(does_not_fit) or
           V(unknown), the reasons for it, and what would fit instead. Null where the instance takes no GPU.
+        - C(measured) is what a start on this host measured of exactly this image, model, GPU and arguments (see
+          M(gpufleet.vllm.gpu_facts), C(measurements)), and stands in the place of the sums; null where there was none.
       type: dict
     arguments:
       description:
@@ -274,6 +279,17 @@ plans:
           V(vllm default) stands where a higher layer unset what a lower one had set.
       type: list
       elements: dict
+    overruled:
+      description:
+        - What would have refused the instance and was let through, each with the C(check) that it is of, the C(key)
+          that lets it through, and the C(text).
+      type: list
+      elements: dict
+    let_through:
+      description:
+        - Checks that are V(warn) for this instance. Where V(memory) is, the host does not insist on free GPU memory.
+      type: list
+      elements: str
     warnings:
       description: What to heed about this instance.
       type: list

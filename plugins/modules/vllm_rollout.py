@@ -211,7 +211,8 @@ def install(module: AnsibleModule) -> None:
     """Put the units and the program in place, the program last: where it is, everything is.
 
     Units are enabled by their links, and systemd reads the timer from the disk when it starts it. Without a
-    daemon-reload, which takes the GPUs from containers under NVIDIA's legacy hook: so their texts stay as they are.
+    daemon-reload, which takes the GPUs from containers under NVIDIA's legacy hook: so what is new in the text of a unit
+    that systemd has read already holds from the next boot, and both texts have to do until then.
     """
     for name, text in units.INSTALLED.items():
         write_atomically(os.path.join(units.UNIT_DIR, name), text, mode=0o644)
@@ -259,7 +260,7 @@ def main() -> None:
             "plans": {"type": "list", "elements": "dict", "default": []},
             "rollback": {"type": "list", "elements": "str", "default": []},
             "retry": {"type": "bool", "default": False},
-            "instances": {"type": "list", "elements": "dict", "default": [], "no_log": True},
+            "instances": {"type": "list", "elements": "dict", "default": []},
             "take_back": {"type": "list", "elements": "dict", "default": []},
             "because": {"type": "str", "default": ""},
             "climbs": {"type": "list", "elements": "dict", "default": []},

@@ -19,7 +19,7 @@ from pathlib import Path
 
 from ansible_collections.gpufleet.vllm.plugins.plugin_utils.pynvml_source import installed_source
 
-ROOMS = ("_engine", "_gpu", "_model", "_rollout")
+ROOMS = ("_engine", "_gpu", "_model", "_outside", "_rollout")
 SHEBANG = b"#!/usr/bin/python3\n"
 MAIN = "import sys\n\nfrom gpufleet._rollout.cli import main\n\nsys.exit(main())\n"
 LONG_AGO = (1980, 1, 1, 0, 0, 0)

@@ -15,7 +15,7 @@ Json = dict[str, t.Any]
 # What gives ports and GPUs back comes first.
 ORDER = ("remove", "live", "repair", "restart", "create")
 KINDS = {"remove": "remove", "live": "live", "repair": "repair", "restart": "rollout", "create": "rollout"}
-DOCUMENTS = ("digest", "release", "client", "settings", "rungs")
+DOCUMENTS = ("digest", "release", "client", "settings", "rungs", "let_through")
 # Why a change that a run has made is not taken back.
 STAYS = {
     "create": "stays on release {serves}: this run has created it, and there is none before it",

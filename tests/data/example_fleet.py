@@ -206,7 +206,9 @@ def fleet() -> Json:
     warmer = [{**one, "sampling": {"temperature": 0.2}} for one in instances("gpu_96gb")]
     hopeless = [{"name": "writer", "model": "Qwen/Qwen2.5-32B-Instruct", "port": 8000}]
     typo = [{**one, "engine_args": {"max_model_length": 4096}} for one in instances("gpu_12gb")]
-    tiny = [{"name": "demo", "model": "/models/tiny-64", "port": 8000, "engine_args": {"max_model_len": 1024}}]
+    # Refused, were it not for its switch.
+    batch = {"max_model_len": 1024, "max_num_seqs": 128, "max_num_batched_tokens": 100}
+    tiny = [{"name": "demo", "model": "/models/tiny-64", "port": 8000, "engine_args": batch, "value_check": "warn"}]
     two = [
         {"name": name, "model": "Qwen/Qwen2.5-7B-Instruct-AWQ", "port": port, "engine_args": arguments}
         for name, port, arguments in (

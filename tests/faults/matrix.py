@@ -47,6 +47,8 @@ class Record:
     seconds: float = 0.0
     passed: bool = False
     error: str = ""
+    # Of a random kill: what was killed, and the stage at which.
+    struck: tuple[str, str] | None = None
 
     def as_dict(self) -> Json:
         return asdict(self)

@@ -8,14 +8,15 @@ from __future__ import annotations
 import contextlib
 import http.client
 import json
-import os
 import pathlib
 import shutil
 import subprocess
 import tarfile
 import typing as t
 
-REGISTRY = os.environ.get("GPUFLEET_LAB_REGISTRY") or "172.17.0.1:5055"
+from lab import registry
+
+REGISTRY = registry.known()
 MANIFEST = "application/vnd.oci.image.manifest.v1+json"
 
 

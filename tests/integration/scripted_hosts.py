@@ -64,12 +64,12 @@ class Fleet:
         (here / "plugins" / "action").mkdir(parents=True)
         for name in ("roles", "playbooks", "meta", "galaxy.yml"):
             (here / name).symlink_to(CHECKOUT / name)
-        for name in ("modules", "module_utils", "plugin_utils"):
+        for name in ("lookup", "modules", "module_utils", "plugin_utils"):
             (here / "plugins" / name).symlink_to(CHECKOUT / "plugins" / name)
         for action in ACTIONS.glob("*.py"):
             (here / "plugins" / "action" / action.name).symlink_to(action)
-        real = CHECKOUT / "plugins" / "action" / "vllm_rollout.py"
-        (here / "plugins" / "action" / "real_rollout.py").symlink_to(real)
+        for name, real in (("real_rollout", "vllm_rollout"), ("role_settings", "role_settings")):
+            (here / "plugins" / "action" / f"{name}.py").symlink_to(CHECKOUT / "plugins" / "action" / f"{real}.py")
         return self.folder / "collections"
 
     def _inventory(self) -> pathlib.Path:

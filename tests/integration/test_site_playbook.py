@@ -224,4 +224,4 @@ def test_a_failure_is_a_failure_with_tags_too(tmp_path: pathlib.Path) -> None:
 def test_a_scope_that_is_none_is_refused(tmp_path: pathlib.Path) -> None:
     ended = Fleet(tmp_path, {"g1": GOOD}).run(vllm_server_rollback_scope="fleet")
     assert (ended.code, ended.kinds) == (2, [])
-    assert "value of vllm_server_rollback_scope must be one of: host, run, got: fleet" in ended.said
+    assert "vllm_server_rollback_scope is 'fleet': write host or run." in ended.said

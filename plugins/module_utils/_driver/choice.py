@@ -43,8 +43,10 @@ class Choice:
     why: str
 
 
-def choose(host: Host, wishes: Wishes, errors: list[str], warnings: list[str]) -> Choice | None:
-    """The choice; None with `errors` where there is none."""
+def choose(
+    host: Host, wishes: Wishes, errors: list[str], warnings: list[str], there: str | None = None
+) -> Choice | None:
+    """The choice; None with `errors` where there is none. `there`: the origin of packages that somebody put there."""
     before = len(errors)
     if host.system not in SUPPORTED:
         errors.append(
@@ -60,7 +62,7 @@ def choose(host: Host, wishes: Wishes, errors: list[str], warnings: list[str]) -
     _capabilities(host, wishes, errors)
     if len(errors) > before:
         return None
-    origin = _origin(host, wishes)
+    origin = _origin(host, wishes, there)
     if origin == "distribution" and host.system not in ARCHIVES:
         errors.append(
             f"{PREFIX}origin is distribution, and Enterprise Linux has no driver in its own repositories: set it to "
@@ -126,10 +128,12 @@ def _capabilities(host: Host, wishes: Wishes, errors: list[str]) -> None:
         )
 
 
-def _origin(host: Host, wishes: Wishes) -> str:
-    """The distribution where its packages are signed, else NVIDIA."""
+def _origin(host: Host, wishes: Wishes, there: str | None) -> str:
+    """That of the packages which are there, else the distribution where its packages are signed, else NVIDIA."""
     if wishes.origin != "auto":
         return wishes.origin
+    if there:
+        return there
     offered = ARCHIVES.get(host.system, {})
     fits = wishes.branch in offered if wishes.branch else not _too_old(LONG_TERM, wishes)
     return "distribution" if host.system in SIGNED and fits and not wishes.repository_url else "nvidia"
@@ -147,6 +151,8 @@ def _branch(
         )
         return None
     candidates = [wishes.branch] if wishes.branch else [one for one in PREFERRED if one in offered] or list(offered)
+    if not wishes.branch and host.theirs:  # somebody's packages stay with their branch where it will do
+        candidates = [one for one in host.driver_version[:1] if one in offered] + candidates
     tried: list[list[str]] = []
     for made in (True, False):  # first a branch that the image's CUDA was made for, then one that runs it at all
         for branch in candidates:
@@ -175,8 +181,8 @@ def _unfit(host: Host, wishes: Wishes, branch: int, version: Version, open_modul
     for gpu in host.gpus:
         needed, card = first_driver(gpu.device), card_of(gpu.device)
         if needed is not None and newest < needed:
-            has = _dotted(version) if version != NEWEST else str(branch)
-            wrong.append(f"{_named([gpu])} takes driver {_dotted(needed)} or newer, found {has}")
+            has = dotted(version) if version != NEWEST else str(branch)
+            wrong.append(f"{_named([gpu])} takes driver {dotted(needed)} or newer, found {has}")
         if card and card.last_branch and branch > card.last_branch:
             wrong.append(f"{_named([gpu])} is driven up to branch {card.last_branch}, and not by {branch}")
     if _too_old(branch, wishes):
@@ -196,8 +202,40 @@ def runs_closed(host: Host) -> bool:
 
 def too_old(host: Host, wishes: Wishes, version: Version) -> bool:
     """Whether a driver that is there is too old for a card, or for the image's CUDA."""
-    needed = (first_driver(gpu.device) for gpu in host.gpus)
-    return _too_old(version[0], wishes) or any(first is not None and version < first for first in needed)
+    return _too_old(version[0], wishes) or version < (first(host) or ())
+
+
+def first(host: Host) -> Version | None:
+    """The oldest driver that is known to drive all cards."""
+    return max((needed for gpu in host.gpus for needed in (first_driver(gpu.device),) if needed), default=None)
+
+
+def unfit(host: Host, wishes: Wishes, version: Version) -> list[str]:
+    """What keeps a driver that is there from the host's cards and the image."""
+    wrong = [
+        f"{_named([gpu])} takes driver {dotted(needed)} or newer"
+        for gpu in host.gpus
+        for needed in (first_driver(gpu.device),)
+        if needed is not None and version < needed
+    ]
+    if _too_old(version[0], wishes):
+        oldest = oldest_for(wishes.cuda or "")
+        wrong.append(f"{_image(wishes)} brings CUDA {wishes.cuda}, which takes {oldest} or newer")
+    return wrong
+
+
+def archive_has(host: Host, wishes: Wishes) -> bool:
+    """Whether the archive of the distribution has a driver that cards, image and inventory can use."""
+    offered = ARCHIVES.get(host.system, {})
+    branches = [wishes.branch] if wishes.branch else list(offered)
+    return any(
+        branch in offered and not _unfit(host, wishes, branch, offered[branch], open_modules=True)
+        for branch in branches
+    )
+
+
+def _image(wishes: Wishes) -> str:
+    return f"the image {wishes.image}" if wishes.image else "the image"
 
 
 def _too_old(branch: int, wishes: Wishes) -> bool:
@@ -238,7 +276,8 @@ def _architecture(gpu: Gpu) -> str:
     return f", {card.architecture}" if card else ""
 
 
-def _dotted(version: Version) -> str:
+def dotted(version: Version) -> str:
+    """A version as NVIDIA writes it."""
     return ".".join(f"{part:02d}" if index else str(part) for index, part in enumerate(version))
 
 

@@ -12,6 +12,7 @@ import re
 import typing as t
 from dataclasses import dataclass
 
+from .._gpu.ownership import is_driver
 from .._gpu.pci import NVIDIA, PASSTHROUGH
 from .branches import Version, numbers
 
@@ -20,23 +21,11 @@ Json = dict[str, t.Any]
 ENTERPRISE_LINUX = ("rhel", "rocky", "almalinux", "centos", "ol")
 # What NVIDIA calls the architectures in the paths of its repositories.
 ARCHITECTURES = {"x86_64": "x86_64", "aarch64": "sbsa"}
+NO_VERSION = "none"
 SUPPORTED = ("debian12", "debian13", "ubuntu22.04", "ubuntu24.04", "ubuntu26.04", "el9", "el10")
 
 # 6.1.0-40-cloud-amd64, 6.12.48+deb13-amd64, 6.8.0-50-generic: what follows the version is the flavour.
 _FLAVOUR = re.compile(r"^\d+(?:\.\d+)*(?:[+~][\w.~]+)?(?:-\d+)?-(?P<flavour>[a-z][\w-]*)$")
-
-
-# Parts of the driver; the container toolkit is somebody else's subject.
-_DRIVERS = re.compile(
-    r"^(?:(?:lib)?nvidia-|libcuda1$|libcudadebugger|libnvsdm|cuda-drivers|firmware-nvidia"
-    r"|linux-(?:modules|objects)-nvidia|(?:kmod|dkms)-nvidia)"
-)
-_TOOLKITS = re.compile(r"^(?:lib)?nvidia-(?:container|docker)")
-
-
-def is_driver(package: str) -> bool:
-    """Whether a package is a part of the driver."""
-    return bool(_DRIVERS.match(package)) and not _TOOLKITS.match(package)
 
 
 @dataclass(frozen=True)
@@ -70,6 +59,12 @@ class Host:
     prepared: Json | None
     packages: t.Mapping[str, bool]
     driver_version: Version
+    module_version: str | None
+    library_version: str | None
+    brought_by: str | None
+    container: str | None
+    vgpu: Json | None
+    origins: t.Mapping[str, t.Sequence[str]]
     instances: tuple[Json, ...]
     machine: str | None
 
@@ -83,6 +78,16 @@ class Host:
         """The flavour of the kernel that boots next, as packages are called after it; None for an own build."""
         match = _FLAVOUR.match(self.boot_kernel)
         return match["flavour"] if match else None
+
+    @property
+    def theirs(self) -> bool:
+        """Whether somebody else put packages of a driver here."""
+        return self.prepared is None and bool(self.packages)
+
+    @property
+    def driver_text(self) -> str:
+        """The version of the driver that is there, for people."""
+        return self.module_version or self.library_version or ".".join(map(str, self.driver_version)) or NO_VERSION
 
     @property
     def serving(self) -> list[str]:
@@ -122,6 +127,13 @@ def read(facts: Json) -> Host:
         prepared=driver["prepared"],
         packages={name: about["held"] for name, about in facts["packages"].items() if is_driver(name)},
         driver_version=numbers(driver["version"] or driver["library_version"] or driver["module_version"] or ""),
+        module_version=driver["module_version"],
+        library_version=driver["library_version"],
+        # Facts that an older release of the collection left in a cache do not have these.
+        brought_by=driver.get("brought_by"),
+        container=system.get("container"),
+        vgpu=driver.get("vgpu"),
+        origins=driver.get("origins") or {},
         instances=tuple(facts["instances"]),
         machine=facts["machine"],
     )

@@ -16,9 +16,9 @@ import json
 import typing as t
 from dataclasses import dataclass
 
+from .._gpu.ownership import is_driver
 from .._gpu.prepared import STAMP
 from .._prepare.files import Files, NotWritten
-from .host import is_driver
 from .managers import Apt, Dnf, Failed, Manager, Run, told
 
 Json = dict[str, t.Any]

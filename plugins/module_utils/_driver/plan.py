@@ -15,8 +15,9 @@ import json
 import typing as t
 from dataclasses import dataclass, field
 
+from .._gpu.surroundings import WSL
 from . import choice as choosing
-from . import files, packages
+from . import files, keepers, packages
 from . import host as hosts
 from . import wishes as asked
 from .choice import Choice
@@ -56,9 +57,14 @@ def plan(facts: Json, given: Json, host_class: str = "", control: Json | None = 
     """The plan of one host. `control`: the control node's `machine`, and whether the host is `local` to it."""
     made = Plan()
     wishes, host = asked.read(given, made.errors), hosts.read(facts)
-    if host_class == CPU or not host.gpus or host.state == "gpu_lost":
+    if host_class == CPU or not (host.gpus or _under_windows(facts)) or host.state == "gpu_lost":
         return made
-    choice = choosing.choose(host, wishes, made.errors, made.warnings)
+    keeper = keepers.keeper(host, wishes)
+    # Where the module is the host's, one that is older than its library waits for a reboot, whoever keeps it.
+    upgraded = host.state == "driver_library_mismatch" and host.container is None
+    if keeper and not upgraded and (keeper.outside or _somebody_has_to(host, wishes)):
+        return _left_alone(made, host, wishes, keeper)
+    choice = choosing.choose(host, wishes, made.errors, made.warnings, keepers.origin(host))
     if choice is None:
         return _refused(made, host, wishes)
     parts = packages.packages(host, choice, wishes, made.errors)
@@ -66,6 +72,8 @@ def plan(facts: Json, given: Json, host_class: str = "", control: Json | None = 
     digest = _digest(choice, parts, contents, host)
     made.why = choice.why
     made.due = _due(host, choice, wishes, parts, digest)
+    if keeper and "install" in made.due:  # of the role's own once, and another plan now
+        made.errors.append(f"Another driver is asked for than the one that is there. {keeper.who}: {keeper.way}.")
     changes = _changes(made, host, choice, parts)
     _other_reasons(made, host, facts, host.serving if changes else [])
     made.details = {
@@ -93,6 +101,45 @@ def plan(facts: Json, given: Json, host_class: str = "", control: Json | None = 
     return made
 
 
+def _under_windows(facts: Json) -> bool:
+    """WSL2 with a GPU, which is on no PCI bus, or with a library that tells nothing of one."""
+    return bool(facts["os"].get("container") == WSL and facts["state"] != "no_gpu")
+
+
+def _somebody_has_to(host: Host, wishes: Wishes) -> bool:
+    """Whether a driver of somebody else's would have to be replaced."""
+    fits = _fits(host, wishes)
+    if host.state == "healthy":
+        return not fits
+    return host.state in INSTALLABLE and not (fits and host.boot_module)
+
+
+def _left_alone(made: Plan, host: Host, wishes: Wishes, keeper: keepers.Keeper) -> Plan:
+    """A driver that nothing is done to: it will do, or who keeps it has to act."""
+    lacking = keepers.lacking(host, wishes, _fits(host, wishes))
+    if lacking:
+        made.errors.append(f"{lacking} {keeper.who}: {keeper.way}.")
+    stated = [
+        f"{PREFIX}{name}"
+        for name, value in (("power_limit_w", wishes.power_limit_w), ("module_options", wishes.module_options))
+        if value
+    ]
+    if stated:
+        made.errors.append(
+            f"{keeper.who}, so {' and '.join(stated)} cannot be set from here: set it there, and leave it out for this "
+            "host."
+        )
+    unheld = sorted(name for name, held in host.packages.items() if not held)
+    if unheld and wishes.hold and host.family == "apt" and not lacking:
+        made.warnings.append(
+            f"An upgrade would part {', '.join(unheld)} from the kernel module, which is not this host's: run "
+            f"`apt-mark hold {' '.join(unheld)}`."
+        )
+    if made.errors and not wishes.manage:
+        made.missing, made.errors = made.errors, []
+    return made
+
+
 def _refused(made: Plan, host: Host, wishes: Wishes) -> Plan:
     """Nothing fits. A driver that works and that nobody asked to change is not an error."""
     if host.state == "healthy" and wishes.branch is None:
@@ -109,7 +156,7 @@ def _due(host: Host, choice: Choice, wishes: Wishes, parts: packages.Packages, d
     changed = stamp is not None and (stamp["digest"] != digest or not stamp["intact"])
     if host.state == "driver_library_mismatch":
         return ["start"]
-    fits = _fits(host, choice, wishes)
+    fits = _fits(host, wishes)
     asleep = host.state == "driver_not_loaded" and fits and not ours
     due = []
     if (
@@ -128,14 +175,14 @@ def _due(host: Host, choice: Choice, wishes: Wishes, parts: packages.Packages, d
     return [*due, *(["start"] if due or host.state != "healthy" else [])]
 
 
-def _fits(host: Host, choice: Choice, wishes: Wishes) -> bool:
+def _fits(host: Host, wishes: Wishes) -> bool:
     """Whether the driver that is there will do: the branch asked for, else one that cards and image can use."""
     version = host.driver_version
     if not version:
         return False
     if wishes.branch is not None:
         return version[0] == wishes.branch
-    if host.open_modules is False and choice.open_modules and not choosing.runs_closed(host):
+    if host.open_modules is False and not choosing.runs_closed(host):
         return False
     return not choosing.too_old(host, wishes, version)
 

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 
 from .._plan.image import compiled_for, cuda_of
 from .._plan.schema import UnknownVersionError
+from .._settings import types
 from .branches import BRANCHES
 
 Json = dict[str, t.Any]
@@ -62,7 +63,7 @@ def read(given: Json, errors: list[str]) -> Wishes:
         errors.append(f"{PREFIX}cuda is {cuda!r}, expected a release such as 13.0: correct it.")
         cuda = None
     return Wishes(
-        manage=bool(given.get("manage", True)),
+        manage=_switch("manage", given, errors, unset=True),
         branch=_branch(given.get("branch"), errors),
         origin=_choice("origin", given.get("origin"), ORIGINS, errors),
         modules=_choice("modules", given.get("modules"), MODULES, errors),
@@ -72,12 +73,24 @@ def read(given: Json, errors: list[str]) -> Wishes:
         **{
             name: str(given.get(name) or "") for name in ("repository_url", "key", "key_url", "fingerprint", "dkms_url")
         },
-        reboot=bool(given.get("reboot", False)),
-        hold=bool(given.get("hold", True)),
-        persistence=bool(given.get("persistence", True)),
+        reboot=_switch("reboot", given, errors, unset=False),
+        hold=_switch("hold", given, errors, unset=True),
+        persistence=_switch("persistence", given, errors, unset=True),
         power_limit_w=_watts(given.get("power_limit_w"), errors),
         module_options=_options(given.get("module_options") or {}, errors),
     )
+
+
+def _switch(name: str, given: Json, errors: list[str], *, unset: bool) -> bool:
+    """Never by Python's truth, in which the text "false" is true."""
+    value = given.get(name)
+    if types.is_blank(value):
+        return unset
+    try:
+        return types.switch(value)
+    except types.WrongError as wrong:
+        errors.append(f"{PREFIX}{name} is {value!r}: {wrong}.")
+        return unset
 
 
 def _branch(value: t.Any, errors: list[str]) -> int | None:

@@ -12,6 +12,7 @@ import re
 import typing as t
 from dataclasses import dataclass
 
+from .._outside import documents
 from .expect import AUTO, Expectation, Json, Question
 from .json_fit import misfit
 from .refusals import NotProved, shown
@@ -19,6 +20,18 @@ from .wire import Http, NoAnswer, Reply, parsed
 
 CHAT = "/v1/chat/completions"
 COMPLETION = "/v1/completions"
+
+FUNCTION: documents.Shape = {"name?": str, "arguments?": str}
+MESSAGE: documents.Shape = {
+    "content?": str,
+    "reasoning?": str,
+    "reasoning_content?": str,
+    "tool_calls?": [{"function?": FUNCTION}],
+}
+GENERATED: documents.Shape = {
+    "choices?": [{"message?": MESSAGE, "text?": str, "finish_reason?": str}],
+    "usage?": {"completion_tokens?": int},
+}
 
 
 @dataclass(frozen=True)
@@ -85,11 +98,14 @@ def has_no_chat_template(reply: Reply) -> bool:
 
 
 def answer_of(reply: Reply) -> Answer:
-    """What a reply of status 200 holds; no text and no field where it holds no answer."""
+    """What a reply of status 200 holds; no text and no field where it holds no answer. Raises ValueError."""
     body = reply.body if isinstance(reply.body, dict) else {}
+    problem = documents.misfit(body, GENERATED, "the answer")
+    if problem:
+        raise ValueError(problem)
     choice = (body.get("choices") or [{}])[0]
     message = choice.get("message") or {}
-    tokens = int((body.get("usage") or {}).get("completion_tokens") or 0)
+    tokens = (body.get("usage") or {}).get("completion_tokens") or 0
     found = next(
         (
             (str(value), name)
@@ -117,7 +133,10 @@ def must_answer(reply: Reply, failure_class: str, what: str) -> Answer:
     if reply.status != 200:
         broken = reply.status >= 500 or failure_class == "smoke.content"
         raise NotProved("smoke.error" if broken else failure_class, f"{what} answered {reply.status}: {reply.error}")
-    answer = answer_of(reply)
+    try:
+        answer = answer_of(reply)
+    except ValueError as error:
+        raise NotProved("smoke.no_answer", f"{what} answered 200 with no answer: {error}") from error
     if not answer.text or answer.tokens < 1:
         raise NotProved(failure_class, f"{what} answered 200 without any text: {reply.error}")
     return answer

@@ -41,7 +41,8 @@ def _tool_call(answer: Answer) -> str:
     calls = answer.message.get("tool_calls") or [{}]
     function = calls[0].get("function") or {}
     if function.get("name") != TOOL:
-        return f"the tool {function['name']} was called, not {TOOL}" if function.get("name") else "no tool was called"
+        called = function.get("name")
+        return f"the tool {called[:80]} was called, not {TOOL}" if called else "no tool was called"
     problem = misfit(parsed(str(function.get("arguments"))), TOOL_SCHEMA, "the document")
     return f"the arguments of the call do not fit: {problem}" if problem else ""
 

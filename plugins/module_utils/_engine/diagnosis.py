@@ -3,8 +3,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Why an engine failed, from its log, its exit code and what Docker says of it.
 
-The last lines of a vLLM log are wrappers around the cause, so the whole log is searched. The texts are those of
-the vLLM sources from 0.5.5 to 0.33.0 and of torch.
+The last lines of a vLLM log are wrappers around the cause, so much more than them is searched: the newest MiB. The
+texts are those of the vLLM sources from 0.5.5 to 0.33.0 and of torch.
 
 Private to the collection: may change without notice.
 """
@@ -14,6 +14,9 @@ from __future__ import annotations
 import re
 import typing as t
 from dataclasses import asdict, dataclass
+
+from .._outside.printable import printable
+from . import log_text, signals
 
 
 @dataclass(frozen=True)
@@ -28,7 +31,8 @@ class Diagnosis:
         return asdict(self)
 
 
-# (class, pattern of the line that is the cause, advice). The first row that matches any line wins.
+# (class, pattern of the line that is the cause, advice). The first row that matches any line wins. Lines are short when
+# they come here (log_text.LINE), so that no pattern takes long.
 CAUSES: tuple[tuple[str, str, str], ...] = (
     (
         "flag.unknown",
@@ -37,7 +41,7 @@ CAUSES: tuple[tuple[str, str, str], ...] = (
     ),
     ("flag.ambiguous", r"error: ambiguous option:", "Write the argument's full name."),
     ("flag.choice", r"error: argument .*invalid choice:", "Use one of the choices that the line lists."),
-    ("flag.type", r"error: argument .*(invalid .* value|expected )", "Correct the value's type."),
+    ("flag.type", r"error: argument [^:]*: (invalid [^:]* value|expected )", "Correct the value's type."),
     ("flag.json_key", r"Unexpected keyword argument", "Remove the key that this release does not know."),
     ("env.unknown", r"ValueError: Unknown vLLM environment variable detected", "Remove the variable from `env`."),
     ("parser.name", r"Reasoning parser '.*' not found", "Use one of the parsers that the line lists."),
@@ -109,9 +113,13 @@ CAUSES: tuple[tuple[str, str, str], ...] = (
         r"Insufficient space in /dev/shm|No space left on device: '/dev/shm",
         "Raise vllm_server_shm_size_mib.",
     ),
+    ("nccl.cumem", r"\bin ncclCuMem\w+", "Set NCCL_CUMEM_ENABLE to '0' in the instance's `env`."),
     ("disk.full", r"No space left on device", "Make room on the disk that the line names."),
     ("cpu.attention", r"Unsupported CPU attention configuration", "This model does not run on the CPU build."),
 )
+
+# What diagnose() finds besides the rows.
+FOUND = signals.CLASSES | {"host.oom", "died.silent", "unknown"}
 
 _WRAPPERS = re.compile(
     r"EngineCore failed to start|Engine core initialization failed|WorkerProc initialization failed|"
@@ -119,21 +127,26 @@ _WRAPPERS = re.compile(
     r"EngineDeadError|Failed core proc|\d+ validation errors? for "
 )
 _ERROR = re.compile(r"\b(?:\w+(?:Error|Exception)\b:|Value error,) \S")
-# vLLM warns of errors that it only fears, such as the OSError of a low limit of open files.
-_NO_ERROR = re.compile(r"^(?:\(\w[^)]*\)\s+)?(?:WARNING|INFO|DEBUG)\s")
 _PREFIX = re.compile(r"^(?:\(\w[^)]*\)\s+)?(?:(?:ERROR|WARNING|INFO|CRITICAL)\s+\d\S*\s+\S+\s+)?(?:\[[^\]]*\]\s+)?")
 _CAUSE_LENGTH = 300
+# What a program says that ends itself with SIGABRT.
+_ABORT = re.compile(r"what\(\):|Assertion .*failed|Check failed:|terminate called|(?:free|malloc)\w*\(\): |double free")
+# All that is left of a process that died without a word.
+_SILENT = re.compile(
+    r"engine core exited unexpectedly|Engine core proc(?:ess)? \S+ died unexpectedly|"
+    r"WorkerProc initialization failed|RayWorkerProc .* died unexpectedly"
+)
 # A warning of vLLM's, no error: a worker that hangs, or one that compiles for long.
 _HANGING = re.compile(r"No available shared memory broadcast block found in \d+ second")
 
 
 def cleaned(line: str) -> str:
-    """The line without vLLM's process and time prefixes, at most 300 characters."""
-    return _PREFIX.sub("", line.strip()).strip()[:_CAUSE_LENGTH]
+    """The line without vLLM's process and time prefixes, at most 300 printable characters."""
+    return _PREFIX.sub("", printable(line[: log_text.LINE]).strip()).strip()[:_CAUSE_LENGTH]
 
 
 def _root_error(lines: t.Sequence[str]) -> str:
-    candidates = (line for line in lines if _ERROR.search(line) and not _NO_ERROR.match(line))
+    candidates = (line for line in lines if _ERROR.search(line))
     return next((line for line in candidates if not _WRAPPERS.search(line)), "")
 
 
@@ -143,7 +156,22 @@ def _last_words(lines: t.Sequence[str]) -> str:
 
 def hanging(log: str) -> str:
     """The line in which the engine says that a worker does not take what it is given; '' where none does."""
-    return cleaned(next((line for line in log.splitlines() if _HANGING.search(line)), ""))
+    return _hanging(log_text.lines(log))
+
+
+def _hanging(lines: t.Sequence[str]) -> str:
+    return cleaned(next((line for line in lines if _HANGING.search(line)), ""))
+
+
+def _signal(lines: t.Sequence[str], dead: signals.Death, silent: str) -> Diagnosis:
+    """A process that a signal ended; one that ended itself has said why."""
+    own = next((line for line in lines if _ABORT.search(line)), "") or _root_error(lines)
+    line = (own if dead.number == signals.ABORT else "") or dead.line or _last_words(lines)
+    signal = dead.signal
+    said = cleaned(line) or silent
+    return Diagnosis(
+        signal.failure_class, f"{dead.who} died of {signal.name} ({signal.meaning}): {said}", signal.advice
+    )
 
 
 def diagnose(log: str, exit_code: int | None = None, oom_killed: bool = False) -> Diagnosis:
@@ -155,13 +183,31 @@ def diagnose(log: str, exit_code: int | None = None, oom_killed: bool = False) -
             f"the container was ended by {killer} (exit code {exit_code})",
             "Give the host or the container more memory, or plan a smaller model or KV cache.",
         )
-    lines = log.splitlines()
+    everything = log_text.lines(log)
+    lines = [log_text.own_words(line) for line in everything if not log_text.is_harmless(line)]
     for failure_class, pattern, advice in CAUSES:
-        found = next((line for line in lines if re.search(pattern, line)), None)
+        search = re.compile(pattern).search
+        found = next((line for line in lines if search(line)), None)
         if found is not None:
             return Diagnosis(failure_class, cleaned(found), advice)
+    dead = signals.death(lines, exit_code)
+    if dead is not None:
+        return _signal(lines, dead, _no_error(everything))
     line = _root_error(lines)
-    if not line and hanging(log):
-        return Diagnosis("shm.hang", hanging(log), "A worker hangs: look at the GPUs, and at what the kernel says.")
-    line = line or _last_words(lines)
-    return Diagnosis("unknown", cleaned(line) or "the log is empty", "Read the kept log.")
+    hint = "" if line else _hanging(everything)
+    if hint:
+        return Diagnosis("shm.hang", hint, "A worker hangs: look at the GPUs, and at what the kernel says.")
+    # A warning of vLLM's too: its client finds nobody there.
+    silent = next((said for said in everything if _SILENT.search(said)), "")
+    if not line and silent:
+        return Diagnosis(
+            "died.silent",
+            f"a process of the engine died without a word: {cleaned(silent)}",
+            "`journalctl -k` on the host shows a signal that ended it, or a kill for lack of memory.",
+        )
+    return Diagnosis("unknown", cleaned(line or _last_words(lines)) or _no_error(everything), "Read the kept log.")
+
+
+def _no_error(lines: t.Sequence[str]) -> str:
+    last = cleaned(log_text.own_words(_last_words(lines)))
+    return f"the log names no error, and ends with: {last}" if last else "the log is empty"

@@ -11,12 +11,14 @@ from __future__ import annotations
 import typing as t
 from dataclasses import dataclass
 
+from .._outside import documents
 from .asking import request
 from .expect import Expectation
 from .wire import Http, NoAnswer
 
 Clock = t.Callable[[], float]
 TOKENS = ("content", "reasoning", "reasoning_content", "tool_calls")
+EVENT: documents.Shape = {"choices?": [{"text?": str, "delta?": {}}]}
 
 
 @dataclass(frozen=True)
@@ -33,7 +35,7 @@ def measure(http: Http, expected: Expectation, chat: bool, length: int | None, c
     began, first = clock(), None
     for event in http.events(f"{expected.base_url}{path}", expected.question.deadline, {**body, "stream": True}):
         if isinstance(event, dict) and event.get("error"):
-            raise NoAnswer(str(event["error"]))
+            raise NoAnswer(event["error"])
         if first is None and _has_token(event):
             first = clock()
     if first is None:
@@ -42,9 +44,10 @@ def measure(http: Http, expected: Expectation, chat: bool, length: int | None, c
 
 
 def _has_token(event: t.Any) -> bool:
-    """The first event of a chat only says whose turn it is."""
-    choices = event.get("choices") if isinstance(event, dict) else None
-    choice = (choices or [{}])[0]
+    """The first event of a chat only says whose turn it is. One of another shape is none."""
+    if documents.misfit(event, EVENT, "the event"):
+        return False
+    choice = (event.get("choices") or [{}])[0]
     delta = choice.get("delta") or {}
     return bool(choice.get("text") or any(delta.get(name) for name in TOKENS))
 

@@ -10,10 +10,12 @@ from __future__ import annotations
 
 import re
 
+from . import log_text
+
 PHASES: tuple[tuple[str, str], ...] = (
-    (r"Starting to load model|Loading safetensors checkpoint|Loading model weights", "loading weights"),
+    (r"Starting to load model|Loading (?:model from scratch|safetensors checkpoint|model weights)", "loading weights"),
     (r"Model loading took", "weights loaded"),
-    (r"torch\.compile takes|Compiling a graph|Dynamo bytecode transform time", "compiling"),
+    (r"torch\.compile (?:takes|took)|Compiling a graph|Dynamo bytecode transform time", "compiling"),
     (r"KV cache size:|# \w+ blocks:", "KV cache ready"),
     (r"Capturing (CUDA|cudagraph|CUDA graph)|Graph capturing", "capturing graphs"),
     (r"init engine .* took", "engine ready"),
@@ -23,4 +25,5 @@ PHASES: tuple[tuple[str, str], ...] = (
 
 def phase_of(line: str) -> str:
     """The phase that this line of the log begins, or ''."""
+    line = line[: log_text.LINE]
     return next((phase for pattern, phase in PHASES if re.search(pattern, line)), "")

@@ -14,12 +14,16 @@ import time
 import typing as t
 from dataclasses import asdict, dataclass, replace
 
+from .._outside import documents
+from .._outside.printable import printable_lines
 from .asking import ask, has_no_chat_template, must_answer, must_suit, put
 from .checks import check
 from .expect import Expectation
 from .pace import Clock, Pace, measure, too_slow
-from .refusals import NotProved
+from .refusals import SHOWN, NotProved
 from .wire import Http, NoAnswer, Reply
+
+LISTED: documents.Shape = {"data": [{"id": str, "max_model_len?": int}]}
 
 
 @dataclass(frozen=True)
@@ -50,18 +54,19 @@ def healthy(http: Http, url: str, timeout: float = 2.0) -> bool:
 
 def listed_length(reply: Reply, expected: Expectation) -> int | None:
     """The max_model_len that /v1/models states for the planned names, in tokens."""
-    cards = reply.body.get("data") if isinstance(reply.body, dict) else None
-    if reply.status != 200 or not isinstance(cards, list):
+    if reply.status != 200:
         raise NotProved("smoke.models", f"/v1/models answered {reply.status}: {reply.error}")
-    lengths: dict[str, int | None] = {
-        str(card.get("id")): card.get("max_model_len") for card in cards if isinstance(card, dict)
-    }
+    problem = documents.misfit(reply.body, LISTED, "the answer")
+    if problem:
+        raise NotProved("smoke.models", f"/v1/models answered 200: {reply.error} ({problem})")
+    lengths: dict[str, int | None] = {card["id"]: card.get("max_model_len") for card in reply.body["data"]}
     missing = [name for name in expected.served_model_names if name not in lengths]
     if missing:
-        raise NotProved(
-            "smoke.models", f"/v1/models lists {', '.join(sorted(lengths)) or 'no model'}, not {', '.join(missing)}"
-        )
+        listed = ", ".join(sorted(lengths))[:SHOWN] or "no model"
+        raise NotProved("smoke.models", f"/v1/models lists {listed}, not {', '.join(missing)}")
     length = lengths[expected.served_model_names[0]]
+    if length is not None and length < 1:
+        raise NotProved("smoke.length", f"/v1/models states max_model_len {length}, which is no length")
     if expected.max_model_len is not None and length != expected.max_model_len:
         raise NotProved(
             "smoke.length", f"/v1/models states max_model_len {length}, planned is {expected.max_model_len}"
@@ -79,7 +84,7 @@ def answers(http: Http, expected: Expectation) -> Proof:
         raise NotProved("smoke.chat", f"smoke.chat: the question was answered {reply.status}: {reply.error}")
     answer = must_answer(reply, "smoke.content", "the generation")
     must_suit(answer, question, "smoke.content", "the generation")
-    return Proof(expected.served_model_names, length, answer.text, answer.field, answer.tokens)
+    return Proof(expected.served_model_names, length, printable_lines(answer.text), answer.field, answer.tokens)
 
 
 def must_ask_for_a_key(http: Http, expected: Expectation) -> None:

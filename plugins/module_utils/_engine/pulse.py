@@ -8,8 +8,11 @@ Private to the collection: may change without notice.
 
 from __future__ import annotations
 
-import typing as t
+import math
+from dataclasses import dataclass, field
 
+from .._outside import documents
+from . import metrics
 from .wire import Http, NoAnswer, Reply
 
 PROMPT = "Hello"
@@ -22,36 +25,45 @@ WORK = (
     "vllm:kv_cache_usage_perc",
     "vllm:gpu_cache_usage_perc",
 )
+TOKEN: documents.Shape = {"choices": [{"text?": str}]}
 
 
-def one_token(http: Http, url: str, model: str, deadline: float) -> Reply | None:
-    """The reply to a completion of one token; None where none came within `deadline` seconds."""
+@dataclass(frozen=True)
+class Work:
+    """What /metrics counts of an engine's work, one value a series; none, and why, where it cannot be read."""
+
+    counted: dict[str, float] = field(default_factory=dict)
+    unread: str = ""
+
+
+def one_token(http: Http, url: str, model: str, deadline: float) -> Reply:
+    """The reply to a completion of one token. Raises NoAnswer where none came in time, or one without a token."""
     body = {"model": model, "prompt": PROMPT, "max_tokens": 1, "temperature": 0}
-    return _reply(http, "POST", f"{url}/v1/completions", deadline, body)
+    reply = http.request("POST", f"{url}/v1/completions", deadline, body)
+    if reply.status == 200:
+        problem = documents.misfit(reply.body, TOKEN, "the answer")
+        if problem or not reply.body["choices"]:
+            raise NoAnswer(problem or "the answer has no choice")
+    return reply
 
 
 def health(http: Http, url: str) -> int:
     """The status of /health; 0 where it does not answer."""
-    reply = _reply(http, "GET", f"{url}/health", QUICK)
-    return reply.status if reply is not None else 0
-
-
-def work(http: Http, url: str) -> dict[str, float]:
-    """What /metrics counts of the engine's work, one value a series; empty where it does not answer."""
-    reply = _reply(http, "GET", f"{url}/metrics", QUICK)
-    if reply is None or reply.status != 200 or not isinstance(reply.body, str):
-        return {}
-    series = (line.rpartition(" ") for line in reply.body.splitlines() if line.startswith(WORK))
-    return {name: float(value) for name, _space, value in series}
-
-
-def moved(before: t.Mapping[str, float], after: t.Mapping[str, float]) -> bool:
-    """Whether the engine worked between two readings. Without both of them nothing is known to have moved."""
-    return bool(before) and bool(after) and before != after
-
-
-def _reply(http: Http, method: str, url: str, deadline: float, body: t.Any = None) -> Reply | None:
     try:
-        return http.request(method, url, deadline, body)
+        return http.request("GET", f"{url}/health", QUICK).status
     except NoAnswer:
-        return None
+        return 0
+
+
+def work(http: Http, url: str) -> Work:
+    """A reading of /metrics. A value that is not finite says nothing, and the others do."""
+    try:
+        found = metrics.series(http, url, QUICK, WORK)
+    except NoAnswer as error:
+        return Work(unread=str(error))
+    return Work({name: value for name, value in found.items() if math.isfinite(value)})
+
+
+def moved(before: Work, after: Work) -> bool:
+    """Whether the engine worked between two readings. What is not in both of them is not known to have moved."""
+    return any(after.counted[name] != value for name, value in before.counted.items() if name in after.counted)

@@ -8,6 +8,8 @@ Private to the collection: may change without notice.
 
 from __future__ import annotations
 
+from .._outside.printable import printable
+
 ADVICE = {
     "smoke.open": "Look at what else answers on this port: this server was given an API key.",
     "smoke.models": "Correct served_model_name, or look at what else answers on this port.",
@@ -20,6 +22,7 @@ ADVICE = {
     "smoke.prompts": "Read what came back: correct this prompt's pattern, json_schema or max_tokens, or the model.",
 }
 SHOWN = 200
+MESSAGE = 1000
 
 
 class NotProved(Exception):
@@ -29,7 +32,7 @@ class NotProved(Exception):
     """
 
     def __init__(self, failure_class: str, message: str) -> None:
-        super().__init__(message)
+        super().__init__(printable(message)[:MESSAGE])
         self.failure_class = failure_class
 
     @property

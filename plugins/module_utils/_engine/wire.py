@@ -1,7 +1,9 @@
 # Copyright: gpufleet.vllm contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""One HTTP request to an engine, with one deadline for the whole answer.
+"""One HTTP request to an engine: one deadline for the whole answer, and a limit to its size.
+
+What an engine sends is not trusted: what is too slow, too large, or JSON that nobody has to send, is no answer.
 
 Private to the collection: may change without notice.
 """
@@ -12,15 +14,28 @@ import contextlib
 import copy
 import json
 import socket
-import time
 import typing as t
 from dataclasses import dataclass
-from http.client import HTTPConnection, HTTPException, HTTPResponse
+from http.client import HTTPException, HTTPResponse
 from urllib.parse import urlsplit
+
+from .._outside import documents
+from .._outside.limited import MIB, LimitedConnection, lines, whole
+from .._outside.printable import printable
+
+# What an answer may come to, its headers included. A page of metrics has dozens of lines for each model and adapter, a
+# stream a few hundred bytes for each token; of a stream nothing is kept, and no line may be longer than an answer.
+ANSWER = MIB
+METRICS = 8 * MIB
+STREAM = 64 * MIB
+SAID = 300
 
 
 class NoAnswer(Exception):
-    """Nobody answered: refused, reset, timed out, or not HTTP."""
+    """Nobody answered: refused, reset, timed out, too much, not HTTP, or JSON without measure."""
+
+    def __init__(self, why: object) -> None:
+        super().__init__(printable(why)[:SAID])
 
 
 @dataclass(frozen=True)
@@ -37,51 +52,15 @@ class Reply:
         if isinstance(self.body, dict):
             error = self.body.get("error") or self.body.get("detail") or self.body
             message = error.get("message", error) if isinstance(error, dict) else error
-        return " ".join(str(message).split())[:300]
+        return printable(str(message)[: 2 * SAID].strip())[:SAID]
 
 
 def parsed(text: str) -> t.Any:
-    """JSON where the text is JSON, else the text."""
+    """JSON where the text is JSON that anybody has to send, else the text."""
     try:
-        return json.loads(text)
+        return documents.parse(text)
     except ValueError:
         return text
-
-
-class _Socket(socket.socket):
-    """Each read and each write has only what is left until `until`, in seconds of the monotonic clock."""
-
-    until = 0.0
-
-    def _limit(self) -> None:
-        left = self.until - time.monotonic()
-        if left <= 0:
-            raise TimeoutError("timed out")
-        self.settimeout(left)
-
-    def recv_into(self, *args: t.Any, **kwargs: t.Any) -> int:
-        self._limit()
-        return super().recv_into(*args, **kwargs)
-
-    def sendall(self, *args: t.Any, **kwargs: t.Any) -> None:
-        self._limit()
-        super().sendall(*args, **kwargs)
-
-
-class _Connection(HTTPConnection):
-    """A connection that is given up at one moment, however slowly the other side drips."""
-
-    def __init__(self, host: str, port: int, timeout: float) -> None:
-        super().__init__(host, port)
-        self._seconds = timeout
-
-    def connect(self) -> None:
-        until = time.monotonic() + self._seconds
-        plain = socket.create_connection((self.host, self.port), self._seconds)
-        plain.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        limited = _Socket(fileno=plain.detach())
-        limited.until = until
-        self.sock = limited
 
 
 class Http:
@@ -98,15 +77,15 @@ class Http:
 
     def request(self, method: str, url: str, timeout: float, body: t.Any = None) -> Reply:
         """Ask once; the whole answer within `timeout` seconds. Raises NoAnswer; an HTTP error status is a Reply."""
-        with self._answer(method, url, timeout, body) as answer:
-            return _whole(answer)
+        with self._answer(method, url, timeout, body, METRICS if url.endswith("/metrics") else ANSWER) as answer:
+            return _reply(answer)
 
     def events(self, url: str, timeout: float, body: t.Any) -> t.Iterator[t.Any]:
         """Ask for a stream; what each event carries, as it comes. Raises NoAnswer, also for an HTTP error status."""
-        with self._answer("POST", url, timeout, body) as answer:
+        with self._answer("POST", url, timeout, body, STREAM) as answer:
             if answer.status != 200:
-                raise NoAnswer(f"{answer.status}: {_whole(answer).error}")
-            for line in answer:
+                raise NoAnswer(f"{answer.status}: {_reply(answer).error}")
+            for line in lines(answer, ANSWER):
                 field, _colon, data = line.decode("utf-8", "replace").strip().partition(":")
                 if field == "data" and data.strip() == "[DONE]":
                     return
@@ -115,22 +94,36 @@ class Http:
             raise NoAnswer("the stream was cut off")
 
     @contextlib.contextmanager
-    def _answer(self, method: str, url: str, timeout: float, body: t.Any) -> t.Iterator[HTTPResponse]:
+    def _answer(self, method: str, url: str, timeout: float, body: t.Any, room: int) -> t.Iterator[HTTPResponse]:
         where = urlsplit(url)
         data = None if body is None else json.dumps(body).encode()
         headers = {"Content-Type": "application/json"}
         if self.token:
             headers["Authorization"] = f"Bearer {self.token}"
-        connection = _Connection(where.hostname or "", where.port or 80, timeout)
+        host, port = where.hostname or "", where.port or 80
+
+        def dial(seconds: float) -> socket.socket:
+            plain = socket.create_connection((host, port), seconds)
+            plain.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            return plain
+
+        connection = LimitedConnection(dial, timeout, room, host, port)
         try:
             connection.request(method, where.path, data, headers)
             with connection.getresponse() as answer:
                 yield answer
-        except (OSError, HTTPException) as error:
+        except (OSError, HTTPException, ValueError) as error:
             raise NoAnswer(str(error) or type(error).__name__) from error
         finally:
             connection.close()
 
 
-def _whole(answer: HTTPResponse) -> Reply:
-    return Reply(answer.status, parsed(answer.read().decode("utf-8", "replace")))
+def _reply(answer: HTTPResponse) -> Reply:
+    """Text that is no JSON is an answer too, such as metrics; JSON without measure is none. Raises Unsound."""
+    text = whole(answer).decode("utf-8", "replace")
+    try:
+        return Reply(answer.status, documents.parse(text))
+    except documents.Unsound:
+        raise
+    except ValueError:
+        return Reply(answer.status, text)

@@ -8,14 +8,21 @@ Private to the collection: may change without notice.
 
 from __future__ import annotations
 
+import glob
 import os
 import typing as t
 
 from .._rollout.docker import DockerError
-from .._runtime import gpu_access
+from .._runtime import docker_info, gpu_access
 from . import cdi
 
 PROGRAMS = ("usr/bin/dockerd", "usr/local/bin/dockerd", "usr/sbin/dockerd")
+SOCKET = "run/docker.sock"
+SNAP = "var/snap/docker"
+# Sockets of Docker that users run for themselves.
+ROOTLESS = "run/user/*/docker.sock"
+# Where a node that does not answer keeps what it knows of its swarm.
+SWARM = "var/lib/docker/swarm/docker-state.json"
 
 Json = dict[str, t.Any]
 
@@ -40,18 +47,25 @@ def observe(engine: Engine, root: str = "/", probe: gpu_access.Probe = not_probe
         info = engine.get("/info")
     except DockerError as error:
         return _silent(error, root)
-    folders = info.get("CDISpecDirs") or []
+    said = docker_info.read(info, version)
     containers = _running(engine)
-    discovered = [device["ID"] for device in info.get("DiscoveredDevices") or [] if device.get("Source") == "cdi"]
     return {
         "name": "docker",
-        "version": version.get("Version"),
+        "kind": said.kind,
+        "version": said.version,
         "running": True,
-        "cdi": bool(folders),
-        "cdi_devices": sorted(discovered) or cdi.devices(folders, root),
-        "nvidia_runtime": "nvidia" in (info.get("Runtimes") or {}),
+        "root": said.root,
+        "cdi": bool(said.cdi_folders),
+        "cdi_devices": list(said.cdi_devices) or cdi.devices(said.cdi_folders, root),
+        "nvidia_runtime": "nvidia" in said.runtimes,
+        "runtimes": said.runtimes,
+        "default_runtime": said.default_runtime,
+        "maps_users": said.maps_users,
+        "swarm": said.swarm,
+        "live_restore": said.live_restore,
+        "running_containers": sorted(map(gpu_access.name_of, containers)),
         "gpu_containers": gpu_access.look(containers, probe),
-        "legacy_gpu_containers": _legacy_gpu_containers(containers) if info.get("CgroupDriver") == "systemd" else [],
+        "legacy_gpu_containers": _legacy_gpu_containers(containers) if said.cgroup_driver == "systemd" else [],
         "problem": "",
     }
 
@@ -93,12 +107,31 @@ def _silent(error: DockerError, root: str) -> Json:
         problem = "No container engine is installed: install Docker."
     return {
         "name": "docker" if installed or error.status else None,
+        "kind": _kind(root, installed),
         "version": None,
         "running": False,
+        "root": "",
         "cdi": False,
         "cdi_devices": [],
         "nvidia_runtime": False,
+        "runtimes": {},
+        "default_runtime": "",
+        "maps_users": False,
+        "swarm": os.path.exists(os.path.join(root, SWARM)),
+        "live_restore": False,
+        "running_containers": [],
         "gpu_containers": [],
         "legacy_gpu_containers": [],
         "problem": problem,
     }
+
+
+def _kind(root: str, installed: bool) -> str:
+    """Whose Docker it is that does not answer on the system's socket; '' where there is none."""
+    socket = os.path.join(root, SOCKET)
+    if os.path.islink(socket) and docker_info.PODMAN in os.readlink(socket):
+        return docker_info.PODMAN
+    if installed:
+        # Who follows Docker's instructions for it stops the system's own.
+        return docker_info.ROOTLESS if glob.glob(os.path.join(root, ROOTLESS)) else docker_info.DOCKER
+    return docker_info.SNAP if os.path.isdir(os.path.join(root, SNAP)) else ""

@@ -19,6 +19,16 @@ MIG_MODES = {0: "disabled", 1: "enabled"}
 
 # The driver's own advice (field 230 of NVML), by its value.
 RECOVERY_FIELD = "NVML_FI_DEV_GET_GPU_RECOVERY_ACTION"
+RECOVERY_NAMES = (
+    "none",
+    "gpu_reset",
+    "node_reboot",
+    "drain_p2p",
+    "drain_and_reset",
+    "recover_imex_domain",
+    "bus_reset",
+    "system_reboot",
+)
 RECOVERY = {
     1: "The driver asks for a reset of the GPU: stop what uses it and reset it.",
     2: "The driver asks for a reboot of the host.",
@@ -57,7 +67,7 @@ def describe(device: Device, index: int, host_memory: Json, process_name: Proces
         "processes": _processes(device, process_name),
     }
     _look_for_damage(device)
-    return {**fact, "problems": device.problems}
+    return {**fact, "recovery_action": _recovery_action(device), "problems": device.problems}
 
 
 def _memory(device: Device, host_memory: Json) -> Json:
@@ -144,10 +154,20 @@ def _look_for_damage(device: Device) -> None:
         device.problems.append("Memory rows wait to be remapped: reset the GPU, or reboot the host.")
     if rows is not None and rows[3]:
         device.problems.append("Remapping a damaged memory row failed: replace the GPU.")
-    field = nvml.constant(RECOVERY_FIELD)
-    values = device.get("nvmlDeviceGetFieldValues", [field]) if field is not None else None
-    if values and values[0].nvmlReturn == 0 and values[0].value.uiVal in RECOVERY:
-        device.problems.append(RECOVERY[values[0].value.uiVal])
+
+
+def _recovery_action(device: Device) -> str | None:
+    """What the driver advises, a word of RECOVERY_NAMES; a problem where it is not `none`. Unknown to old drivers."""
+    field = device.nvml.constant(RECOVERY_FIELD)
+    # A driver that does not know the field may call the argument invalid: no problem of the GPU.
+    asked = field is not None and not device.dead
+    values = device.nvml.get("nvmlDeviceGetFieldValues", device.handle, [field]) if asked else None
+    if not values or values[0].nvmlReturn:
+        return None
+    number = int(values[0].value.uiVal)
+    if number in RECOVERY:
+        device.problems.append(RECOVERY[number])
+    return RECOVERY_NAMES[number] if number < len(RECOVERY_NAMES) else "unknown"
 
 
 def name_of_process(nvml: Nvml, comm: ProcessName) -> ProcessName:

@@ -32,14 +32,19 @@ def open_modules(root: str = "/") -> bool | None:
     return "Open Kernel Module" in banner if banner.startswith("NVRM version:") else None
 
 
-def library_version(root: str = "/") -> str | None:
-    """The version in the file name behind libnvidia-ml.so.1; None where there is none, or its name has no version."""
+def library_path(root: str = "/") -> str | None:
+    """The file behind libnvidia-ml.so.1, as the host sees it; None where there is none, or its name has no version."""
     for folder in LIBRARY_FOLDERS:
         real = os.path.realpath(os.path.join(root, folder, LIBRARY))
-        named = _ON_DISK.match(os.path.basename(real))
-        if named and os.path.exists(real):
-            return named.group(1)
+        if _ON_DISK.match(os.path.basename(real)) and os.path.exists(real):
+            return os.path.join("/", os.path.relpath(real, os.path.realpath(root)))
     return None
+
+
+def library_version(root: str = "/") -> str | None:
+    """The version in the name of that file."""
+    named = _ON_DISK.match(os.path.basename(library_path(root) or ""))
+    return named.group(1) if named else None
 
 
 def _read(path: str) -> str:

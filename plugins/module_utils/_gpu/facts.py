@@ -12,7 +12,20 @@ import typing as t
 from dataclasses import dataclass, replace
 
 from .._runtime import gpu_access
-from . import boot, container_engine, driver, host, pci, prepared, report, sockets, state
+from . import (
+    boot,
+    container_engine,
+    driver,
+    host,
+    ownership,
+    pci,
+    prepared,
+    report,
+    sockets,
+    state,
+    surroundings,
+    xid,
+)
 
 Json = dict[str, t.Any]
 
@@ -22,8 +35,10 @@ class Ports:
     """The host, as far as it is asked.
 
     `root` is where /proc, /sys, /run and the disks are; `nvml` is pynvml, or None where the host has no NVML library;
-    `instances` observes our own containers, `packages` what is installed, `docker_settings` what daemon.json says,
-    and `gpu_probe` asks whether a container may open its GPU device nodes.
+    `instances` observes our own containers, `measurements` is what their starts have measured, `packages` what is
+    installed, `unfinished_packages` what dpkg has not finished, `docker_settings` what daemon.json says, `gpu_probe`
+    asks whether a container may open its GPU device nodes, `owns` whether a package owns a file, and `origins` where
+    packages come from. `kernel_log` holds the kernel's lines about errors of GPUs.
     """
 
     root: str
@@ -31,8 +46,13 @@ class Ports:
     engine: container_engine.Engine
     instances: t.Callable[[], list[Json]]
     packages: t.Callable[[], Json] = dict
+    unfinished_packages: t.Callable[[], Json] = dict
     docker_settings: t.Callable[[], Json] = dict
     gpu_probe: gpu_access.Probe = container_engine.not_probed
+    owns: ownership.Owns = ownership.nobody_says
+    origins: t.Callable[[t.Collection[str]], dict[str, list[str]]] = lambda names: {}
+    kernel_log: t.Callable[[], xid.Lines] = lambda: None
+    measurements: t.Callable[[], list[Json]] = list
 
 
 def gather(ports: Ports, disk_paths: t.Sequence[str], images: t.Sequence[str]) -> Json:
@@ -46,17 +66,22 @@ def gather(ports: Ports, disk_paths: t.Sequence[str], images: t.Sequence[str]) -
         module=driver.module_version(root),
         library=driver.library_version(root) or answered.library_version,
         report=with_slots(answered, gpus),
+        container=surroundings.container(root),
     )
     name, advice = state.judge(seen)
     engine = container_engine.observe(ports.engine, root, ports.gpu_probe)
     system = host.operating_system(root)
+    boots, packages = boot.observe(root, system["kernel"]), ports.packages()
+    parts = [name for name in packages if ownership.is_driver(name)]
+    library, module = driver.library_path(root), boots["driver_module"]
     return {
         "state": name,
         "advice": advice,
-        "os": system,
+        "os": {**system, "container": seen.container},
         "machine": host.machine(root),
-        "boot": boot.observe(root, system["kernel"]),
-        "packages": ports.packages(),
+        "boot": boots,
+        "packages": packages,
+        "unfinished_packages": ports.unfinished_packages(),
         "pci": [gpu.as_fact() for gpu in gpus],
         "driver": {
             "version": answered.driver_version,
@@ -64,10 +89,14 @@ def gather(ports: Ports, disk_paths: t.Sequence[str], images: t.Sequence[str]) -
             "module_version": seen.module,
             "library_version": seen.library,
             "open_modules": driver.open_modules(root),
+            "brought_by": ownership.brought_by(root, seen.container, parts, library, module, ports.owns),
+            "origins": ports.origins(parts),
+            "vgpu": surroundings.vgpu(root, [gpu.slot for gpu in seen.ours]),
             **prepared.observe(root),
         },
         "nvswitches": pci.nvswitches(root),
-        "gpus": list(seen.report.gpus),
+        # The log that a container sees is not that of the kernel it runs on.
+        "gpus": xid.told(seen.report.gpus, None if seen.container or not seen.report.gpus else ports.kernel_log()),
         "topology": list(answered.topology),
         "engine": {**engine, "settings": ports.docker_settings()},
         "disk": host.disks(disk_paths, root),
@@ -76,6 +105,7 @@ def gather(ports: Ports, disk_paths: t.Sequence[str], images: t.Sequence[str]) -
         "listening": sockets.listening(root),
         "images": container_engine.images(ports.engine, images) if engine["running"] else dict.fromkeys(images),
         "instances": ports.instances(),
+        "measurements": ports.measurements(),
     }
 
 

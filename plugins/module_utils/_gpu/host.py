@@ -56,13 +56,17 @@ def _os_release(root: str) -> dict[str, str]:
 
 
 def memory(root: str = "/") -> Json:
-    """Total and available memory from /proc/meminfo; None where it cannot be read."""
+    """Total, available and free memory from /proc/meminfo; None where it cannot be read.
+
+    What is available can be had; of that, the page cache is not free yet.
+    """
     try:
         with open(os.path.join(root, "proc/meminfo"), encoding="utf-8") as file:
             sizes = {name: int(size) // 1024 for name, size in _MEMINFO.findall(file.read())}
     except OSError:
         sizes = {}
-    return {"total": sizes.get("MemTotal"), "available": sizes.get("MemAvailable", sizes.get("MemFree"))}
+    free = sizes.get("MemFree")
+    return {"total": sizes.get("MemTotal"), "available": sizes.get("MemAvailable", free), "free": free}
 
 
 def disks(paths: t.Iterable[str], root: str = "/", statvfs: StatVfs = os.statvfs) -> list[Json]:

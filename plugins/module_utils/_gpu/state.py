@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from . import nvml
 from .pci import PciGpu
 from .report import Report
+from .surroundings import WSL
 
 NOUVEAU = "nouveau"
 
@@ -28,6 +29,7 @@ class Observed:
     module: str | None
     library: str | None
     report: Report
+    container: str | None = None
 
     @property
     def ours(self) -> list[PciGpu]:
@@ -52,7 +54,9 @@ class Observed:
 
     @property
     def unlisted(self) -> list[PciGpu]:
-        """On the bus, and not among the GPUs that NVML lists."""
+        """On the bus, and not among the GPUs that NVML lists. A container sees the whole bus of its host."""
+        if self.container:
+            return []
         listed = {gpu["pci_id"] for gpu in self.report.gpus}
         return [gpu for gpu in self.ours if gpu.slot not in listed]
 
@@ -80,6 +84,12 @@ class Row:
 
 ROWS = (
     Row(
+        lambda seen: seen.mismatch and seen.container,
+        "driver_library_mismatch",
+        "The kernel runs driver {module} of the machine that this container is on, and the library here is {library}: "
+        "bring the library to exactly {module}. A reboot does not help.",
+    ),
+    Row(
         lambda seen: seen.mismatch,
         "driver_library_mismatch",
         "The kernel runs driver {module} and the library on disk is {library}: the driver was upgraded under the "
@@ -97,6 +107,24 @@ ROWS = (
         "gpu_lost",
         "No GPU answers, silent: {silent}. Look for 'NVRM: Xid' in the kernel log, check power and seat of the cards, "
         "and power the host off and on.",
+    ),
+    Row(
+        lambda seen: seen.container == WSL and seen.library_absent,
+        "no_gpu",
+        "WSL2 shows no NVIDIA GPU: install NVIDIA's driver in Windows (none here) and run `wsl --shutdown` there, or "
+        "give the host the class cpu.",
+    ),
+    Row(
+        lambda seen: seen.container == WSL,
+        "driver_not_loaded",
+        "NVML does not start: {words}. The driver of WSL2 is that of Windows: update it there, run `wsl --shutdown`, "
+        "and remove Linux packages of a driver, which hide it.",
+    ),
+    Row(
+        lambda seen: seen.container and seen.ours and seen.module is None,
+        "driver_not_loaded",
+        "The host is a container ({container}), and no NVIDIA module is loaded: install the driver on the machine that "
+        "it runs on.",
     ),
     Row(
         lambda seen: not seen.ours and seen.foreign,
@@ -187,6 +215,7 @@ def _words(seen: Observed) -> dict[str, t.Any]:
     return {
         "module": seen.module or "unknown",
         "library": seen.library or "unknown",
+        "container": seen.container,
         "driver": report.driver_version or seen.module or "unknown",
         "words": report.words,
         "answering": len(report.answering),

@@ -32,9 +32,7 @@ def keys_of(value: t.Any) -> list[str]:
 
 
 def _text(key: t.Any) -> str:
-    """Before ansible-core 2.19 an inline vault value is an object that is decrypted where it becomes a text."""
-    if type(key).__name__ == "AnsibleVaultEncryptedUnicode":
-        return str(key)
+    """A plain text, without what Ansible knows of where it comes from."""
     return str.__str__(key) if isinstance(key, str) else ""
 
 

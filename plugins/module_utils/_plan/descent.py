@@ -11,7 +11,7 @@ from __future__ import annotations
 import dataclasses
 import typing as t
 
-from . import fit, ladder, prepare, release, rollout_settings, tenants
+from . import fit, judging, ladder, prepare, release, rollout_settings, tenants
 from .findings import Findings
 from .gpus import Assignment
 from .inputs import Inputs
@@ -74,28 +74,19 @@ def below(
         if problems:
             return None, problems[0]
         lower, tenant = tenants.instead(lower, house, host.observed, assigned)
-        problem = _does_not_fit(tenant, house)
-        if problem:
-            return None, problem
         gpu = assigned.get(instance.name, NO_GPU)
         document = release.document(lower, host.known, host.inputs, revision, gpu)
         mark = digest(document)
         if mark == planned:
             return None, "it changes nothing."
+        problem = judging.refusal(lower, document, tenant, house, host.inputs)
+        if problem:
+            return None, problem
         told = release.client(instance, lower.arguments, lower.sampling)
         return {"digest": mark, "release": document, "client": told}, ""
 
     rungs, left_out = ladder.rungs(rows, one.values(), _client_length(one, settings), make)
     return Below(tuple(rungs), tuple(left_out))
-
-
-def _does_not_fit(tenant: fit.Tenant, house: fit.House) -> str:
-    found = fit.plan(tenant, house)
-    if found is None or found.verdict != "does_not_fit":
-        return ""
-    said = Findings()
-    fit.report(found, tenant, house, False, said)
-    return " ".join(said.errors)
 
 
 def _client_length(one: Prepared, settings: t.Mapping[str, t.Any]) -> int | None:

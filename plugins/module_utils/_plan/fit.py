@@ -13,9 +13,11 @@ from __future__ import annotations
 import dataclasses
 import typing as t
 
+from .._rollout.measurement import Measurement
 from .catalogue import Model, assumptions
 from .findings import Findings
 from .layers import Resolved
+from .memory.measured import instead_of_sums
 from .memory.plan import MemoryPlan, plan_memory
 from .memory.request import Claim, GpuMemory, Holder, MemoryRequest
 from .memory.settings import number
@@ -83,11 +85,12 @@ def caps(tenant: Tenant, house: House) -> list[Resolved]:
     return [Resolved(name, value, OURS) for name, value in found.items() if tenant.values.get(name) != value]
 
 
-def plan(tenant: Tenant, house: House) -> MemoryPlan | None:
-    """None where there are no GPUs to judge by, or nothing to judge."""
+def plan(tenant: Tenant, house: House, measured: Measurement | None = None) -> MemoryPlan | None:
+    """None where there are no GPUs to judge by, or nothing to judge. MEASURED takes the place of the sums."""
     if not tenant.uuids or not judgeable(tenant.values, house.schema):
         return None
-    return plan_memory(_request(tenant, house))
+    found = plan_memory(_request(tenant, house))
+    return found if measured is None else instead_of_sums(found, measured)
 
 
 def as_dict(found: MemoryPlan, tenant: Tenant) -> Json:
@@ -98,25 +101,22 @@ def as_dict(found: MemoryPlan, tenant: Tenant) -> Json:
     return document
 
 
-def report(found: MemoryPlan, tenant: Tenant, house: House, proven: bool, findings: Findings) -> list[str]:
-    """Errors go to the findings; the rest are warnings of the plan. PROVEN: exactly this release serves already."""
+def report(found: MemoryPlan, tenant: Tenant, house: House, findings: Findings) -> None:
+    """What would refuse the plan goes to the doubts, the rest to the warnings."""
     where = f"instance {tenant.name}"
-    setup = [
-        reason.text for reason in found.reasons if reason.kind == "setup" and not _told(reason.text, tenant, house)
-    ]
+    setup = [reason for reason in found.reasons if reason.kind == "setup" and not _told(reason.text, tenant, house)]
     short = [reason for reason in found.reasons if reason.kind in ("memory", "busy")]
-    warnings = [f"{where}: {text}" for text in found.warnings]
+    findings.warnings += [f"{where}: {text}" for text in found.warnings]
     if found.verdict == "tight":
-        warnings.append(f"{where} is tight: {_texts(found, 'tight')}{_help(found)}")
+        findings.warn(f"{where} is tight: {_texts(found, 'tight')}{_help(found)}")
     if found.verdict != "does_not_fit":
-        return warnings
-    errors = [f"{where} cannot run like this: {text}" for text in setup]
-    if any(reason.word == "does_not_fit" for reason in short):
-        errors.append(f"{where} does not fit: {_texts(found, 'does_not_fit')}{_sums(found)}{_help(found)}")
-    if proven:
-        return [*warnings, *(f"{text} It serves all the same: the engine has the last word." for text in errors)]
-    findings.errors += errors
-    return warnings
+        return
+    for reason in setup:
+        findings.doubt(reason.check, f"{where} cannot run like this: {reason.text}", reason.here)
+    against = [reason for reason in short if reason.word == "does_not_fit"]
+    if against:
+        text = f"{where} does not fit: {_texts(found, 'does_not_fit')}{_sums(found)}{_help(found)}"
+        findings.doubt("memory", text, any(reason.here for reason in against))
 
 
 def _told(text: str, tenant: Tenant, house: House) -> bool:

@@ -27,8 +27,12 @@ class Device:
     uuid: str
     index: int
     mig: bool
-    suspect: bool
+    problems: tuple[str, ...]
     name: str
+
+    @property
+    def suspect(self) -> bool:
+        return bool(self.problems)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -62,13 +66,11 @@ def devices(gpus: t.Sequence[Json]) -> list[Device]:
     """What can be given away: a GPU in MIG mode only through its MIG devices."""
     found = []
     for gpu in gpus:
-        parts = gpu.get("mig", {}).get("devices", [])
+        parts, problems = gpu.get("mig", {}).get("devices", []), tuple(gpu.get("problems") or ())
         if gpu.get("mig", {}).get("mode") == "enabled":
-            found += [
-                Device(part["uuid"], gpu["index"], True, bool(gpu.get("problems")), gpu["name"]) for part in parts
-            ]
+            found += [Device(part["uuid"], gpu["index"], True, problems, gpu["name"]) for part in parts]
         else:
-            found.append(Device(gpu["uuid"], gpu["index"], False, bool(gpu.get("problems")), gpu["name"]))
+            found.append(Device(gpu["uuid"], gpu["index"], False, problems, gpu["name"]))
     return found
 
 
@@ -145,7 +147,9 @@ def _choose(request: Request, available: t.Sequence[Device], owners: Owners, fin
             "or give it fewer."
         )
     suspects = [device for device in found if device.suspect]
-    findings.warnings += [f"{where}: GPU {device.index} ({device.uuid}) reports problems." for device in suspects]
+    findings.warnings += [
+        f"{where}: GPU {device.index} ({device.uuid}) is not well. {' '.join(device.problems)}" for device in suspects
+    ]
     return sorted(found, key=lambda device: (device.index, device.uuid))
 
 

@@ -108,7 +108,9 @@ def _driver(cuda: str | None, facts: Json, variables: t.Mapping[str, str], findi
         if variables.get(COMPATIBILITY, "0") not in ("0", ""):
             findings.warn(f"{text}. {COMPATIBILITY} helps on data-centre GPUs only.")
         elif certain:
-            findings.error(f"{text}: install a newer driver, or use an image for an older CUDA.")
+            findings.doubt(
+                "capability", f"{text}: install a newer driver, or use an image for an older CUDA.", here=True
+            )
         else:
             findings.warn(f"{text}, if it is the release's usual build: the pulled image has the last word.")
         return
@@ -132,7 +134,10 @@ def _compiled(version: str, facts: Json, findings: Findings, certain: bool) -> N
             f"The image of vLLM {version} is not compiled for compute capability {text}, only for {listed(built)}: "
             "use a newer image."
         )
-        (findings.error if certain else findings.warn)(found)
+        if certain:
+            findings.doubt("capability", found)
+        else:
+            findings.warn(found)
 
 
 def _runs(capability: tuple[int, int], built: t.Sequence[str]) -> bool:

@@ -12,6 +12,8 @@ import dataclasses
 import re
 import typing as t
 
+from .._settings import types
+from . import checks
 from .api_key import withheld
 from .findings import UnknownArguments
 from .names import canonical, meant
@@ -25,7 +27,6 @@ PROFILE_KEYS = ("description", "engine_args", "sampling")
 SHM_MIB = 2048
 UNITS = {"": 1, "m": 1, "g": 1024}
 IPC = ("private", "host")
-WORDS = {**dict.fromkeys(("true", "yes", "on", "1"), True), **dict.fromkeys(("false", "no", "off", "0"), False)}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -62,6 +63,12 @@ class Inputs:
     ladder: tuple[str, ...] = ()
     rungs: t.Mapping[str, str] = dataclasses.field(default_factory=dict)
     promote: bool = False
+
+    @property
+    def image_id(self) -> str | None:
+        """The id behind the image's name on the host, where it is there."""
+        found = (self.facts.get("images") or {}).get(self.image) or {}
+        return t.cast(t.Optional[str], found.get("id"))
 
 
 def read(args: t.Mapping[str, t.Any], history: Json, readings: t.Mapping[str, Json], errors: list[str]) -> Inputs:
@@ -104,7 +111,7 @@ def read(args: t.Mapping[str, t.Any], history: Json, readings: t.Mapping[str, Js
 
 def names(key: str, value: t.Any, wrong: t.Callable[[str], None]) -> tuple[str, ...]:
     """A list of names, also as the text with commas that a survey sends."""
-    if value is None or value == "":
+    if types.is_blank(value):
         return ()
     found = [part.strip() for part in value.split(",")] if isinstance(value, str) else value
     if isinstance(found, list) and all(isinstance(name, str) and name for name in found):
@@ -121,19 +128,19 @@ def mib(size: int | str) -> int:
 
 def switch(value: t.Any, key: str, errors: list[str]) -> bool:
     """A boolean, also as the text that `-e key=false` sends; nothing is False."""
-    if value is None or value == "":
+    if types.is_blank(value):
         return False
-    # A float is no switch, though 1.0 is 1 for a table.
-    found = WORDS.get(str(value).strip().lower()) if isinstance(value, (bool, int, str)) else None
-    if found is None:
-        errors.append(f"{key} is {value!r}: write true or false.")
-    return bool(found)
+    try:
+        return types.switch(value)
+    except types.WrongError as wrong:
+        errors.append(f"{key} is {value!r}: {wrong}.")
+        return False
 
 
 def _settings(given: Json, errors: list[str]) -> Json:
     settings = dict(_mapping(given, "settings", errors))
     for key, name in (("shm_size_mib", "vllm_server_shm_size_mib"), ("shm_size", "settings.shm_size")):
-        if settings.get(key) not in (None, "") and mib(settings[key]) == 0:
+        if not types.is_blank(settings.get(key)) and mib(settings[key]) == 0:
             errors.append(f"{name} is {settings[key]!r}: write MiB as a number above 0, or a size such as 2g.")
     if (settings.get("ipc") or "private") not in IPC:
         errors.append(f"vllm_server_ipc is {settings['ipc']!r}: write private or host.")
@@ -144,35 +151,45 @@ def _settings(given: Json, errors: list[str]) -> Json:
     settings["accept_advisories"] = switch(settings.get("accept_advisories"), "vllm_server_accept_advisories", errors)
     settings["fallback_shorter"] = switch(settings.get("fallback_shorter"), "vllm_server_fallback_shorter", errors)
     asked = settings.get("ask_parser")
-    settings["ask_parser"] = True if asked in (None, "") else switch(asked, "vllm_server_ask_parser", errors)
+    settings["ask_parser"] = True if types.is_blank(asked) else switch(asked, "vllm_server_ask_parser", errors)
     rungs = settings.get("fallback_rungs")
-    if rungs not in (None, ""):
+    if not types.is_blank(rungs):
         settings["fallback_rungs"] = _count(rungs, "vllm_server_fallback_rungs", errors)
+    for key in checks.KEYS.values():
+        settings[key] = checks.read(settings.get(key), f"vllm_server_{key}", errors.append)
     settings["allow_trust_remote_code"] = _allowed(settings.get("allow_trust_remote_code"), errors)
     return settings
 
 
 def _count(value: t.Any, key: str, errors: list[str]) -> int:
     """A whole number of 0 or more, also as the digits that a survey sends."""
-    if not isinstance(value, bool) and isinstance(value, (int, str)) and re.fullmatch(r"\d+", str(value)):
-        return int(value)
-    errors.append(f"{key} is {value!r}: write a whole number of 0 or more.")
-    return 0
+    try:
+        found = types.whole(value)
+    except types.WrongError:
+        found = -1
+    if found < 0:
+        errors.append(f"{key} is {value!r}: write a whole number of 0 or more.")
+    return max(found, 0)
 
 
 def _allowed(value: t.Any, errors: list[str]) -> bool | list[str]:
-    if isinstance(value, list) and all(isinstance(item, str) for item in value):
-        return value
+    """Some models, all or none. A text that is no switch has their names."""
     wrong: list[str] = []
-    found = switch(value, "", wrong)
-    if wrong:
-        errors.append(f"vllm_server_allow_trust_remote_code is {value!r}: write a list of models, or true or false.")
-    return found
+    found: bool | list[str] = switch(value, "", wrong)
+    if not wrong:
+        return found
+    try:
+        models = types.items(value)
+    except types.WrongError:
+        models = [value]
+    if all(isinstance(item, str) for item in models):
+        return [item.strip() for item in models]
+    errors.append(f"vllm_server_allow_trust_remote_code is {value!r}: write a list of models, or true or false.")
+    return False
 
 
 def _missing(given: Json, key: str) -> bool:
-    value = given.get(key)
-    return value is None or (isinstance(value, str) and not value.strip())
+    return types.is_blank(given.get(key))
 
 
 def _text(given: Json, key: str, errors: list[str]) -> str:
@@ -185,7 +202,7 @@ def _text(given: Json, key: str, errors: list[str]) -> str:
 
 def _mapping(given: Json, key: str, errors: list[str], where: str = "") -> Json:
     value = given.get(key)
-    if value is None or value == "":
+    if types.is_blank(value):
         return {}
     if not isinstance(value, dict):
         errors.append(f"{where}{key} is {value!r}: write a mapping.")
@@ -195,7 +212,7 @@ def _mapping(given: Json, key: str, errors: list[str], where: str = "") -> Json:
 
 def _instances(given: Json, errors: list[str]) -> list[t.Any]:
     value = given.get("instances")
-    if value is None or value == "":
+    if types.is_blank(value):
         return []
     if not isinstance(value, list):
         errors.append("instances is no list: write one mapping for each vLLM server.")

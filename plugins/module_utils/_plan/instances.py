@@ -13,15 +13,19 @@ import ipaddress
 import re
 import typing as t
 
+from .._settings import types
 from .api_key import EMPTY, GIVEN
-from .inputs import WORDS, names
+from .checks import KEYS as CHECK_KEYS
+from .checks import Answer, Check
+from .checks import read as read_answer
+from .inputs import names
 from .names import INSTANCE_NAME, meant
 
 Json = dict[str, t.Any]
 KEYS = (
     "name", "model", "served_model_name", "revision", "profile", "goal", "engine_args", "bind", "port", "gpus",
     "exclusive_group", "active", "api_key", "env", "sampling", "smoke", "timeouts", "on_failure", "fallback", "ladder",
-    "watch",
+    "watch", *CHECK_KEYS.values(),
 )  # fmt: skip
 # Keys that people write here and that belong elsewhere.
 ELSEWHERE = {
@@ -45,6 +49,7 @@ class Instance:
     """One vLLM server of a host. `gpus` is "auto", a count, or a list of indices and UUIDs.
 
     `api_key` says whether it has one: the key itself is never planned with.
+    `checks` are those that it states itself, each with how it ends.
     `ladder` are profiles from the safest up, `begins` is the one of them that the inventory begins at.
     """
 
@@ -70,6 +75,7 @@ class Instance:
     ladder: tuple[str, ...] = ()
     begins: str = ""
     watch: t.Mapping[str, t.Any] = dataclasses.field(default_factory=dict)
+    checks: t.Mapping[Check, Answer] = dataclasses.field(default_factory=dict)
 
     @property
     def owner(self) -> str:
@@ -88,7 +94,7 @@ class Reader:
 
     def text(self, key: str, default: str = "") -> str:
         value = self.given.get(key)
-        if value is None or value == "":
+        if types.is_blank(value):
             return default
         if isinstance(value, str):
             return value
@@ -96,25 +102,27 @@ class Reader:
         return default
 
     def required(self, key: str) -> str:
-        if self.given.get(key) in (None, ""):
+        if types.is_blank(self.given.get(key)):
             self.wrong(f"{key} is {'empty' if key in self.given else 'missing'}: every instance needs one.")
         return self.text(key)
 
     def number(self, key: str, least: int, most: int) -> int:
         value = self.given.get(key)
-        if value in (None, ""):
+        if types.is_blank(value):
             self.wrong(f"{key} is {'empty' if key in self.given else 'missing'}: every instance needs one.")
             return 0
-        if isinstance(value, str) and re.fullmatch(r"[1-9]\d*", value):
-            value = int(value)
-        if isinstance(value, bool) or not isinstance(value, int) or not least <= value <= most:
-            self.wrong(f"{key} is {value!r}: write a whole number from {least} to {most}.")
-            return 0
-        return value
+        try:
+            found = types.whole(value)
+        except types.WrongError:
+            found = least - 1
+        if least <= found <= most:
+            return found
+        self.wrong(f"{key} is {value!r}: write a whole number from {least} to {most}.")
+        return 0
 
     def mapping(self, key: str) -> Json:
         value = self.given.get(key)
-        if value is None or value == "":
+        if types.is_blank(value):
             return {}
         if not isinstance(value, dict):
             self.wrong(f"{key} is {value!r}: write a mapping.")
@@ -123,12 +131,13 @@ class Reader:
 
     def switch(self, key: str, default: bool) -> bool:
         value = self.given.get(key)
-        if value is None or value == "":
+        if types.is_blank(value):
             return default
-        if isinstance(value, (int, str)) and str(value).strip().lower() in WORDS:
-            return WORDS[str(value).strip().lower()]
-        self.wrong(f"{key} is {value!r}: write true or false.")
-        return default
+        try:
+            return types.switch(value)
+        except types.WrongError as wrong:
+            self.wrong(f"{key} is {value!r}: {wrong}.")
+            return default
 
 
 def read(given: t.Any, position: int, defaults: Json, errors: list[str]) -> Instance | None:
@@ -173,9 +182,10 @@ def read(given: t.Any, position: int, defaults: Json, errors: list[str]) -> Inst
         smoke=reader.mapping("smoke"),
         timeouts=reader.mapping("timeouts"),
         on_failure=reader.text("on_failure"),
-        fallback=reader.given.get("fallback") or None,
+        fallback=None if types.is_blank(given.get("fallback")) else given.get("fallback") or None,
         ladder=names("ladder", reader.given.get("ladder"), reader.wrong),
         watch=reader.mapping("watch"),
+        checks=_checks(reader),
     )
     return instance if name else None
 
@@ -192,7 +202,7 @@ def _model(reader: Reader) -> str:
 
 def _served(reader: Reader, name: str) -> tuple[str, ...]:
     value = reader.given.get("served_model_name")
-    if value is None or value in ("", []):
+    if types.is_blank(value) or value == []:
         return (name,)
     names = value if isinstance(value, list) else [value]
     if not all(isinstance(item, str) and item for item in names):
@@ -222,6 +232,16 @@ def _goal(reader: Reader) -> str:
     return goal
 
 
+def _checks(reader: Reader) -> dict[Check, Answer]:
+    """Those that the instance states itself."""
+    found: dict[Check, Answer] = {}
+    for check, key in CHECK_KEYS.items():
+        answer = read_answer(reader.given.get(key), key, reader.wrong)
+        if answer:
+            found[check] = answer
+    return found
+
+
 def _address(reader: Reader) -> str:
     bind = reader.text("bind", "127.0.0.1")
     try:
@@ -237,7 +257,7 @@ def _digits(text: str) -> bool:
 
 def _gpus(reader: Reader) -> str | int | tuple[int | str, ...]:
     value = reader.given.get("gpus")
-    if value in (None, "", "auto"):
+    if types.is_blank(value) or value == "auto":
         return "auto"
     if isinstance(value, str) and _digits(value):
         value = int(value)

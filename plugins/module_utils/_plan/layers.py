@@ -11,12 +11,13 @@ from __future__ import annotations
 import dataclasses
 import typing as t
 
+from .checks import Check
 from .findings import Findings, UnknownArguments
 from .names import listed, meant
 from .schema import Argument, Schema
 from .spellings import INSTEAD
 from .translate import PARSER_LISTS
-from .values import BadValueError, ChoiceError, checked, unit_text
+from .values import BadValueError, ChoiceError, NoValueError, checked, unit_text
 
 VLLM_DEFAULT = "vllm default"
 
@@ -78,17 +79,21 @@ def _value(given: Resolved, known: Argument, schema: Schema, findings: Findings)
     try:
         value = checked(known, given.value)
     except ChoiceError as problem:
-        findings.unknown_name(f"{given.origin}: {given.name} {problem}")
+        findings.unknown_value("value", f"{given.origin}: {given.name} {problem}")
         return problem.value
-    except BadValueError as problem:
+    except NoValueError as problem:
         findings.error(f"{given.origin}: {given.name} {problem}")
+        return given.value
+    except BadValueError as problem:
+        findings.doubt("value", f"{given.origin}: {given.name} {problem}")
         return given.value
     unit = unit_text(known, given.value)
     if unit:
         findings.warn(f"{given.origin}: {given.name} {unit}")
     text = _parser_text(given.name, value, schema)
     if text:
-        findings.unknown_name(f"{given.origin}: {text}")
+        check: Check = "quantization" if given.name == "quantization" else "value"
+        findings.unknown_value(check, f"{given.origin}: {text}")
     return value
 
 

@@ -88,7 +88,9 @@ def cache(memory: Json) -> str:
     kv = memory["kv"]
     if kv["gib"] is None:
         return ""
-    text = f"KV cache {kv['gib']['expected']:.2f} GiB ({kv['gib']['low']:.2f} to {kv['gib']['high']:.2f})"
+    low, expected, high = (kv["gib"][edge] for edge in ("low", "expected", "high"))
+    spread = "measured" if memory.get("measured") and low == high else f"{low:.2f} to {high:.2f}"
+    text = f"KV cache {expected:.2f} GiB ({spread})"
     if kv["bytes_per_token"] is not None:
         text += f", {kv['bytes_per_token'] / KIB:.1f} KiB a token"
     if kv["tokens"] is not None:

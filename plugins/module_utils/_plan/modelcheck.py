@@ -14,6 +14,7 @@ from __future__ import annotations
 import typing as t
 
 from .catalogue import Model
+from .checks import Doubt
 
 Json = dict[str, t.Any]
 Values = t.Mapping[str, t.Any]
@@ -56,11 +57,12 @@ def longest(config: Json | None) -> int | None:
     return length
 
 
-def problems(values: Values, variables: t.Mapping[str, str], model: Model) -> list[str]:
+def problems(values: Values, variables: t.Mapping[str, str], model: Model) -> list[Doubt]:
     """What vLLM would refuse, one sentence each."""
     if not model.config:
         return []
-    return [text for text in (_too_long(values, variables, model), _quantization(values, model)) if text]
+    found = [Doubt("value", _too_long(values, variables, model)), Doubt("quantization", _quantization(values, model))]
+    return [doubt for doubt in found if doubt.text]
 
 
 def _too_long(values: Values, variables: t.Mapping[str, str], model: Model) -> str:

@@ -17,6 +17,7 @@ from . import (
     advisories,
     auto_profile,
     change,
+    checks,
     defaults,
     descent,
     fit,
@@ -24,6 +25,7 @@ from . import (
     hostcheck,
     image,
     instances,
+    judging,
     limits,
     order,
     prepare,
@@ -33,6 +35,7 @@ from . import (
     rollout_settings,
     schema,
     tenants,
+    unified,
 )
 from .findings import Findings
 from .gpus import Assignment
@@ -104,7 +107,7 @@ def plan_host(inputs: Inputs, errors: t.Sequence[str] = ()) -> Outcome:
     plans = [_plan(one, host, assigned, house, findings) for one in prepared]
     plans += _unlisted(inputs, listed, observed, findings)
     for plan in plans:
-        findings.warnings += plan["warnings"]
+        findings.warnings += [*plan["warnings"], *map(checks.overruled_text, plan["overruled"])]
     found = _refused(plans, findings) if findings.errors else _outcome(plans, findings.warnings, observed, house)
     return dataclasses.replace(found, advisories=tuple(advisories.affecting(inputs.version, inputs.advisories)))
 
@@ -161,7 +164,7 @@ def _host(inputs: Inputs, listed: t.Sequence[Instance], observed: t.Mapping[str,
 
 def _reading_warnings(inputs: Inputs, known: schema.Schema) -> list[str]:
     """Engine arguments that were read from an image are those of that image."""
-    here = ((inputs.facts.get("images") or {}).get(inputs.image) or {}).get("id")
+    here = inputs.image_id
     if not known.image_id or not here or here == known.image_id:
         return []
     read = f"The engine arguments of vLLM {known.read_from} were read from another image ({known.image_id})"
@@ -208,17 +211,6 @@ def _revision(instance: Instance, inputs: Inputs, current: Json | None) -> str |
     return t.cast(t.Optional[str], (inputs.models.get(instance.model) or {}).get("revision"))
 
 
-def _memory(
-    one: Prepared, host: Host, house: fit.House, proven: bool, findings: Findings
-) -> tuple[Json | None, list[str]]:
-    """The memory plan, and what it warns of; the CPU build has no such arithmetic."""
-    tenant = next(tenant for tenant in house.tenants if tenant.name == one.instance.name)
-    found = None if host.inputs.host_class == hostcheck.CPU else fit.plan(tenant, house)
-    if found is None:
-        return None, []
-    return fit.as_dict(found, tenant), fit.report(found, tenant, house, proven, findings)
-
-
 def _plan(
     one: Prepared, host: Host, assigned: t.Mapping[str, Assignment], house: fit.House, findings: Findings
 ) -> Json:
@@ -237,11 +229,9 @@ def _plan(
     document = release.document(one, host.known, inputs, revision, gpu)
     told = release.client(instance, one.arguments, one.sampling)
     mark = digest(document)
-    image_id = ((inputs.facts.get("images") or {}).get(inputs.image) or {}).get("id")
+    image_id = inputs.image_id
     findings.errors += change.refusals(instance.name, mark if instance.active else "", seen, inputs.retry, image_id)
-    memory, heeded = _memory(one, host, house, (current or {}).get("digest") == mark, findings)
-    if inputs.host_class != hostcheck.CPU:
-        image.check(inputs.image, inputs.version, inputs.facts, one.variables, findings)
+    judged = judging.judge(one, document, (current or {}).get("digest") == mark, house, inputs, findings)
     running = (current or {}).get("release") or {}
     changed = defaults.changes(running, host.known, one.values(), inputs.history, inputs.readings)
     settings = rollout_settings.merged(instance, inputs.settings, [])
@@ -255,9 +245,17 @@ def _plan(
         "reasons": list(decided.reasons),
         "downtime_seconds": change.downtime_seconds(decided.kind, seen),
         "arguments": [_argument(argument, current) for argument in one.arguments],
-        "warnings": [*one.warnings, *heeded, *notes, *change.cautions(instance.name, mark, seen, inputs.retry)],
+        "overruled": judged.overruled,
+        "let_through": judged.let_through,
+        "warnings": [
+            *one.warnings,
+            *judged.warnings,
+            *notes,
+            *unified.cautions(judged.memory, inputs.facts),
+            *change.cautions(instance.name, mark, seen, inputs.retry),
+        ],
         "notes": [*promotion.notes(instance), *one.notes, *changed, *below.left_out],
-        "memory": memory,
+        "memory": judged.memory,
         "digest": mark,
         "release": document,
         "client": told,
@@ -295,6 +293,7 @@ def _unlisted(
 
 def _removal(name: str) -> Json:
     nothing: Json = dict.fromkeys(("digest", "release", "client", "image_id", "memory"))
-    lists: Json = {**{name: [] for name in ("arguments", "warnings", "notes", "rungs", "ladder")}, "settings": {}}
+    empty = ("arguments", "overruled", "let_through", "warnings", "notes", "rungs", "ladder")
+    lists: Json = {**{name: [] for name in empty}, "settings": {}}
     what: Json = {"change": "remove", "reasons": [change.UNLISTED], "downtime_seconds": None, "stands_in": False}
     return {"instance": name, "active": False, **what, **lists, **nothing}

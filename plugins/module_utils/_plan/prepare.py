@@ -26,6 +26,7 @@ from . import (
     together,
 )
 from .catalogue import Model
+from .checks import Doubt
 from .findings import Findings
 from .inputs import Inputs
 from .instances import Instance
@@ -41,7 +42,7 @@ DRAIN = "shutdown_timeout"
 
 @dataclasses.dataclass(frozen=True)
 class Prepared:
-    """An instance before GPUs are assigned to it."""
+    """An instance before GPUs are assigned to it. `doubts` are settled once it is known what serves."""
 
     instance: Instance
     arguments: tuple[Resolved, ...]
@@ -50,6 +51,7 @@ class Prepared:
     warnings: tuple[str, ...]
     model: Model
     notes: tuple[str, ...] = ()
+    doubts: tuple[Doubt, ...] = ()
 
     def values(self) -> Json:
         """Arguments that are set, by name."""
@@ -73,9 +75,9 @@ def prepare(
     length = modelcheck.longest(model.config)
     found = limits.hold(found, inputs.class_limits, inputs.host_class, schema, length, findings)
     found = _remote_code(found, instance, inputs, findings)
-    findings.errors += [f"instance: {text}" for text in together.contradictions(found, schema)]
     values = {argument.name: argument.value for argument in found if argument.set}
-    findings.errors += [f"instance: {text}" for text in modelcheck.problems(values, moved.variables, model)]
+    doubts = [*together.contradictions(found, schema), *modelcheck.problems(values, moved.variables, model)]
+    findings.doubts += [doubt._replace(text=f"instance: {doubt.text}") for doubt in doubts]
     smoke = rollout_settings.merged(instance, inputs.settings, [])["smoke"]
     findings.errors += [f"instance: {text}" for text in demands.problems(smoke, values, model, schema)]
     heeded = [*modelcheck.cautions(model), *habits.cautions(values, model)]
@@ -94,6 +96,7 @@ def prepare(
         sampling=told,
         warnings=tuple(dict.fromkeys(placed(instance.name, text) for text in findings.warnings)),
         model=model,
+        doubts=tuple(doubt._replace(text=placed(instance.name, doubt.text)) for doubt in findings.doubts),
         notes=(*([chosen.why] if chosen.why else []), *habits.notes(values)),
     )
 

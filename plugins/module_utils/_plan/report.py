@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import typing as t
 
-from . import change, memory_text
+from . import change, checks, memory_text
 from .change import shown
 
 Json = dict[str, t.Any]
@@ -33,6 +33,7 @@ def block(plan: Json, refused: bool = False) -> str:
     what = f"{plan['change']} ({MEANING[plan['change']]}){_prefixed(', ', downtime(plan))}"
     lines = [f"{plan['instance']}: {f'refused, it would be: {what}' if refused else what}"]
     lines += [f"    because {reason}" for reason in plan["reasons"]]
+    lines += [f"    {checks.overruled_text(one)}" for one in plan.get("overruled", [])]
     if plan["release"]:
         lines += _facts(plan["release"])
         lines += [f"    {line}" for line in memory_text.lines(plan.get("memory"), copies(plan))]
@@ -57,7 +58,8 @@ def notes(plan: Json) -> list[str]:
 
 def copies(plan: Json) -> int:
     """Data parallel ranks, each with a KV cache of its own."""
-    return int((plan["release"] or {}).get("arguments", {}).get("data_parallel_size") or 1)
+    asked = (plan["release"] or {}).get("arguments", {}).get("data_parallel_size")
+    return asked if isinstance(asked, int) and asked > 0 else 1
 
 
 def downtime(plan: Json) -> str:

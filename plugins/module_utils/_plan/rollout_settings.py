@@ -14,8 +14,8 @@ import re
 import typing as t
 
 from .._engine.json_fit import unusable
+from .._settings import types
 from .findings import Findings
-from .inputs import WORDS
 from .instances import Instance
 from .names import listed, meant
 
@@ -80,7 +80,7 @@ def merged(instance: Instance, settings: Json, errors: list[str]) -> Json:
     rungs = settings.get("fallback_rungs")
     return {
         "on_failure": on_failure,
-        "rungs": (RUNGS if rungs in (None, "") else rungs) if on_failure == "fallback" else 0,
+        "rungs": (RUNGS if types.is_blank(rungs) else rungs) if on_failure == "fallback" else 0,
         "ask_parser": settings.get("ask_parser", True),
         "smoke": _read(instance, "smoke", _stated(instance.smoke, settings.get("smoke")), SMOKE_KEYS, errors),
         "timeouts": _read(
@@ -104,7 +104,8 @@ def _when_it_fails(instance: Instance, settings: Json, errors: list[str]) -> str
 def _stated(own: t.Mapping[str, t.Any], host: t.Mapping[str, t.Any] | None) -> Json:
     """An empty value states nothing: what stands below it holds."""
     layers = (
-        {key: value for key, value in (layer or {}).items() if value not in (None, "", {})} for layer in (host, own)
+        {key: value for key, value in (layer or {}).items() if not types.is_blank(value) and value != {}}
+        for layer in (host, own)
     )
     return {key: value for layer in layers for key, value in layer.items()}
 
@@ -150,12 +151,10 @@ def _schema(where: str, value: t.Any, errors: list[str]) -> t.Any:
 
 
 def _whole(value: t.Any) -> int | None:
-    """A number, or the digits that a survey sends."""
-    if isinstance(value, str) and value.isascii() and value.isdigit():
-        return int(value)
-    if isinstance(value, float) and value.is_integer():
-        return int(value)
-    return value if isinstance(value, int) and not isinstance(value, bool) else None
+    try:
+        return types.whole(value)
+    except types.WrongError:
+        return None
 
 
 def _seconds(key: str, value: t.Any) -> int:
@@ -173,24 +172,29 @@ def _count(key: str, value: t.Any) -> int:
 
 
 def _deadline(key: str, value: t.Any) -> int | float:
-    found = value if isinstance(value, float) else _whole(value)
-    if found is None or not 0 < found <= LONGEST:
+    try:
+        found = types.number(value)
+    except types.WrongError:
+        found = 0
+    if not 0 < found <= LONGEST:
         raise _WrongError(f"write seconds, a number above 0 and at most {LONGEST} (30 days).")
     return found
 
 
 def _text(key: str, value: t.Any) -> str:
-    if not isinstance(value, str):
-        raise _WrongError("write a text, in quotes.")
-    return value
+    try:
+        return types.text(value)
+    except types.WrongError as wrong:
+        raise _WrongError(f"{wrong}.") from wrong
 
 
 def _pattern(key: str, value: t.Any) -> str:
     try:
-        re.compile(_text(key, value))
+        pattern = _text(key, value)
+        re.compile(pattern)
     except (re.error, OverflowError, RecursionError) as error:
         raise _WrongError(f"write a regular expression of Python ({error}).") from error
-    return t.cast(str, value)
+    return pattern
 
 
 def _messages(key: str, value: t.Any) -> list[Json]:
@@ -210,10 +214,10 @@ def _choice(key: str, value: t.Any) -> bool | str:
 
 
 def _switch(key: str, value: t.Any) -> bool:
-    found = WORDS.get(str(value).strip().lower()) if isinstance(value, (bool, int, str)) else None
-    if found is None:
-        raise _WrongError("write true or false.")
-    return found
+    try:
+        return types.switch(value)
+    except types.WrongError as wrong:
+        raise _WrongError(f"{wrong}.") from wrong
 
 
 SMOKE: dict[str, Reader] = {

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import typing as t
 
+from .checks import Doubt
 from .layers import Resolved
 from .schema import Schema, version_key
 
@@ -83,9 +84,12 @@ TOGETHER: tuple[t.Callable[[Values, Schema], str], ...] = (
     _graph_sizes,
     _generates,
 )
+# What is no prediction: such a server could never give its proof.
+NEVER = (_generates,)
 
 
-def contradictions(arguments: t.Sequence[Resolved], schema: Schema) -> list[str]:
-    """One sentence for each pair of arguments that vLLM would refuse together."""
+def contradictions(arguments: t.Sequence[Resolved], schema: Schema) -> list[Doubt]:
+    """One doubt for each pair of arguments that vLLM would refuse together."""
     values = {argument.name: argument.value for argument in arguments if argument.set}
-    return [text for text in (rule(values, schema) for rule in TOGETHER) if text]
+    found = [(rule, rule(values, schema)) for rule in TOGETHER]
+    return [Doubt(None if rule in NEVER else "value", text) for rule, text in found if text]

@@ -46,12 +46,16 @@ class BadValueError(ValueError):
     """The text says what is wrong with the value and what is right."""
 
 
+class NoValueError(BadValueError):
+    """There is nothing that could be passed on."""
+
+
 def checked(argument: Argument, value: t.Any) -> t.Any:
     """The value as it is rendered and digested; raises BadValueError."""
     if argument.many:
         items = value if isinstance(value, list) else [value]
         if not items:
-            raise BadValueError("is an empty list: give a value, or null to unset it.")
+            raise NoValueError("is an empty list: give a value, or null to unset it.")
         found = [_one(argument, item) for item in items]
         return sorted(found) if argument.name in SETS else found
     return _one(argument, value)
@@ -59,7 +63,7 @@ def checked(argument: Argument, value: t.Any) -> t.Any:
 
 def _one(argument: Argument, value: t.Any) -> t.Any:
     if value == "" and argument.type != "str":
-        raise BadValueError("is empty: give a value, or null to unset it.")
+        raise NoValueError("is empty: give a value, or null to unset it.")
     converted = CONVERT[argument.type](argument, value)
     _in_range(argument, converted)
     if argument.choices and not argument.open and converted not in argument.choices:

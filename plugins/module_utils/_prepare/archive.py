@@ -23,8 +23,10 @@ SOURCES = "/etc/apt/sources.list"
 FOLDER = "/etc/apt/sources.list.d"
 HEADER = "# Written by gpufleet.vllm, which overwrites it."
 
+# A flat repository has no components.
 _LINE = re.compile(
-    r"^deb\s+(?:\[(?P<options>[^\]]*)\]\s+)?(?P<uri>\S+)\s+(?P<suite>\S+)\s+(?P<components>[^#\n]+)", re.MULTILINE
+    r"^deb[ \t]+(?:\[(?P<options>[^\]\n]*)\][ \t]+)?(?P<uri>\S+)[ \t]+(?P<suite>\S+)(?P<components>[^#\n]*)",
+    re.MULTILINE,
 )
 _FIELD = re.compile(r"^(?P<name>[A-Za-z-]+):[ \t]*(?P<value>.*(?:\n[ \t].*)*)$", re.MULTILINE)
 

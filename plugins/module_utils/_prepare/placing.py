@@ -25,13 +25,22 @@ class Refused(Exception):
     """The repository cannot be put in place; the text says why and what to change."""
 
 
+class Offer(t.NamedTuple):
+    """A file of the host's own that offers a repository, and the key that it names; None where it names none."""
+
+    path: str
+    key: bytes | None
+
+
 class Ports(t.NamedTuple):
-    """The host: its files, status and output of a command, what a URL holds, and a pause in seconds."""
+    """The host: its files, status and output of a command, what a URL holds, a pause in seconds, and which other files
+    offer a repository of apt."""
 
     files: Files
     run: t.Callable[[list[str]], tuple[int, str]]
     fetch: t.Callable[[str], bytes]
     sleep: t.Callable[[float], None] = time.sleep
+    offers: t.Callable[[Apt], list[Offer]] = lambda of: []
 
 
 def repository(params: Json) -> Repository:
@@ -115,7 +124,7 @@ def carry_out(params: Json, ports: Ports, check_mode: bool) -> Json:
         wrong = mistakes(params, of)
         if wrong:
             raise Refused(" ".join(wrong))
-        wanted.update(of.files(key_of(params, of, ports)))
+        wanted.update(_of_the_host(params, of, ports) or of.files(key_of(params, of, ports)))
     try:
         due = ports.files.differing(wanted)
         result = {"changed": bool(due), "paths": list(due), "diff": [_diff(path, due, ports.files) for path in due]}
@@ -133,6 +142,23 @@ def carry_out(params: Json, ports: Ports, check_mode: bool) -> Json:
             "fingerprint, or give a mirror that this host reaches."
         ) from error
     return result
+
+
+def _of_the_host(params: Json, of: Repository, ports: Ports) -> dict[str, bytes | None]:
+    """The host's own source with the right key does: only the pins are ours then. Nothing where it has none."""
+    offers = ports.offers(of) if isinstance(of, Apt) else []
+    for offer in offers:
+        if offer.key is None or not _is(offer.key, params["fingerprints"]):
+            keys = " or ".join(params["fingerprints"])
+            raise Refused(
+                f"{offer.path} has repository {of.name} already, and not with the key {keys}: apt stops where "
+                "two sources name different keys for one repository. Nothing was changed. Remove it "
+                f"(`rm {offer.path}`), or correct its Signed-By, and run this again."
+            )
+    if not isinstance(of, Apt) or not offers:
+        return {}
+    pins = of.files(b"")[of.pins_path]
+    return {of.pins_path: pins, of.source_path: None, of.key_path: None}
 
 
 def _diff(path: str, due: dict[str, bytes | None], files: Files) -> Json:

@@ -16,11 +16,13 @@ import sys
 import time
 import typing as t
 
+from .._outside.printable import printable
 from . import request as requests
 from . import units
 from .api_keys import ApiKeys
 from .client_file import CLIENT_DIR
 from .docker import DockerError
+from .failure import unexpected
 from .host import Host
 from .journal import GOOD_OUTCOMES, Journal, spoken
 from .proof import prove_instance
@@ -51,7 +53,7 @@ def _print(document: t.Any) -> None:
 
 
 def _complain(what: t.Any) -> None:
-    sys.stderr.write(f"{what}\n")
+    sys.stderr.write(f"{printable(what)}\n")
 
 
 def _rollout(store: Store, host: Host, client_dir: str, request_name: str) -> int:
@@ -85,6 +87,10 @@ def _recover_all(state_dir: str, run_dir: str, host: Host) -> int:
             cut_off = repair_cut_off(host, state)
         except (StateProblem, DockerError) as error:
             _complain(f"{name}: {error}")
+            code = 1
+            continue
+        except Exception as error:  # noqa: BLE001 - none of ours, and the other instances come up all the same
+            _complain(f"{name}: {unexpected(error)}")
             code = 1
             continue
         if problem or state.candidate is not None:

@@ -18,6 +18,15 @@ MIB = 1024 * 1024
 
 Json = dict[str, t.Any]
 
+# What a host's daemon.json would decide otherwise: `default-runtime` may be nvidia, which gives every GPU to an image
+# that asks for all, or a sandbox without GPUs; a `log-driver` may be one that cannot be read. Docker always has runc.
+STATED: t.Final[Json] = {
+    "Runtime": "runc",
+    "LogConfig": {"Type": "json-file", "Config": {"max-size": "50m", "max-file": "3"}},
+}
+# What NVIDIA's CDI specification says too: no GPU but those that were planned, whatever the image asks for.
+NO_OTHER_GPUS: t.Final = {"NVIDIA_VISIBLE_DEVICES": "void"}
+
 
 def device_requests(gpus: Json) -> list[Json]:
     """GPUs by UUID: as CDI devices where the engine has CDI, else through NVIDIA's runtime hook."""
@@ -26,6 +35,12 @@ def device_requests(gpus: Json) -> list[Json]:
     if gpus["mode"] == "runtime":
         return [{"Driver": "nvidia", "DeviceIDs": list(gpus["uuids"]), "Capabilities": [["gpu"]]}]
     return []
+
+
+def variables(env: t.Mapping[str, str], gpus: Json) -> list[str]:
+    """The environment. NVIDIA's hook is told by a variable which GPUs to give; whoever has CDI devices needs none."""
+    told = {} if gpus["mode"] == "runtime" else NO_OTHER_GPUS
+    return [f"{name}={value}" for name, value in sorted({**env, **told}.items())]
 
 
 def create_body(release: Json, digest: str, image_id: str, key_file: str = "") -> Json:
@@ -39,7 +54,7 @@ def create_body(release: Json, digest: str, image_id: str, key_file: str = "") -
     return {
         "Image": image_id,
         "Cmd": release["command"],
-        "Env": [f"{name}={value}" for name, value in sorted(release["env"].items())],
+        "Env": variables(release["env"], release["gpus"]),
         "Labels": {
             LABEL_INSTANCE: release["instance"],
             LABEL_DIGEST: digest,
@@ -52,7 +67,7 @@ def create_body(release: Json, digest: str, image_id: str, key_file: str = "") -
             "DeviceRequests": device_requests(release["gpus"]),
             "RestartPolicy": {"Name": "no"},
             "SecurityOpt": ["no-new-privileges"],
-            "LogConfig": {"Type": "json-file", "Config": {"max-size": "50m", "max-file": "3"}},
+            **STATED,
             **shared,
             **_key_mount(release, key_file),
         },
@@ -76,8 +91,9 @@ def version_probe_body(image_id: str) -> Json:
         "Image": image_id,
         "Entrypoint": ["python3", "-c", VERSION_PROBE],
         "Cmd": [],
+        "Env": variables({}, {"mode": "none"}),
         "NetworkDisabled": True,
-        "HostConfig": {"NetworkMode": "none"},
+        "HostConfig": {"NetworkMode": "none", **STATED},
     }
 
 

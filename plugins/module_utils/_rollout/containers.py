@@ -47,7 +47,12 @@ def ours(docker: Docker, instance: str) -> list[Json]:
 def listed_as_ours(docker: Docker, instance: str) -> list[Json]:
     """What looks like ours in Docker's list, by label and name."""
     rows = docker.containers_labelled(f"{LABEL_INSTANCE}={instance}")
-    return [row for row in rows if {f"/{name}" for name in names(instance)} & set(row["Names"])]
+    return [row for row in rows if has_a_name_of(instance, row)]
+
+
+def has_a_name_of(instance: str, row: Json) -> bool:
+    """Whether a container of Docker's list has a name of the instance's; one that is being removed has none at all."""
+    return bool({f"/{name}" for name in names(instance)} & set(row.get("Names") or ()))
 
 
 def foreign(docker: Docker, state: State) -> list[str]:

@@ -12,8 +12,9 @@ Private to the collection: may change without notice.
 
 from __future__ import annotations
 
-import re
+import math
 
+from .._engine import metrics
 from .._engine.expect import base_url
 from .._engine.wire import Http, NoAnswer
 from .deadlines import timeout
@@ -23,12 +24,14 @@ from .state import Entry
 
 POLL = 0.5
 ANSWER_WITHIN = 5.0
-IN_FLIGHT = re.compile(r"^vllm:num_requests_(?:running|waiting)(?:\{[^}]*\})? (\S+)$", re.MULTILINE)
+IN_FLIGHT = ("vllm:num_requests_running", "vllm:num_requests_waiting")
 
 
 def own_limit(entry: Entry) -> int:
     """Seconds that the engine of a release takes by itself to finish what it has; 0 where it does not."""
-    return int(entry.release["arguments"].get("shutdown_timeout") or 0)
+    seconds = entry.release["arguments"].get("shutdown_timeout")
+    # The planner may have been told to let any value through.
+    return int(seconds) if isinstance(seconds, (int, float)) else 0
 
 
 def grace(entry: Entry) -> int:
@@ -37,14 +40,19 @@ def grace(entry: Entry) -> int:
 
 
 def in_flight(http: Http, entry: Entry) -> int | None:
-    """Requests that the engine has, running or waiting; None where it does not say, as when it is busy."""
+    """Requests that the engine has, running or waiting; None where it does not say, as when it is busy.
+
+    Both have to be counted, and each has to be a number of requests: what is not known is not zero.
+    """
     url = base_url(entry.release["bind"], entry.release["port"])
     try:
-        reply = http.request("GET", f"{url}/metrics", ANSWER_WITHIN)
+        counts = metrics.series(http, url, ANSWER_WITHIN, IN_FLIGHT)
     except NoAnswer:
         return None
-    counts = IN_FLIGHT.findall(str(reply.body)) if reply.status == 200 else []
-    return int(sum(map(float, counts))) if counts else None
+    named = {series.partition("{")[0] for series in counts}
+    total = sum(counts.values())
+    known = named == set(IN_FLIGHT) and math.isfinite(total) and min(counts.values()) >= 0
+    return math.ceil(total) if known else None
 
 
 def drain(host: Host, journal: Journal, held: Entry) -> None:

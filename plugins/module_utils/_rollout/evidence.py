@@ -8,6 +8,7 @@ Private to the collection: may change without notice.
 
 from __future__ import annotations
 
+import threading
 import typing as t
 
 from .docker import DockerError, Json
@@ -16,10 +17,14 @@ from .host import Host
 from .nvml import Nvml
 from .state import Entry
 
+# A GPU that fell off the bus can keep NVML waiting in the kernel, and the way back waits for what is asked here.
+NVML_WITHIN = 5.0
 
-def evidence(host: Host, entry: Entry) -> Json:
+
+def evidence(host: Host, entry: Entry, within: float = NVML_WITHIN) -> Json:
     """`container` and `gpus`; sizes in MiB. What cannot be told is null, or an `error` in its place."""
-    return {"container": _container(host, entry), "gpus": _gpus(host, entry.release["gpus"]["uuids"])}
+    uuids = entry.release["gpus"]["uuids"]
+    return {"container": _container(host, entry), "gpus": _gpus_in_time(host, uuids, within) if uuids else []}
 
 
 def _container(host: Host, entry: Entry) -> Json | None:
@@ -38,8 +43,23 @@ def _container(host: Host, entry: Entry) -> Json | None:
     }
 
 
+def _gpus_in_time(host: Host, uuids: t.Sequence[str], within: float) -> list[Json]:
+    found: list[Json] = []
+
+    def ask() -> None:
+        try:
+            found.extend(_gpus(host, uuids))
+        except Exception as error:  # noqa: BLE001 - a binding that breaks costs only its own part
+            found.extend({"uuid": uuid, "error": repr(error)} for uuid in uuids)
+
+    asking = threading.Thread(target=ask, daemon=True)
+    asking.start()
+    asking.join(within)
+    return list(found) or [{"uuid": uuid, "error": f"NVML did not answer within {within:g} s"} for uuid in uuids]
+
+
 def _gpus(host: Host, uuids: t.Sequence[str]) -> list[Json]:
-    nvml = host.open_nvml() if uuids else None
+    nvml = host.open_nvml()
     if nvml is None:
         return [{"uuid": uuid, "error": "NVML cannot be asked here"} for uuid in uuids]
     try:

@@ -8,9 +8,12 @@ Private to the collection: may change without notice.
 
 from __future__ import annotations
 
+import os
+import traceback
 from dataclasses import dataclass
 
 from .._engine.diagnosis import Diagnosis
+from .._outside.printable import printable
 from .state import Entry, Rejection
 
 # Failures of the moment, not of the release: the same release may be tried again without being asked to.
@@ -64,6 +67,13 @@ class Told:
     @property
     def advice(self) -> str:
         return self.diagnosis.advice
+
+
+def unexpected(error: Exception) -> str:
+    """An error that nobody has thought of, in words that somebody who is to mend it can use."""
+    frames = traceback.extract_tb(error.__traceback__)
+    where = f" at {os.path.basename(frames[-1].filename)}:{frames[-1].lineno}" if frames else ""
+    return printable(f"an unexpected error, please report it: {error!r}{where}")[:500]
 
 
 def rejects(failure_class: str) -> bool:

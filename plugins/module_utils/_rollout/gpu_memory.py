@@ -36,8 +36,16 @@ def shortage(nvml: Nvml, uuid: str, utilization: float) -> str:
     return f"GPU {uuid} has {memory.free // MIB} MiB free, {needed // MIB} MiB are asked for; {holders}"
 
 
-def wait_until_free(host: Host, journal: Journal, entry: Entry, limit: float) -> None:
-    """Wait at most `limit` seconds. Raises Failed (mem.busy). Nothing to do for a release without GPUs."""
+def _share(value: object) -> float:
+    """A value that the planner was told to let through may be no number: then the engine says so."""
+    return float(value) if isinstance(value, (int, float)) and value else DEFAULT_UTILIZATION
+
+
+def wait_until_free(host: Host, journal: Journal, entry: Entry, limit: float, insists: bool = True) -> None:
+    """Wait at most `limit` seconds. Raises Failed (mem.busy) where it `insists`; else the engine has the last word.
+
+    Nothing to do for a release without GPUs.
+    """
     uuids = entry.release["gpus"]["uuids"]
     arguments = entry.release["arguments"]
     if not uuids or arguments.get("kv_cache_memory_bytes"):
@@ -47,7 +55,7 @@ def wait_until_free(host: Host, journal: Journal, entry: Entry, limit: float) ->
     if nvml is None:
         journal.note("NVML cannot be asked here, going on")
         return
-    utilization = float(arguments.get("gpu_memory_utilization") or DEFAULT_UTILIZATION)
+    utilization = _share(arguments.get("gpu_memory_utilization"))
     deadline = host.clock.monotonic() + limit
     try:
         while True:
@@ -55,6 +63,9 @@ def wait_until_free(host: Host, journal: Journal, entry: Entry, limit: float) ->
             if not short:
                 return
             if host.clock.monotonic() >= deadline:
+                if not insists:
+                    journal.note(f"{'; '.join(short)}; memory_check is warn: the engine is asked")
+                    return
                 advice = "Stop what holds the memory, or lower gpu_memory_utilization."
                 raise Failed(Diagnosis("mem.busy", "; ".join(short), advice))
             host.clock.sleep(POLL)

@@ -19,8 +19,8 @@ from .._engine.wire import Http
 from .._gpu.sockets import listening
 from .api_keys import ApiKeys
 from .docker import Docker
-from .nvml import Nvml, bundled_nvml
-from .weights import must_be_whole
+from .nvml import Nvml, bundled_nvml, gpu_facts
+from .weights import look_at, must_be_whole
 
 MIB = 1024 * 1024
 
@@ -73,4 +73,6 @@ class Host:
     owner: str = ""
     binds: t.Callable[[str], bool] = binds
     open_nvml: t.Callable[[], Nvml | None] = bundled_nvml
+    gpus: t.Callable[[], list[dict[str, t.Any]]] = gpu_facts
+    look_at_model: t.Callable[[dict[str, t.Any]], dict[str, t.Any]] = look_at
     keys: ApiKeys = field(default_factory=ApiKeys)

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import re
 
 from .container import entrypoint_style, version_probe_body
 from .deadlines import timeout
@@ -22,6 +23,7 @@ from .state import Entry
 
 DOCKER_CONFIG = "/root/.docker/config.json"
 PROBE_LIMIT = 120.0
+VERSION = re.compile(r"[0-9A-Za-z.+!_-]{1,64}")
 REACH_REGISTRY = (
     "Correct vllm_server_image, or make its registry reachable from the host (docker login there if it asks)."
 )
@@ -44,12 +46,12 @@ def present(host: Host, reference: str, journal: Journal, limit: float, config: 
             raise DockerError(0, f"it took longer than {limit:g} s")
         detail = event.get("progressDetail") or {}
         if detail.get("total") and event.get("status") == "Downloading":
-            layers[str(event.get("id"))] = (int(detail["current"]), int(detail["total"]))
+            layers[str(event.get("id"))] = (int(detail.get("current") or 0), int(detail["total"]))
         done, total = (sum(part) for part in zip(*layers.values())) if layers else (0, 0)
         journal.heartbeat(f"pulling, {done // 2**20} of {total // 2**20} MiB of the layers begun")
 
     try:
-        docker.pull(reference, auth, progress)
+        docker.pull(reference, auth, progress, limit)
     except DockerError as error:
         if "no space left on device" in str(error).lower():
             raise _no_room(host, reference, error) from error
@@ -132,7 +134,8 @@ def _asked(docker: Docker, image_id: str) -> str:
         if docker.wait(container, PROBE_LIMIT) != 0:
             return ""
         lines = docker.logs(container).splitlines()
-        return lines[-1].partition(" ")[2].strip() if lines else ""
+        said = lines[-1].partition(" ")[2].strip() if lines else ""
+        return said if VERSION.fullmatch(said) else ""
     except DockerError as error:
         if error.status == 0:
             raise

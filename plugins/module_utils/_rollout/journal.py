@@ -12,6 +12,7 @@ import contextlib
 import sys
 import typing as t
 
+from .._outside.printable import printable
 from .host import Clock
 from .store import Store
 
@@ -24,8 +25,8 @@ GOOD_OUTCOMES = ("verified", "fallback", "repaired", "live", "removed")
 
 
 def spoken(line: str) -> None:
-    """A line for the unit's own journal."""
-    sys.stdout.write(f"{line}\n")
+    """A line for a console or the unit's own journal."""
+    sys.stdout.write(f"{printable(line)}\n")
     sys.stdout.flush()
 
 
@@ -65,6 +66,7 @@ class Journal:
 
     def _write(self, what: dict[str, t.Any]) -> None:
         self._spoke = self._clock.monotonic()
+        what["detail"] = printable(what["detail"])
         line = {
             "at": self._clock.utc(),
             "elapsed": round(self.elapsed, 1),

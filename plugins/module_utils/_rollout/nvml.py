@@ -11,6 +11,8 @@ from __future__ import annotations
 import importlib
 import typing as t
 
+from .._gpu import host, report
+
 
 class Nvml(t.Protocol):
     """The part of pynvml that is asked; pynvml itself comes along inside the host program."""
@@ -26,6 +28,15 @@ class Nvml(t.Protocol):
     def nvmlDeviceGetMemoryInfo(self, handle: t.Any) -> t.Any: ...
 
     def nvmlDeviceGetComputeRunningProcesses(self, handle: t.Any) -> t.Sequence[t.Any]: ...
+
+
+def gpu_facts() -> list[dict[str, t.Any]]:
+    """The GPUs of the host as its facts have them; none where nobody can be asked."""
+    try:
+        nvml = importlib.import_module("pynvml")
+    except ImportError:
+        return []
+    return list(report.read(nvml, host.memory(), host.comm_of("/")).gpus)
 
 
 def bundled_nvml() -> Nvml | None:

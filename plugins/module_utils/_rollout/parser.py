@@ -15,7 +15,7 @@ import hashlib
 import json
 
 from .._engine.diagnosis import diagnose
-from .container import device_requests
+from .container import STATED, device_requests, variables
 from .docker import Docker, DockerError, Json
 from .durable import read_text, write_atomically
 from .failure import Refused
@@ -53,12 +53,13 @@ def probe_body(entry: Entry) -> Json:
         "Image": entry.image_id,
         "Entrypoint": ["python3", "-c", ASK],
         "Cmd": _without_files(release),
-        "Env": [f"{name}={value}" for name, value in sorted(release["env"].items())],
+        "Env": variables(release["env"], release["gpus"]),
         "NetworkDisabled": True,
         "HostConfig": {
             "NetworkMode": "none",
             "DeviceRequests": device_requests(release["gpus"]),
             "SecurityOpt": ["no-new-privileges"],
+            **STATED,
         },
     }
 

@@ -156,8 +156,8 @@ def _address_is_ours(host: Host, release: Json) -> None:
 def _port_is_free(host: Host, release: Json, running: Json | None) -> None:
     serves = running is not None and running["State"]["Running"]
     bindings = running["HostConfig"].get("PortBindings") or {} if running is not None and serves else {}
-    ours = {int(binding["HostPort"]) for bound in bindings.values() for binding in bound or []}
-    if release["port"] in host.ports() and release["port"] not in ours:
+    ours = {binding["HostPort"] for bound in bindings.values() for binding in bound or []}
+    if release["port"] in host.ports() and str(release["port"]) not in ours:
         raise Refused(
             "port.busy",
             f"port {release['port']} is taken by another process on the host",

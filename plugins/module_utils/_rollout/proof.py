@@ -14,6 +14,7 @@ from .._engine.refusals import NotProved
 from .._engine.wire import Http
 from .api_keys import ApiKeyMissing, ApiKeys
 from .docker import Docker, Json
+from .failure import unexpected
 from .status import observe_one
 from .store import Store
 
@@ -43,4 +44,6 @@ def prove_instance(store: Store, docker: Docker, http: Http) -> Json:
         return {**answer, "because": str(error)}
     except NotProved as error:
         return {**answer, "because": f"{error} ({error.failure_class})"}
+    except Exception as error:  # noqa: BLE001 - none of ours, and the other instances are asked all the same
+        return {**answer, "because": unexpected(error)}
     return {**answer, "proved": True, "proof": proof.as_dict()}

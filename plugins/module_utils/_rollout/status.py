@@ -8,6 +8,7 @@ Private to the collection: may change without notice.
 
 from __future__ import annotations
 
+import re
 from dataclasses import asdict
 
 from .._engine.expect import base_url
@@ -18,12 +19,16 @@ from .api_keys import ApiKeyMissing, ApiKeys
 from .client_file import CLIENT_DIR, differing
 from .container import LABEL_DIGEST, LABEL_INSTANCE
 from .docker import Docker, DockerError, Json
+from .failure import unexpected
 from .rebuild import load
 from .state import Entry, State, StateProblem
 from .store import STATE_DIR, Store, instances
 from .units import running, unit_name
 from .watch_policy import Limits
 from .watch_record import Records, shown
+
+# A label is whatever somebody wrote into it: what is no name of an instance is no path either.
+INSTANCE_NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,62}")
 
 
 def container_facts(container: Json) -> Json:
@@ -65,7 +70,16 @@ def _why_unhealthy(current: Entry | None, container: Json | None, http: Http, ke
 
 
 def observe_one(store: Store, docker: Docker, http: Http, client_dir: str = CLIENT_DIR) -> Json:
-    """One instance: its state, its container, and whether it is up. Held without a live transaction means current."""
+    """One instance: its state, its container, and whether it is up. One that cannot be observed hides no other."""
+    try:
+        return _observed(store, docker, http, client_dir)
+    except Exception as error:  # noqa: BLE001 - none of ours
+        problem = unexpected(error)
+        return {**NOTHING_KNOWN, "name": store.instance, "problem": problem, "unhealthy_because": problem}
+
+
+def _observed(store: Store, docker: Docker, http: Http, client_dir: str) -> Json:
+    """Held without a live transaction means current."""
     busy, state = running(store.instance), State(store.instance)
     container: Json | None = None
     rebuilt = problem = ""
@@ -107,11 +121,29 @@ def observe_one(store: Store, docker: Docker, http: Http, client_dir: str = CLIE
     }
 
 
+NOTHING_KNOWN: Json = {
+    **dict.fromkeys(
+        ("current", "previous", "candidate", "previous_gone", "rebuilt", "failed", "transaction", "container")
+    ),
+    "rejected": [],
+    "holds": [],
+    "cut_off": False,
+    "healthy": False,
+    "watch": {
+        "enabled": False,
+        **dict.fromkeys(("paused_until", "stands_down", "last_look", "returned", "problem")),
+        "restarts": [],
+        "events": [],
+    },
+    "client_files_differ": [],
+}
+
+
 def held_ports(docker: Docker, instance: str) -> list[Json]:
     """Address and port that containers of an instance listen on, those included that a cut off rollout left."""
     listed = containers.listed_as_ours(docker, instance)
     ports = [port for container in listed for port in container.get("Ports") or [] if port.get("PublicPort")]
-    return [{"address": port["IP"], "port": port["PublicPort"]} for port in ports]
+    return [{"address": port.get("IP") or "", "port": port["PublicPort"]} for port in ports]
 
 
 def previous_gone(docker: Docker, previous: Entry | None) -> str:
@@ -142,9 +174,6 @@ def known(state_dir: str, docker: Docker) -> list[str]:
         labelled = docker.containers_labelled(LABEL_INSTANCE)
     except DockerError:
         labelled = []
-    named = [
-        name
-        for name, found in ((found["Labels"][LABEL_INSTANCE], found) for found in labelled)
-        if {f"/{one}" for one in containers.names(name)} & set(found["Names"])
-    ]
+    found = ((str((row.get("Labels") or {}).get(LABEL_INSTANCE)), row) for row in labelled)
+    named = {name for name, row in found if INSTANCE_NAME.fullmatch(name) and containers.has_a_name_of(name, row)}
     return sorted({*instances(state_dir), *named})

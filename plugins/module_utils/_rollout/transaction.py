@@ -12,22 +12,33 @@ import typing as t
 from dataclasses import replace
 
 from .._engine.diagnosis import Diagnosis
-from . import containers
+from . import containers, measurements
 from .client_file import CLIENT_DIR, remove, write
 from .deadlines import timeout
 from .docker import DockerError
 from .drain import drain, grace
-from .failure import Failed, Refused, Told, broken_text, fallback_text, fallen_text, not_repaired_text, refused_text
+from .failure import (
+    Failed,
+    Refused,
+    Told,
+    broken_text,
+    fallback_text,
+    fallen_text,
+    not_repaired_text,
+    refused_text,
+    rejects,
+)
 from .gpu_memory import wait_until_free
 from .host import Host
 from .journal import Journal
 from .ladder import Ladder
 from .preflight import preflight
 from .rebuild import settled
+from .remains import keep_diagnosis
 from .state import Entry, Json, Rejection, State
 from .store import Store
 from .trial import Trial
-from .wayback import WayBack, keep_diagnosis
+from .wayback import WayBack
 from .written import not_taken, tell_clients, write_down
 
 BY_AN_OPERATOR = Diagnosis("rolled_back", "an operator put the release before it back", "").as_dict()
@@ -87,7 +98,8 @@ class Transaction:
             self.journal.end("verified", f"{state.instance}: release {current.short} serves already.")
             return "verified"
         stops = request.get("on_failure", candidate.settings.get("on_failure")) == "stop"
-        return self._try(state, candidate, Ladder.of(candidate, request), stops)
+        insists = "memory" not in (plan.get("let_through") or [])
+        return self._try(state, candidate, Ladder.of(candidate, request), stops, insists)
 
     @staticmethod
     def _must_be_planned(current: Entry, request: Json) -> None:
@@ -175,8 +187,11 @@ class Transaction:
         self.journal.end("failed", message, failure=failure.diagnosis.as_dict(), log=kept)
         return "failed"
 
-    def _try(self, state: State, candidate: Entry, ladder: Ladder, stops: bool = False) -> str:
-        """The candidate, else a rung of its ladder, else back; where it `stops`, nothing is put back."""
+    def _try(self, state: State, candidate: Entry, ladder: Ladder, stops: bool = False, insists: bool = True) -> str:
+        """The candidate, else a rung of its ladder, else back; where it `stops`, nothing is put back.
+
+        Unless it `insists` on free GPU memory, the engine is asked whether there is enough.
+        """
         self.journal.stage("breadcrumb", f"{state.current.short if state.current else 'nothing'} -> {candidate.short}")
         state = state.with_candidate(candidate, self.host.owner)
         try:
@@ -189,12 +204,14 @@ class Transaction:
         except Failed as failure:
             return way_back.go(state, candidate, failure)
         try:
-            verified = self._served(candidate, ladder, way_back)
+            verified = self._served(candidate, ladder, way_back, insists)
             self._commit(verified)
         except Failed as failure:
             state = self._state
-            end = way_back.stop if stops else way_back.go
-            return end(state, state.candidate or candidate, failure)
+            end, bad = way_back.stop if stops else way_back.go, state.candidate or candidate
+            outcome = end(state, bad, failure)
+            self._no_longer_measured(bad, failure)
+            return outcome
         if verified.fallback_of:
             message = fallback_text(state.instance, way_back.fallen, verified)
             self.journal.end("fallback", message, **_serving(verified), fallback_of=verified.fallback_of)
@@ -205,13 +222,13 @@ class Transaction:
         self.journal.end("verified", f"{message}{verified.start_seconds} s.", **_serving(verified), warnings=warnings)
         return "verified"
 
-    def _served(self, candidate: Entry, ladder: Ladder, way_back: WayBack) -> Entry:
+    def _served(self, candidate: Entry, ladder: Ladder, way_back: WayBack, insists: bool) -> Entry:
         """The candidate proved, or the first rung that is. Raises Failed where no rung helps."""
         while True:
             state = self._state
             known = (state.held, state.previous)
             try:
-                wait_until_free(self.host, self.journal, candidate, timeout(candidate, "free"))
+                wait_until_free(self.host, self.journal, candidate, timeout(candidate, "free"), insists)
                 return self._serve(state, candidate, self._write_down_candidate, known)
             except Failed as failure:
                 state = self._state
@@ -224,6 +241,7 @@ class Transaction:
                     way_back.fallen += fallen_text(failed, told)
                 except DockerError as error:
                     raise Failed(Diagnosis("docker.away", str(error), "Look at docker.service.")) from error
+                self._no_longer_measured(failed, failure)
                 candidate = rung
 
     def _write_down_candidate(self, made: Entry) -> None:
@@ -280,6 +298,7 @@ class Transaction:
             raise Failed(not_taken(error, self.client_dir)) from error
         state = self._state.committed(verified)
         self._save(state)
+        self._of_measurements(measurements.remember, verified)
         self._tidy(state)
 
     def _with_policy(self, verified: Entry) -> None:
@@ -292,6 +311,8 @@ class Transaction:
     def _committed(self, state: State) -> str:
         """A repaired release is the current one, whatever the disk says; what to tell of that."""
         amiss = write_down(self.store, self.journal, state)
+        if state.current is not None:
+            self._of_measurements(measurements.remember, state.current)
         self._tidy(state)
         return amiss
 
@@ -300,6 +321,19 @@ class Transaction:
             containers.tidy(self.host.docker, state)
         except DockerError as error:
             self.journal.note(f"older containers stay until the next rollout: {error}")
+
+    def _of_measurements(self, change: t.Callable[[Host, Store, Entry], None], entry: Entry) -> None:
+        """What is remembered for later plans decides nothing here."""
+        try:
+            change(self.host, self.store, entry)
+        except (KeyError, OSError, TypeError, ValueError) as error:
+            self.journal.note(f"{measurements.FILE} stays as it is: {error!r}")
+
+    def _no_longer_measured(self, bad: Entry, failure: Failed) -> None:
+        """A start that failed for what the release is; a wrong answer comes from an engine that has started."""
+        failure_class = failure.diagnosis.failure_class
+        if rejects(failure_class) and not failure_class.startswith("smoke."):
+            self._of_measurements(measurements.forget, bad)
 
     def _live(self, state: State, request: Json) -> str:
         """New sampling for clients, or settings that the host acts on later: the engine is not touched."""

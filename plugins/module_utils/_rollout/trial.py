@@ -9,12 +9,14 @@ Private to the collection: may change without notice.
 from __future__ import annotations
 
 import calendar
+import re
 import time
 import typing as t
 from dataclasses import dataclass, field, replace
 
 from .._engine.diagnosis import Diagnosis, diagnose, hanging
 from .._engine.expect import Expectation, expectation
+from .._engine.measured import figures
 from .._engine.phases import phase_of
 from .._engine.prove import Proof, answers, healthy, prove
 from .._engine.refusals import NotProved
@@ -23,7 +25,7 @@ from .api_keys import ApiKeyMissing
 from .container import create_body
 from .deadlines import ready_limit, timeout
 from .docker import DockerError, Json
-from .failure import MISSING_KEY_ADVICE, Failed
+from .failure import MISSING_KEY_ADVICE, Failed, unexpected
 from .host import Host
 from .image import again
 from .journal import Journal
@@ -35,9 +37,15 @@ DEATH_GRACE = 15.0
 DEADLY = ("smoke.error", "smoke.no_answer")
 
 
+TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d")
+
+
 def epoch(at: str) -> str:
     """Seconds of the epoch for a time that Docker printed; '0' for none."""
-    return str(calendar.timegm(time.strptime(at[:19], "%Y-%m-%dT%H:%M:%S"))) if at else "0"
+    try:
+        return str(calendar.timegm(time.strptime(at[:19], "%Y-%m-%dT%H:%M:%S")))
+    except ValueError:
+        return "0"
 
 
 def _nobody(_entry: Entry) -> None:
@@ -69,6 +77,7 @@ class Trial:
         began = self.host.clock.monotonic()
         self.wait_until_ready()
         seconds = round(self.host.clock.monotonic() - began, 1)
+        measured = self.entry.verified.get("measured") if self.runs_already else figures(self._log())
         proof = self.smoke()
         self.hold()
         seconds_known = self.entry.start_seconds if self.runs_already else seconds
@@ -76,6 +85,7 @@ class Trial:
             "served_model_names": list(proof.served_model_names),
             "max_model_len": proof.max_model_len,
             "warnings": list(proof.warnings),
+            **({} if measured is None else {"measured": measured}),
         }
         return replace(self.entry, verified_at=self.host.clock.utc(), verified=shown, start_seconds=seconds_known)
 
@@ -154,15 +164,23 @@ class Trial:
     def smoke(self) -> Proof:
         """The proof, with the engine's own words where it died of it."""
         self.journal.stage("smoke", "asking for an answer")
-        try:
-            proof = prove(self._http(), self._expected(), self.host.clock.monotonic)
-        except NotProved as error:
-            raise self._not_proved(error) from error
+        proof = self._shown(lambda: prove(self._http(), self._expected(), self.host.clock.monotonic))
         passed = "".join(f", {name}" for name in proof.checks)
         self.journal.note(f"{proof.completion_tokens} tokens in {proof.answered_in}{passed}")
         for warning in proof.warnings:
             self.journal.note(f"warning: {warning}")
         return proof
+
+    def _shown(self, ask: t.Callable[[], Proof]) -> Proof:
+        """What the engine showed. Whatever its answer does to this program, the release is to blame for it."""
+        try:
+            return ask()
+        except NotProved as error:
+            raise self._not_proved(error) from error
+        except Failed:
+            raise
+        except Exception as error:
+            raise self._not_proved(NotProved("smoke.no_answer", unexpected(error))) from error
 
     def _expected(self) -> Expectation:
         return expectation(self.entry.release, self.entry.settings)
@@ -183,10 +201,7 @@ class Trial:
             self._must_run()
             self.journal.heartbeat("holding")
             self.host.clock.sleep(min(POLL, max(0.0, end - self.host.clock.monotonic())))
-        try:
-            answers(self._http(), self._expected())
-        except NotProved as error:
-            raise self._not_proved(error) from error
+        self._shown(lambda: answers(self._http(), self._expected()))
         self._must_run()
 
     def _must_run(self) -> None:
@@ -200,7 +215,7 @@ class Trial:
             exit_code = state.get("ExitCode")
             diagnosis = diagnose(self._log(), exit_code, bool(state.get("OOMKilled")))
             cause = diagnosis.cause
-            if exit_code != 137:
+            if f"exit code {exit_code})" not in cause:
                 cause = f"the engine exited with code {exit_code}, its log says: {cause}"
             raise self._failed(replace(diagnosis, cause=cause))
 
@@ -233,7 +248,7 @@ class Trial:
         except DockerError:
             return []
         lines = [line.partition(" ") for line in log.split("\n")]
-        return [(at, text) for at, _space, text in lines if at > seen]
+        return [(at, text) for at, _space, text in lines if at > seen and TIME.match(at)]
 
     def _log(self) -> str:
         """The log of this start: a container that is started again still has the lines of its life before."""

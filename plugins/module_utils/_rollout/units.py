@@ -14,6 +14,10 @@ import typing as t
 PROGRAM = "/usr/local/lib/gpufleet/gpufleet-host"
 UNIT_DIR = "/etc/systemd/system"
 BOOT_UNIT = "gpufleet-recover.service"
+# What the program may take of the host. It needs 25 MiB and one process, and 150 MiB more while it reads the largest
+# answers that it takes. Whoever makes it need more than that ends it, and begins its recovery, and harms no engine.
+LIMITS = ("MemoryMax=512M", "TasksMax=64")
+_LIMITS = "\n".join(LIMITS)
 BOOT_UNIT_TEXT = f"""[Unit]
 Description=Bring back the last known good vLLM release after an interrupted rollout
 After=docker.service
@@ -22,6 +26,7 @@ ConditionPathExists={PROGRAM}
 [Service]
 Type=oneshot
 ExecStart={PROGRAM} recover --all
+{_LIMITS}
 
 [Install]
 WantedBy=multi-user.target
@@ -51,6 +56,7 @@ ConditionPathExists={PROGRAM}
 [Service]
 Type=oneshot
 ExecStart={PROGRAM} watch
+{_LIMITS}
 SyslogLevel=notice
 LogLevelMax=notice
 TimeoutStartSec=1800
@@ -88,6 +94,7 @@ def start_command(
         f"--unit={unit_name(instance)}",
         f"--description=vLLM instance {instance}: {verb}",
         "--property=Type=exec",
+        *(f"--property={limit}" for limit in LIMITS),
         f"--property=RuntimeMaxSec={deadline}",
         f"--property=TimeoutStopSec={deadline}",
         *recovery,

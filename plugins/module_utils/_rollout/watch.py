@@ -17,16 +17,18 @@ from dataclasses import dataclass, replace
 from .._engine import pulse
 from .._engine.diagnosis import Diagnosis
 from .._engine.expect import base_url
+from .._engine.wire import Http, NoAnswer
 from . import units
 from .api_keys import ApiKeyMissing
 from .deadlines import ready_limit
 from .docker import DockerError, Json
+from .failure import unexpected
 from .host import Host
 from .state import Entry, State, StateProblem
 from .store import STATE_DIR, Store, instances
 from .trial import epoch
 from .unsaved import RUN_DIR
-from .watch_evidence import diagnosis_of, keep
+from .watch_evidence import Kept, diagnosis_of, log_of
 from .watch_policy import BAD, Case, Limits, Look, Verdict, seen, step, verdict
 from .watch_record import DAY, Memory, Record, RecordProblem, Records
 
@@ -84,7 +86,16 @@ class Watch:
             try:
                 self._one(store, records)
             except (ApiKeyMissing, StateProblem, RecordProblem, DockerError, OSError) as error:
-                self._stand_down(store, records, str(error))
+                self._left_alone(store, records, str(error))
+            except Exception as error:  # noqa: BLE001 - none of ours, and the other instances are looked after all the same
+                self._left_alone(store, records, unexpected(error))
+
+    def _left_alone(self, store: Store, records: Records, why: str) -> None:
+        """Stand down, also where not even that can be written down."""
+        try:
+            self._stand_down(store, records, why)
+        except OSError as error:
+            self.say(f"{store.instance}: the watch does nothing: {why} (and cannot remember it: {error})")
 
     def _one(self, store: Store, records: Records) -> None:
         if units.running(store.instance):
@@ -168,13 +179,22 @@ class Watch:
         url = base_url(current.release["bind"], current.release["port"])
         http = self.host.keys.http(self.host.http, current.release)
         before = pulse.work(http, url)
-        reply = pulse.one_token(http, url, current.release["served_model_names"][0], limits.deadline)
+        status, said = self._token(http, url, current, limits)
         age = int(epoch(self.host.clock.utc())) - int(epoch(found["StartedAt"]))
-        if reply is not None and reply.status == 200:
+        if status == 200:
             return Look("running", age, 200, 200, True)
-        healthy = pulse.health(http, url)
-        moved = pulse.moved(before, pulse.work(http, url))
-        return Look("running", age, reply.status if reply else 0, healthy, moved, reply.error if reply else "")
+        healthy, after = pulse.health(http, url), pulse.work(http, url)
+        moved = pulse.moved(before, after)
+        return Look("running", age, status, healthy, moved, said, before.unread or after.unread)
+
+    @staticmethod
+    def _token(http: Http, url: str, current: Entry, limits: Limits) -> tuple[int, str]:
+        """The status of the answer to one question, 0 for none, and the words of an answer without a token."""
+        try:
+            reply = pulse.one_token(http, url, current.release["served_model_names"][0], limits.deadline)
+        except NoAnswer as error:
+            return 0, str(error)
+        return reply.status, "" if reply.status == 200 else reply.error
 
     def _remember(self, records: Records, memory: Memory, line: str, bad: bool, at: float) -> Memory:
         """One more look: a row of bad ones grows, or ends."""
@@ -226,15 +246,18 @@ class Watch:
         return Case(sight.memory.bad, died, age, len(record.restarts), len(own), min(own, default=DAY), way_back)
 
     def _act(self, store: Store, records: Records, sight: Sight, case: Case, what: str) -> None:
-        """Keep the evidence, write down what is about to happen, then have it done."""
-        told = diagnosis_of(self.host, sight.container, sight.found, sight.memory.seen)
-        folder = keep(self.host, store, sight.current, told, sight.memory.seen)
-        where = f" The log is kept in {folder}." if folder else ""
+        """Write down what is about to happen, have it done, and only then keep the evidence.
+
+        The log is read before, for a restart removes its container: a bounded part of it, in bounded time.
+        """
+        log = log_of(self.host, sight.container)
+        told = diagnosis_of(sight.container, sight.found, sight.memory.seen, log)
+        kept = Kept(store, sight.current, self.host.clock.utc())
         before = records.load()
         plan = self._return if what == "return" else self._restart
         record, request, event = plan(replace(before.of(sight.current), started=True), sight, case, told)
         if what == "return":
-            request["reason"]["advice"] = where.strip()
+            request["reason"]["advice"] = f"Its log is kept in {kept.folder}, if the disk took it."
         records.save(record)
         try:
             self.start(store, request)
@@ -242,6 +265,7 @@ class Watch:
             records.save(before)
             self._stand_down(store, records, str(problem))
             return
+        where = f" The log is kept in {kept.folder}." if kept.write(told, sight.memory.seen, log) else ""
         self._event(store, records, record, f"{event}.{where}")
         records.remember(Memory(self.host.clock.monotonic()))
 

@@ -1,7 +1,7 @@
 # Copyright: gpufleet.vllm contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What the watch keeps before it restarts anything: what it saw, what the engine said, and what Docker knows.
+"""What the watch keeps of what it has restarted: what it saw, what the engine said, and what Docker knows.
 
 Private to the collection: may change without notice.
 """
@@ -9,6 +9,7 @@ Private to the collection: may change without notice.
 from __future__ import annotations
 
 import typing as t
+from dataclasses import dataclass
 
 from .._engine.diagnosis import Diagnosis, diagnose
 from .docker import DockerError, Json
@@ -21,7 +22,17 @@ WEDGED = "watch.wedged"
 DIED = "watch.died"
 
 
-def diagnosis_of(host: Host, container: Json | None, found: Verdict, seen: t.Sequence[str]) -> Diagnosis:
+def log_of(host: Host, container: Json | None) -> str:
+    """The newest part of what the engine said, each line led by its time; '' where nobody knows."""
+    if container is None:
+        return ""
+    try:
+        return host.docker.logs(container["Id"])
+    except DockerError:
+        return ""
+
+
+def diagnosis_of(container: Json | None, found: Verdict, seen: t.Sequence[str], log: str) -> Diagnosis:
     """What is wrong, in one line: a wedged engine is told by what was seen, one that died by its log."""
     if found == "wedged":
         return Diagnosis(
@@ -32,8 +43,8 @@ def diagnosis_of(host: Host, container: Json | None, found: Verdict, seen: t.Seq
     state = container["State"]
     runs = state["Status"] == "running"
     again = runs and found != "dead"
-    log = _life_before(_log(host, container["Id"]), state["StartedAt"] if again else "")
-    words = diagnose(log, None if runs else state.get("ExitCode"), bool(state.get("OOMKilled")))
+    life = _life_before(log, state["StartedAt"] if again else "")
+    words = diagnose(life, None if runs else state.get("ExitCode"), bool(state.get("OOMKilled")))
     return Diagnosis(DIED, f"the engine died: {words.cause.rstrip('.')}", words.advice)
 
 
@@ -47,22 +58,27 @@ def _looks(seen: t.Sequence[str]) -> str:
     return f"{len(seen)} looks in a row" if len(seen) > 1 else "one look"
 
 
-def _log(host: Host, container_id: str) -> str:
-    try:
-        return host.docker.logs(container_id)
-    except DockerError:
-        return ""
+@dataclass(frozen=True)
+class Kept:
+    """Where the evidence of one moment lies, or is about to."""
 
+    store: Store
+    entry: Entry
+    at: str
 
-def keep(host: Host, store: Store, entry: Entry, told: Diagnosis, seen: t.Sequence[str]) -> str:
-    """Keep log and diagnosis under diagnosis/; the folder, '' where the disk does not take them."""
-    name = f"{host.clock.utc().replace(':', '').replace('-', '')}-{entry.short}-watch"
-    where = {"stage": "watch", "digest": entry.digest, "release": entry.release}
-    try:
-        return store.keep_diagnosis(
-            name,
-            {**told.as_dict(), **where, "seen": list(seen)},
-            _log(host, entry.container_id) if entry.container_id else "",
-        )
-    except OSError:
-        return ""
+    @property
+    def folder(self) -> str:
+        return self.store.path("diagnosis", self._name)
+
+    @property
+    def _name(self) -> str:
+        return f"{self.at.replace(':', '').replace('-', '')}-{self.entry.short}-watch"
+
+    def write(self, told: Diagnosis, seen: t.Sequence[str], log: str) -> bool:
+        """Keep log and diagnosis; whether the disk took them."""
+        where = {"stage": "watch", "digest": self.entry.digest, "release": self.entry.release}
+        try:
+            self.store.keep_diagnosis(self._name, {**told.as_dict(), **where, "seen": list(seen)}, log)
+        except OSError:
+            return False
+        return True

@@ -44,7 +44,8 @@ class Look:
     """One look. `status` is Docker's word for the container ('' where it is gone), `age` the time since it began.
 
     `answer` and `health` are HTTP statuses, 0 where no answer came in time; `moved` says whether a counter of tokens
-    moved meanwhile; `said` are the words of an answer that was no token.
+    moved meanwhile, `unread` why they could not be read; `said` are the words of an answer that was no token, or why
+    none came.
     """
 
     status: str
@@ -53,6 +54,7 @@ class Look:
     health: int = 0
     moved: bool = False
     said: str = ""
+    unread: str = ""
 
 
 def verdict(look: Look, ready_limit: float) -> Verdict:
@@ -74,9 +76,11 @@ def seen(look: Look, found: Verdict) -> str:
     """A look in words."""
     if look.status != "running":
         return f"{found}: its container is {look.status or 'gone'}"
-    token = {0: "no token in time", 200: "a token"}.get(look.answer, f"no token but {look.answer} ({look.said})")
+    said = f" ({look.said})" if look.said else ""
+    token = {0: f"no token in time{said}", 200: "a token"}.get(look.answer, f"no token but {look.answer}{said}")
     health = f"/health answered {look.health}" if look.health else "/health did not answer"
-    counters = "counters of tokens moved" if look.moved else "no counter of tokens moved"
+    unread = f" ({look.unread})" if look.unread else ""
+    counters = "counters of tokens moved" if look.moved else f"no counter of tokens moved{unread}"
     return f"{found}: {token}" if look.answer == 200 else f"{found}: {token}, {health}, {counters}"
 
 

@@ -15,10 +15,10 @@ from . import containers
 from .client_file import CLIENT_DIR
 from .deadlines import TIMEOUTS
 from .docker import DockerError
-from .evidence import evidence
 from .failure import Failed, Told, failed_text, not_cleared_text, rejects, restored_text, stopped_text
 from .host import Host
 from .journal import Journal
+from .remains import keep, keep_diagnosis, remains
 from .state import Entry, Rejection, State
 from .store import Store
 from .trial import Trial
@@ -42,26 +42,6 @@ def wait_for_docker(host: Host, journal: Journal) -> None:
             host.clock.sleep(POLL)
 
 
-def keep_diagnosis(host: Host, store: Store, bad: Entry, told: Told, log: str = "") -> str:
-    """Keep what failed, its container's and GPUs' state and the engine's whole log; the folder.
-
-    '' where no container was made.
-    """
-    if not bad.container_id:
-        return ""
-    try:
-        log = log or host.docker.logs(bad.container_id)
-    except DockerError:
-        log = ""
-    name = f"{host.clock.utc().replace(':', '').replace('-', '')}-{bad.short}"
-    known = {"stage": told.stage, "digest": bad.digest, "release": bad.release, "fallback_of": bad.fallback_of}
-    diagnosis = {**told.diagnosis.as_dict(), **known, **evidence(host, bad)}
-    try:
-        return store.keep_diagnosis(name, diagnosis, log)
-    except OSError:  # a full disk must not keep the way back from being gone
-        return ""
-
-
 class WayBack:
     """Takes one failed candidate back. `fallen` tells of the releases in whose place it was tried."""
 
@@ -73,16 +53,18 @@ class WayBack:
 
     def go(self, state: State, bad: Entry, failure: Failed) -> str:
         """Take the candidate `bad` back; the outcome, `restored` or `failed`, which the journal has told."""
-        told, kept = self.keep(bad, failure, "restore")
+        told = self._tell(failure, "restore")
         state = self._rejected(state, bad, told)
+        found = remains(self.host, bad, told, failure.log)
         try:
             wait_for_docker(self.host, self.journal)
             self._clear(state, bad)
             serving = self._put_back(state.held)
         except (Failed, DockerError) as error:
-            return self._give_up(state, bad, told, kept, error)
+            return self._give_up(state, bad, told, keep(self.store, found), error)
         amiss = tell_clients(self.journal, serving, state.instance, self.client_dir)
         amiss += write_down(self.store, self.journal, state.restored(serving))
+        kept = keep(self.store, found)
         self.journal.end(
             "restored",
             restored_text(state.instance, bad, told, serving, kept, self.fallen) + amiss,
@@ -94,8 +76,9 @@ class WayBack:
 
     def stop(self, state: State, bad: Entry, failure: Failed) -> str:
         """Stop the candidate `bad` and put nothing back; the outcome, `stopped` or `failed`."""
-        told, kept = self.keep(bad, failure, "stopped")
+        told = self._tell(failure, "stopped")
         state = self._rejected(state, bad, told)
+        kept = keep(self.store, remains(self.host, bad, told, failure.log))  # nothing is put back that would wait
         try:
             wait_for_docker(self.host, self.journal)
             self._clear(state, bad)
@@ -114,7 +97,8 @@ class WayBack:
 
     def fall(self, state: State, bad: Entry, failure: Failed, rung: Entry) -> tuple[Told, State]:
         """The candidate `bad` is rejected and gone, and the rung is the candidate in its place. Raises Failed."""
-        told, _kept = self.keep(bad, failure, "fallback", f"; next is {rung.short} ({rung.fallback})")
+        told = self._tell(failure, "fallback", f"; next is {rung.short} ({rung.fallback})")
+        found = remains(self.host, bad, told, failure.log)
         wait_for_docker(self.host, self.journal)
         state = state.with_rejection(self._rejection(bad, told))
         self._clear(state, bad)
@@ -123,13 +107,14 @@ class WayBack:
             self.store.save(state)
         except OSError as error:
             raise Failed(not_taken(error, self.store.folder)) from error
+        keep(self.store, found)
         return told, state
 
-    def keep(self, bad: Entry, failure: Failed, stage: str, more: str = "") -> tuple[Told, str]:
-        """Say what failed as the first line of the next stage, and keep its log; the folder."""
+    def _tell(self, failure: Failed, stage: str, more: str = "") -> Told:
+        """Say what failed as the first line of the next stage."""
         told = Told(self.journal.stage_name or "start", failure.diagnosis, self.journal.elapsed)
         self.journal.stage(stage, f"{told.diagnosis.failure_class}: {told.diagnosis.cause}{more}")
-        return told, keep_diagnosis(self.host, self.store, bad, told, failure.log)
+        return told
 
     def _rejection(self, bad: Entry, told: Told) -> Rejection:
         return Rejection(bad.digest, at=self.host.clock.utc(), image_id=bad.image_id, **told.diagnosis.as_dict())

@@ -16,12 +16,20 @@ from .failure import Refused
 SAFE_FORMATS = ("", "auto", "safetensors")
 
 
+def look_at(release: Json) -> Json:
+    """What the model of a release is by its files on the host, those of a hub among what its container sees."""
+    model, inside = release["model"], release["env"].get("HF_HUB_CACHE")
+    mounts = [volume.split(":") for volume in release["container"]["volumes"]]
+    hub_dir = next((mount[0] for mount in mounts if len(mount) > 1 and mount[1] == inside), "")
+    return inspect(model.get("path") or model["id"], hub_dir, model.get("revision") or "")
+
+
 def must_be_whole(release: Json) -> None:
     """Raises Refused (model.missing, model.broken, model.pickle). A model of a hub is vLLM's own affair."""
     path = release["model"].get("path")
     if not path:
         return
-    found = inspect(path, "")
+    found = look_at(release)
     if found["problems"]:
         failure_class = "model.missing" if found["config"] is None else "model.broken"
         raise Refused(failure_class, " ".join(found["problems"]), "Put the model there whole, or correct `model`.")

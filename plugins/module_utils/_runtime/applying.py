@@ -14,8 +14,9 @@ import typing as t
 
 from .._prepare.files import Files, NotProved, NotWritten
 from .._rollout.docker import DockerError
-from . import daemon_json, limits
+from . import boot, config_file, daemon_json, docker_info, limits
 from .observed import PATH, RECORD, recorded
+from .shapes import records, text, texts
 
 PREVIOUS = "/etc/docker/daemon.json.previous"
 UNITS = ("docker.service", "docker.socket")
@@ -23,7 +24,6 @@ UNITS = ("docker.service", "docker.socket")
 PATIENCE = 60  # seconds that a daemon may take to answer after its start
 RELOAD_PATIENCE = 15  # seconds until the daemon says that it has reloaded
 LAST_WORDS = 4  # lines of the daemon's log
-NO_SUCH_COMMAND = 127
 
 Json = dict[str, t.Any]
 
@@ -40,18 +40,12 @@ class Daemon(t.Protocol):
     def reloaded_since(self, since: float) -> bool: ...
 
 
-class Run(t.Protocol):
-    """Runs a command with a text on its standard input; its status and all that it said."""
-
-    def __call__(self, command: list[str], stdin: str = "") -> tuple[int, str]: ...
-
-
 class Ports(t.NamedTuple):
     """The host: its files, its daemon, status and output of a command, and time in seconds."""
 
     files: Files
     daemon: Daemon
-    run: Run
+    run: boot.Run
     now: t.Callable[[], float] = time.time
     sleep: t.Callable[[float], None] = time.sleep
 
@@ -63,51 +57,54 @@ class State(t.NamedTuple):
     live_restore: bool
     containers: int
     running: dict[str, str]
+    swarm: bool = False
 
 
 class Applied(t.NamedTuple):
     """What was done, `none`, `reload`, `restart` or `start`, and the file before and after."""
 
     action: str
-    before: str
-    after: str
+    before: bytes
+    after: bytes
 
 
 def apply(
     settings: Json, take_over: t.Collection[str], stop_containers: bool, ports: Ports, check_mode: bool
 ) -> Applied:
     """Bring the settings into effect. Raises Refused."""
-    before = (ports.files.read(PATH) or b"").decode("utf-8", "replace")
+    before = ports.files.read(PATH) or b""
     try:
-        current = daemon_json.parsed(before, PATH)
-    except daemon_json.BadFile as error:
+        current = config_file.parsed(before, PATH)
+    except config_file.BadFile as error:
         raise Refused(f"{error}.") from error
     record = recorded(ports.files.read)
     merged = daemon_json.merge(current, record["ours"], settings, take_over)
     if merged.conflicts:
-        raise Refused(_told(merged.conflicts))
+        raise Refused(daemon_json.told(merged.conflicts, PATH))
     state = observe(ports.daemon)
     same = merged.config == current
-    after = before if same else daemon_json.rendered(merged.config)
+    after = before if same else config_file.rendered(merged.config).encode()
     action = _action(current, merged.config, record["pending"], state)
     if same and action == "none":
         if not check_mode and merged.ours != record["ours"]:
             ports.files.put({RECORD: _record(merged.ours, False)})
         return Applied("none", before, after)
-    _gates(current, merged.config, action, state, stop_containers)
+    in_swarm = state.swarm or (not state.answers and boot.has_a_swarm(merged.config, ports.files.read))
+    _gates(current, merged.config, action, state, in_swarm, stop_containers)
     objection = limits.objection(merged.config, ports.files.read)
     if objection:
         raise Refused(f"{objection} Nothing was changed.")
-    if not same:
-        _validated(after, ports)
+    objection = "" if same else boot.objection(after.decode(), ports.run, ports.files.read)
+    if objection:
+        raise Refused(f"{objection} Nothing was changed.")
     if not check_mode:
         _carry_out(_Change(before, after, merged, record["ours"], action, state), ports)
     return Applied(action, before, after)
 
 
 class _Change(t.NamedTuple):
-    before: str
-    after: str
+    before: bytes
+    after: bytes
     merged: daemon_json.Merged
     had: Json
     action: str
@@ -116,12 +113,12 @@ class _Change(t.NamedTuple):
 
 def observe(daemon: Daemon) -> State:
     try:
-        info = daemon.get("/info")
-        listed = daemon.get("/containers/json")
+        said = docker_info.read(daemon.get("/info"))
+        listed = records(daemon.get("/containers/json"))
     except DockerError:
         return State(False, False, 0, {})
-    running = {container["Id"]: container["Names"][0].lstrip("/") for container in listed}
-    return State(True, bool(info.get("LiveRestoreEnabled")), int(info.get("Containers") or 0), running)
+    running = {text(one.get("Id")): "".join(texts(one.get("Names"))[:1]).lstrip("/") for one in listed}
+    return State(True, said.live_restore, said.containers, running, said.swarm)
 
 
 def _action(current: Json, config: Json, pending: bool, state: State) -> str:
@@ -131,50 +128,40 @@ def _action(current: Json, config: Json, pending: bool, state: State) -> str:
         return "restart"
     if current == config:
         return "none"
+    if state.swarm and "live-restore" not in config:
+        # The daemon keeps it until its next boot, which is all that it must not be there for.
+        current = {key: value for key, value in current.items() if key != "live-restore"}
     return "restart" if daemon_json.needs_restart(current, config) else "reload"
 
 
-def _told(conflicts: t.Sequence[daemon_json.Conflict]) -> str:
-    told = ", ".join(
-        f"{conflict.name} is {json.dumps(conflict.theirs)} and shall be {json.dumps(conflict.wanted)}"
-        if conflict.theirs is not True or conflict.wanted is not True
-        else f"{conflict.name} is set"
-        for conflict in conflicts
-    )
-    names = ", ".join(conflict.name for conflict in conflicts)
-    return (
-        f"Somebody else's settings in {PATH} contradict ours: {told}. Nothing was changed. Change them there, change "
-        f"our variables, or name them in container_runtime_take_over: [{names}]."
-    )
+def _live(config: Json) -> bool:
+    return config.get("live-restore") is True
 
 
-def _gates(current: Json, config: Json, action: str, state: State, stop_containers: bool) -> None:
+def _gates(current: Json, config: Json, action: str, state: State, in_swarm: bool, stop_containers: bool) -> None:
     moved = current.get("data-root", "/var/lib/docker") != config.get("data-root", "/var/lib/docker")
     if moved and state.containers:
         raise Refused(
             f"data-root would move to {config.get('data-root', '/var/lib/docker')} and Docker has {state.containers} "
             "containers, which it would not find there: remove them first, or leave data-root as it is."
         )
-    survives = state.live_restore or config.get("live-restore") is True
-    if action == "restart" and state.running and not survives and not stop_containers:
+    if in_swarm and config.get("live-restore") is True and (action in ("restart", "start") or not _live(current)):
         raise Refused(
-            f"Docker has to be restarted, which would stop {', '.join(sorted(state.running.values()))}: set "
-            "container_runtime_live_restore to true, or allow it with container_runtime_stop_containers."
+            f"{PATH} would say live-restore, and this host is a node of a swarm, where Docker does not start with it: "
+            "set container_runtime_live_restore to false and remove live-restore from the file, or leave the swarm "
+            "(docker swarm leave)."
         )
-
-
-def _validated(text: str, ports: Ports) -> None:
-    """Have the installed daemon judge the file, where it can (from 23.0 on)."""
-    status, said = ports.run(["dockerd", "--validate", "--config-file", "/dev/stdin"], text)
-    if status not in (0, NO_SUCH_COMMAND) and "unknown flag" not in said:
+    survives = not in_swarm and (state.live_restore or _live(config))
+    if action == "restart" and state.running and not survives and not stop_containers:
+        keep = "" if in_swarm else "set container_runtime_live_restore to true, or "
         raise Refused(
-            f"Docker would not take the settings: {_last(said, 2)} Nothing was changed. Correct the variables that set "
-            "them."
+            f"Docker has to be restarted, which would stop {', '.join(sorted(state.running.values()))}: {keep}allow it "
+            "with container_runtime_stop_containers."
         )
 
 
 def _carry_out(change: _Change, ports: Ports) -> None:
-    wanted = {PREVIOUS: change.before.encode() or None, PATH: change.after.encode(), RECORD: _record(change.had, True)}
+    wanted = {PREVIOUS: change.before or None, PATH: change.after, RECORD: _record(change.had, True)}
     if change.before == change.after:
         wanted = {RECORD: wanted[RECORD]}
     try:

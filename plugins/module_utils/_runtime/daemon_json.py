@@ -13,11 +13,25 @@ Private to the collection: may change without notice.
 from __future__ import annotations
 
 import json
+import re
 import typing as t
 from dataclasses import dataclass
 
 Json = dict[str, t.Any]
 Path = tuple[str, ...]
+
+# Settings that have a variable of their own.
+VARIABLES: t.Final = {
+    "live-restore": "container_runtime_live_restore",
+    "log-driver": "container_runtime_log_max_size",
+    "log-opts": "container_runtime_log_max_size",
+    "log-opts.max-file": "container_runtime_log_max_files",
+    "default-ulimits": "container_runtime_nofile",
+    "data-root": "container_runtime_data_root",
+    "insecure-registries": "container_runtime_insecure_registries",
+    "registry-mirrors": "container_runtime_registry_mirrors",
+    "exec-opts": "container_runtime_cgroup_driver",
+}
 
 # Entries of these lists are options `name=value`: two of the same name contradict each other.
 OPTION_LISTS = ("exec-opts", "storage-opts")
@@ -29,10 +43,6 @@ RELOADABLE = frozenset(
         *("max-concurrent-uploads", "max-download-attempts", "registry-mirrors", "shutdown-timeout"),
     )
 )
-
-
-class BadFile(Exception):
-    """daemon.json is no JSON object; the text says where."""
 
 
 class Conflict(t.NamedTuple):
@@ -50,28 +60,6 @@ class Merged:
     config: Json
     ours: Json
     conflicts: tuple[Conflict, ...]
-
-
-def parsed(text: str, path: str) -> Json:
-    """The content of daemon.json; an empty file is an empty object. Raises BadFile, with line and column."""
-    if not text.strip():
-        return {}
-    try:
-        found = json.loads(text)
-    except ValueError as error:
-        where = (
-            f"line {error.lineno} column {error.colno}: {error.msg}"
-            if isinstance(error, json.JSONDecodeError)
-            else error
-        )
-        raise BadFile(f"{path} is no valid JSON ({where}). It was left alone: correct it, or remove it") from error
-    if not isinstance(found, dict):
-        raise BadFile(f"{path} holds a {type(found).__name__}, expected a JSON object. It was left alone: correct it")
-    return found
-
-
-def rendered(config: Json) -> str:
-    return json.dumps(config, indent=4) + "\n"
 
 
 def merge(current: Json, ours: Json, wanted: Json, take_over: t.Collection[str] = ()) -> Merged:
@@ -100,6 +88,65 @@ def merge(current: Json, ours: Json, wanted: Json, take_over: t.Collection[str] 
     return Merged({**config, **empty}, _config(claimed), ())
 
 
+def theirs(current: Json, ours: Json, take_over: t.Collection[str] = ()) -> Json:
+    """What the file holds that somebody else set and that is not to become ours."""
+    had = _claims(ours)
+    return _config(
+        {
+            path: value
+            for path, value in _claims(current).items()
+            if had.get(path, _NOTHING) != value and not {name_of(path), path[0]} & set(take_over)
+        }
+    )
+
+
+def yielding(wanted: Json, others: Json) -> Json:
+    """What is wanted, without what somebody else's settings contradict."""
+    rivals = _claims(others)
+    return _config(
+        {
+            path: value
+            for path, value in _claims(wanted).items()
+            if not any(_contradict(rival, path, rivals[rival], value) for rival in rivals)
+        }
+    )
+
+
+def named(settings: Json, names: t.Collection[str]) -> Json:
+    """The part of the settings that is named, by its claims or by the whole key."""
+    return _config({path: value for path, value in _claims(settings).items() if {name_of(path), path[0]} & set(names)})
+
+
+def combined(*parts: Json) -> Json:
+    """All of these settings in one; members and entries of one key go together, and of two values the later stays."""
+    claims: dict[Path, t.Any] = {}
+    for part in parts:
+        claims.update(_claims(part))
+    return _config(claims)
+
+
+def told(conflicts: t.Sequence[Conflict], path: str) -> str:
+    """The contradictions as an operator is told of them, with the ways out."""
+    parts = ", ".join(
+        f"{conflict.name} is {json.dumps(conflict.theirs)} and shall be {json.dumps(conflict.wanted)}"
+        if conflict.theirs is not True or conflict.wanted is not True
+        else f"{conflict.name} is set"
+        for conflict in conflicts
+    )
+    names = ", ".join(dict.fromkeys(conflict.name for conflict in conflicts))
+    variables = ", ".join(dict.fromkeys(_variable(conflict.name) for conflict in conflicts))
+    return (
+        f"Somebody else's settings in {path} contradict ours: {parts}. Nothing was changed. Change them there, change "
+        f"{variables}, or have ours take their place with container_runtime_take_over: [{names}]."
+    )
+
+
+def _variable(name: str) -> str:
+    """The variable that sets what a claim names."""
+    key = re.split(r"[.\[]", name)[0]
+    return VARIABLES.get(name, VARIABLES.get(key, "container_runtime_daemon_options"))
+
+
 def satisfied(current: Json, wanted: Json) -> bool:
     """Whether the file holds every setting that is wanted, whoever made it."""
     have = _claims(current)
@@ -110,6 +157,12 @@ def lacking(current: Json, wanted: Json) -> list[str]:
     """Names of the settings that are wanted and not in the file."""
     have = _claims(current)
     return [name_of(path) for path, value in _claims(wanted).items() if have.get(path, _NOTHING) != value]
+
+
+def present(current: Json, wanted: Json) -> Json:
+    """The part of what is wanted that the file holds already."""
+    have = _claims(current)
+    return _config({path: value for path, value in _claims(wanted).items() if have.get(path, _NOTHING) == value})
 
 
 def needs_restart(before: Json, after: Json) -> bool:

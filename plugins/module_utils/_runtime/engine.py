@@ -19,6 +19,8 @@ REPLACED = {
     "apt": ("/etc/apt/sources.list.d/docker.list",),
     "dnf": ("/etc/yum.repos.d/docker-ce.repo",),
 }
+# What each origin's Docker runs on. They exclude each other.
+CONTAINERD = {"docker": "containerd.io", "distribution": "containerd"}
 KEEP = "To keep it with NVIDIA's runtime, set container_runtime_manage to false"
 # From 25 on CDI is there and from 28.2 on it is switched on; specifications of today's toolkit need 26.1.
 CDI_SINCE = (26, 1)
@@ -33,16 +35,33 @@ def installed_origin(packages: Json) -> str:
     return "distribution" if "docker.io" in packages else ""
 
 
-def origin(asked: str, present: str, gpus: bool, on: Platform) -> tuple[str, str]:
+def origin(asked: str, installed: Json, gpus: bool, on: Platform) -> tuple[str, str]:
     """Where Docker comes from, and why that cannot be."""
-    own = on.distribution
+    own, present = on.distribution, installed_origin(installed)
     if asked != "auto":
         chosen = asked
     elif present:
         chosen = present
+    elif CONTAINERD["docker"] in installed:
+        # Somebody's containerd, as of a Kubernetes node: Docker's packages work with it, the distribution's remove it.
+        chosen = "docker"
     else:
         chosen = "distribution" if own.packages and not (gpus and own.cdi is False) else "docker"
-    return chosen, _objection(asked, chosen, present, gpus, on)
+    wrong = (_objection(asked, chosen, present, gpus, on), _neighbour(chosen, present, installed))
+    return chosen, " ".join(filter(None, wrong))
+
+
+def _neighbour(chosen: str, present: str, installed: Json) -> str:
+    """The containerd that would have to go for this Docker's own, which other things than Docker may run on."""
+    theirs = CONTAINERD["distribution" if chosen == "docker" else "docker"]
+    if present or theirs not in installed or CONTAINERD[chosen] in installed:
+        return ""
+    other = "distribution" if chosen == "docker" else "docker"
+    return (
+        f"{theirs} is installed and would be removed for {CONTAINERD[chosen]}, which this Docker runs on. A node of "
+        f"Kubernetes, for one, would lose its containers. To keep it, set container_runtime_origin to {other}; where "
+        f"nothing uses it (ctr namespaces list), remove {theirs} yourself, and run this again."
+    )
 
 
 def _objection(asked: str, chosen: str, present: str, gpus: bool, on: Platform) -> str:

@@ -17,6 +17,7 @@ import typing as t
 
 from .._rollout.container import LABEL_INSTANCE
 from .._rollout.docker import DockerError
+from .shapes import mapping, records, text, texts
 
 NODE = "/dev/nvidia"
 CONTROL_NODE = "/dev/nvidiactl"
@@ -49,13 +50,30 @@ class Engine(t.Protocol):
 def running(engine: Engine) -> list[Json]:
     """`docker inspect` of the running containers; one that ends meanwhile is left out. Raises DockerError."""
     found = []
-    for listed in engine.get("/containers/json"):
+    for listed in records(engine.get("/containers/json")):
         try:
-            found.append(engine.get(f"/containers/{listed['Id']}/json"))
+            found.append(_known(engine.get(f"/containers/{text(listed.get('Id'))}/json")))
         except DockerError as error:
             if error.status != NO_SUCH_CONTAINER:
                 raise
     return found
+
+
+def _known(container: t.Any) -> Json:
+    """A container with everything that is asked of it here, each of the kind that it has to be."""
+    said = mapping(container)
+    config, host, state = (mapping(said.get(name)) for name in ("Config", "HostConfig", "State"))
+    environment, labels = texts(config.get("Env")), mapping(config.get("Labels"))
+    requests = [{**one, "DeviceIDs": texts(one.get("DeviceIDs"))} for one in records(host.get("DeviceRequests"))]
+    return {
+        **said,
+        "Id": text(said.get("Id")),
+        "Name": text(said.get("Name")),
+        "Config": {**config, "Env": environment, "Labels": labels},
+        "HostConfig": {**host, "DeviceRequests": requests, "Devices": records(host.get("Devices"))},
+        "State": {**state, "Pid": state["Pid"] if isinstance(state.get("Pid"), int) else 0},
+        "Mounts": records(said.get("Mounts")),
+    }
 
 
 def look(containers: t.Iterable[Json], probe: Probe) -> list[Json]:
@@ -97,16 +115,22 @@ def was_given_gpus(container: Json) -> bool:
 
 
 def uses_the_hook(container: Json) -> bool:
-    """Whether NVIDIA's legacy hook may have given it GPUs."""
-    config = container["HostConfig"]
-    requests = config.get("DeviceRequests") or []
-    return config.get("Runtime") == "nvidia" or any(request.get("Driver") != "cdi" for request in requests)
+    """Whether NVIDIA's legacy hook may have given it GPUs.
+
+    One that has CDI devices keeps them under every runtime, and one that was given none has none to lose: where
+    `default-runtime` is nvidia, every container has that runtime.
+    """
+    requests = container["HostConfig"].get("DeviceRequests") or []
+    asking = list(filter(_asks_for_gpus, requests))
+    if asking:
+        return any(request.get("Driver") != "cdi" for request in asking)
+    return _by_runtime(container)
 
 
 def _asks_for_gpus(request: Json) -> bool:
     if request.get("Driver") == "cdi":
         return any("nvidia.com/" in device for device in request.get("DeviceIDs") or [])
-    capabilities = [name for names in request.get("Capabilities") or [] for name in names]
+    capabilities = [name for names in request.get("Capabilities") or [] for name in texts(names)]
     return request.get("Driver") in ("nvidia", "gpu") or "gpu" in capabilities
 
 

@@ -12,7 +12,7 @@ import json
 import typing as t
 
 from .._prepare.files import NotWritten
-from . import daemon_json
+from . import config_file, limits
 
 PATH = "/etc/docker/daemon.json"
 RECORD = "/etc/docker/gpufleet.json"
@@ -26,12 +26,15 @@ Read = t.Callable[[str], t.Optional[bytes]]
 
 
 def observe(read: Read) -> Json:
-    """`values`, `ours` (which of them we made), `pending` (a change of ours is not finished) and `problem`."""
-    record = recorded(read)
+    """`values`, `ours` (which of them we made), `pending` (a change of ours is not finished) and `problem`.
+
+    `nofile_most` is how many files a container may have open here at most, where there is such a limit.
+    """
+    record = {**recorded(read), "nofile_most": limits.most(read)}
     record["ours"] = shown(record["ours"])
     try:
-        values = shown(daemon_json.parsed((read(PATH) or b"").decode("utf-8", "replace"), PATH))
-    except (daemon_json.BadFile, NotWritten) as error:
+        values = shown(config_file.parsed(read(PATH) or b"", PATH))
+    except (config_file.BadFile, NotWritten) as error:
         return {**record, "values": {}, "problem": f"{error}."}
     return {**record, "values": values, "problem": ""}
 

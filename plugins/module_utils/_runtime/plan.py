@@ -11,8 +11,9 @@ from __future__ import annotations
 import typing as t
 from dataclasses import dataclass, field
 
-from . import daemon_json, engine, settings, toolkit
+from . import engine, kinds, toolkit
 from .distributions import Platform, known, platform
+from .settled import settle
 
 # MiB that engine and toolkit take, with the packages as they come.
 FREE_MIB = 1024
@@ -25,17 +26,20 @@ Json = dict[str, t.Any]
 class Plan:
     """`errors` cannot be done; `missing` is not as it shall be, a sentence each; the rest is how it becomes so.
 
+    `warnings` are to be known, and nothing is done about them here. `unseen`: only the host can compare settings.
     `without_gpus` are running containers that lost GPUs, or of which that could not be found out.
     """
 
     errors: list[str] = field(default_factory=list)
     missing: list[str] = field(default_factory=list)
+    warnings: list[str] = field(default_factory=list)
     manager: str = ""
     origin: str = ""
     repositories: list[Json] = field(default_factory=list)
     packages: list[str] = field(default_factory=list)
     prerequisites: list[str] = field(default_factory=list)
     settings: Json = field(default_factory=dict)
+    unseen: bool = False
     toolkit: bool = False
     without_gpus: list[str] = field(default_factory=list)
 
@@ -48,8 +52,12 @@ class Plan:
 
 
 def has_gpus(facts: Json) -> bool:
-    """Whether containers shall use GPUs here: NVIDIA's, and not given away to a virtual machine."""
-    return any(device.get("supported") and device.get("driver") != "vfio-pci" for device in facts.get("pci") or [])
+    """Whether containers shall use GPUs here: NVIDIA's, and not given away to a virtual machine.
+
+    Under WSL2 a GPU is on no PCI bus, and NVML lists it.
+    """
+    on_bus = any(device.get("supported") and device.get("driver") != "vfio-pci" for device in facts.get("pci") or [])
+    return on_bus or bool(facts.get("gpus"))
 
 
 def _without_gpus(facts: Json) -> list[str]:
@@ -62,7 +70,11 @@ def looked_at(facts: Json) -> Plan:
     plan = Plan(toolkit=has_gpus(facts), without_gpus=_without_gpus(facts))
     found = facts["engine"]
     unlock = "set container_runtime_manage to true, or"
-    if not found["running"]:
+    other = kinds.objection(facts, "apt")
+    plan.warnings += kinds.warnings(found)
+    if other:
+        plan.warnings.append(other)
+    elif not found["running"]:
         plan.missing.append(f"{found['problem']} To have it done by this role, set container_runtime_manage to true.")
     elif plan.toolkit and not found["nvidia_runtime"] and not (found["cdi"] and found["cdi_devices"]):
         plan.missing.append(f"Containers cannot use the GPUs: {unlock} {_way_to_gpus(found)}.")
@@ -86,9 +98,7 @@ def _way_to_gpus(found: Json) -> str:
 def managed(facts: Json, asked: Json) -> Plan:
     """What brings the host to what the variables ask for. Every mistake is told, not only the first."""
     gpus = has_gpus(facts)
-    plan = Plan(toolkit=gpus, settings={} if settings.mistakes(asked, gpus) else settings.wanted(asked, gpus))
-    plan.without_gpus = _without_gpus(facts)
-    plan.errors += settings.mistakes(asked, gpus)
+    plan = Plan(toolkit=gpus, without_gpus=_without_gpus(facts), warnings=kinds.warnings(facts["engine"]))
     on = platform(facts["os"])
     if on is None:
         seen = facts["os"]
@@ -96,12 +106,22 @@ def managed(facts: Json, asked: Json) -> Plan:
             f"This host runs {seen['name'] or 'an unknown system'} on {seen['architecture']}, expected {known()} "
             "on x86_64 or aarch64: prepare it yourself and set container_runtime_manage to false."
         )
+    else:
+        plan.manager = on.distribution.manager
+    other = kinds.objection(facts, plan.manager)
+    if other:
+        plan.errors.append(other)
+    settled = settle(facts, asked, gpus)
+    plan.errors += settled.errors
+    plan.warnings += settled.warnings
+    plan.settings, plan.unseen = settled.settings, settled.unseen
+    if on is None or other:
         return plan
-    plan.manager = on.distribution.manager
     _docker(plan, facts, asked, on)
     if gpus:
         _toolkit(plan, facts, asked, on)
-    _settings(plan, facts)
+    _unfinished(plan, facts)
+    plan.missing += settled.missing
     if gpus and not plan.missing:
         _devices(plan, facts)
     if plan.packages:
@@ -111,6 +131,22 @@ def managed(facts: Json, asked: Json) -> Plan:
     return plan
 
 
+def _unfinished(plan: Plan, facts: Json) -> None:
+    """What dpkg did not finish stops apt, and may be why Docker does not run."""
+    left = facts.get("unfinished_packages") or {}
+    if not left:
+        return
+    told = ", ".join(f"{name} is {state}" for name, state in sorted(left.items()))
+    broken = [name for name, state in sorted(left.items()) if state == "half-installed"]
+    again = f" and apt-get install --reinstall {' '.join(broken)}" if broken else ""
+    said = (
+        f"dpkg did not finish an installation: {told}. Finish it with dpkg --configure -a{again}, which says what "
+        "stands in its way, and run this again."
+    )
+    in_the_way = plan.packages or not facts["engine"]["running"]
+    (plan.errors if in_the_way else plan.warnings).append(said)
+
+
 def _docker(plan: Plan, facts: Json, asked: Json, on: Platform) -> None:
     present = engine.installed_origin(facts["packages"])
     found = facts["engine"]
@@ -118,7 +154,7 @@ def _docker(plan: Plan, facts: Json, asked: Json, on: Platform) -> None:
         # Docker from no package, for instance unpacked by hand: it is there, and nobody replaces it.
         plan.origin = "other"
     else:
-        plan.origin, objection = engine.origin(asked["origin"], present, plan.toolkit, on)
+        plan.origin, objection = engine.origin(asked["origin"], facts["packages"], plan.toolkit, on)
         if objection:
             plan.errors.append(objection)
         _docker_packages(plan, facts, asked, on)
@@ -183,21 +219,6 @@ def _versions(have: t.Mapping[str, str | None]) -> list[str]:
     return [f"{name} {version or 'is not installed'}" for name, version in have.items()]
 
 
-def _settings(plan: Plan, facts: Json) -> None:
-    observed = facts["engine"]["settings"]
-    if observed.get("problem"):
-        plan.errors.append(observed["problem"])
-        return
-    lacking = daemon_json.lacking(observed.get("values", {}), plan.settings)
-    if lacking:
-        plan.missing.append(f"daemon.json is to say {', '.join(lacking)}.")
-    elif observed.get("pending"):
-        plan.missing.append("A change of daemon.json was begun and not finished.")
-    elif daemon_json.lacking(plan.settings, observed.get("ours", {})):
-        given_up = daemon_json.lacking(plan.settings, observed["ours"])
-        plan.missing.append(f"daemon.json says {', '.join(given_up)}, which no variable asks for any more.")
-
-
 def _devices(plan: Plan, facts: Json) -> None:
     """With everything in place, Docker lists the GPUs of a driver that works."""
     found = facts["engine"]
@@ -218,7 +239,8 @@ def _before_installing(plan: Plan, facts: Json, asked: Json) -> None:
     if losers:
         plan.errors.append(
             f"{', '.join(losers)} have their GPUs through NVIDIA's legacy hook, and installing packages makes systemd "
-            "reload, which takes them away: stop these containers first, and start them with CDI devices afterwards."
+            "reload, which takes them away: stop these containers first (docker stop), and create them again with CDI "
+            "devices afterwards (docker run --device nvidia.com/gpu=all)."
         )
     if not asked["add_repositories"]:
         plan.repositories = []

@@ -74,5 +74,6 @@ def totals(hosts: t.Sequence[Json]) -> Json:
         "gpus": sum(len(one["gpus"]) for one in hosts),
         "instances": len(plans),
         "changes": dict(collections.Counter(plan["change"] for plan in plans)),
+        "overruled": sum(bool(plan.get("overruled")) for plan in plans),
         "verdicts": dict(collections.Counter(verdicts)),
     }

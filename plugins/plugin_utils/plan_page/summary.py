@@ -29,7 +29,7 @@ def summary(fleet: Json) -> str:
 def _cells(row: Json) -> tuple[str, ...]:
     if not row["name"]:
         return (row["host"], "-", row["state_text"], "", "", "", "")
-    change = "refused" if row["refused"] else row["change"]
+    change = "refused" if row["refused"] else row["change"] + (" (overruled)" if row["overruled"] else "")
     downtime = "" if row["refused"] else row["downtime"].replace("≈", "about")
     return (
         row["host"],

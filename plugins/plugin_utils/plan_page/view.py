@@ -56,6 +56,10 @@ def headline(totals: Json) -> list[str]:
     there = totals["instances"]
     changing = there - totals["changes"].get("none", 0)
     said = [f"{_count(stuck, 'host')} cannot be planned."] if stuck else []
+    overruled = totals["overruled"]
+    if overruled:
+        verb = "goes" if overruled == 1 else "go"
+        said.append(f"{_count(overruled, 'instance')} {verb} on although the planner would refuse it.")
     if changing:
         who = _count(there, "instance")
         said.append(f"{who} would change." if changing == there else f"{changing} of {who} would change.")
@@ -151,6 +155,7 @@ def instance(plan: Json, entry: Json, anchor: str, refused: bool) -> Json:
         "lede": lede(plan, refused),
         "downtime": downtime(plan),
         "reasons": [reason.replace(" -> ", " → ") for reason in plan["reasons"]],
+        "overruled": [f"{one['key']}: warn. {one['text']}" for one in plan.get("overruled", [])],
         "facts": facts(plan),
         "model": plan["release"]["model"]["id"] if plan["release"] else "",
         "verdict": memory["verdict"] if memory else "",
@@ -180,7 +185,8 @@ def lede(plan: Json, refused: bool) -> str:
 def nobody(anchor: str, entry: Json) -> Json:
     """Stands for a host of which nothing can be shown but its errors."""
     nothing = dict.fromkeys(("name", "change", "downtime", "model", "verdict", "verdict_text"), "")
-    return {**nothing, "anchor": anchor, "memory": None, "bar": None, "refused": entry["state"] != "planned"}
+    unknown: Json = {"overruled": [], "memory": None, "bar": None}
+    return {**nothing, **unknown, "anchor": anchor, "refused": entry["state"] != "planned"}
 
 
 def row(entry: Json, card: Json) -> Json:
@@ -196,6 +202,7 @@ def row(entry: Json, card: Json) -> Json:
         "change": card["change"],
         "held": card["memory"]["held_short"] if card["memory"] else "",
         "kv_cache": card["memory"]["kv_cache"] if card["memory"] else "",
+        "overruled": bool(card["overruled"]),
         "changes": card["change"] not in ("", "none") and not card["refused"],
         "stops": card["change"] in (*STARTS_AGAIN, "remove") and not card["refused"],
         "not_safe": card["verdict"] in NOT_SAFE,

@@ -46,6 +46,7 @@ def test_a_host_shows_what_its_description_says(
     daemon = json.loads((to / "daemon.json").read_text())
     assert daemon["insecure-registries"] == ["172.17.0.1:5055"]
     assert daemon.get("features") == ({"cdi": True} if cdi else None)
+    assert (to / "container.conf").read_text() == "r! /run/systemd/container\n"
 
 
 def test_writing_again_leaves_nothing_of_the_old_hardware(work: pathlib.Path) -> None:

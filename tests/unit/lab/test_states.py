@@ -74,7 +74,7 @@ def test_a_host_of_the_lab(describe: Describe, tmp_path: pathlib.Path, name: str
         (tmp_path / path).write_text(text)
     if version:
         (tmp_path / "usr/lib64/libnvidia-ml.so.1").symlink_to(f"libnvidia-ml.so.{version}")
-    ports = facts.Ports(str(tmp_path), pynvml if version else None, NoEngine(), list)
+    ports = facts.Ports(str(tmp_path), pynvml if version else None, NoEngine(), list, owns=lambda path: True)
     seen = facts.gather(ports, [], [])
     state, advice, due = EXPECTED[name]
     assert (seen["state"], plan(seen, {}).due) == (state, due)

@@ -14,7 +14,7 @@ def test_what_is_changed_of_vllm_is_changed(tmp_path: pathlib.Path) -> None:
     for path, found, _instead in vllm_image.CHANGED:
         (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / path).write_text(f"before\n{found}\nafter\n")
-    vllm_image._change(tmp_path)
+    vllm_image._change(tmp_path, vllm_image.CHANGED)
     for path, _found, instead in vllm_image.CHANGED:
         assert (tmp_path / path).read_text() == f"before\n{instead}\nafter\n"
 
@@ -25,4 +25,4 @@ def test_another_vllm_is_not_changed_in_silence(tmp_path: pathlib.Path, times: i
     (tmp_path / path).parent.mkdir(parents=True)
     (tmp_path / path).write_text(found * times)
     with pytest.raises(tools.LabError, match=f"{path} of vLLM .* {times} times and not once"):
-        vllm_image._change(tmp_path)
+        vllm_image._change(tmp_path, vllm_image.CHANGED)

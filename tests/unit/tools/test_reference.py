@@ -118,7 +118,7 @@ def test_role_page() -> None:
     page = reference.role_page(
         "gpu_detect",
         {
-            "main": {
+            "settings": {
                 "short_description": "Find GPUs",
                 "options": {"gpu_detect_host_class": {"type": "str", "required": True, "description": "Its class."}},
             }

@@ -14,6 +14,7 @@ from __future__ import annotations
 import typing as t
 from dataclasses import dataclass
 
+from ..checks import Check
 from .request import GpuMemory, Version, parse_capability
 from .settings import Settings
 
@@ -54,6 +55,7 @@ class Finding:
 
     refuse: bool
     reason: str
+    check: Check = "capability"
 
 
 def check(settings: Settings, method: str, gpus: t.Sequence[GpuMemory], plugins: t.Sequence[str] = ()) -> list[Finding]:
@@ -69,6 +71,7 @@ def check(settings: Settings, method: str, gpus: t.Sequence[GpuMemory], plugins:
             Finding(
                 settings.version_known,
                 f"Quantization {method} is out of tree since vLLM {since}: install {left[1]} or take another build.",
+                "quantization",
             )
         )
     for capability in sorted({parse_capability(gpu.compute_capability) for gpu in gpus} - {None}, key=str):

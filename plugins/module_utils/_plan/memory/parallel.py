@@ -18,14 +18,20 @@ from .settings import Settings
 VOCABULARY_PADDING = 64
 
 
-def problems(settings: Settings, architecture: Architecture | None, gpus: int) -> list[str]:
-    """Why the split over tensor, pipeline and data parallel ranks is impossible, one sentence each."""
+def too_few_gpus(settings: Settings, gpus: int) -> list[str]:
+    """A rank for which there is no GPU."""
+    if settings.world <= gpus:
+        return []
+    sizes = (
+        f"tensor_parallel_size {settings.tensor_parallel} x pipeline_parallel_size {settings.pipeline_parallel} x "
+        f"data_parallel_size {settings.data_parallel}"
+    )
+    return [f"{sizes} needs {settings.world} GPUs, {gpus} are assigned."]
+
+
+def problems(settings: Settings, architecture: Architecture | None) -> list[str]:
+    """Why this model cannot be split over tensor and pipeline parallel ranks like this, one sentence each."""
     found: list[str] = []
-    if settings.world > gpus:
-        found.append(
-            f"tensor_parallel_size {settings.tensor_parallel} x pipeline_parallel_size {settings.pipeline_parallel} x "
-            f"data_parallel_size {settings.data_parallel} needs {settings.world} GPUs, {gpus} are assigned."
-        )
     if architecture is None:
         return found
     tensor = settings.tensor_parallel

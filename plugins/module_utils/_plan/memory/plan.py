@@ -32,11 +32,14 @@ from __future__ import annotations
 import typing as t
 from dataclasses import dataclass
 
+from ..._rollout.measurement import Measurement
+from ..checks import Check
 from . import capability, parallel
 from .advice import Change, longest, most_sequences, nearest
 from .architecture import Architecture, from_config
 from .budget import Budget, budget, quantization_for
 from .calibration import CONSUMED_BY_DEVICE, SHIPPED, Calibration
+from .estimate import Estimate
 from .request import NEWEST_KNOWN, MemoryRequest
 from .settings import AUTO_LENGTH, Settings, resolve
 from .verdict import SEVERITY, Reason, Word, judge, word_of
@@ -46,7 +49,10 @@ SMALL_BATCH = (256, 2048)
 
 @dataclass(frozen=True)
 class MemoryPlan:
-    """The result. warnings and assumptions are sentences; changes are the nearest single changes that help."""
+    """The result. warnings and assumptions are sentences; changes are the nearest single changes that help.
+
+    measured: what a start of exactly this measured, in the place of the sums (see measured.py).
+    """
 
     verdict: Word
     reasons: tuple[Reason, ...]
@@ -58,10 +64,13 @@ class MemoryPlan:
     largest_length: t.Mapping[str, int] | None = None
     largest_sequences: int | None = None
     changes: tuple[Change, ...] = ()
+    measured: Measurement | None = None
 
     @property
     def concurrency(self) -> float | None:
         """Requests of max_model_len at once, expected."""
+        if self.measured is not None and self.measured.concurrency is not None:
+            return self.measured.concurrency
         length = self._length()
         left = self.budget.kv
         if left is None or self.budget.layout is None or not length:
@@ -70,6 +79,8 @@ class MemoryPlan:
 
     def _length(self) -> int | None:
         length = self.settings.length
+        if length == AUTO_LENGTH and self.measured is not None and self.measured.max_model_len:
+            return int(self.measured.max_model_len)
         if length == AUTO_LENGTH:
             return (self.largest_length or {}).get("expected")
         return length
@@ -97,17 +108,23 @@ class MemoryPlan:
                 "max_num_seqs": self.largest_sequences,
             },
             "changes": [change.as_dict() for change in self.changes],
+            "measured": None if self.measured is None else self.measured.as_dict(),
         }
 
     def _kv(self) -> dict[str, t.Any]:
         left, pool, length = self.budget.kv, self.budget.layout, self._length()
         concurrency = self.concurrency
+        measured = self.measured
+        if left is None and measured is not None and measured.kv_cache_gib is not None:
+            left = Estimate.exact(measured.kv_cache_gib)
         return {
             "gib": None if left is None else left.as_dict(),
             "bytes_per_token": None if pool is None else round(pool.bytes_per_token, 1),
             "gib_per_request": None if pool is None or not length else round(pool.needed_gib(length), 3),
             "concurrency": None if concurrency is None else round(concurrency, 2),
-            "tokens": None
+            "tokens": int(measured.kv_tokens)
+            if measured is not None and measured.kv_tokens is not None
+            else None
             if pool is None or left is None or not length
             else pool.tokens(max(0.0, left.expected), length),
         }
@@ -158,9 +175,14 @@ def _judge(
     request: MemoryRequest, settings: Settings, architecture: Architecture | None, calibration: Calibration
 ) -> tuple[list[Reason], Budget]:
     sums = budget(request, settings, architecture, calibration)
-    setup = parallel.problems(settings, architecture, len(request.gpus))
-    setup += [one.reason for one in _findings(request, settings, architecture) if one.refuse]
+    setup = [_against(text, None) for text in parallel.too_few_gpus(settings, len(request.gpus))]
+    setup += [_against(text, "value") for text in parallel.problems(settings, architecture)]
+    setup += [_against(one.reason, one.check) for one in _findings(request, settings, architecture) if one.refuse]
     return judge(settings, architecture, sums, request.gpus, setup), sums
+
+
+def _against(text: str, check: Check | None) -> Reason:
+    return Reason("does_not_fit", "setup", text, check)
 
 
 def _findings(

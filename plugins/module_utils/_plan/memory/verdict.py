@@ -14,6 +14,7 @@ from __future__ import annotations
 import typing as t
 from dataclasses import dataclass
 
+from ..checks import Check
 from .architecture import Architecture
 from .budget import Budget, RankBudget
 from .calibration import START_CHECK
@@ -34,9 +35,13 @@ UNEXPLAINED_RATIO = 1.25
 
 @dataclass(frozen=True)
 class Reason:
+    """check: whose prediction it is; None is what nothing lets through. here: it depends on who else is on the GPUs."""
+
     word: Word
     kind: Kind
     text: str
+    check: Check | None = "memory"
+    here: bool = False
 
 
 def judge(
@@ -44,16 +49,16 @@ def judge(
     architecture: Architecture | None,
     budget: Budget,
     gpus: t.Sequence[GpuMemory],
-    setup: t.Sequence[str],
+    setup: t.Sequence[Reason],
 ) -> list[Reason]:
     """Everything that speaks against plainly `fits`, worst first. SETUP: what rules the configuration out already."""
-    reasons = [Reason("does_not_fit", "setup", text) for text in setup]
+    reasons = list(setup)
     for gpu in gpus[: settings.world]:
         booked = overbooked(gpu, settings)
         if booked:
-            reasons.append(Reason("does_not_fit", "setup", booked))
+            reasons.append(Reason("does_not_fit", "setup", booked, here=True))
         elif crowded(gpu, settings):
-            reasons.append(Reason("tight", "memory", str(crowded(gpu, settings))))
+            reasons.append(Reason("tight", "memory", str(crowded(gpu, settings)), here=True))
     for rank in budget.ranks:
         reasons.extend(_rank(rank, settings, gpus))
     reasons.extend(_cache(settings, architecture, budget))
@@ -105,9 +110,9 @@ def _busy(rank: RankBudget, settings: Settings, gpus: t.Sequence[GpuMemory]) -> 
         f"gpu_memory_utilization {settings.utilisation:g} asks for {rank.requested.expected:.1f} GiB."
     )
     if rank.free.high < rank.requested.low and settings.version_known:
-        return Reason("does_not_fit", "busy", text)
+        return Reason("does_not_fit", "busy", text, here=True)
     if rank.free.low < rank.requested.high + 0.15:
-        return Reason("tight", "busy", text)
+        return Reason("tight", "busy", text, here=True)
     return None
 
 
@@ -132,7 +137,7 @@ def _fixed_cache(rank: RankBudget) -> list[Reason]:
     limit = rank.free if rank.free is not None else rank.total
     text = f"Fixed KV cache: {parts.expected:.1f} GiB in all on GPU {rank.gpu}, {limit.expected:.1f} GiB are there."
     if parts.low > limit.high:
-        return [Reason("does_not_fit", "memory", text)]
+        return [Reason("does_not_fit", "memory", text, here=parts.low <= rank.total.high)]
     return [Reason("tight", "memory", text)] if parts.high > limit.low else []
 
 

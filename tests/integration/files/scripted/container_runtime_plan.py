@@ -12,4 +12,5 @@ from ansible.plugins.action import ActionBase
 
 class ActionModule(ActionBase):  # type: ignore[misc,unused-ignore]
     def run(self, tmp: str | None = None, task_vars: dict[str, t.Any] | None = None) -> dict[str, t.Any]:
-        return {**super().run(tmp, task_vars), "changed": False, "packages": [], "right": True, "without_gpus": []}
+        right = {"packages": [], "right": True, "unseen": False, "without_gpus": []}
+        return {**super().run(tmp, task_vars), "changed": False, **right}

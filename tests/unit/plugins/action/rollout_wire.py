@@ -22,6 +22,7 @@ def plan(instance: str, change: str) -> Json:
         "client": {},
         "settings": {},
         "rungs": [],
+        "let_through": [],
         "warnings": ["x"],
     }
 

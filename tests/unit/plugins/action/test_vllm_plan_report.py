@@ -55,7 +55,8 @@ def test_nothing_is_written_where_nobody_asked(
     found = run(html="", json="")
     assert found["changed"] is False
     assert list(tmp_path.iterdir()) == []
-    assert shown.texts[0].startswith("3 hosts cannot be planned. 7 of 10 instances would change.")
+    headline = "3 hosts cannot be planned. 1 instance goes on although the planner would refuse it. 7 of 10 instances"
+    assert shown.texts[0].startswith(f"{headline} would change.")
     assert shown.texts[-1] == vllm_plan_report.HINT
 
 

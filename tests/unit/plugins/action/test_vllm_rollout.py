@@ -39,7 +39,7 @@ def test_what_gives_ports_and_gpus_back_comes_first(run: t.Callable[..., Json]) 
     assert request == {
         "kind": "rollout",
         "retry": False,
-        "plan": {"digest": "d", "release": {}, "client": {}, "settings": {}, "rungs": []},
+        "plan": {"digest": "d", "release": {}, "client": {}, "settings": {}, "rungs": [], "let_through": []},
     }
 
 

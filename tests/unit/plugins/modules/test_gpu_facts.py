@@ -10,8 +10,10 @@ import typing as t
 
 import pytest
 import yaml
+from ansible.module_utils.basic import AnsibleModule
 from ansible.module_utils.testing import patch_module_args
 
+from ansible_collections.gpufleet.vllm.plugins.module_utils._gpu import bindings
 from ansible_collections.gpufleet.vllm.plugins.module_utils._gpu.bindings import BindingsError
 from ansible_collections.gpufleet.vllm.plugins.module_utils._gpu.facts import Ports
 from ansible_collections.gpufleet.vllm.plugins.module_utils._rollout.docker import Docker
@@ -73,7 +75,13 @@ def test_the_packed_source_is_in_no_log(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tree: Tree
 ) -> None:
     observe(monkeypatch, tree)
-    assert "the-packed-source" not in json.dumps(run(capsys, pynvml_source="the-packed-source"))
+    logged: list[str] = []
+    monkeypatch.setattr(AnsibleModule, "log", lambda _self, *said, **more: logged.append(repr((said, more))))
+    result = run(capsys, pynvml_source="the-packed-source")
+    assert "the-packed-source" not in json.dumps(result) + repr(logged)
+    # From ansible-core 2.22 on the invocation is told on request.
+    told = result.get("invocation", {"module_args": {"state_dir": "/var/lib/gpufleet"}})
+    assert told["module_args"]["state_dir"] == "/var/lib/gpufleet"
 
 
 @pytest.mark.parametrize(
@@ -113,12 +121,17 @@ def test_a_driver_without_bindings_is_one_clear_failure(
     assert (result["failed"], result["msg"]) == (True, "install nvidia-ml-py on the control node.")
 
 
+def test_what_was_measured_is_told(tmp_path: t.Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    row = {"key": "a" * 64, "at": "2026-11-26T10:00:00Z", "kv_tokens": 5}
+    (tmp_path / "measurements.json").write_text(json.dumps([row, {"key": "no"}]))
+    monkeypatch.setattr(bindings, "library_present", lambda: False)
+    (found,) = gpu_facts.ports(str(tmp_path), "").measurements()
+    assert {name: found[name] for name in row} == row
+
+
 def test_options_are_documented_as_they_are() -> None:
     documented = {
         name: {key: value for key, value in option.items() if key != "description"}
         for name, option in DOCUMENTED.items()
     }
-    assert documented == {
-        name: {key: value for key, value in option.items() if key != "no_log"}
-        for name, option in gpu_facts.ARGUMENTS.items()
-    }
+    assert documented == gpu_facts.ARGUMENTS

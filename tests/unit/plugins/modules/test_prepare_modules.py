@@ -1,7 +1,7 @@
 # Copyright: gpufleet.vllm contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The wiring of package_repository and docker_daemon."""
+"""The wiring of package_repository, package_neighbours and docker_daemon."""
 
 from __future__ import annotations
 
@@ -11,11 +11,12 @@ import typing as t
 
 import pytest
 import yaml
+from ansible.module_utils.basic import AnsibleModule
 from ansible.module_utils.testing import patch_module_args
 
 from ansible_collections.gpufleet.vllm.plugins.module_utils._prepare.placing import Refused
 from ansible_collections.gpufleet.vllm.plugins.module_utils._runtime import applying
-from ansible_collections.gpufleet.vllm.plugins.modules import docker_daemon, package_repository
+from ansible_collections.gpufleet.vllm.plugins.modules import docker_daemon, package_neighbours, package_repository
 from ansible_collections.gpufleet.vllm.tests.unit.plugins.module_utils._prepare.keys import FINGERPRINT
 
 APT = {"uris": ["https://a"], "suites": ["/"]}
@@ -27,7 +28,7 @@ def run(module: types.ModuleType, capsys: pytest.CaptureFixture[str], **argument
     return t.cast(dict[str, t.Any], json.loads(capsys.readouterr().out))
 
 
-@pytest.mark.parametrize("module", [package_repository, docker_daemon])
+@pytest.mark.parametrize("module", [package_repository, package_neighbours, docker_daemon])
 def test_options_are_documented_as_they_are(module: types.ModuleType) -> None:
     documented = yaml.safe_load(module.DOCUMENTATION)["options"]
     assert list(documented) == list(module.ARGUMENTS)
@@ -65,8 +66,8 @@ def test_a_repository_that_is_refused(monkeypatch: pytest.MonkeyPatch, capsys: p
 def test_what_settings_come_to(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], action: str, changed: bool
 ) -> None:
-    after = '{"debug": true, "proxies": {"http-proxy": "http://user:word@proxy"}}'
-    monkeypatch.setattr(docker_daemon, "apply", lambda *_arguments: applying.Applied(action, "", after))
+    after = b'{"debug": true, "proxies": {"http-proxy": "http://user:word@proxy"}}'
+    monkeypatch.setattr(docker_daemon, "apply", lambda *_arguments: applying.Applied(action, b"", after))
     result = run(docker_daemon, capsys, settings={"debug": True})
     assert (result["changed"], result["action"]) == (changed, action)
     assert result["diff"]["before"] == ""
@@ -79,3 +80,28 @@ def test_settings_that_are_refused(monkeypatch: pytest.MonkeyPatch, capsys: pyte
 
     monkeypatch.setattr(docker_daemon, "apply", apply)
     assert run(docker_daemon, capsys, settings={})["msg"] == "live-restore is false and shall be true"
+
+
+@pytest.mark.parametrize(
+    ("status", "said", "check_mode", "result"),
+    [
+        (0, "Inst docker.io (26.1.5 Debian)\n", False, {"changed": False, "known": True}),
+        (0, "Remv containerd.io [1.7.27-1]\nInst docker.io (26.1.5 Debian)\n", True, {"failed": True}),
+        (100, "E: Unable to locate package docker-ce\n", True, {"changed": False, "known": False}),
+        (100, "E: Unable to locate package docker-ce\n", False, {"failed": True}),
+    ],
+)
+def test_what_packages_would_take_away(
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    status: int,
+    said: str,
+    check_mode: bool,
+    result: dict[str, t.Any],
+) -> None:
+    answer = (status, said, "")
+    monkeypatch.setattr(AnsibleModule, "run_command", lambda *_arguments, **_options: answer)
+    seen = run(package_neighbours, capsys, manager="apt", packages=["docker.io"], _ansible_check_mode=check_mode)
+    assert {name: seen[name] for name in result} == result
+    if "failed" in result:
+        assert "Nothing was" in seen["msg"]

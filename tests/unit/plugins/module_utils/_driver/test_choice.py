@@ -10,8 +10,9 @@ import typing as t
 import pytest
 
 from ansible_collections.gpufleet.vllm.plugins.module_utils._driver.choice import SIGNED, Choice, choose
-from ansible_collections.gpufleet.vllm.plugins.module_utils._driver.host import SUPPORTED, is_driver, read
+from ansible_collections.gpufleet.vllm.plugins.module_utils._driver.host import SUPPORTED, read
 from ansible_collections.gpufleet.vllm.plugins.module_utils._driver.wishes import Wishes
+from ansible_collections.gpufleet.vllm.plugins.module_utils._gpu.ownership import is_driver
 from ansible_collections.gpufleet.vllm.tests.unit.plugins.module_utils._driver.machines import SYSTEMS, facts
 
 OPEN_ONLY = ("RTX 5060 Ti", "RTX PRO 6000", "B200")

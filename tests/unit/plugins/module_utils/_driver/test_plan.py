@@ -252,3 +252,22 @@ def test_the_image_decides() -> None:
         {"image": "docker.io/vllm/vllm-openai:v0.32.0", "version": "0.32.0", "origin": "distribution"},
     )
     assert "CUDA 13.0, which takes branch 580" in made.errors[0]
+
+
+@pytest.mark.parametrize("word", ["false", "No", "off", "0", " False ", False, 0])
+def test_a_switch_in_any_word(word: t.Any) -> None:
+    made = plan(facts("debian12"), {"manage": word, "reboot": word, "hold": word, "persistence": word})
+    assert (made.due, made.details["apply"]["hold"], made.details["persistence"]) == ([], False, False)
+    assert made.details["reboot"]["because"].startswith("nvidia_driver_reboot is false")
+
+
+@pytest.mark.parametrize("blank", ["", "  ", None])
+def test_a_blank_switch_is_unset(blank: t.Any) -> None:
+    asked = dict.fromkeys(("manage", "reboot", "hold", "persistence"), blank)
+    assert plan(facts("debian12"), asked) == plan(facts("debian12"))
+
+
+def test_a_switch_that_is_none() -> None:
+    assert (
+        "nvidia_driver_reboot is 'maybe': write true or false." in plan(facts("debian12"), {"reboot": "maybe"}).errors
+    )

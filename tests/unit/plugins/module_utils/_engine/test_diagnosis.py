@@ -67,6 +67,7 @@ REAL = [
         "mem.busy",
         "ValueError: Free memory on device (3.1/11.76 GiB) on startup is less than desired GPU memory utilization",
     ),
+    ("nccl.cumem", '  File "misc/cudawrap.cc", line 92, in ncclCuMemHostEnable()'),
     (
         "mem.raced",
         "AssertionError: Error in memory profiling. Initial free memory 10.1 GiB, current free memory 10.9 GiB.",

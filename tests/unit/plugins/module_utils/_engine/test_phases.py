@@ -14,9 +14,11 @@ from ansible_collections.gpufleet.vllm.plugins.module_utils._engine.phases impor
     ("line", "phase"),
     [
         ("INFO [gpu_model_runner.py:1] Starting to load model /m...", "loading weights"),
+        ("INFO [model_runner.py:284] Loading model from scratch...", "loading weights"),
         ("Loading safetensors checkpoint shards:  50% Completed | 1/2", "loading weights"),
         ("Model loading took 5.2 GiB memory and 3.1 seconds", "weights loaded"),
         ("torch.compile takes 12.3 s in total", "compiling"),
+        ("INFO [monitor.py:53] torch.compile took 15.06 s in total", "compiling"),
         ("Dynamo bytecode transform time: 3.2 s", "compiling"),
         ("GPU KV cache size: 123,456 tokens", "KV cache ready"),
         (

@@ -63,7 +63,7 @@ def test_a_model_without_chat_template_is_asked_for_a_completion(refusal: Reply)
         ({"models": Reply(200, {"data": None})}, "smoke.models", "/v1/models answered 200"),
         ({"models": Reply(200, {"data": []})}, "smoke.models", "lists no model, not assistant"),
         (
-            {"models": Reply(200, {"data": ["odd", {"id": "b"}, {"id": "a"}]})},
+            {"models": Reply(200, {"data": [{"id": "b"}, {"id": "a"}]})},
             "smoke.models",
             "lists a, b, not assistant",
         ),
@@ -71,6 +71,11 @@ def test_a_model_without_chat_template_is_asked_for_a_completion(refusal: Reply)
             {"models": Reply(200, {"data": [{"id": "assistant", "max_model_len": 512}]})},
             "smoke.length",
             "states max_model_len 512, planned is 1024",
+        ),
+        (
+            {"models": Reply(200, {"data": [{"id": "assistant", "max_model_len": 2048}]})},
+            "smoke.length",
+            "states max_model_len 2048, planned is 1024",
         ),
         ({"chat": NoAnswer("timed out")}, "smoke.no_answer", "chat/completions got no answer within 60 s: timed out"),
         (

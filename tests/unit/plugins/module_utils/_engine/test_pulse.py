@@ -10,6 +10,7 @@ import typing as t
 import pytest
 
 from ansible_collections.gpufleet.vllm.plugins.module_utils._engine import pulse
+from ansible_collections.gpufleet.vllm.plugins.module_utils._engine.pulse import Work
 from ansible_collections.gpufleet.vllm.plugins.module_utils._engine.wire import Http, NoAnswer, Reply
 
 URL = "http://127.0.0.1:8000"
@@ -41,15 +42,37 @@ class Wire(Http):
 
 
 def test_one_token_is_asked_for_once() -> None:
-    wire = Wire(Reply(200, {}))
-    assert pulse.one_token(wire, URL, "a", 30) == Reply(200, {})
+    reply = Reply(200, {"choices": [{"text": ""}]})
+    wire = Wire(reply)
+    assert pulse.one_token(wire, URL, "a", 30) == reply
     ((method, url, deadline, body),) = wire.asked
     assert (method, url, deadline, body["model"], body["max_tokens"]) == ("POST", f"{URL}/v1/completions", 30, "a", 1)
 
 
 def test_nobody_answers() -> None:
     wire = Wire(None)
-    assert (pulse.one_token(wire, URL, "a", 30), pulse.health(wire, URL), pulse.work(wire, URL)) == (None, 0, {})
+    assert (pulse.health(wire, URL), pulse.work(wire, URL)) == (0, Work(unread="timed out"))
+    with pytest.raises(NoAnswer, match="timed out"):
+        pulse.one_token(wire, URL, "a", 30)
+
+
+@pytest.mark.parametrize(
+    ("body", "why"),
+    [
+        ({}, "the answer has no choices"),
+        ({"choices": []}, "the answer has no choice"),
+        ({"choices": {}}, "the answer.choices is an object, not a list"),
+        ({"choices": ["x"]}, "not an object"),
+        ("<html>", "the answer is a text"),
+    ],
+)
+def test_an_answer_without_a_token_is_no_answer(body: t.Any, why: str) -> None:
+    with pytest.raises(NoAnswer, match=why):
+        pulse.one_token(Wire(Reply(200, body)), URL, "a", 30)
+
+
+def test_words_that_refuse_the_question_are_a_reply() -> None:
+    assert pulse.one_token(Wire(Reply(401, {"error": "no"})), URL, "a", 30).status == 401
 
 
 @pytest.mark.parametrize("status", [200, 503])
@@ -59,16 +82,36 @@ def test_health(status: int) -> None:
 
 def test_work_is_what_the_engine_counts_and_nothing_else() -> None:
     labels = '{engine="0",model_name="a b"}'
-    assert pulse.work(Wire(Reply(200, METRICS)), URL) == {
+    assert pulse.work(Wire(Reply(200, METRICS)), URL).counted == {
         f"vllm:generation_tokens_total{labels}": 12.0,
         f"vllm:prompt_tokens_total{labels}": 1500.0,
         f"vllm:kv_cache_usage_perc{labels}": 0.25,
     }
 
 
-@pytest.mark.parametrize("reply", [Reply(503, METRICS), Reply(200, {"a": 1}), Reply(200, "")])
-def test_work_that_cannot_be_read(reply: Reply) -> None:
-    assert pulse.work(Wire(reply), URL) == {}
+@pytest.mark.parametrize(
+    ("reply", "why"),
+    [
+        (Reply(503, METRICS), "/metrics answered 503"),
+        (Reply(200, {"a": 1}), "/metrics holds JSON and no metrics"),
+        (Reply(200, ""), ""),
+        (
+            Reply(200, METRICS + 'vllm:kv_cache_usage_perc{engine="\x1b[2J"} abc'),
+            "/metrics says 'vllm:kv_cache_usage_perc{engine=\"\"} abc', which is no number",
+        ),
+    ],
+    ids=["an error", "JSON", "nothing", "a word for a number"],
+)
+def test_work_that_cannot_be_read(reply: Reply, why: str) -> None:
+    assert pulse.work(Wire(reply), URL) == Work(unread=why)
+
+
+@pytest.mark.parametrize("value", ["NaN", "+Inf", "-Inf", "1e400"])
+def test_a_number_that_is_none_says_nothing_and_hides_no_other(value: str) -> None:
+    page = f'vllm:kv_cache_usage_perc{{engine="0"}} {value}\nvllm:prompt_tokens_total{{engine="0"}} 7\n'
+    first, second = (pulse.work(Wire(Reply(200, page)), URL) for _look in range(2))
+    assert first.counted == {'vllm:prompt_tokens_total{engine="0"}': 7.0}
+    assert not pulse.moved(first, second)
 
 
 @pytest.mark.parametrize(
@@ -79,8 +122,9 @@ def test_work_that_cannot_be_read(reply: Reply) -> None:
         ({"a": 1.0}, {"a": 1.0}, False),
         ({}, {"a": 1.0}, False),
         ({"a": 1.0}, {}, False),
+        ({"a": 1.0}, {"a": 1.0, "b": 2.0}, False),
         ({}, {}, False),
     ],
 )
 def test_moved(before: dict[str, float], after: dict[str, float], moved: bool) -> None:
-    assert pulse.moved(before, after) is moved
+    assert pulse.moved(Work(before), Work(after)) is moved

@@ -76,11 +76,19 @@ def test_running(tree: Tree, info: dict[str, t.Any], cdi: bool, devices: list[st
     tree.write("etc/cdi/nvidia.yaml", "kind: nvidia.com/gpu\ndevices:\n- name: '0'\n")
     assert container_engine.observe(FakeEngine(info), str(tree.root)) == {
         "name": "docker",
+        "kind": "docker",
         "version": "28.3.0",
         "running": True,
+        "root": "",
         "cdi": cdi,
         "cdi_devices": devices,
         "nvidia_runtime": runtime,
+        "runtimes": dict.fromkeys(info.get("Runtimes") or {}, ""),
+        "default_runtime": "",
+        "maps_users": False,
+        "swarm": False,
+        "live_restore": False,
+        "running_containers": [],
         "gpu_containers": [],
         "legacy_gpu_containers": [],
         "problem": "",
@@ -98,13 +106,20 @@ def test_running(tree: Tree, info: dict[str, t.Any], cdi: bool, devices: list[st
             False,
         ),
         ("systemd", {"Runtime": "runc", "DeviceRequests": None}, False),
+        (
+            "systemd",
+            {"Runtime": "nvidia", "DeviceRequests": [{"Driver": "cdi", "DeviceIDs": ["nvidia.com/gpu=0"]}]},
+            False,
+        ),
         ("cgroupfs", {"Runtime": "nvidia"}, False),
     ],
 )
 def test_containers_that_a_daemon_reload_takes_the_gpus_from(
     tree: Tree, cgroup_driver: str, config: dict[str, t.Any], loses_them: bool
 ) -> None:
-    engine = FakeEngine({"CgroupDriver": cgroup_driver}, running=[container("other", config)])
+    engine = FakeEngine(
+        {"CgroupDriver": cgroup_driver}, running=[container("other", config, env=["NVIDIA_VISIBLE_DEVICES=all"])]
+    )
     seen = container_engine.observe(engine, str(tree.root))
     assert seen["legacy_gpu_containers"] == (["other"] if loses_them else [])
 
@@ -140,14 +155,46 @@ def test_not_running(tree: Tree, error: DockerError, installed: bool, name: str 
     assert problem in seen.pop("problem")
     assert seen == {
         "name": name,
+        "kind": "docker" if installed else "",
         "version": None,
         "running": False,
+        "root": "",
         "cdi": False,
         "cdi_devices": [],
         "nvidia_runtime": False,
+        "runtimes": {},
+        "default_runtime": "",
+        "maps_users": False,
+        "swarm": False,
+        "live_restore": False,
+        "running_containers": [],
         "gpu_containers": [],
         "legacy_gpu_containers": [],
     }
+
+
+@pytest.mark.parametrize(
+    ("files", "links", "kind", "swarm"),
+    [
+        (["usr/bin/dockerd"], {}, "docker", False),
+        (["usr/bin/dockerd", "run/user/1000/docker.sock"], {}, "rootless", False),
+        (["run/user/1000/docker.sock"], {}, "", False),
+        (["var/snap/docker/current/x"], {}, "snap", False),
+        (["usr/bin/dockerd", "var/snap/docker/current/x"], {}, "docker", False),
+        ([], {"run/docker.sock": "/run/podman/podman.sock"}, "podman", False),
+        (["usr/bin/dockerd", "var/lib/docker/swarm/docker-state.json"], {}, "docker", True),
+    ],
+)
+def test_whose_docker_does_not_answer(
+    tree: Tree, files: list[str], links: dict[str, str], kind: str, swarm: bool
+) -> None:
+    for file in files:
+        tree.write(file, "")
+    for link, target in links.items():
+        (tree.root / link).parent.mkdir(parents=True, exist_ok=True)
+        (tree.root / link).symlink_to(target)
+    seen = container_engine.observe(FakeEngine(SILENT), str(tree.root))
+    assert (seen["kind"], seen["swarm"]) == (kind, swarm)
 
 
 def test_images() -> None:

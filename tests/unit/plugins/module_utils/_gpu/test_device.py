@@ -43,6 +43,7 @@ def test_every_value_of_a_gpu() -> None:
         "power_limit_w": 170,
         "persistence": True,
         "processes": [],
+        "recovery_action": None,
         "problems": [],
     }
 
@@ -203,8 +204,27 @@ def test_damage(answers: dict[str, t.Any], words: str) -> None:
     assert words in "".join(problems)
 
 
+@pytest.mark.parametrize(
+    ("answer", "action"),
+    [
+        (field(0, 0), "none"),
+        (field(0, 2), "node_reboot"),
+        (field(0, 99), "unknown"),
+        (field(3, 2), None),
+        (NOT_SUPPORTED(), None),
+        (pynvml.NVMLError_FunctionNotFound(), None),
+        (pynvml.NVMLError_InvalidArgument(), None),
+    ],
+)
+def test_recovery_action(answer: t.Any, action: str | None) -> None:
+    fact = describe(Gpu(answers={"FieldValues": answer}))
+    assert fact["recovery_action"] == action
+    assert bool(fact["problems"]) is (action == "node_reboot")
+
+
 def test_actions_of_the_driver_are_those_of_pynvml() -> None:
     named = {value for name, value in vars(pynvml).items() if name.startswith("NVML_GPU_RECOVERY_ACTION_")}
+    assert set(range(len(device.RECOVERY_NAMES))) == named
     assert set(device.RECOVERY) == named - {pynvml.NVML_GPU_RECOVERY_ACTION_NONE}
 
 

@@ -15,7 +15,11 @@ from ansible_collections.gpufleet.vllm.plugins.module_utils._rollout.docker impo
 from ansible_collections.gpufleet.vllm.tests.unit.plugins.module_utils._gpu.doubles import LOST, FakeNvml, Gpu, Tree
 
 VERSIONS = ("version", "cuda_version", "module_version", "library_version")
-DRIVER = {*VERSIONS, "open_modules", "persistence_unit", "fabric_manager_unit", "prepared"}
+DRIVER = {*VERSIONS, "open_modules", "persistence_unit", "fabric_manager_unit", "prepared"} | {
+    "brought_by",
+    "origins",
+    "vgpu",
+}
 SLOTS = ("0000:11:00.0", "0000:21:00.0", "0000:31:00.0", "0000:41:00.0")
 
 
@@ -35,8 +39,8 @@ class Engine(NoEngine):
         return {"Id": "sha256:aa"}
 
 
-def gather(tree: Tree, nvml: t.Any = None, engine: NoEngine | None = None) -> dict[str, t.Any]:
-    ports = facts.Ports(str(tree.root), nvml, engine or NoEngine(), lambda: [{"name": "assistant"}])
+def gather(tree: Tree, nvml: t.Any = None, engine: NoEngine | None = None, **more: t.Any) -> dict[str, t.Any]:
+    ports = facts.Ports(str(tree.root), nvml, engine or NoEngine(), lambda: [{"name": "assistant"}], **more)
     return facts.gather(ports, ["/var/lib/docker"], ["vllm:1"])
 
 
@@ -50,20 +54,23 @@ def test_a_bare_host_has_every_key(tree: Tree) -> None:
     assert not any(driver.values())
     assert set(driver) == DRIVER
     assert seen.pop("boot")["kernel"] == os.uname().release
-    assert seen.pop("os")["architecture"] == os.uname().machine
+    system = seen.pop("os")
+    assert (system["architecture"], system["container"]) == (os.uname().machine, None)
     assert seen == {
         "state": "no_gpu",
         "packages": {},
+        "unfinished_packages": {},
         "pci": [],
         "machine": None,
         "nvswitches": [],
         "gpus": [],
         "topology": [],
-        "memory_mib": {"total": 65536, "available": 61440},
+        "memory_mib": {"total": 65536, "available": 61440, "free": 0},
         "systemd": False,
         "listening": [],
         "images": {"vllm:1": None},
         "instances": [{"name": "assistant"}],
+        "measurements": [],
     }
 
 
@@ -75,6 +82,24 @@ def test_a_host_that_is_ready(tree: Tree) -> None:
     assert seen["driver"]["open_modules"] is True
     assert seen["gpus"][0]["pci_id"] == seen["pci"][0]["slot"]
     assert seen["images"] == {"vllm:1": {"id": "sha256:aa", "repo_digests": []}}
+
+
+def test_errors_of_a_gpu_and_who_brought_its_driver(tree: Tree) -> None:
+    tree.pci(SLOTS[0]).module().library()
+    about: dict[str, t.Any] = {
+        "kernel_log": lambda: [(1, "NVRM: Xid (PCI:0000:11:00): 79, x")],
+        "packages": lambda: {"libnvidia-compute-580": {}, "docker-ce": {}},
+        "owns": lambda path: path == "/usr/lib/x86_64-linux-gnu/libnvidia-ml.so.580.95.05",
+        "origins": lambda names: {"NVIDIA": list(names)},
+    }
+    seen = gather(tree, FakeNvml(Gpu()), **about)
+    assert (seen["gpus"][0]["xid"]["last"], len(seen["gpus"][0]["problems"])) == (79, 1)
+    assert seen["driver"]["brought_by"] == "packages"
+    assert seen["driver"]["origins"] == {"NVIDIA": ["libnvidia-compute-580"]}
+    tree.write("run/systemd/system/x", "").write("run/systemd/container", "lxc")
+    inside = gather(tree, FakeNvml(Gpu()), **about)
+    assert (inside["os"]["container"], inside["driver"]["brought_by"]) == ("lxc", "container_host")
+    assert inside["gpus"][0]["xid"] is None
 
 
 def test_the_library_names_its_version_where_the_file_does_not(tree: Tree) -> None:

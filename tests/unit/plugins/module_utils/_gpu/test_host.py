@@ -17,9 +17,12 @@ from ansible_collections.gpufleet.vllm.tests.unit.plugins.module_utils._gpu.doub
 @pytest.mark.parametrize(
     ("text", "expected"),
     [
-        ("MemTotal: 2048000 kB\nMemFree: 1024 kB\nMemAvailable: 1024000 kB\n", {"total": 2000, "available": 1000}),
-        ("MemTotal: 2048000 kB\nMemFree: 1024 kB\n", {"total": 2000, "available": 1}),
-        ("", {"total": None, "available": None}),
+        (
+            "MemTotal: 2048000 kB\nMemFree: 1024 kB\nMemAvailable: 1024000 kB\n",
+            {"total": 2000, "available": 1000, "free": 1},
+        ),
+        ("MemTotal: 2048000 kB\nMemFree: 1024 kB\n", {"total": 2000, "available": 1, "free": 1}),
+        ("", {"total": None, "available": None, "free": None}),
     ],
 )
 def test_memory(tree: Tree, text: str, expected: dict[str, int | None]) -> None:
@@ -44,7 +47,7 @@ def test_an_operating_system_that_says_nothing(tree: Tree) -> None:
 
 
 def test_no_proc(tree: Tree) -> None:
-    assert host.memory(str(tree.root / "nowhere")) == {"total": None, "available": None}
+    assert host.memory(str(tree.root / "nowhere")) == {"total": None, "available": None, "free": None}
 
 
 @pytest.mark.parametrize(

@@ -27,9 +27,13 @@ def listed(*slots: str) -> tuple[dict[str, t.Any], ...]:
 
 
 def judge(
-    *gpus: PciGpu, report: Report = NO_LIBRARY, module: str | None = None, library: str | None = None
+    *gpus: PciGpu,
+    report: Report = NO_LIBRARY,
+    module: str | None = None,
+    library: str | None = None,
+    container: str | None = None,
 ) -> tuple[str, str]:
-    return state.judge(state.Observed(tuple(gpus), module, library, report))
+    return state.judge(state.Observed(tuple(gpus), module, library, report, container))
 
 
 LOADED: t.Final = {"module": "580.95.05", "library": "580.95.05"}
@@ -152,6 +156,40 @@ AMD_CARD = on_bus("amdgpu", vendor="0x1002")
             "healthy",
             "vfio-pci for a virtual machine, and skipped: 0000:21:00.0",
             id="one passed through",
+        ),
+        pytest.param(
+            [on_bus(), on_bus(slot=SECOND)],
+            Report(gpus=listed(FIRST)),
+            {**LOADED, "container": "lxc"},
+            "healthy",
+            "",
+            id="a container that was given one of two",
+        ),
+        pytest.param(
+            [on_bus()],
+            Report(error=18),
+            {**UPGRADED, "container": "lxc"},
+            "driver_library_mismatch",
+            "exactly 580.95.05. A reboot does not help.",
+            id="a container with another library than its machine's module",
+        ),
+        pytest.param(
+            [on_bus()],
+            NO_LIBRARY,
+            {"container": "lxc"},
+            "driver_not_loaded",
+            "install the driver on the machine that it runs on",
+            id="a container, and no module",
+        ),
+        pytest.param([], Report(gpus=listed(FIRST)), {"container": "wsl"}, "healthy", "", id="WSL2"),
+        pytest.param([], NO_LIBRARY, {"container": "wsl"}, "no_gpu", "NVIDIA's driver in Windows", id="WSL2, none"),
+        pytest.param(
+            [],
+            Report(error=9, words="Driver Not Loaded"),
+            {**ON_DISK, "container": "wsl"},
+            "driver_not_loaded",
+            "remove Linux packages of a driver",
+            id="WSL2 with a Linux library",
         ),
         pytest.param([on_bus("vfio-pci")], NO_LIBRARY, {}, "no_gpu", "skipped: 0000:11:00.0", id="all passed through"),
         pytest.param(

@@ -87,10 +87,10 @@ def test_what_it_held_counts_no_more_when_gone_or_too_few(held: t.Any, tensor: t
 
 def test_gpu_with_problems_comes_last_and_is_named() -> None:
     facts = fleet.host_facts(2)
-    facts["gpus"][0]["problems"] = ["uncorrected ECC errors"]
+    facts["gpus"][0]["problems"] = ["Uncorrectable errors."]
     assert assigned([sized("a")], facts) == {"a": ["GPU-1"]}
     found = fleet.outcome(facts=facts, instances=[sized("a", 2)])
-    assert "GPU 0 (GPU-0) reports problems" in found.warnings[0]
+    assert "GPU 0 (GPU-0) is not well. Uncorrectable errors." in found.warnings[0]
 
 
 def mig_facts() -> Json:

@@ -128,3 +128,13 @@ def test_a_source_that_is_switched_off_does_not_count(tmp_path: pathlib.Path) ->
     off = DEB822.replace("Suites", "Enabled: no\nSuites")
     with pytest.raises(Refused, match="no source of bookworm main"):
         Host(tmp_path, {"/etc/apt/sources.list.d/debian.sources": off}).ask()
+
+
+def test_a_flat_source_is_no_part_of_the_line_after_it() -> None:
+    found = archive.sources(
+        {"/etc/apt/sources.list": "deb http://a.example.com /\ndeb http://b.example.com bookworm main\n"}
+    )
+    assert [(one.uris[0], one.suites[0], one.components) for one in found] == [
+        ("http://a.example.com", "/", ()),
+        ("http://b.example.com", "bookworm", ("main",)),
+    ]

@@ -278,7 +278,14 @@ class FakeDocker(Docker):
         said = [(after, text) for after, text in engine.log if after <= until] + found["lines"]
         return "".join(f"{self._at(float(found['started']) + after)} {text}\n" for after, text in said)
 
-    def pull(self, reference: str, auth: str, on_progress: t.Callable[[Json], None], timeout: float = 600) -> None:
+    def pull(
+        self,
+        reference: str,
+        auth: str,
+        on_progress: t.Callable[[Json], None],
+        limit: float = 3600,
+        silence: float = 600,
+    ) -> None:
         pulled = self.registry.get(reference, self.registry[IMAGE])
         self._effect(f"pull {reference}", lambda: self.images.__setitem__(reference, pulled))
 

@@ -16,6 +16,8 @@ from ansible_collections.gpufleet.vllm.plugins.module_utils._rollout.container i
     entrypoint_style,
     version_probe_body,
 )
+from ansible_collections.gpufleet.vllm.plugins.module_utils._rollout.parser import probe_body
+from ansible_collections.gpufleet.vllm.plugins.module_utils._rollout.state import Entry
 from ansible_collections.gpufleet.vllm.tests.unit.plugins.module_utils._rollout.releases import IMAGE_ID, release
 
 Json = dict[str, t.Any]
@@ -27,7 +29,7 @@ def test_the_whole_body() -> None:
     assert body == {
         "Image": IMAGE_ID,
         "Cmd": ["acme/tiny", "--max-model-len", "1024"],
-        "Env": ["A=1", "B=2"],
+        "Env": ["A=1", "B=2", "NVIDIA_VISIBLE_DEVICES=void"],
         "Labels": {"io.gpufleet.instance": "assistant", "io.gpufleet.digest": "d" * 64},
         "ExposedPorts": {"8000/tcp": {}},
         "HostConfig": {
@@ -36,6 +38,7 @@ def test_the_whole_body() -> None:
             "DeviceRequests": [],
             "RestartPolicy": {"Name": "no"},
             "SecurityOpt": ["no-new-privileges"],
+            "Runtime": "runc",
             "LogConfig": {"Type": "json-file", "Config": {"max-size": "50m", "max-file": "3"}},
             "ShmSize": 2048 * 1024 * 1024,
         },
@@ -68,6 +71,26 @@ def test_gpus_by_uuid(gpus: Json, requests: list[Json]) -> None:
 
 
 @pytest.mark.parametrize(
+    ("mode", "told"),
+    [
+        ("cdi", ["NVIDIA_VISIBLE_DEVICES=void"]),
+        ("none", ["NVIDIA_VISIBLE_DEVICES=void"]),
+        # The hook that gives the GPUs reads it.
+        ("runtime", []),
+    ],
+)
+def test_a_container_gets_the_gpus_it_was_planned_with_and_no_other(mode: str, told: list[str]) -> None:
+    document = release(gpus={"mode": mode, "uuids": [] if mode == "none" else ["GPU-1"]}, env={})
+    for body in (create_body(document, "d", IMAGE_ID), probe_body(Entry("d", document, {}, {}, image_id=IMAGE_ID))):
+        assert (body["Env"], body["HostConfig"]["Runtime"]) == (told, "runc")
+
+
+def test_the_planned_gpus_win_over_a_variable_of_the_inventory() -> None:
+    document = release(gpus={"mode": "cdi", "uuids": ["GPU-1"]}, env={"NVIDIA_VISIBLE_DEVICES": "all"})
+    assert create_body(document, "d", IMAGE_ID)["Env"] == ["NVIDIA_VISIBLE_DEVICES=void"]
+
+
+@pytest.mark.parametrize(
     ("entrypoint", "style"),
     [
         (["vllm", "serve"], "serve"),
@@ -84,5 +107,13 @@ def test_entrypoint_style(entrypoint: list[str] | None, style: str) -> None:
 
 def test_an_image_is_asked_without_network_and_without_gpus() -> None:
     body = version_probe_body(IMAGE_ID)
-    assert (body["NetworkDisabled"], body["HostConfig"]) == (True, {"NetworkMode": "none"})
+    assert (body["NetworkDisabled"], body["HostConfig"]["NetworkMode"]) == (True, "none")
+    assert (body["Env"], body["HostConfig"]["Runtime"]) == (["NVIDIA_VISIBLE_DEVICES=void"], "runc")
     assert body["Entrypoint"][0] == "python3"
+
+
+def test_what_an_image_says_is_read_back_whatever_log_driver_the_host_has() -> None:
+    document = release()
+    entry = Entry("d", document, {}, {}, image_id=IMAGE_ID)
+    for body in (create_body(document, "d", IMAGE_ID), probe_body(entry), version_probe_body(IMAGE_ID)):
+        assert body["HostConfig"]["LogConfig"]["Type"] == "json-file"

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import base64
+import io
 import json
 import pathlib
 import socket
@@ -33,6 +34,16 @@ def frame(stream: int, text: bytes) -> bytes:
 def answer(status: int, body: bytes | Json) -> bytes:
     raw = body if isinstance(body, bytes) else json.dumps(body).encode()
     return b"HTTP/1.1 %d X\r\nContent-Length: %d\r\n\r\n%s" % (status, len(raw), raw)
+
+
+CONTAINER: Json = {
+    "Id": "a",
+    "Name": "/vllm-a b",
+    "Image": "sha256:1",
+    "State": {"Status": "exited", "Running": False, "StartedAt": "2026-01-01T00:00:00Z"},
+    "HostConfig": {"RestartPolicy": {"Name": "no"}, "PortBindings": None},
+    "Config": {"Labels": None},
+}
 
 
 class Daemon:
@@ -97,14 +108,12 @@ def daemon(tmp_path: pathlib.Path) -> t.Iterator[Daemon]:
     ids=["two streams", "a character in two frames", "empty frame", "cut", "not UTF-8", "empty"],
 )
 def test_demultiplexed(raw: bytes, text: str) -> None:
-    assert demultiplexed(raw) == text
+    assert demultiplexed(io.BytesIO(raw)) == text
 
 
 def test_found_and_not_found(daemon: Daemon) -> None:
-    docker = daemon.says(
-        answer(200, {"Id": "a"}), answer(404, {"message": "No such container: b"}), answer(404, b"gone")
-    )
-    assert docker.container("vllm-a b") == {"Id": "a"}
+    docker = daemon.says(answer(200, CONTAINER), answer(404, {"message": "No such container: b"}), answer(404, b"gone"))
+    assert docker.container("vllm-a b") == CONTAINER
     assert docker.container("b") is None
     assert docker.image("registry:5000/vllm@sha256:1") is None
     assert [asked.split(" HTTP")[0] for asked in daemon.asked] == [
@@ -128,6 +137,13 @@ def test_the_daemons_own_message(daemon: Daemon, canned: bytes, status: int, mes
     with pytest.raises(DockerError, match=message) as error:
         daemon.says(canned).container("a")
     assert error.value.status == status
+
+
+@pytest.mark.parametrize("body", [b"<html>It works!</html>", b"", b"[" * 100000])
+def test_what_answers_and_is_no_docker(daemon: Daemon, body: bytes) -> None:
+    with pytest.raises(DockerError, match="answers what is not understood to GET /info") as error:
+        daemon.says(answer(200, body)).get("/info")
+    assert error.value.status, "it did answer"
 
 
 def test_a_daemon_that_is_away(tmp_path: pathlib.Path) -> None:

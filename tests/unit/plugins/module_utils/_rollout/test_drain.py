@@ -9,7 +9,7 @@ import typing as t
 
 import pytest
 
-from ansible_collections.gpufleet.vllm.plugins.module_utils._rollout.drain import in_flight
+from ansible_collections.gpufleet.vllm.plugins.module_utils._rollout.drain import in_flight, own_limit
 from ansible_collections.gpufleet.vllm.tests.unit.plugins.module_utils._rollout.doubles import Engine
 from ansible_collections.gpufleet.vllm.tests.unit.plugins.module_utils._rollout.releases import entry, release
 from ansible_collections.gpufleet.vllm.tests.unit.plugins.module_utils._rollout.scene import Scene
@@ -54,6 +54,14 @@ def test_an_engine_that_drains_by_itself_has_its_own_time_before_it_is_killed(sc
     assert scene.roll_out(NEW) == "verified"
     assert said(scene)[-1].endswith("ends what it has in flight as it stops, at most 45 s")
     assert scene.docker.graces == [75]
+
+
+@pytest.mark.parametrize(("stated", "seconds"), [(45, 45), (4.5, 4), (None, 0), ("soon", 0), ([1], 0)])
+def test_a_limit_that_is_no_number_is_none(stated: t.Any, seconds: int) -> None:
+    """A release that was let through with it can be stopped and removed like any other."""
+    document = release(OLD)
+    document["arguments"]["shutdown_timeout"] = stated
+    assert own_limit(entry(OLD, release=document)) == seconds
 
 
 def test_nothing_to_wait_for(scene: Scene) -> None:

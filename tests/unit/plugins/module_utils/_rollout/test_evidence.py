@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import pathlib
+import threading
 import types
 import typing as t
 
@@ -61,6 +62,27 @@ def test_the_state_of_each_gpu(scene: Scene) -> None:
         "processes": [{"pid": 7, "used_mib": 800}, {"pid": 8, "used_mib": None}],
     }
     assert (lost["uuid"], "lost" in lost["error"].lower(), nvml.closed) == ("GPU-lost", True, True)
+
+
+def test_nvml_that_hangs_holds_nothing_up(scene: Scene) -> None:
+    answered = threading.Event()
+
+    def hang() -> None:
+        answered.wait(30)
+
+    scene.host.open_nvml = hang
+    found = evidence(scene.host, entry(release=release(gpus={"mode": "cdi", "uuids": ["GPU-1"]})), within=0.1)
+    assert found["gpus"] == [{"uuid": "GPU-1", "error": "NVML did not answer within 0.1 s"}]
+    answered.set()
+
+
+def test_nvml_that_breaks_costs_only_its_own_part(scene: Scene) -> None:
+    def break_off() -> t.NoReturn:
+        raise AttributeError("no such function")
+
+    scene.host.open_nvml = break_off
+    found = evidence(scene.host, entry(release=release(gpus={"mode": "cdi", "uuids": ["GPU-1"]})))
+    assert found["gpus"] == [{"uuid": "GPU-1", "error": "AttributeError('no such function')"}]
 
 
 def test_a_host_without_nvml_says_so(scene: Scene) -> None:

@@ -17,7 +17,7 @@ from ansible_collections.gpufleet.vllm.plugins.module_utils._rollout.failure imp
 from ansible_collections.gpufleet.vllm.plugins.module_utils._rollout.gpu_memory import wait_until_free
 from ansible_collections.gpufleet.vllm.plugins.module_utils._rollout.nvml import bundled_nvml
 from ansible_collections.gpufleet.vllm.tests.unit.plugins.module_utils._rollout.doubles import FakeClock
-from ansible_collections.gpufleet.vllm.tests.unit.plugins.module_utils._rollout.releases import entry, release
+from ansible_collections.gpufleet.vllm.tests.unit.plugins.module_utils._rollout.releases import entry, plan, release
 from ansible_collections.gpufleet.vllm.tests.unit.plugins.module_utils._rollout.scene import Scene
 
 MIB = 1024 * 1024
@@ -56,11 +56,17 @@ class FakeNvml:
         return [types.SimpleNamespace(pid=pid) for pid in self.pids]
 
 
-def wait(scene: Scene, nvml: FakeNvml | None, uuids: tuple[str, ...] = ("GPU-1",), **arguments: t.Any) -> None:
+def wait(
+    scene: Scene,
+    nvml: FakeNvml | None,
+    uuids: tuple[str, ...] = ("GPU-1",),
+    insists: bool = True,
+    **arguments: t.Any,
+) -> None:
     document = release(gpus={"mode": "cdi", "uuids": list(uuids)})
     document["arguments"].update(arguments)
     scene.host.open_nvml = lambda: nvml
-    wait_until_free(scene.host, scene.journal(), entry(release=document), 60)
+    wait_until_free(scene.host, scene.journal(), entry(release=document), 60, insists)
 
 
 @pytest.mark.parametrize("after", [0.0, 7.0, 59.0])
@@ -82,6 +88,27 @@ def test_who_holds_it_is_named(scene: Scene, pids: tuple[int, ...], words: str) 
     assert failed.value.diagnosis.failure_class == "mem.busy"
     assert failed.value.diagnosis.cause == f"GPU GPU-1 has 100 MiB free, 5000 MiB are asked for; {words}"
     assert (scene.clock.now, nvml.closed) == (60.0, True)
+
+
+def test_where_the_planner_is_overruled_the_engine_is_asked(scene: Scene) -> None:
+    nvml = FakeNvml(scene.clock, free_after=1e9, pids=(4,))
+    wait(scene, nvml, insists=False)
+    assert scene.last()["detail"].endswith("processes 4 hold it; memory_check is warn: the engine is asked")
+    assert (scene.clock.now, nvml.closed) == (60.0, True)
+
+
+@pytest.mark.parametrize(
+    ("let_through", "outcome"), [(["memory"], "verified"), (["value"], "restored"), ([], "restored")]
+)
+def test_a_request_says_whether_memory_has_to_be_free(scene: Scene, let_through: list[str], outcome: str) -> None:
+    scene.host.open_nvml = lambda: FakeNvml(scene.clock, free_after=1e9)
+    wanted = {**plan(gpus={"mode": "cdi", "uuids": ["GPU-1"]}), "let_through": let_through}
+    assert scene.request({"kind": "rollout", "plan": wanted, "retry": False}) == outcome
+
+
+@pytest.mark.parametrize("value", ["0.9x", True, [1], -0.0])
+def test_a_share_that_is_none_is_the_engine_s_to_refuse(scene: Scene, value: t.Any) -> None:
+    wait(scene, FakeNvml(scene.clock), gpu_memory_utilization=value)
 
 
 @pytest.mark.parametrize(

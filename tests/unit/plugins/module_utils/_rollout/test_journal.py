@@ -9,6 +9,7 @@ import typing as t
 
 import pytest
 
+from ansible_collections.gpufleet.vllm.plugins.module_utils._rollout.journal import spoken
 from ansible_collections.gpufleet.vllm.tests.unit.plugins.module_utils._rollout.scene import Scene
 
 
@@ -45,6 +46,16 @@ def test_lines(scene: Scene) -> None:
         },
     ]
     assert scene.said[1] == "assistant    12.3 s  start  loading weights"
+
+
+STEERS = "removed \x1b]0;owned\x07\x1b[2Jvllm\nok: [gpu1] verified"
+
+
+def test_no_line_steers_a_terminal(scene: Scene, capsys: pytest.CaptureFixture[str]) -> None:
+    scene.journal().note(STEERS)
+    assert scene.last()["detail"] == "removed vllm ok: [gpu1] verified"
+    spoken(STEERS)
+    assert capsys.readouterr().out == "removed vllm ok: [gpu1] verified\n"
 
 
 @pytest.mark.parametrize(("quiet", "speaks"), [(29.0, False), (30.0, True)])

@@ -130,7 +130,8 @@ def test_the_probe_has_the_devices_and_no_way_out() -> None:
     assert body["HostConfig"]["DeviceRequests"] == [{"Driver": "cdi", "DeviceIDs": ["nvidia.com/gpu=GPU-1"]}]
     assert body["HostConfig"]["NetworkMode"] == "none" and "PortBindings" not in body["HostConfig"]
     assert "Binds" not in body["HostConfig"] and "Labels" not in body
-    assert (body["Cmd"], body["Env"]) == (["acme/tiny", "--max-model-len", "1024"], ["A=1", "B=2"])
+    assert body["Cmd"] == ["acme/tiny", "--max-model-len", "1024"]
+    assert body["Env"] == ["A=1", "B=2", "NVIDIA_VISIBLE_DEVICES=void"]
 
 
 def ask(monkeypatch: pytest.MonkeyPatch, modules: dict[str, dict[str, t.Any]], words: list[str]) -> tuple[t.Any, str]:

@@ -31,7 +31,8 @@ def test_a_release_that_proves_itself(scene: Scene) -> None:
     attempt.created = made.append
     verified = attempt.run()
     assert [entry.container_id for entry in made] == ["id1"] == [verified.container_id]
-    assert verified.verified == {"served_model_names": ["assistant"], "max_model_len": LENGTH, "warnings": []}
+    shown = {"served_model_names": ["assistant"], "max_model_len": LENGTH, "warnings": []}
+    assert verified.verified == {**shown, "measured": {}}
     assert verified.start_seconds == 12.0
     assert verified.verified_at == "2026-01-01T00:01:12Z"
     assert scene.clock.now == 12.0 + TIMEOUTS["hold"]

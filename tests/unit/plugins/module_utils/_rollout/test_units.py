@@ -21,6 +21,8 @@ def test_a_rollout_is_a_unit_that_recovers_whenever_it_ends() -> None:
         "--unit=gpufleet-rollout@assistant.service",
         "--description=vLLM instance assistant: rollout",
         "--property=Type=exec",
+        "--property=MemoryMax=512M",
+        "--property=TasksMax=64",
         "--property=RuntimeMaxSec=900",
         "--property=TimeoutStopSec=900",
         "--property=ExecStopPost=/usr/local/lib/gpufleet/gpufleet-host recover assistant --after-end",
@@ -73,6 +75,12 @@ def test_the_watch_waits_for_the_recovery_at_boot() -> None:
     # Only of a oneshot does After= wait for the end.
     assert "Type=oneshot\n" in units.BOOT_UNIT_TEXT
     assert "ExecStart=/usr/local/lib/gpufleet/gpufleet-host watch\n" in units.WATCH_SERVICE_TEXT
+
+
+@pytest.mark.parametrize("text", [units.BOOT_UNIT_TEXT, units.WATCH_SERVICE_TEXT])
+def test_no_unit_of_ours_may_take_the_hosts_memory(text: str) -> None:
+    service = text.partition("[Service]\n")[2].partition("\n[")[0]
+    assert {"MemoryMax=512M", "TasksMax=64"} <= set(service.splitlines())
 
 
 def test_what_is_wanted_is_installed() -> None:

@@ -254,7 +254,7 @@ def test_a_full_disk_takes_no_evidence_and_stops_nothing(host: Watched, monkeypa
     monkeypatch.setattr(Store, "keep_diagnosis", full)
     host.docker.stopped(host.container(), 1)
     assert host.after(10, rounds=2) == ["repair"]
-    assert host.lines[-1].endswith("died: INFO Application startup complete.")
+    assert host.lines[-1].endswith("died: the log names no error, and ends with: INFO Application startup complete.")
 
 
 def test_a_removed_instance_leaves_no_record(host: Watched) -> None:

@@ -6,10 +6,12 @@
 from __future__ import annotations
 
 import pathlib
+import typing as t
 from dataclasses import replace
 
 import pytest
 
+from ansible_collections.gpufleet.vllm.plugins.module_utils._engine import pulse
 from ansible_collections.gpufleet.vllm.plugins.module_utils._rollout import units
 from ansible_collections.gpufleet.vllm.plugins.module_utils._rollout.watch_record import Record, RecordProblem, Records
 from ansible_collections.gpufleet.vllm.tests.unit.plugins.module_utils._rollout.doubles import Engine
@@ -51,6 +53,25 @@ def test_stands_down_when_a_rollout_begins_during_the_look(host: Watched, monkey
     answers = iter([False, True])
     monkeypatch.setattr(units, "running", lambda _instance: next(answers))
     assert host.after(10) == []
+
+
+def test_decides_on_nothing_that_is_another_by_now(host: Watched, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A rollout that began and ended during a look has left another release than the one that was looked at."""
+    host.serve(NEW)
+    host.engine(NEW, Engine(no_tokens_after=0))
+    assert host.after(10) == []
+    state, real = host.store.load(), pulse.health
+    assert state.current is not None
+    other = replace(state.current, settings={**state.current.settings, "on_failure": "stop"})
+
+    def meanwhile(*what: t.Any) -> int:
+        host.store.save(replace(state, current=other))
+        return real(*what)
+
+    monkeypatch.setattr(pulse, "health", meanwhile)
+    assert host.after(10) == []
+    assert host.store.load().current == other
+    assert host.after(10) == ["repair"]
 
 
 def test_stands_down_when_the_lock_is_taken(host: Watched) -> None:

@@ -51,15 +51,23 @@ def facts(
     """What gpu_facts tells of a host, bare unless something is installed."""
     found: dict[str, t.Any] = {
         "name": None,
+        "kind": "",
         "version": None,
         "running": False,
+        "root": "",
         "cdi": False,
         "cdi_devices": [],
         "nvidia_runtime": False,
+        "runtimes": {},
+        "default_runtime": "",
+        "maps_users": False,
+        "swarm": False,
+        "live_restore": False,
+        "running_containers": [],
         "gpu_containers": [],
         "legacy_gpu_containers": [],
         "problem": "No container engine is installed: install Docker.",
-        "settings": {"values": {}, "ours": {}, "pending": False, "problem": ""},
+        "settings": {"values": {}, "ours": {}, "pending": False, "problem": "", "nofile_most": None},
     }
     return {
         "state": "no_driver" if gpus else "no_gpu",
@@ -72,6 +80,7 @@ def facts(
             "kernel": "6.12.48",
         },
         "packages": installed or {},
+        "unfinished_packages": {},
         "pci": [GPU] if gpus else [],
         "engine": {**found, **engine},
         "disk": [{"path": "/var/lib/docker", "total_mib": 90000, "free_mib": 50000}],
@@ -80,4 +89,4 @@ def facts(
 
 def running(version: str = "26.1.5+dfsg1", **changed: t.Any) -> dict[str, t.Any]:
     """An engine that runs, as gpu_facts tells of it."""
-    return {"name": "docker", "version": version, "running": True, "problem": "", **changed}
+    return {"name": "docker", "kind": "docker", "version": version, "running": True, "problem": "", **changed}

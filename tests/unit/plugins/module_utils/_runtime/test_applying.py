@@ -39,12 +39,19 @@ class Host:
         self.silent: set[str] = set()
         self.invalid: set[str] = set()
         self.can_validate = True
+        # What docker.service gives the daemon on its command line, and the state of its node in a swarm.
+        self.flags: list[str] = []
+        self.swarm = "inactive"
 
     def run(self, command: list[str], stdin: str = "") -> tuple[int, str]:
         name = " ".join(command[:2])
         self.ran.append(name)
         if name == "dockerd --validate":
-            return self._validate(json.loads(stdin))
+            return self._validate(json.loads(stdin), command[2:-2])
+        if name == "systemctl show":
+            words = "\0".join(["/usr/bin/dockerd", *self.flags, ""])
+            self.files.put({"/proc/77/cmdline": words.encode()})
+            return 0, "77\n" if self.up else "0\n"
         if name == "systemctl restart":
             return self._restart()
         if name == "systemctl reload" and not self.silent & set(self.on_disk()):
@@ -60,9 +67,12 @@ class Host:
     def on_disk(self) -> dict[str, t.Any]:
         return t.cast(dict[str, t.Any], json.loads(self.files.read(PATH) or b"{}"))
 
-    def _validate(self, config: dict[str, t.Any]) -> tuple[int, str]:
+    def _validate(self, config: dict[str, t.Any], flags: t.Sequence[str]) -> tuple[int, str]:
         if not self.can_validate:
             return 125, "unknown flag: --validate"
+        twice = [key for key in config if f"--{key}" in flags]
+        if twice:
+            return 1, f"the following directives are specified both as a flag and in the configuration file: {twice[0]}"
         wrong = self.invalid & set(config)
         return (1, f"unable to configure the Docker daemon: {wrong.pop()}") if wrong else (0, "configuration OK")
 
@@ -70,14 +80,17 @@ class Host:
         if not self.config.get("live-restore"):
             self.running.clear()
         self.config = self.on_disk()
-        self.up = not self.fatal & set(self.config)
+        in_swarm = self.swarm != "inactive" and "live-restore" in self.config
+        self.up = not self.fatal & set(self.config) and not in_swarm
         return (0, "") if self.up else (1, "Job for docker.service failed.")
 
     def get(self, path: str) -> t.Any:
         if not self.up:
             raise DockerError(0, "refused")
         if path == "/info":
-            return {"LiveRestoreEnabled": bool(self.config.get("live-restore")), "Containers": len(self.running)}
+            live = bool(self.config.get("live-restore"))
+            swarm = {"LocalNodeState": self.swarm}
+            return {"LiveRestoreEnabled": live, "Containers": len(self.running), "Swarm": swarm}
         return [{"Id": name, "Names": [f"/{name}"]} for name in self.running]
 
     def reloaded_since(self, since: float) -> bool:
@@ -100,7 +113,7 @@ class Host:
         return applying.apply(settings, take_over, stop_containers, ports, check_mode).action
 
     def contents(self) -> dict[str, bytes]:
-        return {str(path): path.read_bytes() for path in self.root.rglob("*") if path.is_file()}
+        return {str(path): path.read_bytes() for path in (self.root / "etc").rglob("*") if path.is_file()}
 
     def did(self, name: str) -> int:
         return self.ran.count(name)
@@ -114,7 +127,7 @@ def test_check_real_check_again_real_again(tmp_path: pathlib.Path, settings: dic
     host = Host(tmp_path, {"labels": ["theirs"]})
     before = host.contents()
     assert host.apply(settings, check_mode=True) == action
-    assert (host.contents(), host.ran) == (before, ["dockerd --validate"])
+    assert (host.contents(), host.ran) == (before, ["systemctl show", "dockerd --validate"])
 
     assert host.apply(settings) == action
     assert host.on_disk() == {"labels": ["theirs"], **settings}
@@ -242,3 +255,62 @@ def test_a_file_that_is_no_json_is_left_alone(tmp_path: pathlib.Path) -> None:
     with pytest.raises(applying.Refused, match="is no valid JSON"):
         host.apply(LIVE)
     assert (host.files.read(PATH), host.ran) == (b"{nonsense", [])
+
+
+@pytest.mark.parametrize("flags", [["-H", "fd://", "--live-restore"], ["--live-restore", "--config-file", PATH]])
+def test_a_key_that_is_a_flag_too_is_refused_before_the_next_boot_finds_it(
+    tmp_path: pathlib.Path, flags: list[str]
+) -> None:
+    host = Host(tmp_path, {})
+    host.flags = flags
+    before = host.contents()
+    with pytest.raises(applying.Refused, match="both as a flag and in the configuration file: live-restore"):
+        host.apply(LIVE, check_mode=True)
+    assert host.contents() == before
+
+
+@pytest.mark.parametrize("flags", [["--config-file", "/srv/d.json"], ["--config-file=/srv/d.json", "-H", "fd://"]])
+def test_a_daemon_that_reads_another_file(tmp_path: pathlib.Path, flags: list[str]) -> None:
+    host = Host(tmp_path, {})
+    host.flags = flags
+    with pytest.raises(applying.Refused, match=r"with --config-file /srv/d.json, so that it does not read /etc/docker"):
+        host.apply(LIVE, check_mode=True)
+
+
+@pytest.mark.parametrize("up", [True, False])
+def test_live_restore_is_not_set_on_a_node_of_a_swarm(tmp_path: pathlib.Path, up: bool) -> None:
+    host = Host(tmp_path, {})
+    host.up = up
+    host.swarm = "active"
+    host.files.put({"/var/lib/docker/swarm/docker-state.json": b"{}"})
+    before = host.contents()
+    with pytest.raises(
+        applying.Refused, match=r"a node of a swarm, where Docker does not start with it: .*swarm leave"
+    ):
+        host.apply(LIVE)
+    assert (host.contents(), host.up) == (before, up)
+
+
+def test_no_restart_where_somebody_elses_live_restore_would_keep_a_node_of_a_swarm_down(tmp_path: pathlib.Path) -> None:
+    host = Host(tmp_path, LIVE)
+    host.swarm = "active"
+    with pytest.raises(applying.Refused, match="where Docker does not start with it"):
+        host.apply(LOGS, stop_containers=True)
+    assert (host.up, host.on_disk()) == (True, LIVE)
+
+
+def test_our_live_restore_goes_without_a_restart_when_a_host_joins_a_swarm(tmp_path: pathlib.Path) -> None:
+    host = Host(tmp_path, {}, ["assistant"])
+    host.apply(LIVE)
+    host.swarm = "active"
+    assert host.apply({}) == "reload"
+    assert (host.running, host.on_disk()) == (["assistant"], {})
+    # It would come back at the next boot.
+    assert host._restart()[0] == 0
+
+
+def test_what_a_restart_would_stop_on_a_node_of_a_swarm_is_named_with_the_one_way_out(tmp_path: pathlib.Path) -> None:
+    host = Host(tmp_path, {}, ["task"])
+    host.swarm = "active"
+    with pytest.raises(applying.Refused, match="would stop task: allow it with container_runtime_stop_containers"):
+        host.apply(LOGS)

@@ -88,25 +88,6 @@ def test_what_takes_a_restart(before: t.Any, after: t.Any, restart: bool) -> Non
     assert daemon_json.needs_restart(before, after) is restart
 
 
-@pytest.mark.parametrize(
-    ("text", "says"),
-    [
-        ('{\n  "a": 1,\n}', "f is no valid JSON (line "),
-        ("[]", "f holds a list, expected a JSON object"),
-        ('{"a"', "f is no valid JSON (line 1 column 5: Expecting ':' delimiter)"),
-    ],
-)
-def test_what_is_no_json_object_is_left_alone(text: str, says: str) -> None:
-    with pytest.raises(daemon_json.BadFile) as refused:
-        daemon_json.parsed(text, "f")
-    assert "left alone" in str(refused.value)
-    assert says in str(refused.value)
-
-
-def test_an_empty_file_is_an_empty_object() -> None:
-    assert daemon_json.parsed(" \n", "f") == {}
-
-
 def test_what_is_lacking_is_named() -> None:
     wanted = {**LIVE, **CDI, "insecure-registries": ["a:1", "b:1"]}
     assert daemon_json.lacking({"insecure-registries": ["a:1"]}, wanted) == [

@@ -41,10 +41,11 @@ def requests(**request: t.Any) -> Json:
             requests(Driver="nvidia", DeviceIDs=["0"], Capabilities=[["utility"]]), [], True, True, id="nvidia"
         ),
         pytest.param(requests(Driver="gpu", Capabilities=None), [], True, True, id="gpu"),
-        pytest.param(requests(Driver="other", Capabilities=[["tpu"]]), [], False, True, id="another driver"),
+        pytest.param(requests(Driver="other", Capabilities=[["tpu"]]), [], False, False, id="another driver"),
         pytest.param(NVIDIA, ["A=1", "NVIDIA_VISIBLE_DEVICES=all"], True, True, id="NVIDIA's runtime"),
-        pytest.param(NVIDIA, ["NVIDIA_VISIBLE_DEVICES=void"], False, True, id="NVIDIA's runtime, told to give none"),
-        pytest.param(NVIDIA, [], False, True, id="NVIDIA's runtime, told nothing"),
+        pytest.param(NVIDIA, ["NVIDIA_VISIBLE_DEVICES=void"], False, False, id="NVIDIA's runtime, told to give none"),
+        pytest.param(NVIDIA, [], False, False, id="NVIDIA's runtime, told nothing"),
+        pytest.param({**NVIDIA, **CDI}, ["NVIDIA_VISIBLE_DEVICES=all"], True, False, id="CDI under NVIDIA's runtime"),
         pytest.param({"Runtime": "runc"}, ["NVIDIA_VISIBLE_DEVICES=all"], False, False, id="the variable alone"),
         pytest.param({"Devices": [GPU_0]}, [], True, False, id="--device"),
         pytest.param({"Devices": [{"PathInContainer": "/dev/fuse"}]}, [], False, False, id="another device"),
@@ -118,7 +119,25 @@ class Engine:
 
 def test_a_container_that_ends_meanwhile_is_left_out() -> None:
     listed = {"/containers/json": [{"Id": "a"}, {"Id": "b"}], "/containers/b/json": {"Id": "b"}}
-    assert gpu_access.running(Engine(listed)) == [{"Id": "b"}]
+    assert [found["Id"] for found in gpu_access.running(Engine(listed))] == ["b"]
+
+
+@pytest.mark.parametrize(
+    "odd",
+    [
+        None,
+        [],
+        "down for maintenance",
+        {"State": None, "HostConfig": [], "Config": "?"},
+        {"HostConfig": {"DeviceRequests": [1, {"DeviceIDs": [2], "Capabilities": [None]}], "Devices": {}}},
+        {"Config": {"Env": [1], "Labels": []}, "State": {"Pid": "x"}, "Mounts": 1},
+    ],
+)
+def test_what_is_of_another_shape_counts_as_not_said(odd: t.Any) -> None:
+    (found,) = gpu_access.running(Engine({"/containers/json": [{"Id": "a"}, 7], "/containers/a/json": odd}))
+    assert not gpu_access.was_given_gpus(found) and not gpu_access.uses_the_hook(found)
+    assert gpu_access.seen(found, lambda _pid: HELD)["name"] == ""
+    assert gpu_access.running(Engine({"/containers/json": odd})) == []
 
 
 def test_a_daemon_that_does_not_answer_is_not_one_without_containers() -> None:

@@ -28,13 +28,20 @@ def test_settings_without_secrets() -> None:
         "ours": {"debug": True},
         "pending": True,
         "problem": "",
+        "nofile_most": None,
     }
 
 
 @pytest.mark.parametrize("record", [b"", b"[]", b"{nonsense", b'{"ours": 1}'])
 def test_a_record_that_cannot_be_read_claims_nothing(record: bytes) -> None:
     files = {observed.RECORD: record}
-    assert observed.observe(files.get) == {"values": {}, "ours": {}, "pending": False, "problem": ""}
+    assert observed.observe(files.get) == {
+        "values": {},
+        "ours": {},
+        "pending": False,
+        "problem": "",
+        "nofile_most": None,
+    }
 
 
 def test_a_file_that_is_no_json_is_a_problem() -> None:

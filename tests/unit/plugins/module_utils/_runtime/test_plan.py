@@ -28,8 +28,8 @@ def says(values: dict[str, t.Any], **changed: t.Any) -> dict[str, t.Any]:
     return {"settings": {"values": values, "ours": {}, "pending": False, "problem": "", **changed}}
 
 
-CPU = settings.wanted(asked(), False)
-GPU = settings.wanted(asked(), True)
+CPU = settings.wanted(asked(), False).all
+GPU = settings.wanted(asked(), True).all
 CDI: t.Final[dict[str, t.Any]] = {"cdi": True, "cdi_devices": ["nvidia.com/gpu=all"]}
 
 
@@ -192,7 +192,7 @@ def test_one_package_of_the_toolkit_at_another_version_brings_all_four() -> None
         (facts(), {"insecure_registries": ["http://a"]}, "container_runtime_insecure_registries has 'http://a'"),
         (
             facts(),
-            {"daemon_options": {"live-restore": False}},
+            {"daemon_options": {"live-restore": False}, "live_restore": True},
             "container_runtime_daemon_options has live-restore, which container_runtime_live_restore sets",
         ),
         (facts(gpus=True), {"daemon_options": {"features": {"cdi": False}}}, "switches features.cdi off"),
@@ -215,6 +215,11 @@ def test_a_gpu_that_a_virtual_machine_has_is_none() -> None:
     assert plan.has_gpus(host) is False
 
 
+def test_a_gpu_under_wsl2_is_on_no_bus() -> None:
+    assert plan.has_gpus({**facts(), "pci": [], "gpus": [{"index": 0}]}) is True
+    assert plan.has_gpus({**facts(), "pci": [], "gpus": []}) is False
+
+
 @pytest.mark.parametrize(
     ("variables", "setting"),
     [
@@ -227,13 +232,13 @@ def test_a_gpu_that_a_virtual_machine_has_is_none() -> None:
     ],
 )
 def test_settings_are_in_the_words_of_daemon_json(variables: dict[str, t.Any], setting: dict[str, t.Any]) -> None:
-    nothing = {"live_restore": False, "log_max_size": "", "nofile": 0}
-    assert settings.wanted(asked(**{**nothing, **variables}), False) == setting
+    nothing = {"live_restore": False, "log_max_size": "0", "nofile": 0}
+    assert settings.wanted(asked(**{**nothing, **variables}), False).all == setting
 
 
 def test_other_features_are_kept_beside_cdi() -> None:
     options = {"features": {"containerd-snapshotter": True}}
-    assert settings.wanted(asked(daemon_options=options), True)["features"] == {
+    assert settings.wanted(asked(daemon_options=options), True).all["features"] == {
         "containerd-snapshotter": True,
         "cdi": True,
     }

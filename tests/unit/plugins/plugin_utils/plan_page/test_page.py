@@ -12,7 +12,7 @@ import re
 
 import pytest
 
-from ansible_collections.gpufleet.vllm.plugins.plugin_utils.plan_page import fleet, page
+from ansible_collections.gpufleet.vllm.plugins.plugin_utils.plan_page import fleet, page, summary
 from ansible_collections.gpufleet.vllm.tests.data import example_fleet
 
 AT = "2026-11-20T10:00:00+00:00"
@@ -73,6 +73,23 @@ def test_what_others_wrote_stays_text() -> None:
     text = page.render(fleet.gather(results, AT))
     assert "<img" not in text
     assert text.count("</script>") == 1
+
+
+def test_what_was_let_through_is_hard_to_miss() -> None:
+    found = fleet.gather(example_fleet.fleet(), AT)
+    assert found["totals"]["overruled"] == 1
+    text = page.render(found)
+    assert "1 instance goes on although the planner would refuse it." in text
+    assert "The planner would refuse this, and is overruled" in text
+    assert "<li>value_check: warn. instance demo: max_num_batched_tokens (100) is below max_num_seqs (128)" in text
+    assert text.count("</i> overruled</span>") == 2
+    assert "create (overruled)" in summary.summary(found)
+
+
+def test_what_was_let_through_stays_text() -> None:
+    given = example_fleet.result("gpu-1", "cpu", [{"name": "a", "model": "/m", "port": 8000}])
+    given["plans"][0]["overruled"] = [{"check": "value", "key": "value_check", "text": HOSTILE}]
+    assert "<img" not in page.render(fleet.gather({"gpu-1": given}, AT))
 
 
 def test_same_plans_same_bytes() -> None:

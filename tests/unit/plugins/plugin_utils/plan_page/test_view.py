@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import re
 import typing as t
 
 import pytest
@@ -32,8 +33,13 @@ def page() -> dict[str, t.Any]:
     ],
 )
 def test_headline(hosts: dict[str, int], changes: dict[str, int], expected: list[str]) -> None:
-    totals = {"hosts": hosts, "instances": sum(changes.values()), "changes": changes}
+    totals = {"hosts": hosts, "instances": sum(changes.values()), "changes": changes, "overruled": 0}
     assert view.headline(totals) == expected
+
+
+def test_the_first_thing_to_know_is_who_is_overruled() -> None:
+    totals = {"hosts": {"planned": 1}, "instances": 2, "changes": {"create": 2}, "overruled": 1}
+    assert view.headline(totals)[0] == "1 instance goes on although the planner would refuse it."
 
 
 @pytest.mark.parametrize(("seconds", "text"), [(9.4, "9 s"), (99.0, "99 s"), (125.0, "2 min 5 s")])
@@ -78,10 +84,10 @@ def test_table_of_the_terminal() -> None:
     names = ("gpu-12gb-1.example.com", "gpu-16gb-3.example.com", "gpu-12gb-4.example.com", "cpu-1.example.com")
     all_of_them = example_fleet.fleet()
     text = summary.summary(fleet.gather({name: all_of_them[name] for name in names}, AT))
-    assert text.splitlines()[:2] == [
-        "2 hosts cannot be planned. 2 instances would change.",
-        "host                    instance   change       downtime    memory        KV cache GiB  requests x tokens",
-    ]
+    headline, headings = text.splitlines()[:2]
+    overruled = "1 instance goes on although the planner would refuse it."
+    assert headline == f"2 hosts cannot be planned. {overruled} 2 instances would change."
+    assert re.split(r"\s\s+", headings) == list(summary.HEADINGS)
     assert [line.split()[:3] for line in text.splitlines()[2:]] == [
         ["gpu-12gb-4.example.com", "-", "not"],
         ["gpu-16gb-3.example.com", "writer", "refused"],

@@ -12,7 +12,7 @@ import pytest
 
 from ansible_collections.gpufleet.vllm.plugins.module_utils._plan.memory.architecture import from_config
 from ansible_collections.gpufleet.vllm.plugins.module_utils._plan.memory.capability import check
-from ansible_collections.gpufleet.vllm.plugins.module_utils._plan.memory.parallel import problems
+from ansible_collections.gpufleet.vllm.plugins.module_utils._plan.memory.parallel import problems, too_few_gpus
 from ansible_collections.gpufleet.vllm.plugins.module_utils._plan.memory.request import (
     Claim,
     GpuMemory,
@@ -94,7 +94,7 @@ def test_fp8_cache_is_only_warned_of(capability: str | None, said: bool) -> None
     ],
 )
 def test_parallel(model: str, arguments: dict[str, t.Any], gpus: int, word: str) -> None:
-    found = problems(settled(**arguments), from_config(CONFIGS[model]), gpus)
+    found = [*too_few_gpus(settled(**arguments), gpus), *problems(settled(**arguments), from_config(CONFIGS[model]))]
     assert (word in " ".join(found)) if word else not found
 
 
@@ -102,8 +102,8 @@ def test_vocabulary_is_padded_before_it_is_split() -> None:
     architecture = from_config(
         {**CONFIGS["Qwen/Qwen2.5-14B-Instruct-AWQ"], "vocab_size": 49155, "num_key_value_heads": 40}
     )
-    assert not problems(settled(tensor_parallel_size=4), architecture, 4)
-    assert "vocabulary" in problems(settled(tensor_parallel_size=5), architecture, 5)[0]
+    assert not problems(settled(tensor_parallel_size=4), architecture)
+    assert "vocabulary" in problems(settled(tensor_parallel_size=5), architecture)[0]
 
 
 def test_more_than_one_gpu_is_not_given_away() -> None:

@@ -60,7 +60,7 @@ def plan(
     )
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(
     model=models,
     version=versions,
@@ -85,7 +85,7 @@ def test_more_memory_never_turns_fits_into_does_not_fit(
         assert plan(model, version, chosen, total + more, held, capability).verdict != "does_not_fit"
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(model=models, version=versions, chosen=arguments, total=totals, capability=capabilities)
 def test_ranges_are_in_order_and_plans_are_json(
     model: str, version: str, chosen: dict[str, t.Any], total: float, capability: str | None
@@ -99,7 +99,7 @@ def test_ranges_are_in_order_and_plans_are_json(
     assert (found.verdict == "fits") == (not found.reasons)
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(model=models, version=versions, length=st.integers(1, 131072), gib=st.floats(0.1, 200.0))
 def test_a_pool_that_holds_one_request_says_so(model: str, version: str, length: int, gib: float) -> None:
     pool = plan(model, version, {"max_model_len": length}, 200000.0, None, None).budget.layout
@@ -108,7 +108,7 @@ def test_a_pool_that_holds_one_request_says_so(model: str, version: str, length:
     assert pool.needed_gib(pool.longest(gib)) <= gib or pool.longest(gib) == 0
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     broken=st.dictionaries(
         st.sampled_from(

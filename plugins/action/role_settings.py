@@ -1,0 +1,46 @@
+# Copyright: gpufleet.vllm contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Reads the variables of a role on the control node: nothing is asked of the host. Documented in plugins/modules."""
+
+from __future__ import annotations
+
+import typing as t
+
+from ansible.plugins.action import ActionBase
+
+from ansible_collections.gpufleet.vllm.plugins.module_utils._settings.reader import without_secrets
+from ansible_collections.gpufleet.vllm.plugins.plugin_utils import role_settings as settings
+
+Json = dict[str, t.Any]
+
+
+class ActionModule(ActionBase):
+    """Returns them typed, or fails with everything that is wrong with them."""
+
+    TRANSFERS_FILES = False
+    _requires_connection = False
+    _supports_check_mode = True
+
+    def run(self, tmp: str | None = None, task_vars: Json | None = None) -> Json:
+        result: Json = super().run(tmp, task_vars)
+        _checked, args = self.validate_argument_spec(
+            {
+                "role": {"type": "str", "required": True},
+                "check": {"type": "list", "elements": "str", "default": []},
+            }
+        )
+        variables = task_vars or {}
+        errors: list[str] = []
+        try:
+            wanted, *others = (settings.options_of(role) for role in (args["role"], *args["check"]))
+        except settings.WrongSettingsError as error:
+            return {**result, "failed": True, "msg": str(error), "errors": error.errors}
+        found = settings.read(wanted, variables, self._templar.template, errors)
+        for options in others:
+            settings.read(options, variables, self._templar.template, errors)
+        if errors:
+            message = settings.failure(str(variables.get("inventory_hostname", "the host")), errors)
+            return {**result, "failed": True, "msg": message, "errors": errors}
+        told = without_secrets(wanted, found).items()
+        return {**result, "changed": False, **{name.removeprefix(f"{args['role']}_"): value for name, value in told}}

@@ -1,0 +1,122 @@
+# Copyright: gpufleet.vllm contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A connection with one deadline for everything, and a limit to what the other side may send.
+
+Both lie under whatever reads from it, so that neither headers nor the framing of a body can go past them.
+
+Private to the collection: may change without notice.
+"""
+
+from __future__ import annotations
+
+import collections
+import socket
+import time
+import typing as t
+from http.client import HTTPConnection, HTTPResponse, IncompleteRead
+
+KIB = 1024
+MIB = 1024 * KIB
+PIECE = 64 * KIB
+
+
+class TooMuch(OSError):
+    """The other side sends more than it may."""
+
+
+class LimitedSocket(socket.socket):
+    """Each read and each write has only what is left until `until`, in seconds of the monotonic clock, and at most
+    `silence` of it. `room` is how many bytes may still come."""
+
+    until = 0.0
+    silence = float("inf")
+    size = room = 0.0
+
+    def _limit(self) -> None:
+        left = self.until - time.monotonic()
+        if left <= 0:
+            raise TimeoutError("timed out")
+        self.settimeout(min(left, self.silence))
+
+    def recv_into(self, *args: t.Any, **kwargs: t.Any) -> int:
+        self._limit()
+        came = super().recv_into(*args, **kwargs)
+        self.room -= came
+        if self.room < 0:
+            raise TooMuch(f"it sends more than {in_words(self.size)}")
+        return came
+
+    def sendall(self, *args: t.Any, **kwargs: t.Any) -> None:
+        self._limit()
+        super().sendall(*args, **kwargs)
+
+
+class LimitedConnection(HTTPConnection):
+    """HTTP over what `dial` connects within so many seconds; given up after `seconds` in all, or after `room` bytes."""
+
+    def __init__(
+        self,
+        dial: t.Callable[[float], socket.socket],
+        seconds: float,
+        room: float,
+        host: str = "localhost",
+        port: int | None = None,
+        silence: float = float("inf"),
+    ) -> None:
+        super().__init__(host, port)
+        self._dial, self._seconds, self._room, self._silence = dial, seconds, room, silence
+
+    def connect(self) -> None:
+        until = time.monotonic() + self._seconds
+        limited = LimitedSocket(fileno=self._dial(self._seconds).detach())
+        limited.until, limited.silence = until, self._silence
+        limited.size = limited.room = self._room
+        self.sock = limited
+
+
+def in_words(size: float) -> str:
+    return f"{size / MIB:g} MiB" if size >= MIB else f"{size / KIB:g} KiB"
+
+
+def whole(answer: HTTPResponse) -> bytes:
+    """The whole body, in pieces: the room for all that an answer announces is not asked for at once."""
+    pieces = []
+    while piece := answer.read(PIECE):
+        pieces.append(piece)
+    if answer.length:
+        raise IncompleteRead(b"", answer.length)
+    return b"".join(pieces)
+
+
+def lines(stream: t.IO[bytes], longest: int = MIB) -> t.Iterator[bytes]:
+    """The lines of a stream, none longer than `longest` bytes. Raises TooMuch."""
+    while True:
+        line = stream.readline(longest)
+        if not line:
+            return
+        if len(line) >= longest and not line.endswith(b"\n"):
+            raise TooMuch(f"it sends a line of more than {in_words(longest)}")
+        yield line
+
+
+class Tail:
+    """The newest bytes of a stream, in whole lines."""
+
+    def __init__(self, room: int) -> None:
+        self._parts: collections.deque[bytes] = collections.deque()
+        self._room, self._size, self._cut = room, 0, False
+
+    def add(self, part: bytes) -> None:
+        self._parts.append(part)
+        self._size += len(part)
+        while self._size - len(self._parts[0]) >= self._room:
+            self._size -= len(self._parts.popleft())
+            self._cut = True
+
+    def text(self) -> str:
+        raw = b"".join(self._parts)
+        begin = max(0, len(raw) - self._room)
+        if begin or self._cut:
+            begin = raw.find(b"\n", begin) + 1 or len(raw)
+        return raw[begin:].decode("utf-8", "replace")

@@ -1,0 +1,67 @@
+# Copyright: gpufleet.vllm contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""One planned release against the planner's predictions, against what serves, and against what the host has measured.
+
+Private to the collection: may change without notice.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import typing as t
+
+from . import checks, fit, hostcheck, image, measured, rollout_settings
+from .findings import Findings
+from .inputs import Inputs
+from .instances import Instance
+from .prepare import Prepared
+
+Json = dict[str, t.Any]
+
+
+@dataclasses.dataclass(frozen=True)
+class Judged:
+    """`memory` is None where the build has no such arithmetic. `overruled` are doubts that a switch lets through."""
+
+    memory: Json | None
+    overruled: list[Json]
+    let_through: list[str]
+    warnings: list[str]
+
+
+def judge(one: Prepared, release: Json, serves: bool, house: fit.House, inputs: Inputs, findings: Findings) -> Judged:
+    """What refuses the release is added to the errors. SERVES: exactly this release serves already."""
+    tenant = next(tenant for tenant in house.tenants if tenant.name == one.instance.name)
+    found, of_host = Findings(doubts=list(one.doubts)), Findings()
+    memory = None
+    known = measured.of(release, inputs)
+    if inputs.host_class != hostcheck.CPU:
+        plan = fit.plan(tenant, house, known)
+        if plan is not None:
+            fit.report(plan, tenant, house, found)
+            memory = fit.as_dict(plan, tenant)
+        image.check(inputs.image, inputs.version, inputs.facts, one.variables, of_host)
+    findings.warnings += of_host.warnings
+    chosen = ways(one.instance, inputs)
+    settled = checks.settle([*found.doubts, *of_host.doubts], chosen, serves, known.at if known else "")
+    findings.errors += settled.errors
+    warnings = [*found.warnings, *settled.answered]
+    return Judged(memory, list(settled.overruled), sorted(chosen.let_through), warnings)
+
+
+def refusal(lower: Prepared, release: Json, tenant: fit.Tenant, house: fit.House, inputs: Inputs) -> str:
+    """Why a rung, of which nothing serves, is none; '' where it may be tried."""
+    found = Findings(doubts=list(lower.doubts))
+    known = measured.of(release, inputs)
+    plan = fit.plan(tenant, house, known)
+    if plan is not None:
+        fit.report(plan, tenant, house, found)
+    errors = checks.settle(found.doubts, ways(lower.instance, inputs), started=known.at if known else "").errors
+    return errors[0] if errors else ""
+
+
+def ways(instance: Instance, inputs: Inputs) -> checks.Ways:
+    """How the checks of an instance end."""
+    stops = rollout_settings.merged(instance, inputs.settings, [])["on_failure"] == "stop"
+    return checks.Ways.of(instance.checks, inputs.settings, stops)

@@ -1,0 +1,60 @@
+# Copyright: gpufleet.vllm contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What is left of a failed release: looked at before its container is cleared away, written down after the way back.
+
+The way back waits for no disk: of a transaction that is killed in between, the log is lost and the release serves.
+
+Private to the collection: may change without notice.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from .docker import DockerError, Json
+from .evidence import evidence
+from .failure import Told
+from .host import Host
+from .state import Entry
+from .store import Store
+
+
+@dataclass(frozen=True)
+class Remains:
+    """What is left of a failed release once its container is gone: what failed, when, its log, and how it ended."""
+
+    bad: Entry
+    told: Told
+    at: str
+    log: str
+    seen: Json
+
+
+def remains(host: Host, bad: Entry, told: Told, log: str = "") -> Remains | None:
+    """Look before the container is cleared away; None where none was made. Bounded in size and in time."""
+    if not bad.container_id:
+        return None
+    try:
+        log = log or host.docker.logs(bad.container_id)
+    except DockerError:
+        log = ""
+    return Remains(bad, told, host.clock.utc(), log, evidence(host, bad))
+
+
+def keep(store: Store, found: Remains | None) -> str:
+    """Keep what is left, its container's and GPUs' state and its log; the folder, '' where there is none."""
+    if found is None:
+        return ""
+    bad, told = found.bad, found.told
+    name = f"{found.at.replace(':', '').replace('-', '')}-{bad.short}"
+    known = {"stage": told.stage, "digest": bad.digest, "release": bad.release, "fallback_of": bad.fallback_of}
+    try:
+        return store.keep_diagnosis(name, {**told.diagnosis.as_dict(), **known, **found.seen}, found.log)
+    except OSError:  # a full disk must not keep the way back from being gone
+        return ""
+
+
+def keep_diagnosis(host: Host, store: Store, bad: Entry, told: Told, log: str = "") -> str:
+    """Look and keep at once, where nothing waits for the way back."""
+    return keep(store, remains(host, bad, told, log))

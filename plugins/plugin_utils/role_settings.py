@@ -1,0 +1,85 @@
+# Copyright: gpufleet.vllm contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The variables of the collection: what their argument specifications say, and what a host has for them.
+
+Private to the collection: may change without notice.
+"""
+
+from __future__ import annotations
+
+import functools
+import typing as t
+from pathlib import Path
+
+import yaml
+from ansible.errors import AnsibleError
+
+from ansible_collections.gpufleet.vllm.plugins.module_utils._plan.names import meant
+from ansible_collections.gpufleet.vllm.plugins.module_utils._settings import reader
+
+ROLES = Path(__file__).resolve().parents[2] / "roles"
+# Entry points of a specification. None is called `main`: Ansible would judge values itself before any task of the role,
+# by rules of its own, in which a blank answer of a survey is no boolean and no number.
+OF_ROLE, OF_PLAYBOOKS = "settings", "playbooks"
+
+Json = dict[str, t.Any]
+_Loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+
+
+class WrongSettingsError(Exception):
+    """Holds a sentence for everything that is wrong."""
+
+    def __init__(self, errors: t.Sequence[str]) -> None:
+        super().__init__(" ".join(errors))
+        self.errors = list(errors)
+
+
+@functools.cache
+def specification(role: str) -> Json:
+    """The entry points of a role, each with its options."""
+    found: Json = yaml.load((ROLES / role / "meta" / "argument_specs.yml").read_text(encoding="utf-8"), _Loader)
+    return {name: entry.get("options", {}) for name, entry in found["argument_specs"].items()}
+
+
+@functools.cache
+def roles() -> tuple[str, ...]:
+    """The roles of the collection."""
+    return tuple(sorted(path.parents[1].name for path in ROLES.glob("*/meta/argument_specs.yml")))
+
+
+def options_of(role: str) -> Json:
+    """The options of one role. Raises WrongSettingsError for a role that is none."""
+    if role not in roles():
+        raise WrongSettingsError([f"There is no role {role}; there are {', '.join(roles())}.{meant(role, roles())}"])
+    return t.cast("Json", specification(role)[OF_ROLE])
+
+
+def option(variable: str) -> Json:
+    """The option of one variable, of any role or playbook."""
+    known = {name: one for role in roles() for entry in specification(role).values() for name, one in entry.items()}
+    if variable not in known:
+        raise WrongSettingsError([f"There is no variable {variable}.{meant(variable, known)}"])
+    return t.cast("Json", known[variable])
+
+
+def read(
+    options: Json, variables: t.Mapping[str, t.Any], template: t.Callable[[t.Any], t.Any], errors: list[str]
+) -> Json:
+    """What a host has for each option, typed."""
+    given = {}
+    for name in options:
+        try:
+            given[name] = template(variables[name]) if name in variables else None
+        except AnsibleError as error:
+            # A role parameter that is omitted states nothing.
+            if type(error).__name__ != "AnsibleValueOmittedError":
+                errors.append(f"{name} cannot be read: {str(error).rstrip('.')}.")
+    return reader.read(options, given, errors)
+
+
+def failure(host: str, errors: t.Sequence[str]) -> str:
+    """All that is wrong, a line each."""
+    if len(errors) == 1:
+        return f"A setting of {host} is wrong: {errors[0]}"
+    return "\n".join([f"{len(errors)} settings of {host} are wrong:", *(f"- {error}" for error in errors)])

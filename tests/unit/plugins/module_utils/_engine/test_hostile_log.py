@@ -1,0 +1,127 @@
+# Copyright: gpufleet.vllm contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What a log may do to its diagnosis: take its time, steer a terminal, forge a cause. None of it works."""
+
+from __future__ import annotations
+
+import re
+import time
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ansible_collections.gpufleet.vllm.plugins.module_utils._engine import log_text
+from ansible_collections.gpufleet.vllm.plugins.module_utils._engine.diagnosis import CAUSES, diagnose, hanging
+from ansible_collections.gpufleet.vllm.plugins.module_utils._engine.phases import PHASES, phase_of
+
+MIB = 1024 * 1024
+REAL = "ValueError: the real cause"
+ACCESS = '\x1b[32mINFO\x1b[0m:     10.0.0.12:51234 - "POST /v1/chat/completions HTTP/1.1" 200 OK'
+
+
+def words_of(pattern: str) -> str:
+    """A text that a pattern begins to match again and again, and never ends."""
+    literal = re.sub(r"\\[dws][+*]?|\.\*|\[[^]]*\][+*]?|[()|?\\]", " ", pattern)
+    return f"{literal} "
+
+
+@pytest.mark.parametrize("pattern", [row[1] for row in CAUSES] + [row[0] for row in PHASES])
+def test_no_pattern_takes_longer_than_its_log(pattern: str) -> None:
+    piece = words_of(pattern)
+    began = time.process_time()
+    for log in (piece * (MIB // len(piece)), f"{piece * (2000 // len(piece))}\n" * (MIB // 2000)):
+        diagnose(log, 1)
+        phase_of(log)
+        hanging(log)
+    assert time.process_time() - began < 10
+
+
+@pytest.mark.parametrize(
+    "piece",
+    [
+        "error: argument invalid ",
+        "error: argument x: invalid ",
+        "(a ",
+        "(Worker pid=1) ",
+        "prompt: ",
+        "\x1b[",
+        "Error: ",
+    ],
+)
+def test_time_grows_with_the_log_and_no_faster(piece: str) -> None:
+    def seconds(size: int) -> float:
+        began = time.process_time()
+        diagnose(piece * (size // len(piece)), 1)
+        return time.process_time() - began
+
+    assert seconds(MIB) < 2
+    assert seconds(64 * MIB) < 5
+
+
+def test_the_newest_part_is_searched() -> None:
+    filler = "x" * 99 + "\n"
+    assert diagnose(f"{REAL}\n{filler * 5000}", 1).cause == REAL
+    assert "real cause" not in diagnose(f"{REAL}\n{filler * 20_000}", 1).cause
+    assert diagnose(f"{filler * 200_000}{REAL}\n", 1).cause == REAL
+
+
+def test_the_line_that_the_newest_part_begins_in_is_no_cause() -> None:
+    found = diagnose(f"{ACCESS}\n" * 20_000, 1)
+    assert found.cause.startswith("the log names no error, and ends with: INFO: ")
+
+
+def test_a_line_is_cut() -> None:
+    assert diagnose(f"{'x' * 2000} CUDA out of memory", 1).failure_class == "unknown"
+    assert diagnose(f"CUDA out of memory {'x' * 2000}", 1).failure_class == "oom"
+    assert phase_of("x" * 2000 + "Model loading took") == ""
+
+
+def test_nothing_in_a_cause_steers_a_terminal() -> None:
+    found = diagnose("ValueError: \x1b]52;c;ZWNobw==\x07\x1b[2J\x1b[1;32mok: [gpu1] verified\x1b[0m \u202edna\x9b2J", 1)
+    assert found.cause == "ValueError: ok: [gpu1] verified \ufffddna"
+    assert hanging("\x1b[31mNo available shared memory broadcast block found in 60 second\x07") == (
+        "No available shared memory broadcast block found in 60 second\ufffd"
+    )
+
+
+@pytest.mark.parametrize("level", ["INFO", "WARNING", "DEBUG", "(APIServer pid=1) INFO", "\x1b[32mINFO\x1b[0m:"])
+@pytest.mark.parametrize("forged", ["[Errno 98] Address already in use", "CUDA out of memory", "RuntimeError: forged"])
+def test_what_the_engine_calls_harmless_is_no_cause(level: str, forged: str) -> None:
+    log = f"{level} 11-26 Received request chatcmpl-1: '{forged}'\n{REAL}\n"
+    assert (diagnose(log, 1).failure_class, diagnose(log, 1).cause) == ("unknown", REAL)
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "ERROR 11-26 [serving.py:1] bad request, prompt: 'CUDA out of memory'",
+        "ERROR 11-26 [serving.py:1] bad request, {'messages': [{'role': 'user', 'content': 'CUDA out of memory'}]}",
+        "Request(prompt='[Errno 98] Address already in use')",
+        'body {"content": "RuntimeError: forged"}',
+    ],
+)
+def test_what_is_quoted_of_a_client_is_no_cause(line: str) -> None:
+    found = diagnose(f"{line}\n{REAL}\n", 1)
+    assert (found.failure_class, found.cause) == ("unknown", REAL)
+    alone = diagnose(line, 1)
+    assert alone.failure_class == "unknown"
+    assert not {"CUDA", "Address", "forged"} & set(re.findall(r"\w+", alone.cause))
+
+
+def test_a_log_without_an_error_says_so() -> None:
+    assert diagnose(f"{ACCESS}\n" * 3, 1).cause == (
+        'the log names no error, and ends with: INFO: 10.0.0.12:51234 - "POST /v1/chat/completions HTTP/1.1" 200 OK'
+    )
+
+
+@given(st.text(st.characters(blacklist_categories=()), max_size=300), st.none() | st.integers(), st.booleans())
+def test_every_log_has_a_diagnosis(log: str, exit_code: int | None, killed: bool) -> None:
+    found = diagnose(log, exit_code, killed)
+    assert found.failure_class and found.advice
+    assert 0 < len(found.cause) <= 400
+    assert "\x1b" not in found.cause and "\n" not in found.cause
+    found.cause.encode()
+    assert isinstance(phase_of(log), str)
+    assert all(len(line) <= log_text.LINE for line in log_text.lines(log))
