@@ -5,13 +5,6 @@
 
 from __future__ import annotations
 
-import typing as t
-
-from ansible.errors import AnsibleError
-from ansible.plugins.lookup import LookupBase
-
-from ansible_collections.gpufleet.vllm.plugins.plugin_utils import role_settings as settings
-
 DOCUMENTATION = r"""
 name: setting
 short_description: Read a variable of the collection as its type
@@ -44,6 +37,13 @@ _raw:
   type: list
   elements: raw
 """
+
+import typing as t
+
+from ansible.errors import AnsibleError
+from ansible.plugins.lookup import LookupBase
+
+from ansible_collections.gpufleet.vllm.plugins.plugin_utils import role_settings as settings
 
 Json = dict[str, t.Any]
 

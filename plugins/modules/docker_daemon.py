@@ -83,6 +83,7 @@ from ansible_collections.gpufleet.vllm.plugins.module_utils._runtime.applying im
     apply,
 )
 from ansible_collections.gpufleet.vllm.plugins.module_utils._runtime.boot import NO_SUCH_COMMAND
+from ansible_collections.gpufleet.vllm.plugins.module_utils._runtime.masking import masked
 from ansible_collections.gpufleet.vllm.plugins.module_utils._runtime.observed import PATH, shown
 
 ARGUMENTS: dict[str, dict[str, t.Any]] = {
@@ -107,7 +108,7 @@ class Daemon(Docker):
 
 def open_text(raw: bytes) -> str:
     """The file as a diff shows it."""
-    return config_file.rendered(shown(config_file.parsed(raw, PATH))) if raw.strip() else ""
+    return config_file.rendered(masked(shown(config_file.parsed(raw, PATH)))) if raw.strip() else ""
 
 
 def main() -> None:
@@ -122,6 +123,8 @@ def main() -> None:
         return status, f"{out}\n{err}"
 
     params = module.params
+    # What -vvv shows. As a secret of Ansible's each value of it would be masked wherever it is said, down to numbers.
+    invocation = {"module_args": {**params, "settings": masked(params["settings"])}}
     try:
         done = apply(
             params["settings"],
@@ -131,14 +134,14 @@ def main() -> None:
             module.check_mode,
         )
     except (Refused, NotWritten) as error:
-        module.fail_json(msg=str(error))
+        module.fail_json(msg=masked(str(error)), invocation=invocation)
     diff = {
         "before_header": PATH,
         "after_header": PATH,
         "before": open_text(done.before),
         "after": open_text(done.after),
     }
-    module.exit_json(changed=done.action != "none", action=done.action, diff=diff)
+    module.exit_json(changed=done.action != "none", action=done.action, diff=diff, invocation=invocation)
 
 
 if __name__ == "__main__":

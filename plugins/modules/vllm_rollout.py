@@ -198,7 +198,8 @@ from ansible.module_utils.basic import AnsibleModule
 
 from ansible_collections.gpufleet.vllm.plugins.module_utils._rollout import request, units
 from ansible_collections.gpufleet.vllm.plugins.module_utils._rollout.api_keys import ApiKeys, fingerprint, host_secret
-from ansible_collections.gpufleet.vllm.plugins.module_utils._rollout.store import Store, write_atomically
+from ansible_collections.gpufleet.vllm.plugins.module_utils._rollout.durable import write_atomically
+from ansible_collections.gpufleet.vllm.plugins.module_utils._rollout.store import Store
 
 
 def program_needed(module: AnsibleModule) -> bool:

@@ -234,7 +234,7 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
 
 
 def _struck(kills: list[Record]) -> list[tuple[str, str]]:
-    return [(target, stage) for target, stage in (record.struck for record in kills if record.struck)]
+    return [record.struck for record in kills if record.struck]
 
 
 @pytest.hookimpl(tryfirst=True)

@@ -12,15 +12,23 @@ import dataclasses
 import os
 import re
 
+from .reading import Unreadable, is_inside, text
+
 COMMIT = re.compile(r"[0-9a-f]{40}")
 MAIN = "main"
+# Bytes: a commit and the end of a line.
+REFERENCE_LIMIT = 256
 
 
 @dataclasses.dataclass(frozen=True)
 class Place:
-    """`folder` is None where the model is not on the host; `missing` says so in one sentence."""
+    """`folder` is None where the model is not on the host; `missing` says so in one sentence.
+
+    No link of the folder may lead out of `root`.
+    """
 
     folder: str | None
+    root: str = ""
     revision: str | None = None
     missing: str = ""
 
@@ -34,7 +42,7 @@ def find(model: str, hub_dir: str, revision: str = "") -> Place:
     """The folder of a model. A moving revision (a branch or tag) is resolved to the commit that the cache has."""
     if os.path.isabs(model):
         if os.path.isdir(model):
-            return Place(model)
+            return Place(model, model)
         what = "is a file" if os.path.exists(model) else "does not exist on the host"
         return Place(None, missing=f"The model path {model} {what}: name the folder that holds config.json.")
     if not hub_dir:
@@ -45,13 +53,17 @@ def find(model: str, hub_dir: str, revision: str = "") -> Place:
         return Place(None, missing=f"The model {model} is not in the hub cache {hub_dir} yet.")
     snapshot = os.path.join(repository, "snapshots", commit)
     if os.path.isdir(snapshot):
-        return Place(snapshot, commit)
+        if not is_inside(snapshot, hub_dir):
+            return Place(None, missing=f"{snapshot} leads out of the hub cache, and is not read: remove it.")
+        return Place(snapshot, hub_dir, commit)
     return Place(None, missing=f"The model {model} is not in the hub cache {hub_dir} at revision {commit} yet.")
 
 
 def _reference(repository: str, name: str) -> str | None:
+    """The commit that a branch or tag stands for. Containers write it: what is no commit, or elsewhere, is none."""
+    refs = os.path.join(repository, "refs")
     try:
-        with open(os.path.join(repository, "refs", name), encoding="utf-8") as stream:
-            return stream.read().strip() or None
-    except OSError:
+        commit = text(os.path.join(refs, name), refs, REFERENCE_LIMIT).strip()
+    except (Unreadable, OSError, ValueError):
         return None
+    return commit if COMMIT.fullmatch(commit) else None

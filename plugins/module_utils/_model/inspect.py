@@ -10,13 +10,15 @@ Private to the collection: may change without notice.
 
 from __future__ import annotations
 
-import json
+import dataclasses
 import os
 import typing as t
 
 from . import hub, safetensors
+from .reading import LeadsOutside, Unreadable, document, names, opened, text
 
 Json = dict[str, t.Any]
+T = t.TypeVar("T")
 CONFIG = "config.json"
 INDEX = "model.safetensors.index.json"
 # Copies in another layout, which vLLM skips where the model has its own files.
@@ -35,115 +37,164 @@ def inspect(model: str, hub_dir: str, revision: str = "") -> Json:
         # What a hub holds can still be fetched; a path that is not there cannot.
         found["problems" if os.path.isabs(model) else "notes"].append(place.missing)
         return found
-    found["config"] = _config(place.folder, found["problems"], found["notes"])
-    found["weights"] = _weights(place.folder, found["problems"], found["notes"])
-    if os.path.isabs(model):
-        found["problems"] += _leads_outside(place.folder)
+    folder = Folder(place.folder, place.root, found["problems"], found["notes"])
+    try:
+        found["config"] = _config(folder)
+        found["weights"] = _weights(folder)
+        if os.path.isabs(model) and not folder.leads_outside:
+            folder.problems += _leads_outside(place.folder)
+    except OSError as error:
+        folder.problems.append(f"{place.folder} cannot be read ({error.strerror}): download the model again.")
     return found
 
 
-def _document(path: str, problems: list[str]) -> Json | None:
+@dataclasses.dataclass
+class Folder:
+    """A model's folder, and what is found in it. Whatever its files are, they are the work of others."""
+
+    path: str
+    root: str
+    problems: list[str]
+    notes: list[str]
+    leads_outside: bool = False
+
+    def file(self, name: str) -> str:
+        return os.path.join(self.path, name)
+
+    def read(self, name: str, how: t.Callable[[str, str], T]) -> T | None:
+        """What `how` makes of a file; None where it cannot be read, and then a problem."""
+        path = self.file(name)
+        try:
+            return how(path, self.root)
+        except LeadsOutside as error:
+            where = _outside_text(path) if self.root == self.path else f"{path} {error}, and is not read: remove it."
+            self.problems += [] if self.leads_outside else [where]  # the others lead where the first one does
+            self.leads_outside = True
+        except Unreadable as error:
+            self.problems.append(f"{path} {error}.")
+        except OSError as error:
+            self.problems.append(f"{path} cannot be read ({error.strerror}): download the model again.")
+        except ValueError as error:
+            damaged = "it is cut off or damaged, download the model again"
+            self.problems.append(f"{path} is no valid JSON ({error}): {damaged}.")
+        return None
+
+
+def _document(folder: Folder, name: str) -> Json | None:
     """A JSON object of a file that must be there."""
-    try:
-        with open(path, encoding="utf-8") as stream:
-            found = json.load(stream)
-    except OSError as error:
-        problems.append(f"{path} cannot be read ({error.strerror}): download the model again.")
-    except ValueError as error:
-        problems.append(f"{path} is no valid JSON ({error}): it is cut off or damaged, download the model again.")
-    else:
-        if isinstance(found, dict):
-            return found
-        problems.append(f"{path} holds no JSON object: it is damaged, download the model again.")
+    before = len(folder.problems)
+    found = folder.read(name, lambda path, root: document(text(path, root)))
+    if isinstance(found, dict):
+        return found
+    if len(folder.problems) == before:
+        path = folder.file(name)
+        folder.problems.append(f"{path} holds no JSON object: it is damaged, download the model again.")
     return None
 
 
-def _config(folder: str, problems: list[str], notes: list[str]) -> Json | None:
-    path = os.path.join(folder, CONFIG)
+def _config(folder: Folder) -> Json | None:
+    path = folder.file(CONFIG)
     if not os.path.lexists(path):
-        problems.append(f"There is no {CONFIG} in {folder}: it is no model folder, or its download has not ended.")
+        folder.problems.append(
+            f"There is no {CONFIG} in {folder.path}: it is no model folder, or its download has not ended."
+        )
         return None
-    config = _document(path, problems)
+    config = _document(folder, CONFIG)
     if config is not None and config.get("auto_map"):
-        notes.append(f"{path} names Python code of the model's own (auto_map), which runs only with trust_remote_code.")
+        folder.notes.append(
+            f"{path} names Python code of the model's own (auto_map), which runs only with trust_remote_code."
+        )
     return config
 
 
-def _weights(folder: str, problems: list[str], notes: list[str]) -> Json | None:
-    names = _weight_files(folder, problems)
-    if not names:
-        _without_safetensors(folder, problems, notes)
+def _weights(folder: Folder) -> Json | None:
+    before = len(folder.problems)
+    listed = _weight_files(folder)
+    if not listed:
+        if len(folder.problems) == before:
+            _without_safetensors(folder)
         return None
     dtypes: dict[str, int] = {}
     total = 0
-    before = len(problems)
-    for name in names:
-        header = _header(os.path.join(folder, name), problems)
+    complete = True
+    for name in listed:
+        header = folder.read(name, _header)
+        complete = complete and header is not None
         if header is not None:
             total += header.tensor_bytes
             for dtype, count in header.dtypes.items():
                 dtypes[dtype] = dtypes.get(dtype, 0) + count
-    if len(problems) > before:
+    if not complete:
         return None
     return {
-        "files": len(names),
+        "files": len(listed),
         "bytes": total,
         "parameters": sum(dtypes.values()),
         "dtypes": dict(sorted(dtypes.items())),
     }
 
 
-def _weight_files(folder: str, problems: list[str]) -> list[str]:
+def _weight_files(folder: Folder) -> list[str]:
     """What the index lists, else every safetensors file of the folder."""
-    index = os.path.join(folder, INDEX)
+    index = folder.file(INDEX)
     if os.path.lexists(index):
-        document = _document(index, problems)
-        listed = (document or {}).get("weight_map")
+        found = _document(folder, INDEX)
+        listed = (found or {}).get("weight_map")
         if isinstance(listed, dict):
-            return sorted({str(name) for name in listed.values()})
-        if document is not None:
-            problems.append(f"{index} has no weight_map: it is damaged, download the model again.")
-    names = sorted(name for name in os.listdir(folder) if name.endswith(".safetensors"))
-    own = [name for name in names if not name.startswith(CONSOLIDATED)]
-    return own or names
+            weights = sorted({str(name) for name in listed.values()})
+            strange = next((name for name in weights if not _is_below(name)), None)
+            if strange is None and weights:
+                return weights
+            what = f"names {strange[:200]!r}, which is no file of the folder" if strange else "names no file"
+            folder.problems.append(f"{index} {what}: it is damaged, download the model again.")
+            return []
+        if found is not None:
+            folder.problems.append(f"{index} has no weight_map: it is damaged, download the model again.")
+    found_there = [name for name in names(folder.path) if name.endswith(".safetensors")]
+    own = [name for name in found_there if not name.startswith(CONSOLIDATED)]
+    return own or found_there
 
 
-def _header(path: str, problems: list[str]) -> safetensors.Header | None:
-    try:
-        with open(path, "rb") as stream:
-            return safetensors.read(stream, os.fstat(stream.fileno()).st_size)
-    except OSError as error:
-        problems.append(f"{path} cannot be read ({error.strerror}): download the model again.")
-    except safetensors.BadHeaderError as error:
-        problems.append(f"{path} {error}.")
-    return None
+def _is_below(name: str) -> bool:
+    """Whether a name, taken from a file of others, is one of a file in the folder."""
+    return bool(name) and name.isprintable() and not os.path.isabs(name) and ".." not in name.split("/")
+
+
+def _header(path: str, root: str) -> safetensors.Header:
+    with opened(path, root) as (stream, size):
+        try:
+            return safetensors.read(stream, size)
+        except safetensors.BadHeaderError as error:
+            raise Unreadable(str(error)) from error
 
 
 def pickle_only(folder: str) -> str:
     """A pickle file of a folder whose weights come in no safer form; '' where there is none."""
-    names = sorted(os.listdir(folder))
-    safer = any(name.endswith((".safetensors", GGUF)) for name in names)
-    return "" if safer else next((name for name in names if name.endswith(PICKLES)), "")
+    there = names(folder)
+    safer = any(name.endswith((".safetensors", GGUF)) for name in there)
+    return "" if safer else next((name for name in there if name.endswith(PICKLES)), "")
 
 
-def _without_safetensors(folder: str, problems: list[str], notes: list[str]) -> None:
-    names = os.listdir(folder)
-    pickles = sorted(name for name in names if name.endswith(PICKLES))
+def _without_safetensors(folder: Folder) -> None:
+    there = names(folder.path)
+    pickles = [name for name in there if name.endswith(PICKLES)]
     if pickles:
-        notes.append(
-            f"The weights in {folder} are pickle files only ({pickles[0]}), which can carry code: prefer a build with "
-            "safetensors."
+        folder.notes.append(
+            f"The weights in {folder.path} are pickle files only ({pickles[0]}), which can carry code: prefer a build "
+            "with safetensors."
         )
-    elif any(name.endswith(GGUF) for name in names):
-        notes.append(f"The weights in {folder} are GGUF, which vLLM reads only with a plugin since 0.24.0.")
-    elif not problems:
-        problems.append(f"There are no weights in {folder}: the download has not ended, or it is the wrong folder.")
+    elif any(name.endswith(GGUF) for name in there):
+        folder.notes.append(f"The weights in {folder.path} are GGUF, which vLLM reads only with a plugin since 0.24.0.")
+    elif not folder.problems:
+        folder.problems.append(
+            f"There are no weights in {folder.path}: the download has not ended, or it is the wrong folder."
+        )
 
 
 def _leads_outside(folder: str) -> list[str]:
     """A container sees the folder and nothing that its links point to elsewhere."""
     inside = os.path.realpath(folder) + os.sep
-    for name in sorted(os.listdir(folder)):
+    for name in names(folder):
         path = os.path.join(folder, name)
         if os.path.islink(path) and not os.path.realpath(path).startswith(inside):
             return [_outside_text(path)]

@@ -12,13 +12,19 @@ Private to the collection: may change without notice.
 from __future__ import annotations
 
 import dataclasses
-import json
 import math
+import re
 import typing as t
+
+from .reading import document
 
 LENGTH_BYTES = 8
 # The format's own limit.
 MAX_HEADER_BYTES = 100_000_000
+DTYPE = re.compile(r"[A-Z0-9_]{1,24}")
+# Elements of a tensor, and bytes of a file, are counted in 64 bits.
+COUNT_LIMIT = 2**63
+DIMENSIONS_LIMIT = 32
 LFS_POINTER = b"version https://git-lfs"
 
 
@@ -56,19 +62,31 @@ def header_length(start: bytes, size: int) -> int:
 def parse(raw: bytes, size: int) -> Header:
     """A header and the size of its file. Raises BadHeaderError, also for a file that is too short for its tensors."""
     try:
-        entries = json.loads(raw)
+        entries = document(raw)
         tensors = [entry for name, entry in entries.items() if name != "__metadata__"]
         dtypes: dict[str, int] = {}
         end = 0
         for tensor in tensors:
-            dtypes[tensor["dtype"]] = dtypes.get(tensor["dtype"], 0) + math.prod(tensor["shape"])
-            end = max(end, int(tensor["data_offsets"][1]))
+            dtype = str(tensor["dtype"])
+            if not DTYPE.fullmatch(dtype):
+                raise ValueError(dtype)
+            if len(tensor["shape"]) > DIMENSIONS_LIMIT:
+                raise ValueError("shape")
+            dtypes[dtype] = dtypes.get(dtype, 0) + _count(math.prod(_count(size) for size in tensor["shape"]))
+            end = max(end, _count(tensor["data_offsets"][1]))
     except (ValueError, KeyError, TypeError, AttributeError, IndexError):
         raise BadHeaderError("has a header that cannot be read: download it again") from None
     whole = LENGTH_BYTES + len(raw) + end
     if size < whole:
         raise BadHeaderError(f"is cut off: it has {size} bytes and its header speaks of {whole}: download it again")
     return Header(dtypes=dtypes, tensor_bytes=end, end=whole)
+
+
+def _count(value: t.Any) -> int:
+    """A whole number of things. Raises ValueError."""
+    if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value < COUNT_LIMIT:
+        raise ValueError(value)
+    return value
 
 
 def read(stream: t.BinaryIO, size: int) -> Header:

@@ -142,6 +142,10 @@ def cautions(name: str, digest: str, observed: Json | None, retry: bool) -> list
     if seen.get("failed"):
         how = "could neither go on nor go back" if seen.get("current") else "was stopped where it failed"
         found.append(f"The last rollout {how}: {_sentence(seen['failed'])}")
+    if seen.get("previous_gone"):
+        short = (seen.get("previous") or {}).get("digest", "")[:12]
+        gone = _sentence(seen["previous_gone"])
+        found.append(f"instance {name}: the release before it, {short}, is not whole: {gone}")
     if seen.get("rebuilt"):
         found.append(_sentence(seen["rebuilt"]))
     current = seen.get("current") or {}

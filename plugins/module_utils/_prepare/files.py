@@ -12,6 +12,7 @@ import os
 import stat
 import tempfile
 import typing as t
+from types import MappingProxyType
 
 Contents = t.Mapping[str, t.Optional[bytes]]
 """Content by absolute path; None stands for a file that is not there."""
@@ -44,25 +45,39 @@ class Files:
         """What of this is not as wanted."""
         return {path: content for path, content in wanted.items() if self.read(path) != content}
 
-    def put(self, wanted: Contents, mode: int = 0o644) -> dict[str, bytes | None]:
-        """Make the files as wanted, in this order; what was there. Raises NotWritten, with nothing changed."""
+    def mode(self, path: str) -> int | None:
+        """Who may read and write it; None where it is not there."""
+        try:
+            return stat.S_IMODE(os.stat(self._at(path)).st_mode)
+        except OSError:
+            return None
+
+    def put(
+        self, wanted: Contents, mode: int = 0o644, modes: t.Mapping[str, int] = MappingProxyType({})
+    ) -> dict[str, bytes | None]:
+        """Make the files as wanted, in this order; what was there. Raises NotWritten, with nothing changed.
+
+        A file that is there keeps its mode, unless `modes` names another one for it.
+        """
         previous = {path: self.read(path) for path in wanted}
         done: list[str] = []
         try:
             for path, content in wanted.items():
                 done.append(path)
-                self._place(path, content, mode)
+                self._place(path, content, mode, modes.get(path))
         except OSError as error:
             self.restore({name: previous[name] for name in done})
             raise NotWritten(f"{path} cannot be written: {error.strerror}") from error
         return previous
 
-    def put_proved(self, wanted: Contents, prove: t.Callable[[], str]) -> None:
+    def put_proved(
+        self, wanted: Contents, prove: t.Callable[[], str], modes: t.Mapping[str, int] = MappingProxyType({})
+    ) -> None:
         """Make the files as wanted, and keep them so only if `prove` then finds nothing wrong.
 
         Raises NotWritten and NotProved, with nothing changed.
         """
-        previous = self.put(wanted)
+        previous = self.put(wanted, modes=modes)
         wrong = prove()
         if wrong:
             self.restore(previous)
@@ -74,7 +89,7 @@ class Files:
             if self.read(path) != content:
                 self._place(path, content, 0o644)
 
-    def _place(self, path: str, content: bytes | None, mode: int) -> None:
+    def _place(self, path: str, content: bytes | None, mode: int, exactly: int | None = None) -> None:
         at = self._at(path)
         if content is None:
             if os.path.lexists(at):
@@ -90,7 +105,7 @@ class Files:
                 file.write(content)
                 file.flush()
                 os.fsync(file.fileno())
-            os.chmod(temporary, stat.S_IMODE(kept.st_mode) if kept else mode)
+            os.chmod(temporary, exactly or (stat.S_IMODE(kept.st_mode) if kept else mode))
             if kept:
                 os.chown(temporary, kept.st_uid, kept.st_gid)
             os.replace(temporary, at)

@@ -19,8 +19,9 @@ import secrets
 import typing as t
 
 from .._engine.wire import Http
+from .durable import read_text, write_atomically
 from .state import Json, State
-from .store import STATE_DIR, read_text, write_atomically
+from .store import STATE_DIR
 
 FOLDER = "api-keys"
 HOST_SECRET = "fingerprint.secret"

@@ -32,9 +32,10 @@ from .state import StateProblem
 from .status import known, observe, observe_one
 from .store import STATE_DIR, Store, instances
 from .transaction import Transaction
+from .unsaved import RUN_DIR
 from .watch import Watch
 from .watch_pause import pause, until
-from .watch_record import RUN_DIR, RecordProblem, Records, lock
+from .watch_record import RecordProblem, Records, lock
 
 FOLLOW_POLL = 0.2
 BUSY = 75  # EX_TEMPFAIL
@@ -77,11 +78,11 @@ def _recover(store: Store, host: Host, client_dir: str, args: argparse.Namespace
     return 0
 
 
-def _recover_all(state_dir: str, host: Host) -> int:
+def _recover_all(state_dir: str, run_dir: str, host: Host) -> int:
     """At boot: one unit for each instance that a rollout or a repair left unfinished, under the instance's lock."""
     code = 0
     for name in instances(state_dir):
-        store = Store(name, state_dir)
+        store = Store(name, state_dir, run_dir)
         try:
             state, problem = load(store, host.docker)
             cut_off = repair_cut_off(host, state)
@@ -168,7 +169,7 @@ def _pause(args: argparse.Namespace) -> int:
         return 1
     end = "" if args.resume else until(args.duration, time.time())
     for name in [args.instance] if args.instance else listed:
-        store = Store(name, args.state_dir)
+        store = Store(name, args.state_dir, args.run_dir)
         spoken(pause(store, Records(store, args.run_dir), end))
     return 0
 
@@ -226,13 +227,13 @@ def main(arguments: t.Sequence[str] | None = None) -> int:
     if args.verb == "watch":
         return _watch_or_pause(parser, args, host)
     if args.verb == "recover" and args.all:
-        return _recover_all(args.state_dir, host)
+        return _recover_all(args.state_dir, args.run_dir, host)
     if args.verb == "status" and not args.instance:
         _print(observe(args.state_dir, host.docker, host.http))
         return 0
     if args.verb in TYPED and not _is_known(args, host):
         return 1
-    store = Store(args.instance, args.state_dir)
+    store = Store(args.instance, args.state_dir, args.run_dir)
     try:
         if args.verb == "rollout":
             return _rollout(store, host, args.client_dir, args.request)
@@ -243,7 +244,7 @@ def main(arguments: t.Sequence[str] | None = None) -> int:
     except units.UnitProblem as problem:
         _complain(problem)
         return BUSY
-    except (StateProblem, DockerError, FileNotFoundError) as error:
+    except (StateProblem, DockerError, OSError) as error:
         _complain(f"{args.instance}: {error}")
         return 1
     if args.verb == "follow":

@@ -13,8 +13,8 @@ import os
 import shlex
 import typing as t
 
+from .durable import read_text, write_together
 from .state import Entry, Json
-from .store import read_text, write_atomically
 
 CLIENT_DIR = "/etc/gpufleet"
 
@@ -54,10 +54,9 @@ def differing(entry: Entry, client_dir: str = CLIENT_DIR) -> Json:
 
 
 def write(entry: Entry, client_dir: str = CLIENT_DIR) -> bool:
-    """Write both files where they differ; whether anything was written."""
+    """Write both files where they differ, none where there is no room for both; whether anything was written."""
     texts = differing(entry, client_dir)
-    for path, text in texts.items():
-        write_atomically(path, text, mode=0o644)
+    write_together(texts, mode=0o644)
     return bool(texts)
 
 

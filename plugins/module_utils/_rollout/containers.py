@@ -11,12 +11,59 @@ from __future__ import annotations
 import contextlib
 
 from .container import LABEL_INSTANCE
-from .docker import Docker, DockerError
+from .docker import Docker, DockerError, Json
 from .state import Entry, State
+
+HELD, PREVIOUS = "held", "previous"
 
 
 def name_of(entry: Entry) -> str:
     return str(entry.release["container"]["name"])
+
+
+def names(instance: str) -> tuple[str, ...]:
+    """The names that containers of an instance have."""
+    return (f"vllm-{instance}", f"vllm-{instance}-{HELD}", f"vllm-{instance}-{PREVIOUS}")
+
+
+def is_ours(docker: Docker, container: Json, instance: str) -> bool:
+    """Whether we made a container that has one of our names, as far as can be told without its id.
+
+    A label alone says nothing: `docker commit` copies it into an image, and from there into whatever is run of that. So
+    its image must not have the label.
+    """
+    if (container["Config"].get("Labels") or {}).get(LABEL_INSTANCE) != instance:
+        return False
+    image = docker.image(container["Image"]) or {}
+    return LABEL_INSTANCE not in ((image.get("Config") or {}).get("Labels") or {})
+
+
+def ours(docker: Docker, instance: str) -> list[Json]:
+    """What we made for the instance, inspected."""
+    listed = (docker.container(row["Id"]) for row in listed_as_ours(docker, instance))
+    return [found for found in listed if found is not None and is_ours(docker, found, instance)]
+
+
+def listed_as_ours(docker: Docker, instance: str) -> list[Json]:
+    """What looks like ours in Docker's list, by label and name."""
+    rows = docker.containers_labelled(f"{LABEL_INSTANCE}={instance}")
+    return [row for row in rows if has_a_name_of(instance, row)]
+
+
+def has_a_name_of(instance: str, row: Json) -> bool:
+    """Whether a container of Docker's list has a name of the instance's; one that is being removed has none at all."""
+    return bool({f"/{name}" for name in names(instance)} & set(row.get("Names") or ()))
+
+
+def foreign(docker: Docker, state: State) -> list[str]:
+    """Names of ours that containers of somebody else have."""
+    known = state.containers()
+    found = [(name, docker.container(name)) for name in names(state.instance)]
+    return [
+        name
+        for name, there in found
+        if there is not None and there["Id"] not in known and not is_ours(docker, there, state.instance)
+    ]
 
 
 def set_aside(docker: Docker, entry: Entry, role: str, grace: int) -> None:
@@ -46,8 +93,7 @@ def renamed(docker: Docker, entry: Entry, name: str) -> None:
     if found is None or found["Name"] == f"/{name}":
         return
     squatter = docker.container(name)
-    labels = (squatter["Config"].get("Labels") or {}) if squatter is not None else {}
-    if squatter is not None and labels.get(LABEL_INSTANCE) == entry.release["instance"]:
+    if squatter is not None and is_ours(docker, squatter, entry.release["instance"]):
         docker.remove(squatter["Id"])
     docker.rename(entry.container_id, name)
 
@@ -56,15 +102,13 @@ def tidy(docker: Docker, state: State) -> None:
     """Keep the containers that the state knows and no others; the previous release's gets its name."""
     remove_leftovers(docker, state)
     if state.previous is not None:
-        renamed(docker, state.previous, f"{name_of(state.previous)}-previous")
+        renamed(docker, state.previous, f"{name_of(state.previous)}-{PREVIOUS}")
 
 
 def remove_leftovers(docker: Docker, state: State) -> list[str]:
     """Remove containers of this instance that the state does not know: what a killed rollout left. Their names."""
-    known = {entry.container_id for entry in (state.current, state.previous, state.candidate, state.held) if entry}
-    strangers = [
-        found for found in docker.containers_labelled(f"{LABEL_INSTANCE}={state.instance}") if found["Id"] not in known
-    ]
+    known = state.containers()
+    strangers = [found for found in ours(docker, state.instance) if found["Id"] not in known]
     for stranger in strangers:
         docker.remove(stranger["Id"])
-    return [str((stranger.get("Names") or [stranger["Id"]])[0]).lstrip("/") for stranger in strangers]
+    return [str(stranger["Name"]).lstrip("/") for stranger in strangers]

@@ -8,15 +8,18 @@ Private to the collection: may change without notice.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import re
 
 from .container import entrypoint_style, version_probe_body
+from .deadlines import timeout
 from .docker import Docker, DockerError, Json, registry_auth
+from .durable import read_text, write_atomically
 from .failure import Refused
 from .host import Host
 from .journal import Journal
-from .store import read_text, write_atomically
+from .state import Entry
 
 DOCKER_CONFIG = "/root/.docker/config.json"
 PROBE_LIMIT = 120.0
@@ -63,6 +66,33 @@ def present(host: Host, reference: str, journal: Journal, limit: float, config: 
     return image
 
 
+def again(host: Host, entry: Entry, journal: Journal) -> Json | None:
+    """The very image of a release that is kept: still there, or pulled once more. None where it is not to be had."""
+    if not entry.image_id:
+        return None
+    found = host.docker.image(entry.image_id)
+    if found is not None:
+        return found
+    for reference in filter(None, (entry.image_digest, entry.release["image"])):
+        try:
+            found = present(host, reference, journal, timeout(entry, "pull"))
+        except Refused as refusal:
+            journal.note(str(refusal))
+            continue
+        if found["Id"] == entry.image_id:
+            return found
+    journal.note(f"the image of release {entry.short} ({entry.image_id}) is gone, and is not to be had again")
+    return None
+
+
+def digest_of(image: Json, reference: str) -> str:
+    """`name@sha256:...`, by which the registry that it came from gives out the very same image; '' where none does."""
+    name = reference.partition("@")[0]
+    name = name.rpartition(":")[0] if ":" in name.rpartition("/")[2] else name
+    known = [str(digest) for digest in image.get("RepoDigests") or []]
+    return next((digest for digest in known if digest.partition("@")[0] == name), known[0] if known else "")
+
+
 def _no_room(host: Host, reference: str, error: DockerError) -> Refused:
     """The refusal of an image that does not fit on the disk of Docker's root."""
     try:
@@ -82,16 +112,17 @@ def version_of(docker: Docker, image_id: str, cache: str) -> str:
         if not version:
             return ""
         known[image_id] = version
-        write_atomically(cache, json.dumps(known, indent=1, sort_keys=True))
+        with contextlib.suppress(OSError):  # who cannot remember asks again
+            write_atomically(cache, json.dumps(known, indent=1, sort_keys=True))
     return known[image_id]
 
 
 def _cached(cache: str) -> dict[str, str]:
     try:
-        known: dict[str, str] = json.loads(read_text(cache) or "{}")
-    except ValueError:
+        known = json.loads(read_text(cache) or "{}")
+    except (OSError, ValueError):
         return {}
-    return known
+    return known if isinstance(known, dict) else {}
 
 
 def _asked(docker: Docker, image_id: str) -> str:

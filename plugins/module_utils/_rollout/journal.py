@@ -8,6 +8,7 @@ Private to the collection: may change without notice.
 
 from __future__ import annotations
 
+import contextlib
 import sys
 import typing as t
 
@@ -76,5 +77,10 @@ class Journal:
         try:
             self._store.append_stage(line)
         except OSError as error:  # a full disk must not keep the way back from being gone
-            self._say(f"the stage log cannot be written: {error}")
-        self._say(f"{line['instance']}  {line['elapsed']:6.1f} s  {line['stage']}  {line['detail']}".rstrip())
+            self._aloud(f"the stage log cannot be written: {error}")
+        self._aloud(f"{line['instance']}  {line['elapsed']:6.1f} s  {line['stage']}  {line['detail']}".rstrip())
+
+    def _aloud(self, line: str) -> None:
+        """A journal that went away, as with its own disk, takes nothing with it."""
+        with contextlib.suppress(OSError):
+            self._say(line)

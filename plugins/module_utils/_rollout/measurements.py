@@ -15,10 +15,11 @@ import os
 import typing as t
 
 from . import measurement
+from .durable import read_text, write_atomically
 from .host import Host
 from .measurement import Measurement
 from .state import Entry, Json
-from .store import STATE_DIR, Store, read_text, write_atomically
+from .store import STATE_DIR, Store
 
 FILE = "measurements.json"
 KEPT = 100

@@ -10,17 +10,18 @@ Private to the collection: may change without notice.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 
 from .._engine.diagnosis import diagnose
 from .container import STATED, device_requests, variables
 from .docker import Docker, DockerError, Json
+from .durable import read_text, write_atomically
 from .failure import Refused
 from .host import Host
 from .journal import Journal
 from .state import Entry
-from .store import read_text, write_atomically
 
 LIMIT = 180.0
 REFUSED = 2  # how argparse ends a command line that it does not take
@@ -82,7 +83,8 @@ def must_parse(host: Host, journal: Journal, entry: Entry, cache: str) -> None:
             journal.note("the image's parser cannot be asked, going on")
             return
         known = dict([*known.items(), (question, answer)][-KEPT:])
-        write_atomically(cache, json.dumps(known, indent=1))
+        with contextlib.suppress(OSError):  # who cannot remember asks again
+            write_atomically(cache, json.dumps(known, indent=1))
     if known[question]:
         found = diagnose(known[question], REFUSED)
         cause = f"the image's own parser does not take the command: {found.cause}"
@@ -93,7 +95,7 @@ def _remembered(cache: str) -> dict[str, str]:
     """What was refused by question, in the parser's words; '' for what was understood."""
     try:
         known = json.loads(read_text(cache) or "{}")
-    except ValueError:
+    except (OSError, ValueError):
         return {}
     return known if isinstance(known, dict) else {}
 

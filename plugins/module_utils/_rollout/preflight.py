@@ -14,13 +14,13 @@ from dataclasses import replace
 
 from .._engine.expect import Question, expectation
 from .._engine.json_fit import unusable
+from . import containers
 from . import image as images
 from .api_keys import ApiKeyMissing
-from .container import LABEL_INSTANCE
 from .deadlines import timeout
 from .docker import DockerError, Json
 from .failure import MISSING_KEY_ADVICE, Refused, rejected_before
-from .host import Host
+from .host import MIB, Host
 from .journal import Journal
 from .parser import must_parse
 from .state import Entry, State
@@ -30,12 +30,22 @@ from .store import Store
 STATE_MIB = 64
 
 
-def preflight(host: Host, store: Store, journal: Journal, state: State, candidate: Entry, retry: bool) -> Entry:
-    """The candidate with its image's id. Raises Refused; nothing was touched."""
+def preflight(
+    host: Host, store: Store, journal: Journal, state: State, candidate: Entry, retry: bool, must_keep: bool = True
+) -> Entry:
+    """The candidate with its image's id. Raises Refused; nothing was touched.
+
+    Unless the state `must_keep` what becomes of it, a disk that does not take it is only noted.
+    """
     journal.stage("preflight", f"release {candidate.short}")
     release = candidate.release
     _question_can_be_asked(candidate)
-    _state_can_be_kept(host, store)
+    try:
+        _state_can_be_kept(host, store)
+    except Refused as refusal:
+        if must_keep:
+            raise
+        journal.note(f"going on, although {refusal.diagnosis.cause}")
     try:
         host.check_model(release)
         running = _ours_or_free(host, state, release)
@@ -59,11 +69,14 @@ def _with_image(host: Host, store: Store, journal: Journal, candidate: Entry) ->
     if kept is not None:
         _key_is_readable(host, candidate.release, kept)
         return candidate
-    image = images.present(host, candidate.release["image"], journal, timeout(candidate, "pull"))
+    image = images.again(host, candidate, journal) if candidate.verified_at else None
+    if image is None:
+        image = images.present(host, candidate.release["image"], journal, timeout(candidate, "pull"))
     version = images.version_of(host.docker, image["Id"], _beside(store, "images.json"))
     images.must_agree(image, candidate.release, version)
     _key_is_readable(host, candidate.release, image)
-    return replace(candidate, image_id=image["Id"])
+    digest = images.digest_of(image, candidate.release["image"])
+    return replace(candidate, image_id=image["Id"], image_digest=digest or candidate.image_digest)
 
 
 def _beside(store: Store, name: str) -> str:
@@ -75,6 +88,9 @@ def _state_can_be_kept(host: Host, store: Store) -> None:
     try:
         store.try_writing()
         free = host.free_mib(store.folder)
+        if free < STATE_MIB <= free + store.diagnoses.size() // MIB:
+            while free < STATE_MIB and store.diagnoses.free():
+                free = host.free_mib(store.folder)
     except OSError as error:
         cause = f"{store.folder} cannot be written: {error.strerror}"
         raise Refused("state.unwritable", cause, "Make it writable, and make room there.") from error
@@ -117,16 +133,15 @@ def _can_be_judged(question: Question) -> None:
 
 
 def _ours_or_free(host: Host, state: State, release: Json) -> Json | None:
-    """The container that has the instance's name now, if any; refuses one that is not ours."""
-    name = release["container"]["name"]
-    found = host.docker.container(name)
-    if found is not None and (found["Config"].get("Labels") or {}).get(LABEL_INSTANCE) != state.instance:
+    """The container that has the instance's name now, if any; refuses one of somebody else under any of its names."""
+    foreign = containers.foreign(host.docker, state)
+    if foreign:
         raise Refused(
             "container.foreign",
-            f"a container {name} exists that is not ours",
+            f"a container {' and a container '.join(foreign)} exists that is not ours",
             "Remove or rename it, or give the instance another name.",
         )
-    return found
+    return host.docker.container(release["container"]["name"])
 
 
 def _address_is_ours(host: Host, release: Json) -> None:

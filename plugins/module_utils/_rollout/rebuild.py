@@ -1,23 +1,29 @@
 # Copyright: gpufleet.vllm contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Rebuild an instance's state from the labels of its containers, when the state file is damaged.
+"""An instance's state where its file does not tell it: damaged, lost, or older than what serves.
 
 Private to the collection: may change without notice.
 """
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import typing as t
+from dataclasses import replace
 
 from .._outside import documents
+from . import containers
 from .client_file import CLIENT_DIR, environment
-from .container import LABEL_DIGEST, LABEL_INSTANCE, LABEL_RELEASE
+from .container import LABEL_DIGEST, LABEL_RELEASE
 from .docker import Docker, DockerError, Json
-from .state import Entry, State, StateProblem
-from .store import Store, read_text
+from .durable import read_text
+from .journal import Journal
+from .state import Entry, State, StateNewer, StateProblem
+from .store import Store
+from .written import write_down
 
 # What a way back, the watch and the planner read of a release.
 RELEASE: documents.Shape = {
@@ -34,14 +40,20 @@ RELEASE: documents.Shape = {
 
 def _entry(container: Json, client: Json) -> Entry:
     labels = container["Config"]["Labels"]
+    release = _released(labels[LABEL_RELEASE])
+    # The client's file may be as old as the state.
+    length = release["arguments"].get("max_model_len")
     return Entry(
         digest=labels[LABEL_DIGEST],
-        release=_released(labels[LABEL_RELEASE]),
+        release=release,
         client=client,
         settings={},
         container_id=container["Id"],
         image_id=container["Image"],
-        verified={"served_model_names": client["served_model_names"], "max_model_len": client.get("max_model_len")},
+        verified={
+            "served_model_names": release["served_model_names"],
+            "max_model_len": length if isinstance(length, int) else client.get("max_model_len"),
+        },
     )
 
 
@@ -56,12 +68,11 @@ def _released(label: str) -> Json:
 
 def rebuilt(instance: str, docker: Docker, client_dir: str = CLIENT_DIR) -> State:
     """The state that the containers tell of: the one with a restart policy is the verified one. Raises StateProblem."""
-    listed = docker.containers_labelled(f"{LABEL_INSTANCE}={instance}")
-    containers = [found for found in (docker.container(row["Id"]) for row in listed) if found is not None]
-    verified = [found for found in containers if found["HostConfig"]["RestartPolicy"]["Name"] == "unless-stopped"]
+    found = containers.ours(docker, instance)
+    verified = [one for one in found if _is_verified(one)]
     if len(verified) != 1:
-        raise StateProblem(f"{len(verified)} of its {len(containers)} containers are verified, one has to be")
-    kept = [found for found in containers if found["Name"].endswith("-previous")]
+        raise StateProblem(f"{len(verified)} of its {len(found)} containers are verified, one has to be")
+    kept = [one for one in found if one["Name"].endswith(f"-{containers.PREVIOUS}")]
     try:
         text = read_text(os.path.join(client_dir, instance, "client.json"))
         if text is None:
@@ -69,8 +80,13 @@ def rebuilt(instance: str, docker: Docker, client_dir: str = CLIENT_DIR) -> Stat
         client = json.loads(text)
         environment(client)  # all that a client file has to have
         return State(instance, current=_entry(verified[0], client), previous=_entry(kept[0], client) if kept else None)
-    except (KeyError, TypeError, ValueError) as error:
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise StateProblem(f"its labels or its client file are damaged as well ({error!r})") from error
+
+
+def _is_verified(container: Json) -> bool:
+    """Only a commit gives a container its restart policy."""
+    return bool(container["HostConfig"]["RestartPolicy"]["Name"] == "unless-stopped")
 
 
 def _must_not_be_lost(store: Store, docker: Docker) -> None:
@@ -78,18 +94,59 @@ def _must_not_be_lost(store: Store, docker: Docker) -> None:
     if os.path.exists(store.path("state.json")):
         return
     try:
-        listed = docker.containers_labelled(f"{LABEL_INSTANCE}={store.instance}")
+        listed = containers.listed_as_ours(docker, store.instance)
     except DockerError:
         return  # nothing is touched without Docker either: preflight refuses
     if listed:
         raise StateProblem(f"it is missing, and {len(listed)} containers of the instance are there")
 
 
+def _later(state: State, docker: Docker) -> Json | None:
+    """The container that was verified after the state was written, as where a snapshot of the disk was restored."""
+    try:
+        verified = [found for found in containers.ours(docker, state.instance) if _is_verified(found)]
+    except DockerError:
+        return None  # who waits for Docker does not need it yet
+    if any(found["Id"] in state.containers() for found in verified):
+        return None
+    return verified[0] if verified else None
+
+
+def _caught_up(state: State, docker: Docker, client_dir: str) -> State:
+    """What serves is the current release; what the older state knows of settings and rejections stays."""
+    found = rebuilt(state.instance, docker, client_dir)
+    entries = (state.current, state.held, state.candidate, state.previous)
+    settings = next((entry.settings for entry in entries if entry is not None), {})
+    current = None if found.current is None else replace(found.current, settings=settings)
+    found = replace(found, current=current, rejected=state.rejected)
+    return found if current is None else found.without_rejection(current)
+
+
 def load(store: Store, docker: Docker, client_dir: str = CLIENT_DIR) -> tuple[State, str]:
     """The state, and what was wrong with its file ('' when nothing). Raises StateProblem when labels do not help."""
     try:
         _must_not_be_lost(store, docker)
-        return store.load(), ""
+        state = store.load()
+    except StateNewer:
+        raise
     except StateProblem as problem:
         state = rebuilt(store.instance, docker, client_dir)
         return state, f"{store.path('state.json')}: {problem}; rebuilt from the labels of its containers"
+    later = _later(state, docker)
+    if later is None:
+        return state, ""
+    problem_text = f"it is older than the server {later['Name'][1:]} ({later['Id'][:12]}), which was verified after it"
+    state = _caught_up(state, docker, client_dir)
+    return state, f"{store.path('state.json')}: {problem_text}; rebuilt from the labels of its containers"
+
+
+def settled(store: Store, docker: Docker, journal: Journal, client_dir: str = CLIENT_DIR) -> State:
+    """The state as `load` tells it, written down where its file does not say so. Raises StateProblem."""
+    state, problem = load(store, docker, client_dir)
+    if problem:
+        with contextlib.suppress(OSError):
+            store.set_damaged_aside()
+        journal.note(problem)
+    if problem or store.is_unsaved():
+        write_down(store, journal, state)
+    return state

@@ -17,11 +17,12 @@ from .docker import DockerError
 from .failure import Failed
 from .host import Host
 from .journal import Journal
-from .rebuild import load
-from .state import Entry, State, StateProblem
+from .rebuild import settled
+from .state import Entry, State, StateNewer, StateProblem
 from .store import Store
 from .trial import Trial
 from .wayback import WayBack
+from .written import write_down
 
 # In the place of systemd's word: the watch found what its own recovery should have ended.
 BY_WATCH = "watch"
@@ -62,19 +63,26 @@ def _bring_up(host: Host, store: Store, journal: Journal, state: State) -> str:
     current = state.current
     if current is None:
         return ""
+
+    def created(made: Entry) -> None:
+        nonlocal state
+        state = replace(state, current=made)
+        write_down(store, journal, state)
+
     try:
         found = host.docker.container(current.container_id) if current.container_id else None
         if found is not None and found["State"]["Running"]:
             return ""
-        up = Trial(host, journal, current, lambda made: store.save(replace(state, current=made))).run()
+        up = Trial(host, journal, current, created).run()
         host.docker.set_restart_policy(up.container_id, "unless-stopped")
     except (Failed, DockerError) as error:
         message = f"{state.instance}: release {current.short} is down and does not come up again: {error}"
-        store.save(replace(store.load(), failed=message))
+        message += write_down(store, journal, replace(state, failed=message))
         journal.end("failed", message)
         return "failed"
-    store.save(replace(state, current=up, failed=""))
-    journal.end("repaired", f"{state.instance}: release {up.short} serves again, the repair before was cut off.")
+    amiss = write_down(store, journal, replace(state, current=up, failed=""))
+    message = f"{state.instance}: release {up.short} serves again, the repair before was cut off.{amiss}"
+    journal.end("repaired", message)
     return "repaired"
 
 
@@ -96,7 +104,10 @@ def recover(
     State that cannot be read and cannot be rebuilt is left alone, and said: `failed`.
     """
     try:
-        state, problem = load(store, host.docker, client_dir)
+        state = settled(store, host.docker, journal, client_dir)
+    except StateNewer as newer:
+        journal.end("failed", f"{store.instance}: nothing was touched. {store.path('state.json')}: {newer}.")
+        return "failed"
     except StateProblem as unknown:
         message = (
             f"{store.instance}: its state is lost and its containers do not tell it ({unknown}); nothing was touched. "
@@ -104,17 +115,10 @@ def recover(
         )
         journal.end("failed", message)
         return "failed"
-    if problem:
-        store.set_damaged_aside()
-        store.save(state)
-        journal.note(problem)
+    store.sweep()
     if state.candidate is None:
         _finish(host, journal, state)
         return _bring_up(host, store, journal, state) if service_result in _KILLED else ""
     journal.stage_name = store.last_stage()
-    candidate = state.candidate
-    if candidate.fallback_of:
-        # Its ladder was not tried to the end: the next run may begin at the top again.
-        state = state.without_rejection(replace(candidate, digest=candidate.fallback_of))
     ended = Diagnosis("interrupted", reason(store.instance, service_result), "Run the playbook again.")
-    return WayBack(host, store, journal, client_dir).go(state, candidate, Failed(ended))
+    return WayBack(host, store, journal, client_dir).go(state, state.candidate, Failed(ended))

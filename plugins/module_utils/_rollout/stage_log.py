@@ -16,6 +16,8 @@ import json
 import os
 import typing as t
 
+from .durable import make_folder, write_all, write_atomically
+
 Json = dict[str, t.Any]
 
 # Bytes.
@@ -39,11 +41,22 @@ class StageLog:
         self.path = path
 
     def append(self, line: Json) -> None:
-        os.makedirs(os.path.dirname(self.path), mode=0o755, exist_ok=True)
+        """One line more, whole or not at all. Raises OSError."""
+        make_folder(os.path.dirname(self.path))
         with contextlib.suppress(OSError):  # what cannot be cut may still have room for a line
             self._cut()
-        with open(self.path, "a", encoding="utf-8") as file:
-            file.write(json.dumps(line, sort_keys=True) + "\n")
+        descriptor = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
+        try:
+            size = os.fstat(descriptor).st_size
+            # What a kill or a power cut left of a line must not swallow this one.
+            begin = b"" if size == 0 or os.pread(descriptor, 1, size - 1) == b"\n" else b"\n"
+            try:
+                write_all(descriptor, begin + json.dumps(line, sort_keys=True).encode() + b"\n")
+            except OSError:
+                os.ftruncate(descriptor, size)
+                raise
+        finally:
+            os.close(descriptor)
 
     def size(self) -> int:
         """Bytes that were written until now: where a follower begins."""
@@ -84,6 +97,5 @@ class StageLog:
             file.seek(0)
             raw = file.read()
         begin = raw.find(b"\n", len(raw) - KEPT) + 1 or len(raw)
-        with open(f"{self.path}.new", "wb") as file:
-            file.write(json.dumps({CUT: gone + begin - first}).encode() + b"\n" + raw[begin:])
-        os.replace(f"{self.path}.new", self.path)
+        head = json.dumps({CUT: gone + begin - first}).encode()
+        write_atomically(self.path, head + b"\n" + raw[begin:])

@@ -13,7 +13,7 @@ import json
 import typing as t
 from dataclasses import asdict, dataclass, field, replace
 
-SCHEMA = 1
+SCHEMA = 2
 REJECTIONS_KEPT = 20
 
 Json = dict[str, t.Any]
@@ -23,12 +23,17 @@ class StateProblem(Exception):
     """The state file is not what this program wrote."""
 
 
+class StateNewer(StateProblem):
+    """A newer program wrote the state file: what it knows must not be lost to an older one."""
+
+
 @dataclass(frozen=True)
 class Entry:
     """A release on this host.
 
     container_id is '' before the container exists. verified_at is UTC in ISO 8601, '' until verified. verified holds
     what the engine showed (served_model_names, max_model_len in tokens). start_seconds is from start to ready.
+    image_digest is what the image can be pulled again by (`name@sha256:...`), '' where no registry has it.
     fallback_of is the digest of the planned release in whose place it was tried, fallback what differs from that one;
     both are '' in a planned one.
     """
@@ -39,6 +44,7 @@ class Entry:
     settings: Json
     container_id: str = ""
     image_id: str = ""
+    image_digest: str = ""
     verified_at: str = ""
     verified: Json = field(default_factory=dict)
     start_seconds: float | None = None
@@ -115,6 +121,11 @@ class State:
         others = tuple(known for known in self.rejected if (known.digest, known.image_id) != same)
         return replace(self, rejected=(*others, rejection)[-REJECTIONS_KEPT:])
 
+    def containers(self) -> set[str]:
+        """Ids of the containers that it knows: what is ours for sure."""
+        entries = (self.current, self.previous, self.candidate, self.held)
+        return {entry.container_id for entry in entries if entry is not None and entry.container_id}
+
     def without_rejection(self, entry: Entry) -> State:
         return replace(self, rejected=tuple(known for known in self.rejected if not known.is_of(entry)))
 
@@ -133,14 +144,21 @@ def dump(state: State) -> str:
 
 
 def load(text: str) -> State:
-    """Read a state file's text. Raises StateProblem when it is damaged or was written by a newer program."""
+    """Read a state file's text, of this schema or one before it. Raises StateProblem when it is damaged.
+
+    Raises StateNewer when a newer program wrote it. Schema 1 lacks `image_digest`; the next save writes the newest.
+    """
     try:
         file = json.loads(text)
         schema, checksum, document = file["schema"], file["checksum"], file["state"]
     except (ValueError, KeyError, TypeError) as error:
         raise StateProblem(f"it is not a state file ({error})") from error
-    if schema != SCHEMA:
-        raise StateProblem(f"its schema is {schema}, this program writes {SCHEMA}")
+    if not isinstance(schema, int) or schema < 1:
+        raise StateProblem(f"its schema is {schema!r}")
+    if schema > SCHEMA:
+        raise StateNewer(
+            f"its schema is {schema}, this program knows up to {SCHEMA}: a newer gpufleet.vllm wrote it, use that one"
+        )
     if checksum != _checksum(document):
         raise StateProblem("its checksum does not match its content")
     try:

@@ -14,6 +14,7 @@ from dataclasses import asdict
 from .._engine.expect import base_url
 from .._engine.prove import healthy
 from .._engine.wire import Http
+from . import containers
 from .api_keys import ApiKeyMissing, ApiKeys
 from .client_file import CLIENT_DIR, differing
 from .container import LABEL_DIGEST, LABEL_INSTANCE
@@ -84,8 +85,9 @@ def _observed(store: Store, docker: Docker, http: Http, client_dir: str) -> Json
     rebuilt = problem = ""
     cut_off = False
     holds: list[Json] = []
+    gone = ""
     try:
-        state, rebuilt = load(store, docker)
+        state, rebuilt = load(store, docker, client_dir)
         if state.candidate is not None and not busy:
             cut_off = True
             state = state.restored(state.held)
@@ -93,6 +95,7 @@ def _observed(store: Store, docker: Docker, http: Http, client_dir: str) -> Json
             found = docker.container(state.current.container_id or state.current.release["container"]["name"])
             container = None if found is None else container_facts(found)
         holds = held_ports(docker, store.instance)
+        gone = "" if busy else previous_gone(docker, state.previous)
     except (StateProblem, DockerError) as error:
         problem = str(error)
     keys = ApiKeys(store.state_dir)
@@ -102,6 +105,7 @@ def _observed(store: Store, docker: Docker, http: Http, client_dir: str) -> Json
     return {
         **_roles(state),
         "name": store.instance,
+        "previous_gone": gone or None,
         "problem": problem or None,
         "rebuilt": rebuilt or None,
         "rejected": [asdict(rejection) for rejection in state.rejected],
@@ -118,7 +122,9 @@ def _observed(store: Store, docker: Docker, http: Http, client_dir: str) -> Json
 
 
 NOTHING_KNOWN: Json = {
-    **dict.fromkeys(("current", "previous", "candidate", "rebuilt", "failed", "transaction", "container")),
+    **dict.fromkeys(
+        ("current", "previous", "candidate", "previous_gone", "rebuilt", "failed", "transaction", "container")
+    ),
     "rejected": [],
     "holds": [],
     "cut_off": False,
@@ -135,9 +141,20 @@ NOTHING_KNOWN: Json = {
 
 def held_ports(docker: Docker, instance: str) -> list[Json]:
     """Address and port that containers of an instance listen on, those included that a cut off rollout left."""
-    listed = docker.containers_labelled(f"{LABEL_INSTANCE}={instance}")
+    listed = containers.listed_as_ours(docker, instance)
     ports = [port for container in listed for port in container.get("Ports") or [] if port.get("PublicPort")]
     return [{"address": port.get("IP") or "", "port": port["PublicPort"]} for port in ports]
+
+
+def previous_gone(docker: Docker, previous: Entry | None) -> str:
+    """What the way back would have to make again, as after `docker system prune`; '' where it is kept."""
+    if previous is None or (previous.container_id and docker.container(previous.container_id) is not None):
+        return ""
+    if docker.image(previous.image_id or previous.release["image"]) is not None:
+        return "its container is gone; the way back makes it again from its image"
+    digest = previous.image_digest
+    pulls = f"pulls {digest}" if digest else f"pulls {previous.release['image']}, if that is still the same image"
+    return f"its container and its image are gone; the way back {pulls}, and makes it again"
 
 
 def _roles(state: State) -> Json:
@@ -157,5 +174,6 @@ def known(state_dir: str, docker: Docker) -> list[str]:
         labelled = docker.containers_labelled(LABEL_INSTANCE)
     except DockerError:
         labelled = []
-    names = {str((found.get("Labels") or {}).get(LABEL_INSTANCE)) for found in labelled}
-    return sorted({*instances(state_dir), *filter(INSTANCE_NAME.fullmatch, names)})
+    found = ((str((row.get("Labels") or {}).get(LABEL_INSTANCE)), row) for row in labelled)
+    named = {name for name, row in found if INSTANCE_NAME.fullmatch(name) and containers.has_a_name_of(name, row)}
+    return sorted({*instances(state_dir), *named})

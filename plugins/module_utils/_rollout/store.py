@@ -12,48 +12,27 @@ import contextlib
 import hashlib
 import json
 import os
-import shutil
 
 from . import state as states
+from .diagnoses import Diagnoses, with_room
+from .durable import read_text, sweep, write_atomically
 from .stage_log import StageLog
 from .state import Json, State, StateProblem
+from .unsaved import RUN_DIR, Unsaved
 
 STATE_DIR = "/var/lib/gpufleet"
-DIAGNOSES_KEPT = 5
-
-
-def write_atomically(path: str, text: str, mode: int = 0o600) -> None:
-    """Write, sync and rename: a reader sees the old text or the new one, also after a crash."""
-    folder = os.path.dirname(path)
-    os.makedirs(folder, mode=0o755, exist_ok=True)
-    temporary = f"{path}.new"
-    with open(temporary, "w", encoding="utf-8", opener=lambda name, flags: os.open(name, flags, mode)) as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(temporary, path)
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-
-
-def read_text(path: str) -> str | None:
-    try:
-        with open(path, encoding="utf-8") as file:
-            return file.read()
-    except FileNotFoundError:
-        return None
+STATE, DAMAGED, WATCH = "state.json", "state.json.damaged", "watch.json"
 
 
 class Store:
     """The files of one instance."""
 
-    def __init__(self, instance: str, state_dir: str = STATE_DIR) -> None:
+    def __init__(self, instance: str, state_dir: str = STATE_DIR, run_dir: str = RUN_DIR) -> None:
         self.instance, self.state_dir = instance, state_dir
         self.folder = os.path.join(state_dir, instance)
         self._stages = StageLog(self.path("stages.jsonl"))
+        self.diagnoses = Diagnoses(self.path("diagnosis"))
+        self._unsaved = Unsaved(self.path(STATE), os.path.join(run_dir, "unsaved", f"{instance}.json"))
 
     def path(self, *names: str) -> str:
         return os.path.join(self.folder, *names)
@@ -61,7 +40,7 @@ class Store:
     def load(self) -> State:
         """The state; an empty one where no file is. Raises StateProblem."""
         try:
-            text = read_text(self.path("state.json"))
+            text = self._unsaved.text() or read_text(self.path(STATE))
         except UnicodeDecodeError as error:
             raise StateProblem(f"it is not text ({error})") from error
         except OSError as error:
@@ -69,17 +48,45 @@ class Store:
         return State(self.instance) if text is None else states.load(text)
 
     def save(self, state: State) -> None:
-        write_atomically(self.path("state.json"), states.dump(state))
+        """Write the state down. Raises OSError where the disk does not take it, and no diagnosis can make room."""
+        self._write(STATE, states.dump(state))
+        self._unsaved.forget()
+
+    def save_or_remember(self, state: State) -> OSError | None:
+        """The state written down, or remembered until the disk takes it: then what was wrong."""
+        try:
+            self.save(state)
+        except OSError as error:
+            self._unsaved.keep(states.dump(state))
+            return error
+        return None
+
+    def is_unsaved(self) -> bool:
+        """Whether the disk still has to be told what is remembered."""
+        return self._unsaved.text() is not None
+
+    def holds(self, state: State) -> bool:
+        """Whether this is the state that a reader finds, however its writing ended."""
+        try:
+            return read_text(self.path(STATE)) == states.dump(state)
+        except (OSError, ValueError):
+            return False
+
+    def _write(self, name: str, text: str) -> None:
+        with_room(self.diagnoses, self.path(name), text)
+
+    def sweep(self) -> None:
+        """Remove what killed writers left in the instance's folder. Only for who holds the instance's lock."""
+        sweep(self.folder)
 
     def try_writing(self) -> None:
         """Write a file as large as a state file, and remove it. Raises OSError."""
-        path = self.path("preflight.probe")
+        probe = self.path("preflight.probe")
         try:
-            write_atomically(path, " " * 2**16)
+            self._write("preflight.probe", " " * 2**16)
         finally:
-            for name in (path, f"{path}.new"):
-                with contextlib.suppress(FileNotFoundError):
-                    os.remove(name)
+            with contextlib.suppress(FileNotFoundError):
+                os.remove(probe)
 
     def settings(self) -> list[Json]:
         """Settings of the releases that the state knows; none where it cannot be read."""
@@ -94,16 +101,16 @@ class Store:
 
         A copy, because a kill before the next save must not leave a host that seems to know nothing.
         """
-        aside = self.path("state.json.damaged")
-        if os.path.exists(self.path("state.json")):
-            shutil.copyfile(self.path("state.json"), aside)
+        aside = self.path(DAMAGED)
+        with contextlib.suppress(FileNotFoundError), open(self.path(STATE), "rb") as damaged:
+            write_atomically(aside, damaged.read())
         return aside
 
     def save_request(self, request: Json) -> str:
         """Write a request down under a name of its own, so that two starters cannot mix theirs up; the name."""
         text = json.dumps(request, sort_keys=True)
         name = f"request-{hashlib.sha256(text.encode()).hexdigest()[:16]}.json"
-        write_atomically(self.path(name), text)
+        self._write(name, text)
         return name
 
     def take_request(self, name: str) -> Json:
@@ -131,17 +138,13 @@ class Store:
         return str(lines[-1]["stage"]) if lines else ""
 
     def keep_diagnosis(self, name: str, diagnosis: Json, log: str) -> str:
-        """Keep a failed start's log and diagnosis, the newest few of them; the folder."""
-        folder = self.path("diagnosis", name)
-        write_atomically(os.path.join(folder, "diagnosis.json"), json.dumps(diagnosis, indent=1, sort_keys=True))
-        write_atomically(os.path.join(folder, "engine.log"), log)
-        for old in sorted(os.listdir(self.path("diagnosis")))[:-DIAGNOSES_KEPT]:
-            shutil.rmtree(self.path("diagnosis", old))
-        return folder
+        """Keep a failed start's log and diagnosis; the folder. Raises OSError."""
+        return self.diagnoses.keep(name, diagnosis, log)
 
     def remove(self) -> None:
         """Forget the instance; what was said and diagnosed stays."""
-        for name in ("state.json", "state.json.damaged", "watch.json"):
+        self._unsaved.forget()
+        for name in (STATE, DAMAGED, WATCH):
             with contextlib.suppress(FileNotFoundError):
                 os.remove(self.path(name))
 
@@ -152,4 +155,4 @@ def instances(state_dir: str = STATE_DIR) -> list[str]:
         names = sorted(os.listdir(state_dir))
     except FileNotFoundError:
         return []
-    return [name for name in names if os.path.exists(os.path.join(state_dir, name, "state.json"))]
+    return [name for name in names if os.path.exists(os.path.join(state_dir, name, STATE))]

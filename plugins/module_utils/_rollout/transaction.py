@@ -33,11 +33,13 @@ from .host import Host
 from .journal import Journal
 from .ladder import Ladder
 from .preflight import preflight
+from .rebuild import settled
 from .remains import keep_diagnosis
 from .state import Entry, Json, Rejection, State
 from .store import Store
 from .trial import Trial
 from .wayback import WayBack
+from .written import not_taken, tell_clients, write_down
 
 BY_AN_OPERATOR = Diagnosis("rolled_back", "an operator put the release before it back", "").as_dict()
 
@@ -52,13 +54,14 @@ class Transaction:
 
     def __init__(self, host: Host, store: Store, journal: Journal, client_dir: str = CLIENT_DIR) -> None:
         self.host, self.store, self.journal, self.client_dir = host, store, journal, client_dir
+        # What was written down last: nothing is read again from a disk that may fail meanwhile.
+        self._state = State(store.instance)
 
     def run(self, request: Json, taken_back: bool = False) -> str:
         """Carry out a request (`kind`, `plan`, `retry`); one of journal.OUTCOMES.
 
         `taken_back` says that an unfinished rollout was taken back just before, so that a refusal is not all that was.
         """
-        state = self.store.load()
         act = {
             "rollout": self._rollout,
             "repair": self._repair,
@@ -66,18 +69,23 @@ class Transaction:
             "live": self._live,
             "remove": self._remove,
         }
+        instance = self.store.instance
         try:
-            return act[request["kind"]](state, request)
+            self._state = settled(self.store, self.host.docker, self.journal, self.client_dir)
+            if request["kind"] not in act:
+                advice = "Run it with the gpufleet.vllm that asked for it."
+                raise Refused("request.unknown", f"this program knows no request {request['kind']}", advice)
+            return act[request["kind"]](self._state, request)
         except Refused as refusal:
             diagnosis = refusal.diagnosis
-            message = refused_text(state.instance, diagnosis, taken_back)
+            message = refused_text(instance, diagnosis, taken_back)
             more = {"taken_back": True} if taken_back else {}
             self.journal.end("refused", message, failure=diagnosis.as_dict(), **more)
             return "refused"
         except (DockerError, OSError) as error:
             # An unfinished candidate stays in the state: the unit's end takes it back.
             diagnosis = Diagnosis("internal", str(error), "Look at docker.service and at the host's disks.")
-            message = broken_text(state.instance, self.journal.stage_name, diagnosis)
+            message = broken_text(instance, self.journal.stage_name, diagnosis)
             self.journal.end("failed", message, failure=diagnosis.as_dict())
             return "failed"
 
@@ -92,6 +100,17 @@ class Transaction:
         stops = request.get("on_failure", candidate.settings.get("on_failure")) == "stop"
         insists = "memory" not in (plan.get("let_through") or [])
         return self._try(state, candidate, Ladder.of(candidate, request), stops, insists)
+
+    @staticmethod
+    def _must_be_planned(current: Entry, request: Json) -> None:
+        """What was planned for a release is not done to another one, which serves by now. Raises Refused."""
+        planned = str(request["plan"].get("digest") or "")
+        if planned and planned not in (current.digest, current.fallback_of):
+            raise Refused(
+                f"{request['kind']}.moved_on",
+                f"it was planned for release {planned[:12]}, and release {current.short} is current",
+                "Run the playbook again: it plans with what is there now.",
+            )
 
     def _is_up(self, current: Entry) -> bool:
         """Whether the verified release runs and gives its proof as it stands."""
@@ -139,28 +158,32 @@ class Transaction:
         current = state.current
         if current is None:
             raise Refused("repair.none", "no verified release is known", "Roll a release out instead.")
+        self._must_be_planned(current, request)
         current = replace(current, client=request["plan"]["client"], settings=request["plan"]["settings"])
-        current = preflight(self.host, self.store, self.journal, state, current, True)
+        # Nothing serves: a disk that is full must not keep it so.
+        current = preflight(self.host, self.store, self.journal, state, current, True, must_keep=False)
         try:
             repaired = current if self._is_up(current) else self._started_afresh(state, current)
-            self._commit(self.store.load(), repaired)
+            self._with_policy(repaired)
         except Failed as failure:
             return self._not_repaired(current, failure)
-        self.journal.end("repaired", f"{state.instance}: release {repaired.short} serves again.")
+        amiss = tell_clients(self.journal, repaired, state.instance, self.client_dir)
+        amiss += self._committed(self._state.committed(repaired))
+        self.journal.end("repaired", f"{state.instance}: release {repaired.short} serves again.{amiss}")
         return "repaired"
 
     def _started_afresh(self, state: State, current: Entry) -> Entry:
         if current.container_id:
             self.host.docker.remove(current.container_id)
         bare = replace(current, container_id="")
-        return self._serve(state, bare, lambda made: self.store.save(replace(state, current=made)))
+        return self._serve(state, bare, self._write_down_current)
 
     def _not_repaired(self, current: Entry, failure: Failed) -> str:
-        state = self.store.load()
+        state = self._state
         told = Told(self.journal.stage_name, failure.diagnosis, self.journal.elapsed)
         kept = keep_diagnosis(self.host, self.store, state.current or current, told, failure.log)
         message = not_repaired_text(state.instance, current, told, kept)
-        self.store.save(replace(state, failed=message))
+        message += write_down(self.store, self.journal, replace(state, failed=message))
         self.journal.end("failed", message, failure=failure.diagnosis.as_dict(), log=kept)
         return "failed"
 
@@ -171,7 +194,10 @@ class Transaction:
         """
         self.journal.stage("breadcrumb", f"{state.current.short if state.current else 'nothing'} -> {candidate.short}")
         state = state.with_candidate(candidate, self.host.owner)
-        self.store.save(state)
+        try:
+            self._save(state)
+        except Failed as failure:
+            raise Refused(**failure.diagnosis.as_dict()) from failure
         way_back = WayBack(self.host, self.store, self.journal, self.client_dir)
         try:
             self._stop(state.held)
@@ -179,9 +205,9 @@ class Transaction:
             return way_back.go(state, candidate, failure)
         try:
             verified = self._served(candidate, ladder, way_back, insists)
-            self._commit(self.store.load(), verified)
+            self._commit(verified)
         except Failed as failure:
-            state = self.store.load()
+            state = self._state
             end, bad = way_back.stop if stops else way_back.go, state.candidate or candidate
             outcome = end(state, bad, failure)
             self._no_longer_measured(bad, failure)
@@ -199,26 +225,42 @@ class Transaction:
     def _served(self, candidate: Entry, ladder: Ladder, way_back: WayBack, insists: bool) -> Entry:
         """The candidate proved, or the first rung that is. Raises Failed where no rung helps."""
         while True:
-            state = self.store.load()
+            state = self._state
             known = (state.held, state.previous)
             try:
                 wait_until_free(self.host, self.journal, candidate, timeout(candidate, "free"), insists)
                 return self._serve(state, candidate, self._write_down_candidate, known)
             except Failed as failure:
-                state = self.store.load()
+                state = self._state
                 rung = ladder.next(failure.diagnosis.failure_class, state)
                 if rung is None:
                     raise
                 failed = state.candidate or candidate
                 try:
-                    way_back.fallen += fallen_text(failed, way_back.fall(failed, failure, rung))
+                    told, self._state = way_back.fall(state, failed, failure, rung)
+                    way_back.fallen += fallen_text(failed, told)
                 except DockerError as error:
                     raise Failed(Diagnosis("docker.away", str(error), "Look at docker.service.")) from error
                 self._no_longer_measured(failed, failure)
                 candidate = rung
 
     def _write_down_candidate(self, made: Entry) -> None:
-        self.store.save(replace(self.store.load(), candidate=made))
+        self._save(replace(self._state, candidate=made))
+
+    def _write_down_current(self, made: Entry) -> None:
+        """Of a repair: a disk that is full keeps nothing from serving again."""
+        self._state = replace(self._state, current=made)
+        write_down(self.store, self.journal, self._state)
+
+    def _save(self, state: State) -> None:
+        """Nothing goes on that could not be taken back after a crash. Raises Failed."""
+        try:
+            self.store.save(state)
+        except OSError as error:
+            if not self.store.holds(state):
+                raise Failed(not_taken(error, self.store.folder)) from error
+            self.journal.note(f"the state is written, and may not outlive a power cut: {error}")
+        self._state = state
 
     def _now(self) -> str:
         return self.host.clock.utc()
@@ -247,17 +289,34 @@ class Transaction:
             raise Failed(Diagnosis("docker.away", str(error), "Look at docker.service.")) from error
         return Trial(self.host, self.journal, entry, created, known).run()
 
-    def _commit(self, state: State, verified: Entry) -> None:
+    def _commit(self, verified: Entry) -> None:
         """The verified release becomes the current one. The state comes last of what a kill could leave undone."""
+        self._with_policy(verified)
+        try:
+            write(verified, self.client_dir)
+        except OSError as error:
+            raise Failed(not_taken(error, self.client_dir)) from error
+        state = self._state.committed(verified)
+        self._save(state)
+        self._of_measurements(measurements.remember, verified)
+        self._tidy(state)
+
+    def _with_policy(self, verified: Entry) -> None:
         self.journal.stage("commit", f"release {verified.short}")
         try:
             self.host.docker.set_restart_policy(verified.container_id, "unless-stopped")
         except DockerError as error:
             raise Failed(Diagnosis("docker.away", str(error), "Look at docker.service.")) from error
-        write(verified, self.client_dir)
-        state = state.committed(verified)
-        self.store.save(state)
-        self._of_measurements(measurements.remember, verified)
+
+    def _committed(self, state: State) -> str:
+        """A repaired release is the current one, whatever the disk says; what to tell of that."""
+        amiss = write_down(self.store, self.journal, state)
+        if state.current is not None:
+            self._of_measurements(measurements.remember, state.current)
+        self._tidy(state)
+        return amiss
+
+    def _tidy(self, state: State) -> None:
         try:
             containers.tidy(self.host.docker, state)
         except DockerError as error:
@@ -280,6 +339,7 @@ class Transaction:
         """New sampling for clients, or settings that the host acts on later: the engine is not touched."""
         if state.current is None:
             raise Refused("live.none", "no verified release serves", "Roll a release out first.")
+        self._must_be_planned(state.current, request)
         current = replace(state.current, client=request["plan"]["client"], settings=request["plan"]["settings"])
         write(current, self.client_dir)
         self.store.save(replace(state, current=current))

@@ -24,9 +24,10 @@ from .._engine.wire import Http
 from .api_keys import ApiKeyMissing
 from .container import create_body
 from .deadlines import ready_limit, timeout
-from .docker import DockerError, Json
+from .docker import NOT_UNDERSTOOD, DockerError, Json
 from .failure import MISSING_KEY_ADVICE, Failed, unexpected
 from .host import Host
+from .image import again
 from .journal import Journal
 from .state import Entry
 
@@ -96,10 +97,7 @@ class Trial:
             found = docker.container(entry.container_id) if entry.container_id else None
             self.runs_already = found is not None and bool(found["State"]["Running"])
             if found is None:
-                name = entry.release["container"]["name"]
-                key_file = self.host.keys.path(entry.release)
-                made = docker.create(name, create_body(entry.release, entry.digest, entry.image_id, key_file))
-                self.entry = replace(entry, container_id=made)
+                self.entry = replace(entry, container_id=self._made())
                 self.created(self.entry)
             docker.start(self.entry.container_id)
             started = docker.container(self.entry.container_id)
@@ -110,9 +108,22 @@ class Trial:
         except DockerError as error:
             raise Failed(self._start_refused(error)) from error
 
+    def _made(self) -> str:
+        """The id of a new container. An image that was pruned meanwhile is fetched once more."""
+        entry, docker = self.entry, self.host.docker
+        body = create_body(entry.release, entry.digest, entry.image_id, self.host.keys.path(entry.release))
+        name = str(entry.release["container"]["name"])
+        try:
+            return docker.create(name, body)
+        except DockerError as error:
+            if error.status != 404 or again(self.host, entry, self.journal) is None:
+                raise
+        self.journal.stage("start", f"release {entry.short}, its image was fetched once more")
+        return docker.create(name, body)
+
     def _start_refused(self, error: DockerError) -> Diagnosis:
         text = str(error)
-        if error.status == 0:
+        if error.status in (0, NOT_UNDERSTOOD):
             return Diagnosis("docker.away", text, "Look at docker.service.")
         known = diagnose(text)
         if known.failure_class == "driver.old":

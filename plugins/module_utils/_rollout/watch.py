@@ -27,9 +27,10 @@ from .host import Host
 from .state import Entry, State, StateProblem
 from .store import STATE_DIR, Store, instances
 from .trial import epoch
+from .unsaved import RUN_DIR
 from .watch_evidence import Kept, diagnosis_of, log_of
 from .watch_policy import BAD, Case, Limits, Look, Verdict, seen, step, verdict
-from .watch_record import DAY, RUN_DIR, Memory, Record, RecordProblem, Records
+from .watch_record import DAY, Memory, Record, RecordProblem, Records
 
 # A tick that comes a little early must not wait for the next one.
 EARLY = 1.0
@@ -80,7 +81,7 @@ class Watch:
     def round(self) -> None:
         """Look at every instance whose look is due. What cannot be known is left alone, and said once."""
         for name in instances(self.state_dir):
-            store = Store(name, self.state_dir)
+            store = Store(name, self.state_dir, self.run_dir)
             records = Records(store, self.run_dir)
             try:
                 self._one(store, records)
@@ -102,6 +103,8 @@ class Watch:
             records.remember(Memory())
             return
         state = store.load()
+        if store.is_unsaved() and self._written_down(store):
+            return
         if state.candidate is not None:
             self._unfinished(store, records, state.candidate, state.held or state.candidate)
             return
@@ -130,6 +133,16 @@ class Watch:
         memory = self._remember(records, memory, seen(look, found), found in BAD, now)
         with records.locked():
             self._decide(store, records, Sight(state, current, limits, container, found, memory, resumed))
+
+    def _written_down(self, store: Store) -> bool:
+        """Have a state that the disk did not take written down, once it takes something; whether that was begun."""
+        try:
+            store.try_writing()
+            self.take_back(store)
+        except (OSError, units.UnitProblem):
+            return False
+        self.say(f"{store.instance}: the disk takes its state again, which is written down")
+        return True
 
     def _unfinished(self, store: Store, records: Records, candidate: Entry, watched: Entry) -> None:
         """Nobody lives who would take the candidate back: have it done. Who begins meanwhile has the lock."""

@@ -17,12 +17,13 @@ import os
 import typing as t
 from dataclasses import asdict, dataclass, field, replace
 
+from .durable import read_text, write_atomically
 from .host import Clock
 from .state import Entry, Json
-from .store import Store, read_text, write_atomically
+from .store import Store
 from .trial import epoch
+from .unsaved import RUN_DIR
 
-RUN_DIR = "/run/gpufleet"
 FILE = "watch.json"
 SCHEMA = 1
 DAY = 86400

@@ -12,7 +12,7 @@ from dataclasses import replace
 
 from .._engine.diagnosis import Diagnosis
 from . import containers
-from .client_file import CLIENT_DIR, remove, write
+from .client_file import CLIENT_DIR
 from .deadlines import TIMEOUTS
 from .docker import DockerError
 from .failure import Failed, Told, failed_text, not_cleared_text, rejects, restored_text, stopped_text
@@ -22,6 +22,7 @@ from .remains import keep, keep_diagnosis, remains
 from .state import Entry, Rejection, State
 from .store import Store
 from .trial import Trial
+from .written import not_taken, tell_clients, write_down
 
 POLL = 1.0
 CANDIDATE_GRACE = 10
@@ -61,15 +62,12 @@ class WayBack:
             serving = self._put_back(state.held)
         except (Failed, DockerError) as error:
             return self._give_up(state, bad, told, keep(self.store, found), error)
-        if serving is None:
-            remove(state.instance, self.client_dir)
-        else:
-            write(serving, self.client_dir)
-        self.store.save(state.restored(serving))
+        amiss = tell_clients(self.journal, serving, state.instance, self.client_dir)
+        amiss += write_down(self.store, self.journal, state.restored(serving))
         kept = keep(self.store, found)
         self.journal.end(
             "restored",
-            restored_text(state.instance, bad, told, serving, kept, self.fallen),
+            restored_text(state.instance, bad, told, serving, kept, self.fallen) + amiss,
             failure=told.diagnosis.as_dict(),
             serves=serving.digest if serving else "",
             log=kept,
@@ -86,27 +84,31 @@ class WayBack:
             self._clear(state, bad)
         except (Failed, DockerError) as error:
             return self._give_up(state, bad, told, kept, error)
-        remove(state.instance, self.client_dir)
         message = stopped_text(state.instance, self.fallen, bad, told, state.held, kept)
+        amiss = tell_clients(self.journal, None, state.instance, self.client_dir)
         state = state.stopped(message)
-        self.store.save(state)
+        amiss += write_down(self.store, self.journal, state)
         try:
             containers.tidy(self.host.docker, state)
         except DockerError as error:
             self.journal.note(f"older containers stay until the next rollout: {error}")
-        self.journal.end("stopped", message, failure=told.diagnosis.as_dict(), log=kept)
+        self.journal.end("stopped", message + amiss, failure=told.diagnosis.as_dict(), log=kept)
         return "stopped"
 
-    def fall(self, bad: Entry, failure: Failed, rung: Entry) -> Told:
-        """The candidate `bad` is rejected and gone, and the rung is the candidate in its place."""
+    def fall(self, state: State, bad: Entry, failure: Failed, rung: Entry) -> tuple[Told, State]:
+        """The candidate `bad` is rejected and gone, and the rung is the candidate in its place. Raises Failed."""
         told = self._tell(failure, "fallback", f"; next is {rung.short} ({rung.fallback})")
         found = remains(self.host, bad, told, failure.log)
         wait_for_docker(self.host, self.journal)
-        state = self.store.load().with_rejection(self._rejection(bad, told))
+        state = state.with_rejection(self._rejection(bad, told))
         self._clear(state, bad)
-        self.store.save(replace(state, candidate=rung))
+        state = replace(state, candidate=rung)
+        try:
+            self.store.save(state)
+        except OSError as error:
+            raise Failed(not_taken(error, self.store.folder)) from error
         keep(self.store, found)
-        return told
+        return told, state
 
     def _tell(self, failure: Failed, stage: str, more: str = "") -> Told:
         """Say what failed as the first line of the next stage."""
@@ -120,17 +122,14 @@ class WayBack:
     def _rejected(self, state: State, bad: Entry, told: Told) -> State:
         """The state that knows the rejection, written down; a failure of the moment rejects nothing."""
         if not rejects(told.diagnosis.failure_class):
+            if bad.fallback_of:
+                # Its ladder was not tried to the end: the next run may begin at the top again.
+                state = state.without_rejection(replace(bad, digest=bad.fallback_of))
             return state
         state = state.with_rejection(self._rejection(bad, told))
-        self._remember(state)
+        # Before the restore, which may be cut off.
+        write_down(self.store, self.journal, state)
         return state
-
-    def _remember(self, state: State) -> None:
-        """Write the rejection down before the restore, which may be cut off; a disk that is full must not stop it."""
-        try:
-            self.store.save(state)
-        except OSError as error:
-            self.journal.note(f"the state cannot be written: {error}")
 
     def _clear(self, state: State, bad: Entry) -> None:
         """Clear the candidate away, as often as Docker's limit allows: a process that hangs in the kernel dies late."""
@@ -154,7 +153,7 @@ class WayBack:
         elif bad.container_id and self.host.docker.container(bad.container_id) is not None:
             self.host.docker.stop(bad.container_id, CANDIDATE_GRACE)
             self.host.docker.remove(bad.container_id)
-        containers.remove_leftovers(self.host.docker, replace(self.store.load(), candidate=None))
+        containers.remove_leftovers(self.host.docker, replace(state, candidate=None))
 
     def _put_back(self, held: Entry | None) -> Entry | None:
         if held is None:
@@ -176,6 +175,6 @@ class WayBack:
             message = failed_text(state.instance, bad, told, failed_back, state.held, kept)
             if back.log:
                 keep_diagnosis(self.host, self.store, state.held, failed_back, back.log)
-        self.store.save(state.restored(state.held, failed=message))
+        message += write_down(self.store, self.journal, state.restored(state.held, failed=message))
         self.journal.end("failed", message, failure=told.diagnosis.as_dict(), back=back.diagnosis.as_dict(), log=kept)
         return "failed"

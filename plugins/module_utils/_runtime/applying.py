@@ -15,10 +15,13 @@ import typing as t
 from .._prepare.files import Files, NotProved, NotWritten
 from .._rollout.docker import DockerError
 from . import boot, config_file, daemon_json, docker_info, limits
+from .masking import has_secret
 from .observed import PATH, RECORD, recorded
 from .shapes import records, text, texts
 
 PREVIOUS = "/etc/docker/daemon.json.previous"
+# What we set may hold a password, as that of a proxy.
+PRIVATE = {RECORD: 0o600}
 UNITS = ("docker.service", "docker.socket")
 
 PATIENCE = 60  # seconds that a daemon may take to answer after its start
@@ -87,7 +90,7 @@ def apply(
     action = _action(current, merged.config, record["pending"], state)
     if same and action == "none":
         if not check_mode and merged.ours != record["ours"]:
-            ports.files.put({RECORD: _record(merged.ours, False)})
+            ports.files.put({RECORD: _record(merged.ours, False)}, modes=PRIVATE)
         return Applied("none", before, after)
     in_swarm = state.swarm or (not state.answers and boot.has_a_swarm(merged.config, ports.files.read))
     _gates(current, merged.config, action, state, in_swarm, stop_containers)
@@ -165,8 +168,8 @@ def _carry_out(change: _Change, ports: Ports) -> None:
     if change.before == change.after:
         wanted = {RECORD: wanted[RECORD]}
     try:
-        ports.files.put_proved(wanted, lambda: _taken_over(change, ports))
-        ports.files.put({RECORD: _record(change.merged.ours, False)})
+        ports.files.put_proved(wanted, lambda: _taken_over(change, ports), _modes(change, ports.files))
+        ports.files.put({RECORD: _record(change.merged.ours, False)}, modes=PRIVATE)
     except NotWritten as error:
         raise Refused(f"{error}. Everything is as it was.") from error
     except NotProved as error:
@@ -177,6 +180,12 @@ def _carry_out(change: _Change, ports: Ports) -> None:
             f"Docker runs with the new settings, and {', '.join(sorted(lost.values()))} stopped when it was restarted: "
             "start them again."
         )
+
+
+def _modes(change: _Change, files: Files) -> dict[str, int]:
+    """A copy is read by nobody who may not read the file, and a password that we write by nobody but root."""
+    modes = {**PRIVATE, PREVIOUS: files.mode(PATH) or PRIVATE[RECORD]}
+    return {**modes, PATH: PRIVATE[RECORD]} if has_secret(change.merged.ours) else modes
 
 
 def _taken_over(change: _Change, ports: Ports) -> str:

@@ -17,6 +17,8 @@ import re
 import typing as t
 from dataclasses import dataclass
 
+from .masking import masked
+
 Json = dict[str, t.Any]
 Path = tuple[str, ...]
 
@@ -128,17 +130,22 @@ def combined(*parts: Json) -> Json:
 def told(conflicts: t.Sequence[Conflict], path: str) -> str:
     """The contradictions as an operator is told of them, with the ways out."""
     parts = ", ".join(
-        f"{conflict.name} is {json.dumps(conflict.theirs)} and shall be {json.dumps(conflict.wanted)}"
+        f"{masked(conflict.name)} is {_said(conflict.name, conflict.theirs)} and shall be "
+        + _said(conflict.name, conflict.wanted)
         if conflict.theirs is not True or conflict.wanted is not True
-        else f"{conflict.name} is set"
+        else f"{masked(conflict.name)} is set"
         for conflict in conflicts
     )
-    names = ", ".join(dict.fromkeys(conflict.name for conflict in conflicts))
+    names = ", ".join(dict.fromkeys(masked(conflict.name) for conflict in conflicts))
     variables = ", ".join(dict.fromkeys(_variable(conflict.name) for conflict in conflicts))
     return (
         f"Somebody else's settings in {path} contradict ours: {parts}. Nothing was changed. Change them there, change "
         f"{variables}, or have ours take their place with container_runtime_take_over: [{names}]."
     )
+
+
+def _said(name: str, value: t.Any) -> str:
+    return json.dumps(masked(value, name))
 
 
 def _variable(name: str) -> str:

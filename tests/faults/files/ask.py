@@ -54,7 +54,7 @@ def check(body: bytes, model: str) -> None:
     """Raises ValueError, KeyError or TypeError where this is no answer of one token."""
     answer = json.loads(body)
     tokens, text = answer["usage"]["completion_tokens"], answer["choices"][0]["text"]
-    if type(tokens) is not int or tokens != 1:
+    if isinstance(tokens, bool) or not isinstance(tokens, int) or tokens != 1:
         raise ValueError(f"{tokens!r} tokens")
     if not isinstance(text, str) or answer["model"] != model:
         raise ValueError(f"text {text!r} of model {answer['model']!r}")

@@ -53,7 +53,7 @@ def test_one_that_met_nothing_is_drawn_again_at_another_moment_of_the_same_stage
     ],
 )
 def test_kills_that_have_not_hit_every_stage_show_too_little(each: int, kills: int, said: str) -> None:
-    struck = [("transaction", stage) for stage in STAGES for _ in range(each)] + [("playbook", BEFORE)] * 50
+    struck = [("transaction", stage) for stage in STAGES for _hit in range(each)] + [("playbook", BEFORE)] * 50
     assert too_few(struck, kills).startswith(said)
     assert bool(too_few(struck, kills)) == bool(said)
 

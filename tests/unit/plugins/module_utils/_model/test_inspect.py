@@ -6,7 +6,10 @@
 from __future__ import annotations
 
 import json
+import os
 import pathlib
+import socket
+import stat
 import typing as t
 
 import pytest
@@ -186,3 +189,148 @@ def test_longer_file_than_its_tensors_is_whole() -> None:
     raw = weights()
     length = safetensors.header_length(raw, len(raw))
     assert safetensors.parse(raw[8 : 8 + length], len(raw) + 10).end == len(raw)
+
+
+def header(**tensor: t.Any) -> bytes:
+    raw = json.dumps({"a": {"dtype": "F16", "shape": [1], "data_offsets": [0, 2], **tensor}}).encode()
+    return len(raw).to_bytes(8, "little") + raw + bytes(64)
+
+
+BOMB = b"[" * 100_000
+
+
+@pytest.mark.parametrize(
+    ("files", "says"),
+    [
+        ({"config.json": BOMB}, "nested too deep"),
+        ({"config.json": b'{"a":' * 100 + b"1" + b"}" * 100}, "nested too deep"),
+        ({"config.json": b'{"a": ' + b"1" * 100_000 + b"}"}, "a number of 100000 digits"),
+        ({"model.safetensors": len(BOMB).to_bytes(8, "little") + BOMB}, "has a header that cannot be read"),
+        ({"model.safetensors": header(data_offsets=[0, 1e300])}, "has a header that cannot be read"),
+        ({"model.safetensors": header(data_offsets=[0, float("inf")])}, "has a header that cannot be read"),
+        ({"model.safetensors": header(shape=[2**62, 2**62])}, "has a header that cannot be read"),
+        ({"model.safetensors": header(shape=[2] * 40)}, "has a header that cannot be read"),
+        ({"model.safetensors": header(shape=[-1])}, "has a header that cannot be read"),
+        ({"model.safetensors": header(shape=[True])}, "has a header that cannot be read"),
+        ({"model.safetensors": header(dtype=["F16"])}, "has a header that cannot be read"),
+        ({"model.safetensors": header(dtype="\x1b[31m")}, "has a header that cannot be read"),
+        ({INDEX: {"weight_map": {"a": "../../etc/shadow"}}}, "'../../etc/shadow', which is no file of the folder"),
+        ({INDEX: {"weight_map": {"a": "/etc/shadow"}}}, "'/etc/shadow', which is no file of the folder"),
+        ({INDEX: {"weight_map": {"a": "x\x1b[2J"}}}, "which is no file of the folder"),
+        ({INDEX: {"weight_map": {}}}, "names no file"),
+    ],
+)
+def test_what_others_wrote_is_a_problem_and_no_error(tmp_path: pathlib.Path, files: t.Any, says: t.Any) -> None:
+    found = inspect(model(tmp_path / "m", {"model.safetensors": weights(), **files}), "")
+    assert len(found["problems"]) == 1, found["problems"]
+    assert says in found["problems"][0] and found["problems"][0].isprintable()
+
+
+def test_a_number_without_end_is_none(tmp_path: pathlib.Path) -> None:
+    """Some models state an infinite limit, which is no JSON and no mistake."""
+    config = b'{"time_step_limit": [0.0, Infinity], "x": 1e400, "y": NaN}'
+    found = inspect(model(tmp_path / "m", {"config.json": config, "model.safetensors": weights()}), "")
+    assert (found["config"], found["problems"]) == ({"time_step_limit": [0.0, None], "x": None, "y": None}, [])
+
+
+@pytest.mark.parametrize("name", ["config.json", INDEX, "model.safetensors"])
+@pytest.mark.parametrize("kind", ["pipe", "device", "socket", "folder"])
+def test_what_is_no_regular_file_is_not_opened(
+    tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch, name: str, kind: str
+) -> None:
+    """A pipe would block, and a device may do something when it is opened."""
+    path = pathlib.Path(model(tmp_path, {"model.safetensors": weights()})) / name
+    path.unlink(missing_ok=True)
+    if kind == "pipe":
+        os.mkfifo(path)
+    elif kind == "device":
+        os.mknod(path, stat.S_IFCHR | 0o600, os.makedev(1, 5)) if os.geteuid() == 0 else pytest.skip("takes root")
+    elif kind == "socket":
+        monkeypatch.chdir(tmp_path)
+        with socket.socket(socket.AF_UNIX) as one:
+            one.bind(name)
+    else:
+        path.mkdir()
+    opened: list[int] = []
+    real = os.open
+
+    def watched(path: str, flags: int, *more: t.Any, **named: t.Any) -> int:
+        opened.append(flags)
+        return real(path, flags, *more, **named)
+
+    monkeypatch.setattr(os, "open", watched)
+    problems = inspect(str(tmp_path), "")["problems"]
+    assert f"{path} is no regular file: remove it, and download the model again." in problems
+    assert [flags for flags in opened if not flags & (os.O_PATH | os.O_NONBLOCK)] == []
+
+
+def test_a_file_that_is_too_large_is_not_read(tmp_path: pathlib.Path) -> None:
+    path = pathlib.Path(model(tmp_path, {"model.safetensors": weights()})) / "config.json"
+    with path.open("r+b") as stream:
+        stream.truncate(2**40)
+    assert "are more than it can need" in inspect(str(tmp_path), "")["problems"][0]
+
+
+@pytest.mark.parametrize("name", ["config.json", "model.safetensors"])
+@pytest.mark.parametrize("there", [True, False])
+def test_no_link_leads_out_of_the_hub(tmp_path: pathlib.Path, name: str, there: bool) -> None:
+    repository = snapshot(tmp_path / "hub")
+    secret = tmp_path / "secret"
+    if there:
+        secret.write_text('{"db_password": "hunter2"}')
+    path = repository / "snapshots" / COMMIT / name
+    path.unlink()
+    path.symlink_to(secret)
+    found = inspect("org/m", str(tmp_path / "hub"))
+    assert "hunter2" not in json.dumps(found)
+    said = "is a link to a place outside of" if there else "cannot be read (No such file"
+    assert said in found["problems"][0]
+
+
+def test_a_snapshot_that_leads_out_of_the_hub_is_none(tmp_path: pathlib.Path) -> None:
+    repository = snapshot(tmp_path / "hub")
+    folder = repository / "snapshots" / COMMIT
+    folder.rename(tmp_path / "elsewhere")
+    folder.symlink_to(tmp_path / "elsewhere")
+    found = inspect("org/m", str(tmp_path / "hub"))
+    assert (found["path"], found["config"]) == (None, None)
+    assert "leads out of the hub cache, and is not read" in found["notes"][0]
+
+
+@pytest.mark.parametrize("kind", ["absolute", "above", "words", "long", "binary", "pipe", "link"])
+def test_a_reference_that_is_no_commit_leads_nowhere(tmp_path: pathlib.Path, kind: str) -> None:
+    repository = snapshot(tmp_path / "hub")
+    secret = model(tmp_path / "secret", {"model.safetensors": weights()})
+    (tmp_path / "commit").write_text(COMMIT)
+    main = repository / "refs" / "main"
+    main.unlink()
+    if kind == "pipe":
+        os.mkfifo(main)
+    elif kind == "link":
+        main.symlink_to(tmp_path / "commit")
+    else:
+        content = {"absolute": secret, "above": "../../../secret", "words": "main", "long": COMMIT * 100}
+        main.write_bytes(b"\xff\xfe" if kind == "binary" else content[kind].encode())
+    found = inspect("org/m", str(tmp_path / "hub"))
+    assert (found["path"], found["config"]) == (None, None)
+    assert "is not in the hub cache" in found["notes"][0]
+
+
+@pytest.mark.parametrize("revision", ["../../../commit", "/etc/hostname", ".."])
+def test_a_revision_is_looked_for_among_references_alone(tmp_path: pathlib.Path, revision: str) -> None:
+    snapshot(tmp_path / "hub")
+    (tmp_path / "commit").write_text(COMMIT)
+    assert inspect("org/m", str(tmp_path / "hub"), revision)["path"] is None
+
+
+def test_blobs_that_the_models_of_a_hub_share(tmp_path: pathlib.Path) -> None:
+    """From huggingface_hub 1.32 a blob may be a link itself, into a store of the hub."""
+    repository = snapshot(tmp_path)
+    weight_file = repository / "snapshots" / COMMIT / "model.safetensors"
+    (repository / "blobs").mkdir()
+    (tmp_path / "blobs").mkdir()
+    weight_file.rename(tmp_path / "blobs" / "x")
+    (repository / "blobs" / "x").symlink_to("../../blobs/x")
+    weight_file.symlink_to("../../blobs/x")
+    found = inspect("org/m", str(tmp_path))
+    assert (found["problems"], found["weights"]["parameters"]) == ([], 33)

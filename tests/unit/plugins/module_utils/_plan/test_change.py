@@ -185,6 +185,10 @@ def test_unlisted_instance(stated: t.Any, remove: bool) -> None:
     [
         ({"failed": "both are down", "healthy": False}, "neither go on nor go back: both are down."),
         ({"rebuilt": "state.json is damaged"}, "state.json is damaged."),
+        (
+            {"previous": {"digest": "a" * 64}, "previous_gone": "its container is gone"},
+            f": the release before it, {'a' * 12}, is not whole: its container is gone.",
+        ),
         ({"cut_off": True}, "was cut off, and is taken back first: it serves meanwhile."),
         ({"cut_off": True, "healthy": False}, "was cut off, and is taken back first: it does not serve until then."),
     ],

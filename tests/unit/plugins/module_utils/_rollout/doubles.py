@@ -73,7 +73,8 @@ class FakeDocker(Docker):
         super().__init__("/nowhere")
         self.clock, self.killer = clock, killer
         self.containers: dict[str, Json] = {}
-        self.images: dict[str, Json] = {IMAGE: {"Id": IMAGE_ID, "Config": {"Entrypoint": ["vllm", "serve"]}}}
+        self.registry: dict[str, Json] = {IMAGE: {"Id": IMAGE_ID, "Config": {"Entrypoint": ["vllm", "serve"]}}}
+        self.images: dict[str, Json] = dict(self.registry)
         self.engines: dict[str, Engine] = {}
         self.versions = {IMAGE_ID: "0.32.0"}
         self.parser = (0, "gpufleet: understood")
@@ -165,7 +166,8 @@ class FakeDocker(Docker):
 
     def image(self, reference: str) -> Json | None:
         self._answers()
-        return self.images.get(reference)
+        known = (image for image in self.images.values() if image["Id"] == reference)
+        return self.images.get(reference) or next(known, None)
 
     def containers_labelled(self, label: str) -> list[Json]:
         self._answers()
@@ -284,7 +286,8 @@ class FakeDocker(Docker):
         limit: float = 3600,
         silence: float = 600,
     ) -> None:
-        self._effect(f"pull {reference}", lambda: self.images.__setitem__(reference, self.images[IMAGE]))
+        pulled = self.registry.get(reference, self.registry[IMAGE])
+        self._effect(f"pull {reference}", lambda: self.images.__setitem__(reference, pulled))
 
     @staticmethod
     def _at(seconds: float, nanoseconds: int = 1) -> str:

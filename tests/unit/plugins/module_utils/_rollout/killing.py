@@ -9,7 +9,7 @@ import typing as t
 
 import pytest
 
-from ansible_collections.gpufleet.vllm.plugins.module_utils._rollout import transaction, wayback
+from ansible_collections.gpufleet.vllm.plugins.module_utils._rollout import transaction, written
 from ansible_collections.gpufleet.vllm.plugins.module_utils._rollout.client_file import remove, write
 from ansible_collections.gpufleet.vllm.plugins.module_utils._rollout.state import State
 from ansible_collections.gpufleet.vllm.plugins.module_utils._rollout.store import Store
@@ -39,8 +39,8 @@ class Killer:
 class KillableStore(Store):
     """Its state writes are points at which a transaction can be killed."""
 
-    def __init__(self, instance: str, state_dir: str, killer: Killer) -> None:
-        super().__init__(instance, state_dir)
+    def __init__(self, instance: str, state_dir: str, run_dir: str, killer: Killer) -> None:
+        super().__init__(instance, state_dir, run_dir)
         self.killer = killer
 
     def save(self, state: State) -> None:
@@ -61,6 +61,6 @@ def make_client_writes_points(monkeypatch: pytest.MonkeyPatch, killer: Killer) -
 
         return effect
 
-    for module in (transaction, wayback):
+    for module in (transaction, written):
         monkeypatch.setattr(module, "write", killable("client write", write))
         monkeypatch.setattr(module, "remove", killable("client remove", remove))

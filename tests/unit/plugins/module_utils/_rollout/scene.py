@@ -48,7 +48,9 @@ class Scene:
             open_nvml=lambda: None,
             keys=self.keys,
         )
-        self.store: Store = KillableStore(NAME, str(self.folder / "state"), self.killer)
+        (self.folder / "run").mkdir(parents=True, exist_ok=True)  # as every host has it
+        self.run_dir = str(self.folder / "run" / "gpufleet")
+        self.store: Store = KillableStore(NAME, str(self.folder / "state"), self.run_dir, self.killer)
         self.client_dir = str(self.folder / "clients")
 
     def engine(self, max_model_len: int, behaviour: Engine) -> None:

@@ -131,8 +131,9 @@ def test_parsed(changes: Json, expected: Measurement | None) -> None:
     assert parsed({"key": KEY, "at": "2026-11-26T10:00:00Z", "kv_tokens": 5, **changes}) == expected
 
 
-def key(document: Json, image: str | None = "sha256:1", model: Json | None = MODEL, *cards: Json) -> str:
-    return key_of({**document, "gpus": {"mode": "cdi", "uuids": ["GPU-1"]}}, image, model, cards or [CARD])
+def key(document: Json, image: str | None = "sha256:1", model: Json | str | None = "MODEL", *cards: Json) -> str:
+    seen = MODEL if isinstance(model, str) else model
+    return key_of({**document, "gpus": {"mode": "cdi", "uuids": ["GPU-1"]}}, image, seen, cards or [CARD])
 
 
 SAME = key(release(OLD))

@@ -10,7 +10,7 @@ import typing as t
 
 import pytest
 
-from ansible_collections.gpufleet.vllm.plugins.module_utils._rollout import image
+from ansible_collections.gpufleet.vllm.plugins.module_utils._rollout import diagnoses, image
 from ansible_collections.gpufleet.vllm.plugins.module_utils._rollout.docker import DockerError
 from ansible_collections.gpufleet.vllm.tests.unit.plugins.module_utils._rollout.releases import IMAGE, IMAGE_ID, plan
 from ansible_collections.gpufleet.vllm.tests.unit.plugins.module_utils._rollout.scene import Scene
@@ -30,7 +30,8 @@ def model_is_missing(_scene: Scene) -> None:
 
 
 def name_is_taken(scene: Scene) -> None:
-    scene.docker.containers["id2"]["Config"]["Labels"] = {}
+    taken = scene.docker.containers.pop("id2")
+    scene.docker.containers["theirs"] = {**taken, "Id": "theirs", "Config": {"Labels": {}}}
 
 
 def port_is_taken(scene: Scene) -> None:
@@ -142,6 +143,17 @@ def test_refused_and_nothing_touched(
         name for name in scene.docker.writes if "gpufleet-version" not in name and not name.startswith("pull")
     ] == []
     assert scene.docker.named("gpufleet-version-2") is None
+
+
+@pytest.mark.parametrize(("short_of", "outcome", "logs"), [(1, "verified", 0), (2, "refused", 1)])
+def test_logs_of_old_failures_make_room_where_that_is_enough(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch, short_of: int, outcome: str, logs: int
+) -> None:
+    monkeypatch.setattr(diagnoses, "LOG_KEPT", 2**30)
+    kept = pathlib.Path(scene.store.keep_diagnosis("20260101T000000Z-abc", {}, "x" * (3 * 2**20 // 2)), "engine.log")
+    scene.host.free_mib = lambda _path: 64 - short_of * kept.exists()
+    assert scene.roll_out(OLD) == outcome
+    assert len(list(kept.parent.glob("engine.log"))) == logs
 
 
 def test_a_rejected_release_is_refused_with_its_cause_until_somebody_asks_again(scene: Scene) -> None:

@@ -316,11 +316,12 @@ def test_a_full_disk_does_not_keep_the_old_release_from_serving(scene: Scene, mo
 
     for name in ("save", "append_stage", "keep_diagnosis"):
         monkeypatch.setattr(scene.store, name, full)
-    with pytest.raises(OSError, match="No space left"):
-        scene.recover()
-    assert scene.serves() == OLD
-    monkeypatch.undo()
     assert scene.recover() == "restored"
+    assert scene.serves() == OLD
+    assert scene.store.is_unsaved() and scene.store.load().candidate is None
+    monkeypatch.undo()
+    assert scene.recover() == ""
+    assert not scene.store.is_unsaved()
     scene.assert_settled()
 
 

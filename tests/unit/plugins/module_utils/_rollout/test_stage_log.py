@@ -5,7 +5,9 @@
 
 from __future__ import annotations
 
+import os
 import pathlib
+import typing as t
 
 import pytest
 
@@ -73,3 +75,31 @@ def test_a_full_disk_that_cannot_be_cut_on_still_takes_a_line(log: StageLog, mon
     monkeypatch.setattr("os.replace", full)
     write(log, *range(10, 100))
     assert [line["number"] for line in log.read_from(0)[0]] == list(range(100))
+
+
+def test_a_line_that_was_cut_short_does_not_swallow_the_next(log: StageLog) -> None:
+    write(log, 1)
+    with open(log.path, "ab") as file:
+        file.write(b'{"stage": "re')
+    offset = log.size()
+    write(log, 2)
+    assert [line["number"] for line in log.read_from(0)[0]] == [1, 2]
+    assert [line["number"] for line in log.read_from(offset)[0]] == [2]
+
+
+def test_a_disk_that_takes_half_a_line_keeps_none_of_it(log: StageLog, monkeypatch: pytest.MonkeyPatch) -> None:
+    write(log, 1)
+    size = log.size()
+    real: t.Callable[[int, bytes], int] = os.write
+
+    def full(descriptor: int, raw: bytes) -> int:
+        if len(raw) > 10:
+            return real(descriptor, raw[:10])
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patched, pytest.raises(OSError, match="No space left"):
+        patched.setattr(os, "write", full)
+        write(log, 12345)
+    assert log.size() == size
+    write(log, 3)
+    assert [line["number"] for line in log.read_from(0)[0]] == [1, 3]

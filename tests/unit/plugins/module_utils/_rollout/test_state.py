@@ -49,11 +49,12 @@ def changed(**keys: object) -> str:
         ("[]", "not a state file"),
         ("{}", "not a state file"),
         ("\0" * 100, "not a state file"),
-        (changed(schema=2), "its schema is 2, this program writes 1"),
+        (changed(schema=3), "its schema is 3, this program knows up to 2: a newer gpufleet.vllm wrote it"),
+        (changed(schema="2"), "its schema is '2'"),
         (changed(checksum="0" * 64), "checksum does not match"),
         (dump(FULL).replace('"instance": "assistant"', '"instance": "another"', 1), "checksum does not match"),
     ],
-    ids=["empty", "truncated", "list", "other", "zeros", "newer", "checksum", "edited"],
+    ids=["empty", "truncated", "list", "other", "zeros", "newer", "no number", "checksum", "edited"],
 )
 def test_what_this_program_did_not_write(text: str, words: str) -> None:
     with pytest.raises(StateProblem, match=words):

@@ -62,7 +62,7 @@ def test_what_a_rollout_left_that_was_cut_off_holds_its_port(scene: Scene) -> No
     scene.docker.stop(container(scene)["Id"], 1)
     assert look(scene)["holds"] == []
     left = plan(NEW)
-    made = scene.docker.create("vllm-assistant-left", create_body(left["release"], left["digest"], IMAGE_ID))
+    made = scene.docker.create("vllm-assistant-held", create_body(left["release"], left["digest"], IMAGE_ID))
     scene.docker.start(made)
     assert look(scene)["holds"] == [{"address": "127.0.0.1", "port": 8000}]
 

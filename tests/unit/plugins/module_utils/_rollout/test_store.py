@@ -11,8 +11,9 @@ import typing as t
 
 import pytest
 
+from ansible_collections.gpufleet.vllm.plugins.module_utils._rollout.durable import write_atomically
 from ansible_collections.gpufleet.vllm.plugins.module_utils._rollout.state import State, StateProblem
-from ansible_collections.gpufleet.vllm.plugins.module_utils._rollout.store import Store, instances, write_atomically
+from ansible_collections.gpufleet.vllm.plugins.module_utils._rollout.store import Store, instances
 from ansible_collections.gpufleet.vllm.tests.unit.plugins.module_utils._rollout.releases import entry
 
 

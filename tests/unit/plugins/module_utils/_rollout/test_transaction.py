@@ -10,9 +10,11 @@ import typing as t
 
 import pytest
 
+from ansible_collections.gpufleet.vllm.plugins.module_utils._rollout import wayback
 from ansible_collections.gpufleet.vllm.plugins.module_utils._rollout.container import create_body
 from ansible_collections.gpufleet.vllm.plugins.module_utils._rollout.docker import DockerError
 from ansible_collections.gpufleet.vllm.tests.unit.plugins.module_utils._rollout.doubles import Engine
+from ansible_collections.gpufleet.vllm.tests.unit.plugins.module_utils._rollout.killing import Killed
 from ansible_collections.gpufleet.vllm.tests.unit.plugins.module_utils._rollout.releases import (
     IMAGE_ID,
     Json,
@@ -106,10 +108,30 @@ def test_a_full_disk_is_refused_before_anything_stops(scene: Scene, monkeypatch:
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(scene.store, "save", full)
-    assert scene.roll_out(NEW) == "failed"
-    assert "broke off at stage breadcrumb (internal): [Errno 28] No space left on device." in scene.last()["detail"]
+    assert scene.roll_out(NEW) == "refused"
+    assert "(disk.full)" in scene.last()["detail"] and "No space left on device" in scene.last()["detail"]
     assert (pathlib.Path(scene.store.path("state.json")).read_bytes(), scene.docker.writes) == (before, [])
     assert scene.serves() == OLD
+
+
+def test_what_is_rejected_is_written_down_before_the_way_back_begins(scene: Scene) -> None:
+    """A kill at the first thing that the way back does: the night after does not try the same again."""
+    scene.roll_out(OLD)
+    scene.engine(NEW, Engine(exits_after=2.0, log=((1.0, "error: unrecognized arguments: --nope"),)))
+    failed = plan(NEW)["digest"]
+
+    def killed(_journal: t.Any, _log: t.Any) -> t.NoReturn:
+        raise Killed("at the way back's first step")
+
+    with pytest.MonkeyPatch.context() as patched, pytest.raises(Killed):
+        patched.setattr(wayback, "wait_for_docker", killed)
+        scene.roll_out(NEW)
+    state = scene.store.load()
+    assert state.candidate is not None
+    assert [(known.digest, known.failure_class) for known in state.rejected] == [(failed, "flag.unknown")]
+    assert scene.recover("signal") == "restored"
+    assert [known.digest for known in scene.store.load().rejected] == [failed]
+    assert scene.roll_out(NEW) == "refused"
 
 
 def test_back_to_the_previous_release_on_request(scene: Scene) -> None:
@@ -293,6 +315,7 @@ def test_another_instance_that_has_the_name_of_a_kept_container_is_left_alone(sc
     scene.roll_out(OLD)
     theirs = create_body(release(OLD, instance="assistant-held"), "d" * 64, IMAGE_ID)
     neighbour = scene.docker.create("vllm-assistant-held", theirs)
-    assert scene.roll_out(NEW) == "restored"
+    assert scene.roll_out(NEW) == "refused"
+    assert "a container vllm-assistant-held exists that is not ours" in scene.last()["detail"]
     assert neighbour in scene.docker.containers
     assert scene.serves() == OLD

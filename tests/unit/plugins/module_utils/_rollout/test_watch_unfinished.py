@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import errno
 import pathlib
 import typing as t
 
@@ -14,6 +15,7 @@ from ansible_collections.gpufleet.vllm.plugins.module_utils._rollout import unit
 from ansible_collections.gpufleet.vllm.plugins.module_utils._rollout.status import observe_one
 from ansible_collections.gpufleet.vllm.plugins.module_utils._rollout.watch_pause import pause
 from ansible_collections.gpufleet.vllm.plugins.module_utils._rollout.watch_record import Records, shown
+from ansible_collections.gpufleet.vllm.tests.unit.plugins.module_utils._rollout.failing_disk import FailingDisk
 from ansible_collections.gpufleet.vllm.tests.unit.plugins.module_utils._rollout.killing import Killed
 from ansible_collections.gpufleet.vllm.tests.unit.plugins.module_utils._rollout.releases import NAME, entry, plan
 from ansible_collections.gpufleet.vllm.tests.unit.plugins.module_utils._rollout.watched import NEW, OLD, Watched
@@ -174,3 +176,19 @@ def test_a_return_of_its_own_that_was_cut_off_is_not_begun_again(host: Watched) 
     assert host.records.load().returned["from"] == bad
     host.dies(5)
     assert host.after(TICK, rounds=3) == []
+
+
+@pytest.mark.parametrize(("full", "asked"), [(True, []), (False, ["recover"])])
+def test_state_that_the_disk_did_not_take_is_written_down_once_it_does(
+    host: Watched, monkeypatch: pytest.MonkeyPatch, full: bool, asked: list[str]
+) -> None:
+    """The watch goes on meanwhile."""
+    host.serve(OLD)
+    disk = FailingDisk(monkeypatch)
+    disk.fail(1, errno.ENOSPC)
+    assert host.store.save_or_remember(host.store.load()) is not None
+    if not full:
+        disk.heal()
+    assert host.after(TICK, rounds=3) == asked
+    assert host.store.is_unsaved() == full
+    assert (host.records.remembered().seen != ()) and host.serves() == OLD

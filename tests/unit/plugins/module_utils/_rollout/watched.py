@@ -33,14 +33,14 @@ class Watched(Scene):
         self.asked: list[str] = []
         self.outcomes: list[str] = []
         self.locked = False
-        self.records = Records(self.store, str(self.folder / "run"))
+        self.records = Records(self.store, self.run_dir)
         self.watch = Watch(
             self.host,
             self.lines.append,
             self._start,
             self._take_back,
             str(self.folder / "state"),
-            str(self.folder / "run"),
+            self.run_dir,
         )
 
     def _start(self, _store: Store, request: Json) -> None:

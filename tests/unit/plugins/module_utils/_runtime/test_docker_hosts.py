@@ -80,7 +80,7 @@ def planned(host: Json, root: pathlib.Path) -> Json:
         if name in container_runtime_plan.ARGUMENTS
     }
     task = mock.Mock(args={"facts": seen, **variables}, async_val=0, check_mode=True, diff=False, delegate_to=None)
-    made: t.Any = container_runtime_plan.ActionModule(task, *(mock.Mock() for _ in range(5)))
+    made: t.Any = container_runtime_plan.ActionModule(task, *(mock.Mock() for _port in range(5)))
     return {**t.cast(Json, made.run(task_vars={})), "seen": seen["engine"]["settings"]}
 
 
