@@ -59,7 +59,7 @@ def heavier(mebibytes: int) -> str:
 
 def hostile(engine: bytes) -> str:
     """Push the lab's image with this program in the place of its `vllm`; its name without the registry."""
-    return _pushed(_layer("usr/local/bin/vllm", engine), "hostile")
+    return _pushed(_layer("usr/local/bin/vllm", b"#!/usr/bin/env python3\n" + engine), "hostile")
 
 
 def _pushed(layer: bytes, name: str) -> str:
