@@ -137,11 +137,19 @@ def switch(value: t.Any, key: str, errors: list[str]) -> bool:
         return False
 
 
+# Docker takes a word without a slash for a volume of that name, in which caches lie as well.
+FOLDERS: t.Final = {"hub_dir": r"/[^:]*", "cache_dir": r"/[^:]*|[A-Za-z0-9][\w.-]+"}
+
+
 def _settings(given: Json, errors: list[str]) -> Json:
     settings = dict(_mapping(given, "settings", errors))
     for key, name in (("shm_size_mib", "vllm_server_shm_size_mib"), ("shm_size", "settings.shm_size")):
         if not types.is_blank(settings.get(key)) and mib(settings[key]) == 0:
-            errors.append(f"{name} is {settings[key]!r}: write MiB as a number above 0, or a size such as 2g.")
+            size = ", or a size such as 2g" if key == "shm_size" else ""
+            errors.append(f"{name} is {settings[key]!r}: write MiB as a number above 0{size}.")
+    for key, shape in FOLDERS.items():
+        if not types.is_blank(settings.get(key)) and not re.fullmatch(shape, str(settings[key])):
+            errors.append(f"vllm_server_{key} is {settings[key]!r}: write an absolute path on the host.")
     if (settings.get("ipc") or "private") not in IPC:
         errors.append(f"vllm_server_ipc is {settings['ipc']!r}: write private or host.")
     for key in ("smoke", "timeouts", "watch"):

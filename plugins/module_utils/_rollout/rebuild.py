@@ -21,7 +21,7 @@ from .container import LABEL_DIGEST, LABEL_RELEASE
 from .docker import Docker, DockerError, Json
 from .durable import read_text
 from .journal import Journal
-from .state import Entry, State, StateNewer, StateProblem
+from .state import Entry, State, StateNotOurs, StateProblem
 from .store import Store
 from .written import write_down
 
@@ -127,7 +127,7 @@ def load(store: Store, docker: Docker, client_dir: str = CLIENT_DIR) -> tuple[St
     try:
         _must_not_be_lost(store, docker)
         state = store.load()
-    except StateNewer:
+    except StateNotOurs:
         raise
     except StateProblem as problem:
         state = rebuilt(store.instance, docker, client_dir)

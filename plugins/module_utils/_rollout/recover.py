@@ -18,7 +18,7 @@ from .failure import Failed
 from .host import Host
 from .journal import Journal
 from .rebuild import settled
-from .state import Entry, State, StateNewer, StateProblem
+from .state import Entry, State, StateNotOurs, StateProblem
 from .store import Store
 from .trial import Trial
 from .wayback import WayBack
@@ -105,8 +105,8 @@ def recover(
     """
     try:
         state = settled(store, host.docker, journal, client_dir)
-    except StateNewer as newer:
-        journal.end("failed", f"{store.instance}: nothing was touched. {store.path('state.json')}: {newer}.")
+    except StateNotOurs as other:
+        journal.end("failed", f"{store.instance}: nothing was touched. {store.path('state.json')}: {other}.")
         return "failed"
     except StateProblem as unknown:
         message = (

@@ -23,8 +23,16 @@ class StateProblem(Exception):
     """The state file is not what this program wrote."""
 
 
-class StateNewer(StateProblem):
+class StateNotOurs(StateProblem):
+    """The state file is whole, and not this program's to act on, nor to replace."""
+
+
+class StateNewer(StateNotOurs):
     """A newer program wrote the state file: what it knows must not be lost to an older one."""
+
+
+class StateOfAnother(StateNotOurs):
+    """It is that of another instance, as in a folder that was copied, and speaks of that one's containers."""
 
 
 @dataclass(frozen=True)

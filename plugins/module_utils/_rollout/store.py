@@ -17,7 +17,7 @@ from . import state as states
 from .diagnoses import Diagnoses, with_room
 from .durable import read_text, sweep, write_atomically
 from .stage_log import StageLog
-from .state import Json, State, StateProblem
+from .state import Json, State, StateOfAnother, StateProblem
 from .unsaved import RUN_DIR, Unsaved
 
 STATE_DIR = "/var/lib/gpufleet"
@@ -45,7 +45,13 @@ class Store:
             raise StateProblem(f"it is not text ({error})") from error
         except OSError as error:
             raise StateProblem(f"it cannot be read ({error.strerror})") from error
-        return State(self.instance) if text is None else states.load(text)
+        state = State(self.instance) if text is None else states.load(text)
+        if state.instance != self.instance:
+            raise StateOfAnother(
+                f"it is the state of instance {state.instance}, whose containers are not those of {self.instance}: "
+                f"remove {self.folder} if it is a copy"
+            )
+        return state
 
     def save(self, state: State) -> None:
         """Write the state down. Raises OSError where the disk does not take it, and no diagnosis can make room."""

@@ -19,6 +19,14 @@ Json = dict[str, t.Any]
 MARKS = ((codecs.BOM_UTF8, "utf-8"), (codecs.BOM_UTF16_LE, "utf-16-le"), (codecs.BOM_UTF16_BE, "utf-16-be"))
 MOST = 1024 * 1024  # bytes; those that people write have a few hundred
 KINDS = {"list": "a list", "str": "a text", "int": "a number", "float": "a number", "bool": "a truth value"}
+# What Docker wants of the settings that are compared here, and what it is called.
+SHAPES: t.Final = {
+    **dict.fromkeys(("log-opts", "default-ulimits", "features", "runtimes"), dict),
+    **dict.fromkeys(("insecure-registries", "registry-mirrors", "exec-opts", "storage-opts"), list),
+    **dict.fromkeys(("log-driver", "data-root", "default-runtime"), str),
+    "live-restore": bool,
+}
+NAMES: t.Final = {dict: "an object", list: "a list of texts", str: "a text", bool: "true or false"}
 _TOKEN = re.compile(r'("(?:[^"\\]|\\.)*")(\s*:)?|[{}]')
 
 
@@ -27,7 +35,7 @@ class BadFile(Exception):
 
 
 def parsed(raw: bytes, path: str) -> Json:
-    """The content; an empty file is an empty object. Raises BadFile, with line and column."""
+    """The content; an empty file is an empty object, and what is null is not set. Raises BadFile, with the place."""
     if len(raw) > MOST:
         raise _bad(path, f"has {len(raw)} bytes, which is more than anybody writes", "see what it is")
     text = _decoded(raw, path)
@@ -47,11 +55,23 @@ def parsed(raw: bytes, path: str) -> Json:
     twice = _twice(text)
     if twice:
         raise _bad(path, f"says {twice}", "merge the two, of which Docker would take what it likes")
-    return found
+    settings = {key: value for key, value in found.items() if value is not None}
+    for key, value in settings.items():
+        if not _fits(value, SHAPES.get(key)):
+            raise _bad(path, f"has {key}, expected {NAMES[SHAPES[key]]}")
+    return settings
 
 
 def rendered(config: Json) -> str:
     return json.dumps(config, indent=4) + "\n"
+
+
+def _fits(value: t.Any, shape: type | None) -> bool:
+    if shape is None:
+        return True
+    if isinstance(value, list):
+        return shape is list and all(isinstance(entry, str) for entry in value)
+    return isinstance(value, shape)
 
 
 def _decoded(raw: bytes, path: str) -> str:

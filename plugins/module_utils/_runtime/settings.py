@@ -15,6 +15,7 @@ import typing as t
 
 from . import daemon_json
 from .daemon_json import VARIABLES
+from .masking import masked
 from .shapes import mapping
 
 Json = dict[str, t.Any]
@@ -152,12 +153,13 @@ def mistakes(asked: Json, gpus: bool, host: Host = BARE) -> list[str]:
     if states(asked, "data_root") and not str(asked["data_root"]).startswith("/"):
         wrong.append(f"container_runtime_data_root is {asked['data_root']!r}, expected an absolute path: correct it.")
     wrong += [
-        f"container_runtime_registry_mirrors has {mirror!r}, expected http:// or https:// in front: correct it."
+        f"container_runtime_registry_mirrors has {masked(str(mirror))!r}, expected http:// or https:// in front: "
+        "correct it."
         for mirror in asked["registry_mirrors"] or []
         if not str(mirror).startswith(("http://", "https://"))
     ]
     wrong += [
-        f"container_runtime_insecure_registries has {registry!r}, expected host or host:port: correct it."
+        f"container_runtime_insecure_registries has {masked(registry)!r}, expected host or host:port: correct it."
         for registry in asked["insecure_registries"] or []
         if not registry or "://" in str(registry)
     ]

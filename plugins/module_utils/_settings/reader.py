@@ -22,7 +22,8 @@ from . import types
 from .types import Json, WrongError, is_blank
 
 LONGEST_SHOWN = 100
-_PASSWORD = re.compile(r"(?<=://)[^/@\s]+(?=@)")
+# Up to the last @ before the host ends: a password may have one.
+_PASSWORD = re.compile(r"(?<=://)[^/\s]+(?=@)")
 # What no type says.
 SHAPES = {
     "vllm_server_serial": (

@@ -11,7 +11,12 @@ import pytest
 
 from ansible_collections.gpufleet.vllm.plugins.module_utils._rollout import image
 from ansible_collections.gpufleet.vllm.plugins.module_utils._rollout.docker import DockerError
+from ansible_collections.gpufleet.vllm.plugins.module_utils._rollout.journal import Journal
+from ansible_collections.gpufleet.vllm.plugins.module_utils._rollout.recover import recover
+from ansible_collections.gpufleet.vllm.plugins.module_utils._rollout.state import StateProblem
 from ansible_collections.gpufleet.vllm.plugins.module_utils._rollout.status import known, observe_one
+from ansible_collections.gpufleet.vllm.plugins.module_utils._rollout.store import Store
+from ansible_collections.gpufleet.vllm.plugins.module_utils._rollout.transaction import Transaction
 from ansible_collections.gpufleet.vllm.tests.unit.plugins.module_utils._rollout.doubles import Engine
 from ansible_collections.gpufleet.vllm.tests.unit.plugins.module_utils._rollout.releases import (
     IMAGE,
@@ -244,3 +249,19 @@ def test_an_image_whose_tag_was_moved_is_not_taken_for_the_one_that_was_verified
 )
 def test_by_what_an_image_can_be_pulled_again(known_as: list[str] | None, reference: str, expected: str) -> None:
     assert image.digest_of({"RepoDigests": known_as}, reference) == expected
+
+
+def test_a_folder_that_was_copied_from_another_instance_touches_nothing_of_it(scene: Scene) -> None:
+    """As after `cp -a` or `mv` of an instance's folder: the state in it speaks of somebody else's containers."""
+    scene.roll_out(OLD)
+    writes = len(scene.docker.writes)
+    copy = Store("helper", scene.store.state_dir, scene.run_dir)
+    pathlib.Path(copy.folder).mkdir()
+    pathlib.Path(copy.path("state.json")).write_text(pathlib.Path(scene.store.path("state.json")).read_text())
+    journal = Journal(copy, scene.host.clock)
+    with pytest.raises(StateProblem, match=r"it is the state of instance assistant, .*: remove .*/helper if it is a"):
+        Transaction(scene.host, copy, journal, scene.client_dir).run({"kind": "rollout", "plan": plan(NEW)})
+    assert recover(scene.host, copy, journal, None, scene.client_dir) == "failed"
+    assert "it is the state of instance assistant" in copy.stages_from(0)[0][-1]["detail"]
+    assert observe_one(copy, scene.docker, scene.host.http, scene.client_dir)["problem"]
+    assert (len(scene.docker.writes), scene.serves()) == (writes, OLD)

@@ -25,6 +25,11 @@ TEXT = '{"live-restore": true}'
         (TEXT.encode("utf-16"), LIVE),
         (b"\xfe\xff" + TEXT.encode("utf-16-be"), LIVE),
         (b"\xef\xbb\xbf", {}),
+        # What is null is not set.
+        (
+            b'{"registry-mirrors": null, "features": null, "log-opts": null, "debug": true}',
+            {"debug": True},
+        ),
         # The same name in two objects, in a value, and behind a quote.
         (b'{"a": {"x": 1}, "b": {"x": 1}, "c": ["x", "x"], "d": "\\"x\\": "}', None),
     ],
@@ -48,6 +53,11 @@ def test_read_as_docker_reads_it(raw: bytes, config: object) -> None:
         (b'{"a": 1,\n "b": 2, "a": 3}', 'f says "a" a second time (line 2 column 10)'),
         (b'{"a": {"x": 1,\n  "\\u0078": 1}}', 'f says "x" a second time (line 2 column 3)'),
         (b'{"a": [{}, {"x": 1, "x": 1}]}', 'f says "x" a second time (line 1 column 21)'),
+        (b'{"log-opts": "x"}', "f has log-opts, expected an object"),
+        (b'{"registry-mirrors": "https://m"}', "f has registry-mirrors, expected a list of texts"),
+        (b'{"exec-opts": [1]}', "f has exec-opts, expected a list of texts"),
+        (b'{"live-restore": "yes"}', "f has live-restore, expected true or false"),
+        (b'{"log-driver": {}}', "f has log-driver, expected a text"),
         (b"[" * 100000, "f is no valid JSON ("),
         (b" " * (MOST + 1), "f has 1048577 bytes"),
     ],

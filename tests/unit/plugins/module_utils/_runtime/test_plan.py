@@ -189,6 +189,12 @@ def test_one_package_of_the_toolkit_at_another_version_brings_all_four() -> None
         (facts(), {"nofile": -1}, "container_runtime_nofile is -1, expected 0 or more"),
         (facts(), {"data_root": "docker"}, "container_runtime_data_root is 'docker', expected an absolute path"),
         (facts(), {"registry_mirrors": ["host:5000"]}, "container_runtime_registry_mirrors has 'host:5000'"),
+        (
+            facts(),
+            {"registry_mirrors": ["ftp://u:p@a@host"]},
+            "container_runtime_registry_mirrors has 'ftp://***@host'",
+        ),
+        (facts(), {"insecure_registries": ["https://u:p@host"]}, "insecure_registries has 'https://***@host'"),
         (facts(), {"insecure_registries": ["http://a"]}, "container_runtime_insecure_registries has 'http://a'"),
         (
             facts(),

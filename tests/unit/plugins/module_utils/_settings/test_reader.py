@@ -92,7 +92,7 @@ SAID = [
     ),
     (
         "nvidia_driver_repository_url",
-        ["https://me:hush@mirror/x"],
+        ["https://me:hu@sh@mirror/x"],
         "is ['https://***@mirror/x']: write a text, in quotes.",
     ),
 ]
