@@ -173,6 +173,15 @@ class Host:
         self.run("systemctl", "restart", "docker.service")
 
     @contextlib.contextmanager
+    def out_of_reach(self, address: str) -> t.Iterator[t.Callable[[], t.Any]]:
+        """Nothing of the host reaches the address from the call of what this gives on, until the end."""
+        route = ("unreachable", f"{address}/32")
+        try:
+            yield lambda: self.run("ip", "route", "add", *route)
+        finally:
+            self.run("ip", "route", "del", *route, check=False)
+
+    @contextlib.contextmanager
     def faked_clock(self) -> t.Iterator[t.Callable[[str], str]]:
         """Units that start from now on see a wall clock that is off by what they are told, such as `+1d`."""
         told = "/run/wall-clock"

@@ -10,6 +10,7 @@ import typing as t
 
 import pytest
 
+from ansible_collections.gpufleet.vllm.tests.faults import images
 from ansible_collections.gpufleet.vllm.tests.faults.host import CONTAINER, STATE_DIR
 from ansible_collections.gpufleet.vllm.tests.faults.matrix import Row
 from ansible_collections.gpufleet.vllm.tests.faults.wanted import ASSISTANT, merged, never_seen, wanted
@@ -20,15 +21,16 @@ STATE = f"{STATE_DIR}/state.json"
 
 
 def test_f16_way_back_fails(row: Row) -> None:
-    """The image of the release before is deleted meanwhile: no second way back, and what is missing is said."""
+    """The image before is gone and its registry out of reach: no second way back, and what is missing is said."""
     bad = row.changed(engine_args={"no_such_flag": 1})
     image = row.host.state()["current"]["image_id"]
-    with row.asking():
+    with row.asking(), row.host.out_of_reach(images.REGISTRY.partition(":")[0]) as cut_off:
         play = row.start(bad, **UNASKED)
         with row.frozen(play, "ready"):
             row.host.wait_until("dead", lambda: not row.host.containers()[CONTAINER]["State"]["Running"])
             row.host.run("docker", "rm", "--force", f"{CONTAINER}-held")
             row.host.run("docker", "rmi", "--force", image)
+            cut_off()
         row.ended(play)
     row.only_while_down()
     assert play.code == 2
