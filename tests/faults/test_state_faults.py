@@ -34,7 +34,7 @@ def test_f16_way_back_fails(row: Row) -> None:
         row.ended(play)
     row.only_while_down()
     assert play.code == 2
-    row.says(play, "was put back and failed at stage start", "No such image", "no third release is tried")
+    row.says(play, "was put back and failed at stage pull", "No such image", "no third release is tried")
     assert [line["stage"] for line in row.host.stages(row.mark)].count("restore") == 1
     assert row.outcome()["outcome"] == "failed"
     assert row.host.state()["failed"]
