@@ -129,6 +129,8 @@ options:
         C(watch) likewise.
       - C(accept_advisories) plans a release that is refused because of its advisories.
       - C(allow_trust_remote_code) lists the models that may run Python code of their own.
+      - C(allow_dangerous) names engine arguments and variables that are planned although they open something. Without
+        their names they are refused.
       - C(memory_check), C(capability_check), C(quantization_check) and C(value_check) are V(refuse), or V(warn) to plan
         what that check would refuse; an instance's own come first. What would have been refused is in C(overruled) of
         RV(plans).

@@ -8,7 +8,6 @@ Private to the collection: may change without notice.
 
 from __future__ import annotations
 
-import ipaddress
 import re
 import typing as t
 
@@ -76,13 +75,3 @@ def problems(values: t.Mapping[str, t.Any], env: t.Mapping[str, str], schema: Sc
     if values.get("grpc"):
         found.append("grpc writes its arguments to the log, the API keys among them: leave it out, or api_key.")
     return found
-
-
-def cautions(bind: str) -> list[str]:
-    """vLLM asks for the key on some of its paths only."""
-    if ipaddress.ip_address(bind).is_loopback:
-        return []
-    guarded = (
-        "vLLM asks for the API key below /v1, /v2, /inference and /cohere only: /invocations generates without one"
-    )
-    return [f"bind is {bind}, and {guarded}. Bind it to 127.0.0.1 and put a gateway in front."]

@@ -13,7 +13,7 @@ import re
 import typing as t
 
 from .._settings import types
-from . import checks
+from . import checks, openings
 from .api_key import withheld
 from .findings import UnknownArguments
 from .names import canonical, meant
@@ -166,6 +166,8 @@ def _settings(given: Json, errors: list[str]) -> Json:
     for key in checks.KEYS.values():
         settings[key] = checks.read(settings.get(key), f"vllm_server_{key}", errors.append)
     settings["allow_trust_remote_code"] = _allowed(settings.get("allow_trust_remote_code"), errors)
+    settings["allow_dangerous"] = names(openings.ALLOW, settings.get("allow_dangerous"), errors.append)
+    errors += openings.unknown(openings.ALLOW, settings["allow_dangerous"])
     return settings
 
 

@@ -20,12 +20,13 @@ from .checks import Answer, Check
 from .checks import read as read_answer
 from .inputs import names
 from .names import INSTANCE_NAME, meant
+from .openings import unknown
 
 Json = dict[str, t.Any]
 KEYS = (
     "name", "model", "served_model_name", "revision", "profile", "goal", "engine_args", "bind", "port", "gpus",
     "exclusive_group", "active", "api_key", "env", "sampling", "smoke", "timeouts", "on_failure", "fallback", "ladder",
-    "watch", *CHECK_KEYS.values(),
+    "watch", "allow_dangerous", *CHECK_KEYS.values(),
 )  # fmt: skip
 # Keys that people write here and that belong elsewhere.
 ELSEWHERE = {
@@ -76,6 +77,7 @@ class Instance:
     begins: str = ""
     watch: t.Mapping[str, t.Any] = dataclasses.field(default_factory=dict)
     checks: t.Mapping[Check, Answer] = dataclasses.field(default_factory=dict)
+    allow_dangerous: tuple[str, ...] = ()
 
     @property
     def owner(self) -> str:
@@ -186,6 +188,7 @@ def read(given: t.Any, position: int, defaults: Json, errors: list[str]) -> Inst
         ladder=names("ladder", reader.given.get("ladder"), reader.wrong),
         watch=reader.mapping("watch"),
         checks=_checks(reader),
+        allow_dangerous=_allowed(reader),
     )
     return instance if name else None
 
@@ -205,10 +208,10 @@ def _served(reader: Reader, name: str) -> tuple[str, ...]:
     if types.is_blank(value) or value == []:
         return (name,)
     names = value if isinstance(value, list) else [value]
-    if not all(isinstance(item, str) and item for item in names):
-        reader.wrong(f"served_model_name is {value!r}: write a list of texts, none of them empty.")
-        return (name,)
-    return tuple(names)
+    if all(isinstance(item, str) and item and not item.startswith("-") for item in names):
+        return tuple(names)
+    reader.wrong(f"served_model_name is {value!r}: write a list of texts, none of them empty or with a hyphen first.")
+    return (name,)
 
 
 def _api_key(reader: Reader) -> bool:
@@ -239,6 +242,14 @@ def _checks(reader: Reader) -> dict[Check, Answer]:
         answer = read_answer(reader.given.get(key), key, reader.wrong)
         if answer:
             found[check] = answer
+    return found
+
+
+def _allowed(reader: Reader) -> tuple[str, ...]:
+    """Names of what it may have although that opens something."""
+    found = names("allow_dangerous", reader.given.get("allow_dangerous"), reader.wrong)
+    for text in unknown("allow_dangerous", found):
+        reader.wrong(text)
     return found
 
 

@@ -15,12 +15,14 @@ from . import (
     api_key,
     auto_profile,
     catalogue,
+    dangers,
     demands,
     environment,
     habits,
     layers,
     limits,
     modelcheck,
+    reach,
     rollout_settings,
     sampling,
     together,
@@ -74,16 +76,19 @@ def prepare(
     found = layers.check(found, schema, findings)
     length = modelcheck.longest(model.config)
     found = limits.hold(found, inputs.class_limits, inputs.host_class, schema, length, findings)
-    found = _remote_code(found, instance, inputs, findings)
+    found, allowed = dangers.judge(found, moved.variables, instance, inputs, schema, findings)
     values = {argument.name: argument.value for argument in found if argument.set}
     doubts = [*together.contradictions(found, schema), *modelcheck.problems(values, moved.variables, model)]
     findings.doubts += [doubt._replace(text=f"instance: {doubt.text}") for doubt in doubts]
     smoke = rollout_settings.merged(instance, inputs.settings, [])["smoke"]
     findings.errors += [f"instance: {text}" for text in demands.problems(smoke, values, model, schema)]
-    heeded = [*modelcheck.cautions(model), *habits.cautions(values, model)]
+    heeded = [
+        *modelcheck.cautions(model),
+        *habits.cautions(values, model),
+        *reach.cautions(instance.bind, instance.api_key),
+    ]
     if instance.api_key:
         findings.errors += [f"instance: {text}" for text in api_key.problems(values, moved.variables, schema)]
-        heeded += api_key.cautions(instance.bind)
     findings.warnings += [f"instance: {text}" for text in heeded]
     if instance.revision and instance.model.startswith("/"):
         findings.error("instance: revision goes with a model of the hub, and the model is a path: leave it out.")
@@ -97,7 +102,12 @@ def prepare(
         warnings=tuple(dict.fromkeys(placed(instance.name, text) for text in findings.warnings)),
         model=model,
         doubts=tuple(doubt._replace(text=placed(instance.name, doubt.text)) for doubt in findings.doubts),
-        notes=(*([chosen.why] if chosen.why else []), *habits.notes(values)),
+        notes=(
+            *([chosen.why] if chosen.why else []),
+            *habits.notes(values),
+            *allowed,
+            *reach.notes(values, model, schema),
+        ),
     )
 
 
@@ -202,20 +212,3 @@ def _sampling(instance: Instance, inputs: Inputs, findings: Findings) -> Json:
     merged = {**instance.sampling, **profile} if aimed else {**profile, **instance.sampling}
     findings.errors += [f"instance: {text}" for text in sampling.problems(merged)]
     return {name: value for name, value in sorted(merged.items()) if value is not None}
-
-
-def _remote_code(found: t.Sequence[Resolved], instance: Instance, inputs: Inputs, findings: Findings) -> list[Resolved]:
-    """trust_remote_code runs the model's own Python on the host: only where the inventory allows it by name."""
-    asked = any(argument.name == "trust_remote_code" and argument.value is True for argument in found)
-    allowed = inputs.settings.get("allow_trust_remote_code")
-    if not asked or allowed is True or (isinstance(allowed, list) and instance.model in allowed):
-        return list(found)
-    config = (inputs.models.get(instance.model) or {}).get("config") or {}
-    how = f"allow it with vllm_server_allow_trust_remote_code: [{instance.model}]"
-    if config.get("auto_map"):
-        findings.error(
-            f"instance: {instance.model} brings its own Python code and nobody has allowed it: read it, then {how}."
-        )
-    else:
-        findings.warn(f"instance: trust_remote_code is left out, nobody has allowed it; if the model needs it, {how}.")
-    return [argument for argument in found if argument.name != "trust_remote_code"]

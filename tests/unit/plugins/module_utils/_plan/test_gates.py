@@ -170,7 +170,8 @@ def test_defaults_that_change_with_the_release() -> None:
     given = fleet.instance(engine_args={"gpu_memory_utilization": 0.9})
     plan = fleet.plan(facts=fleet.facts_with(fleet.observed(before)), instances=[given])
     assert "gpu_memory_utilization" not in plan["notes"][0]
-    assert fleet.plan(facts=fleet.facts_with(fleet.observed(fleet.plan())))["notes"] == []
+    notes = fleet.plan(facts=fleet.facts_with(fleet.observed(fleet.plan())))["notes"]
+    assert not [note for note in notes if "Defaults" in note]
 
 
 @pytest.mark.parametrize(

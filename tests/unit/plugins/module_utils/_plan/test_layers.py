@@ -137,7 +137,7 @@ def test_second_names(given: t.Any, name: t.Any, value: t.Any) -> None:
 def test_old_spellings_are_translated_with_a_warning(
     version: t.Any, given: t.Any, rendered: t.Any, says: t.Any
 ) -> None:
-    found = with_args(given, version=version)
+    found = with_args(given, version=version, settings={"allow_dangerous": ["enable_log_requests"]})
     assert found.errors == ()
     assert found.plans[0]["release"]["arguments"] == rendered
     assert any(says in warning for warning in found.warnings)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import difflib
 
-from ansible_collections.gpufleet.vllm.plugins.module_utils._plan import planner, report
+from ansible_collections.gpufleet.vllm.plugins.module_utils._plan import image_name, planner, report
 from ansible_collections.gpufleet.vllm.tests.unit.plugins.module_utils._plan import fleet
 
 CLASS = {"class_engine_args": {"gpu_memory_utilization": 0.88}}
@@ -23,7 +23,7 @@ def test_block() -> None:
     (block,) = changed().blocks
     begin, _memory, end = block.partition("    memory:")
     assert begin + end[end.index("    arguments:") :] == (
-        """\
+        f"""\
 assistant: restart (the server is replaced, the old one is kept to go back to), about 34 s of downtime (last start)
     because max_num_seqs: 4 -> 8 (instance)
     image vllm/vllm-openai:v0.32.0 (vLLM 0.32.0)
@@ -31,7 +31,8 @@ assistant: restart (the server is replaced, the old one is kept to go back to), 
     address 127.0.0.1:8000, GPUs GPU-0
     arguments:
         gpu_memory_utilization  0.88       class gpu_test
-        max_num_seqs            8 (was 4)  instance"""
+        max_num_seqs            8 (was 4)  instance
+    note: {image_name.notes("vllm/vllm-openai:v0.32.0")[0]}"""
     )
 
 
