@@ -16,6 +16,8 @@ from .schema import Schema
 
 Values = t.Mapping[str, t.Any]
 DOMAINS = "allowed_media_domains"
+# Until 0.10.0 requests are logged unless somebody turns that off.
+QUIET, LOUD = "disable_log_requests", "enable_log_requests"
 MEDIA = ("vision_config", "audio_config", "thinker_config")
 # Docker rewrites the address of a packet before INPUT, so that the packet is forwarded and never meets that chain.
 FIREWALL = "ports that Docker publishes pass by the INPUT rules of ufw and firewalld"
@@ -38,7 +40,17 @@ def cautions(bind: str, api_key: bool) -> list[str]:
 
 
 def notes(values: Values, model: Model, schema: Schema) -> list[str]:
-    """A model that takes media takes their addresses, too."""
+    """A model that takes media takes their addresses, too; old releases write down what clients say."""
+    return [*_media(values, model, schema), *_logged(values, schema)]
+
+
+def _logged(values: Values, schema: Schema) -> list[str]:
+    if QUIET not in schema.arguments or LOUD in schema.arguments or values.get(QUIET) is True:
+        return []
+    return [f"vLLM {schema.version} writes every request to its log, prompts with it, unless {QUIET} is true."]
+
+
+def _media(values: Values, model: Model, schema: Schema) -> list[str]:
     if DOMAINS not in schema.arguments or values.get(DOMAINS) or not _takes_media(values, model):
         return []
     text = f"Nobody set {DOMAINS}: a request may have the server fetch from any address that it reaches"

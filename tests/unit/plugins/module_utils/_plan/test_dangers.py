@@ -27,8 +27,8 @@ VALUES: dict[str, t.Any] = {
     "speculative_config.model": "mine.Proposer",
     "weight_transfer_config": {"backend": "nccl"},
 }
-BENEATH = ("HF_", "LD_", "PYTHON", "NCCL_", "TORCH", "TRITON_", "CUDA_", "NVIDIA_")
-OTHERS = ("PATH", "BASH_ENV", "CC", "CXX")
+BENEATH = ("HF_", "LD_", "PYTHON", "NCCL_", "TORCH", "TRITON_", "CUDA_", "NVIDIA_", "OPENSSL_", "FLASHINFER_")
+OTHERS = ("PATH", "BASH_ENV", "CC", "CXX", "GCONV_PATH", "XDG_CACHE_HOME")
 
 
 def value_of(row: openings.Opening) -> t.Any:

@@ -55,3 +55,19 @@ def test_a_model_that_takes_media_fetches_them(config: t.Any, engine_args: t.Any
     found = fleet.outcome(instances=[fleet.instance(engine_args=engine_args)], models=models, version=version)
     notes = (*found.plans, *found.drafts)[0]["notes"]
     assert any(DOMAINS in note for note in notes) is said
+
+
+@pytest.mark.parametrize(
+    ("engine_args", "version", "said"),
+    [
+        ({}, "0.10.0", True),
+        ({"disable_log_requests": False}, "0.9.2", True),
+        ({"disable_log_requests": True}, "0.10.0", False),
+        ({}, "0.10.1", False),
+        ({}, "0.33.0", False),
+    ],
+)
+def test_an_old_release_writes_prompts_to_its_log(engine_args: t.Any, version: str, said: bool) -> None:
+    found = fleet.outcome(instances=[fleet.instance(engine_args=engine_args)], version=version)
+    notes = (*found.plans, *found.drafts)[0]["notes"]
+    assert any("writes every request to its log" in note for note in notes) is said
