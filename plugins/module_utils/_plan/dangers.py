@@ -50,7 +50,7 @@ def judge(
     for found in [*_arguments(arguments, schema), *_variables(variables)]:
         name = found.row.name
         if name in allowed or (name == TRUST and _trusted(instance, inputs)):
-            notes.append(f"{_shown(found)} is allowed by its name: it {found.row.opens}.")
+            notes.append(f"Allowed by its name: {_shown(found)}, it {found.row.opens}.")
         elif name == TRUST:
             left_out.add(found.given)
             _remote_code(instance, inputs, findings)

@@ -83,7 +83,7 @@ def test_each_is_planned_where_its_name_allows_it(row: openings.Opening) -> None
     for found in (here, everywhere):
         assert not [text for text in found.errors if "allowed" in text]
         plans = found.plans or found.drafts
-        assert any(f"is allowed by its name: it {row.opens}." in note for note in plans[0]["notes"])
+        assert any(note.startswith(f"Allowed by its name: {row.name} is ") for note in plans[0]["notes"])
     assert planned(row, allow_dangerous=sorted(NAMES - {row.name})).plans == ()
 
 
