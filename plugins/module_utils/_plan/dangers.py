@@ -12,6 +12,7 @@ import json
 import re
 import typing as t
 
+from . import render
 from .findings import Findings
 from .inputs import Inputs
 from .instances import Instance
@@ -23,7 +24,6 @@ Json = dict[str, t.Any]
 SHOWN = 60
 CREDENTIALS = re.compile(r"(?<=://)[^/\s]+(?=@)")
 OFF = ("0", "false")
-NUMBER = re.compile(r"-\d+(\.\d*)?")
 
 
 class Found(t.NamedTuple):
@@ -56,7 +56,7 @@ def judge(
             _remote_code(instance, inputs, findings)
         else:
             findings.error(_refusal(found))
-    findings.errors += [f"instance: {text}" for text in _smuggled(arguments)]
+    findings.errors += [f"instance: {text}" for text in render.misread(arguments, schema)]
     return [argument for argument in arguments if argument.name not in left_out], list(dict.fromkeys(notes))
 
 
@@ -149,17 +149,6 @@ def _text(value: t.Any) -> str:
     if isinstance(value, (list, tuple)) and len(value) == 1:
         return _text(value[0])
     return value.strip() if isinstance(value, str) else json.dumps(value, default=str)
-
-
-def _smuggled(arguments: t.Iterable[Resolved]) -> list[str]:
-    """Items of lists follow their option as words of their own: one with hyphens would be the next option."""
-    return [
-        f"{argument.name} has {item!r}: vLLM would read it as an option, write values that start with no hyphen."
-        for argument in arguments
-        if argument.set and isinstance(argument.value, (list, tuple))
-        for item in argument.value
-        if isinstance(item, str) and item.startswith("-") and not NUMBER.fullmatch(item)
-    ]
 
 
 def _trusted(instance: Instance, inputs: Inputs) -> bool:

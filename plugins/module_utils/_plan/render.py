@@ -17,6 +17,7 @@ from .schema import Argument, Schema, serves_with_subcommand
 
 CONTAINER_PORT = 8000
 NUMBER = re.compile(r"-\d+(\.\d*)?")
+NAME = re.compile(r"[A-Za-z0-9_.]+")
 
 
 def command(
@@ -50,6 +51,22 @@ def option(name: str, value: t.Any, known: Argument | None) -> list[str]:
             return [word for item in value for word in (flag, _text(item))]
         return [flag, *(_text(item) for item in value)]
     return _valued(flag, _text(value))
+
+
+def misread(arguments: t.Sequence[Resolved], schema: Schema) -> list[str]:
+    """What vLLM's parser would take for an option that nobody planned."""
+    found = []
+    for argument in arguments:
+        known = schema.arguments.get(argument.name)
+        if not NAME.fullmatch(argument.name):
+            found.append(f"{argument.name!r} is no name of an engine argument: write letters, digits and underscores.")
+        if argument.set and isinstance(argument.value, list) and (known is None or known.many):
+            found += [
+                f"{argument.name} has {item!r}: vLLM would read it as an option, write values with no hyphen first."
+                for item in argument.value
+                if isinstance(item, str) and item.startswith("-") and not NUMBER.fullmatch(item)
+            ]
+    return found
 
 
 def _switch(flag: str, value: bool, known: Argument | None) -> list[str]:

@@ -252,16 +252,23 @@ def test_names_may_come_as_the_text_of_a_survey() -> None:
 @pytest.mark.parametrize(
     ("changes", "says"),
     [
-        (
-            {"engine_args": {"allowed_media_domains": ["a.org", "--middleware=a.B"]}},
-            "has '--middleware=a.B'",
-        ),
+        ({"engine_args": {"allowed_media_domains": ["a.org", "--middleware=a.B"]}}, "has '--middleware=a.B'"),
+        ({"engine_args": {"brand_new": ["x", "--middleware"]}}, "has '--middleware'"),
+        ({"engine_args": {"middleware=a.B": True}}, "'middleware=a.B' is no name of an engine argument"),
+        ({"engine_args": {"seed 1 --middleware": "a.B"}}, "is no name of an engine argument"),
         ({"served_model_name": ["a", "--middleware=a.B"]}, "none of them empty or with a hyphen first"),
     ],
 )
-def test_an_item_of_a_list_is_no_option(changes: t.Any, says: str) -> None:
-    (error,) = fleet.outcome(instances=[fleet.instance(**changes)]).errors
-    assert says in error
+def test_nothing_becomes_an_option_that_nobody_planned(changes: t.Any, says: str) -> None:
+    found = fleet.outcome(instances=[fleet.instance(**changes)], unknown_arguments="warn")
+    assert any(says in text for text in found.errors)
+
+
+@pytest.mark.parametrize(
+    "engine_args", [{"allowed_origins": ["-x"]}, {"cudagraph_capture_sizes": [1, 2]}, {"ignore_patterns": ["*.bin"]}]
+)
+def test_lists_that_become_no_option(engine_args: t.Any) -> None:
+    assert fleet.plan(instances=[fleet.instance(engine_args=engine_args)])["change"] == "create"
 
 
 def test_credentials_and_long_values_are_not_told() -> None:
