@@ -25,6 +25,7 @@ from ansible_collections.gpufleet.vllm.plugins.module_utils._plan import (
 OPTIONS = frozenset(
     {
         "advisories",
+        "apply_hardening",
         "catalogue",
         "class_engine_args",
         "class_limits",

@@ -11,7 +11,7 @@ from __future__ import annotations
 import dataclasses
 import typing as t
 
-from .._rollout import deadlines, watch_policy
+from .._rollout import deadlines, hardening, watch_policy
 from .layers import VLLM_DEFAULT, Resolved
 from .plain import canonical_json
 
@@ -34,6 +34,7 @@ class Change:
 class Desired:
     """What an instance should be. `image_id` is the id behind the image's name on this host, where it is there.
 
+    `older` is the same release as the running one's schema of container settings has it, where that is an older one.
     `settings` are what the host acts on later: limits, the smoke test, the watch. They are no part of the release.
     """
 
@@ -43,6 +44,7 @@ class Desired:
     arguments: t.Sequence[Resolved]
     image_id: str | None
     settings: Json
+    older: Json | None = None
 
 
 def stands_in(current: Json, digest: str, retry: bool) -> bool:
@@ -98,8 +100,18 @@ def downtime_seconds(kind: Kind, observed: Json | None) -> float | None:
     return None if kind == "remove" else 0.0
 
 
-def refusals(name: str, digest: str, observed: Json | None, retry: bool, image_id: str | None = None) -> list[str]:
-    """Why this instance may not be touched now. `image_id` as in Desired; without it any image may be meant."""
+def refusals(
+    name: str,
+    digest: str,
+    observed: Json | None,
+    retry: bool,
+    image_id: str | None = None,
+    written: t.Container[str] = (),
+) -> list[str]:
+    """Why this instance may not be touched now. `image_id` as in Desired; without it any image may be meant.
+
+    `written` are other digests of the same release: as older container settings have it.
+    """
     if observed is None:
         return []
     found = []
@@ -122,7 +134,7 @@ def refusals(name: str, digest: str, observed: Json | None, retry: bool, image_i
         found += [
             _rejected_text(where, entry)
             for entry in observed.get("rejected", [])
-            if entry["digest"] == digest and _same_image(entry, image_id)
+            if (entry["digest"] == digest or entry["digest"] in written) and _same_image(entry, image_id)
         ]
     return found
 
@@ -180,7 +192,7 @@ def _sentence(text: str) -> str:
 
 def differences(running: Json, desired: Desired) -> list[str]:
     """`max_num_seqs: 4 -> 8 (instance)`, one for each thing that differs."""
-    wanted = desired.release
+    wanted = desired.older or desired.release
     found = argument_differences(running.get("arguments", {}), wanted["arguments"], desired.arguments)
     for key in ("image", "version", "bind", "port"):
         found += _pair(key, running.get(key), wanted[key])
@@ -190,9 +202,15 @@ def differences(running: Json, desired: Desired) -> list[str]:
     found += _pair("gpus", _gpus(running), _gpus(wanted))
     found += _mapping("env", running.get("env", {}), wanted["env"])
     found += _mapping("container", running.get("container", {}), wanted["container"])
+    if desired.older:
+        found += _pair("container settings", *map(schema_text, (running, desired.release)))
     if not found:
         found.append("the same arguments are written differently on the command line")
     return found
+
+
+def schema_text(release: Json) -> str:
+    return f"schema {hardening.schema_of(release)}"
 
 
 def argument_differences(running: Json, wanted: Json, arguments: t.Sequence[Resolved]) -> list[str]:

@@ -56,6 +56,7 @@ def below(
     house: fit.House,
     revision: str | None,
     planned: str,
+    container_schema: int,
     findings: Findings,
 ) -> Below:
     """What may be tried in the place of the release `planned`; nothing where no ladder is asked for."""
@@ -75,7 +76,7 @@ def below(
             return None, problems[0]
         lower, tenant = tenants.instead(lower, house, host.observed, assigned)
         gpu = assigned.get(instance.name, NO_GPU)
-        document = release.document(lower, host.known, host.inputs, revision, gpu)
+        document = release.document(lower, host.known, host.inputs, revision, gpu, container_schema)
         mark = digest(document)
         if mark == planned:
             return None, "it changes nothing."

@@ -36,7 +36,8 @@ class Inputs:
     `history` and `readings` are the schemas that its directory holds, `catalogue` and `advisories` the files' content,
     `fingerprints` tell API keys apart, by instance.
     `ladder` is that of instances which state none; `rungs` are profiles that take the place of where instances stand;
-    with `promote` the target instance says whose ladder is climbed.
+    with `promote` the target instance says whose ladder is climbed. `apply_hardening` restarts what serves with older
+    container settings.
     """
 
     instances: list[t.Any]
@@ -63,6 +64,7 @@ class Inputs:
     ladder: tuple[str, ...] = ()
     rungs: t.Mapping[str, str] = dataclasses.field(default_factory=dict)
     promote: bool = False
+    apply_hardening: bool = False
 
     @property
     def image_id(self) -> str | None:
@@ -102,6 +104,7 @@ def read(args: t.Mapping[str, t.Any], history: Json, readings: t.Mapping[str, Js
         unknown_arguments=_choice(given, errors),
         retry=switch(given.get("retry"), "retry", errors),
         remove_unlisted=switch(given.get("remove_unlisted"), "remove_unlisted", errors),
+        apply_hardening=switch(given.get("apply_hardening"), "apply_hardening", errors),
         fingerprints=_mapping(given, "fingerprints", errors),
         target_instance=str(target.get("instance") or ""),
         target_profile=str(target.get("profile") or ""),

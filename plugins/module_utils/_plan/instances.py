@@ -14,6 +14,7 @@ import re
 import typing as t
 
 from .._settings import types
+from . import container_options
 from .api_key import EMPTY, GIVEN
 from .checks import KEYS as CHECK_KEYS
 from .checks import Answer, Check
@@ -25,7 +26,7 @@ Json = dict[str, t.Any]
 KEYS = (
     "name", "model", "served_model_name", "revision", "profile", "goal", "engine_args", "bind", "port", "gpus",
     "exclusive_group", "active", "api_key", "env", "sampling", "smoke", "timeouts", "on_failure", "fallback", "ladder",
-    "watch", *CHECK_KEYS.values(),
+    "watch", "memory_limit", "container_user", *CHECK_KEYS.values(),
 )  # fmt: skip
 # Keys that people write here and that belong elsewhere.
 ELSEWHERE = {
@@ -76,6 +77,8 @@ class Instance:
     begins: str = ""
     watch: t.Mapping[str, t.Any] = dataclasses.field(default_factory=dict)
     checks: t.Mapping[Check, Answer] = dataclasses.field(default_factory=dict)
+    memory_limit_mib: int = 0
+    container_user: str = ""
 
     @property
     def owner(self) -> str:
@@ -186,6 +189,8 @@ def read(given: t.Any, position: int, defaults: Json, errors: list[str]) -> Inst
         ladder=names("ladder", reader.given.get("ladder"), reader.wrong),
         watch=reader.mapping("watch"),
         checks=_checks(reader),
+        memory_limit_mib=container_options.memory_limit(reader.given.get("memory_limit"), reader.wrong),
+        container_user=container_options.user(reader.given.get("container_user"), reader.wrong),
     )
     return instance if name else None
 

@@ -18,10 +18,12 @@ from . import (
     auto_profile,
     change,
     checks,
+    container_options,
     defaults,
     descent,
     fit,
     gpus,
+    hardening,
     hostcheck,
     image,
     instances,
@@ -36,13 +38,13 @@ from . import (
     schema,
     tenants,
     unified,
+    unlisted,
 )
 from .findings import Findings
 from .gpus import Assignment
 from .inputs import Inputs
 from .instances import Instance
 from .names import meant
-from .plain import digest
 from .prepare import Prepared
 
 Json = dict[str, t.Any]
@@ -96,6 +98,9 @@ def plan_host(inputs: Inputs, errors: t.Sequence[str] = ()) -> Outcome:
         return Outcome(errors=tuple(dict.fromkeys(findings.errors)))
     findings.warnings += [*known.warnings, *_reading_warnings(inputs, known), *_target_warnings(inputs, listed)]
     findings.errors += limits.problems(inputs.class_limits, known)
+    for one in listed:
+        stated = (one.memory_limit_mib, one.container_user)
+        findings.errors += container_options.problems(one.name, *stated, inputs.settings, inputs.facts)
     accepted = bool(inputs.settings.get("accept_advisories"))
     advisories.check(inputs.version, inputs.advisories, listed, accepted, findings)
     image.tagged(inputs.image, inputs.version, findings)
@@ -105,7 +110,7 @@ def plan_host(inputs: Inputs, errors: t.Sequence[str] = ()) -> Outcome:
     assigned = _assign(prepared, host, findings)
     prepared, house = tenants.moved_in(prepared, inputs, known, observed, assigned)
     plans = [_plan(one, host, assigned, house, findings) for one in prepared]
-    plans += _unlisted(inputs, listed, observed, findings)
+    plans += unlisted.plans(inputs, listed, observed, findings)
     for plan in plans:
         findings.warnings += [*plan["warnings"], *map(checks.overruled_text, plan["overruled"])]
     found = _refused(plans, findings) if findings.errors else _outcome(plans, findings.warnings, observed, house)
@@ -226,18 +231,28 @@ def _plan(
             f"instance {instance.name}: it has an api_key and no fingerprint of it was passed: run "
             "gpufleet.vllm.vllm_api_keys first and pass what it returned."
         )
-    document = release.document(one, host.known, inputs, revision, gpu)
+    chosen = hardening.choose(
+        instance.name,
+        lambda schema: release.document(one, host.known, inputs, revision, gpu, schema),
+        current,
+        inputs.image_id,
+        inputs.apply_hardening,
+        inputs.retry,
+    )
+    findings.errors += [chosen.error] if chosen.error else []
+    document, mark, written = chosen.release, chosen.digest, set(chosen.digests.values())
     told = release.client(instance, one.arguments, one.sampling)
-    mark = digest(document)
     image_id = inputs.image_id
-    findings.errors += change.refusals(instance.name, mark if instance.active else "", seen, inputs.retry, image_id)
-    judged = judging.judge(one, document, (current or {}).get("digest") == mark, house, inputs, findings)
+    refused = change.refusals(instance.name, mark if instance.active else "", seen, inputs.retry, image_id, written)
+    findings.errors += refused
+    serves = (current or {}).get("digest") in written
+    judged = judging.judge(one, document, serves, house, inputs, findings)
     running = (current or {}).get("release") or {}
     changed = defaults.changes(running, host.known, one.values(), inputs.history, inputs.readings)
     settings = rollout_settings.merged(instance, inputs.settings, [])
-    desired = change.Desired(document, mark, told, one.arguments, image_id, settings)
+    desired = change.Desired(document, mark, told, one.arguments, image_id, settings, chosen.older)
     decided = change.decide(desired, seen, inputs.retry) if instance.active else change.decide_inactive(seen)
-    below = descent.below(one, host, assigned, house, revision, mark, findings)
+    below = descent.below(one, host, assigned, house, revision, mark, chosen.schema, findings)
     return {
         "instance": instance.name,
         "active": one.instance.active,
@@ -254,7 +269,14 @@ def _plan(
             *unified.cautions(judged.memory, inputs.facts),
             *change.cautions(instance.name, mark, seen, inputs.retry),
         ],
-        "notes": [*promotion.notes(instance), *one.notes, *changed, *below.left_out],
+        "notes": [
+            *promotion.notes(instance),
+            *one.notes,
+            *changed,
+            *below.left_out,
+            *container_options.notes(instance.container_user, instance.model, inputs.settings),
+            *(chosen.notes() if instance.active else ()),
+        ],
         "memory": judged.memory,
         "digest": mark,
         "release": document,
@@ -273,27 +295,3 @@ def _argument(argument: t.Any, current: Json | None) -> Json:
     if running is not None and argument.set and running.get(argument.name) != argument.value:
         found["from_value"] = running.get(argument.name)
     return found
-
-
-def _unlisted(
-    inputs: Inputs, listed: t.Sequence[Instance], observed: t.Mapping[str, Json], findings: Findings
-) -> list[Json]:
-    """Plans to remove instances that nobody lists any more; where that is not asked for, warnings that they stay."""
-    plans = []
-    for name in sorted(set(observed) - {instance.name for instance in listed}):
-        if not inputs.remove_unlisted:
-            findings.warn(
-                f"Instance {name} is on the host and not listed: it stays (vllm_server_remove_unlisted removes it)."
-            )
-            continue
-        findings.errors += change.refusals(name, "", observed[name], inputs.retry)
-        plans.append(_removal(name))
-    return plans
-
-
-def _removal(name: str) -> Json:
-    nothing: Json = dict.fromkeys(("digest", "release", "client", "image_id", "memory"))
-    empty = ("arguments", "overruled", "let_through", "warnings", "notes", "rungs", "ladder")
-    lists: Json = {**{name: [] for name in empty}, "settings": {}}
-    what: Json = {"change": "remove", "reasons": [change.UNLISTED], "downtime_seconds": None, "stands_in": False}
-    return {"instance": name, "active": False, **what, **lists, **nothing}

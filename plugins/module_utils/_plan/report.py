@@ -151,6 +151,7 @@ def state_text(found: Json, origins: t.Mapping[str, str]) -> str:
     lines += _section("env", release["env"])
     container = release["container"]
     lines += ["container:", f"  ipc: {container['ipc']}", f"  shm_size_mib: {container['shm_size_mib']}"]
+    lines += [f"  {name}: {container[name]}" for name in ("memory_limit_mib", "schema", "user") if name in container]
     lines += [f"  volume: {volume}" for volume in container["volumes"]]
     lines += _section("sampling", (found.get("client") or {}).get("sampling") or {})
     for name, value in sorted((found.get("settings") or {}).items()):

@@ -11,6 +11,8 @@ from __future__ import annotations
 import json
 import typing as t
 
+from . import hardening
+
 LABEL_INSTANCE = "io.gpufleet.instance"
 LABEL_DIGEST = "io.gpufleet.digest"
 LABEL_RELEASE = "io.gpufleet.release"
@@ -43,10 +45,10 @@ def variables(env: t.Mapping[str, str], gpus: Json) -> list[str]:
     return [f"{name}={value}" for name, value in sorted({**env, **told}.items())]
 
 
-def create_body(release: Json, digest: str, image_id: str, key_file: str = "") -> Json:
+def create_body(release: Json, digest: str, image_id: str, key_file: str = "", selinux: bool = False) -> Json:
     """The body of POST /containers/create. No restart policy: the commit sets it, once the release is verified.
 
-    `key_file` is where the host keeps the release's API key.
+    `key_file` is where the host keeps the release's API key, SELINUX says whether Docker labels what it starts.
     """
     container = release["container"]
     port = f"{container['container_port']}/tcp"
@@ -61,12 +63,13 @@ def create_body(release: Json, digest: str, image_id: str, key_file: str = "") -
             LABEL_RELEASE: json.dumps(release, sort_keys=True, separators=(",", ":")),
         },
         "ExposedPorts": {port: {}},
+        **hardening.config_options(release),
         "HostConfig": {
-            "Binds": container["volumes"],
+            "Binds": hardening.binds(release, selinux),
             "PortBindings": {port: [{"HostIp": release["bind"], "HostPort": str(release["port"])}]},
             "DeviceRequests": device_requests(release["gpus"]),
             "RestartPolicy": {"Name": "no"},
-            "SecurityOpt": ["no-new-privileges"],
+            **hardening.host_options(release, selinux),
             **STATED,
             **shared,
             **_key_mount(release, key_file),
@@ -93,7 +96,7 @@ def version_probe_body(image_id: str) -> Json:
         "Cmd": [],
         "Env": variables({}, {"mode": "none"}),
         "NetworkDisabled": True,
-        "HostConfig": {"NetworkMode": "none", **STATED},
+        "HostConfig": {"NetworkMode": "none", **hardening.PROBE, **STATED},
     }
 
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 import typing as t
 from dataclasses import dataclass
 
+from . import hardening
 from .state import Entry, Json
 
 TIMEOUTS = {"drain": 30, "hold": 60, "stop": 30, "pull": 3600, "free": 60, "docker": 120}
@@ -60,6 +61,8 @@ def ready_limit(entry: Entry, known: t.Iterable[Entry | None] = ()) -> Limit:
 
 def _alike(one: Entry, entry: Entry) -> bool:
     same = one.image_id == entry.image_id and one.release["model"] == entry.release["model"]
+    # What was compiled lies elsewhere after a change of it: that start compiles again.
+    same = same and hardening.schema_of(one.release) == hardening.schema_of(entry.release)
     return same and bool(one.start_seconds)
 
 

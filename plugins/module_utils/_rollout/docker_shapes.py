@@ -42,6 +42,7 @@ INFO: Shape = {
     "DiscoveredDevices?": [{"ID": str, "Source?": str}],
     "Runtimes?": {},
     "CgroupDriver?": str,
+    "SecurityOptions?": [str],
 }
 SHAPES: tuple[tuple[str, Shape], ...] = (
     (r"/containers/json", LISTED),

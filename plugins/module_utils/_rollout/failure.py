@@ -19,6 +19,8 @@ from .state import Entry, Rejection
 # Failures of the moment, not of the release: the same release may be tried again without being asked to.
 OF_THE_MOMENT = (
     "api_key.missing",
+    "cache.folder",
+    "container.newer",
     "container.stop",
     "docker.away",
     "disk.full",

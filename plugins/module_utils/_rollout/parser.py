@@ -15,6 +15,7 @@ import hashlib
 import json
 
 from .._engine.diagnosis import diagnose
+from . import hardening
 from .container import STATED, device_requests, variables
 from .docker import Docker, DockerError, Json
 from .durable import read_text, write_atomically
@@ -46,7 +47,7 @@ print("{UNDERSTOOD}")
 """
 
 
-def probe_body(entry: Entry) -> Json:
+def probe_body(entry: Entry, selinux: bool = False) -> Json:
     """A container that only parses: the release's devices and environment, no port, no network, no files."""
     release = entry.release
     return {
@@ -58,7 +59,7 @@ def probe_body(entry: Entry) -> Json:
         "HostConfig": {
             "NetworkMode": "none",
             "DeviceRequests": device_requests(release["gpus"]),
-            "SecurityOpt": ["no-new-privileges"],
+            **hardening.probe_options(release, selinux),
             **STATED,
         },
     }
@@ -105,7 +106,7 @@ def _asked(docker: Docker, entry: Entry) -> str | None:
     name = f"gpufleet-parser-{entry.release['instance']}"
     try:
         docker.remove(name)  # what a preflight that was killed left
-        container = docker.create(name, probe_body(entry))
+        container = docker.create(name, probe_body(entry, hardening.has_selinux(docker.get("/info"))))
         try:
             docker.start(container)
             code = docker.wait(container, LIMIT)

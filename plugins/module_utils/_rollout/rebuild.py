@@ -33,7 +33,7 @@ RELEASE: documents.Shape = {
     "bind": str,
     "port": int,
     "served_model_names": [str],
-    "container": {"name": str},
+    "container": {"name": str, "schema?": int, "volumes": [str]},
     "gpus": {"uuids": [str]},
 }
 

@@ -15,6 +15,8 @@ from dataclasses import asdict, dataclass, field, replace
 
 SCHEMA = 2
 REJECTIONS_KEPT = 20
+# Among the settings of a release: see _plan/ports.py.
+STOPOVER = "stopover"
 
 Json = dict[str, t.Any]
 
@@ -64,6 +66,11 @@ class Entry:
         return self.digest[:12]
 
     @property
+    def is_stopover(self) -> bool:
+        """Whether it serves on a port of the moment, until another instance has given the planned one up."""
+        return bool(self.settings.get(STOPOVER))
+
+    @property
     def identity(self) -> tuple[str, str]:
         """What makes two releases the same: the document and the image, since a tag can be moved to another one."""
         return (self.digest, self.image_id)
@@ -106,7 +113,7 @@ class State:
 
         Only now a rejection of the same digest is forgotten: a retry that was cut off is not tried again by itself.
         """
-        kept = (entry for entry in (self.held, self.previous) if entry is not None)
+        kept = (entry for entry in (self.held, self.previous) if entry is not None and not entry.is_stopover)
         replaced = next((entry for entry in kept if entry.identity != verified.identity), None)
         state = self.without_rejection(verified)
         return replace(state, current=verified, previous=replaced, candidate=None, held=None, owner="", failed="")

@@ -126,7 +126,8 @@ class Transaction:
     def _rollback(self, state: State, request: Json) -> str:
         """The previous verified release becomes the candidate; what serves now is held and becomes the previous one.
 
-        What is rolled back from counts as rejected, or the next scheduled run would put it there again. A request that
+        What is rolled back from counts as rejected, or the next scheduled run would put it there again, unless the
+        request says that it is not to `blame`. A request that
         names it (`from`, `container`) is refused where something else serves by now, or on another host: nothing is put
         back twice. Its `reason` says why, where it was no operator.
         """
@@ -147,7 +148,7 @@ class Transaction:
                 "rollback.none", "no previous verified release is kept", "Roll the wanted release out instead."
             )
         candidate = preflight(self.host, self.store, self.journal, state, previous, True)
-        if current is not None:
+        if current is not None and request.get("blame", True):
             reason = request.get("reason") or BY_AN_OPERATOR
             rejection = Rejection(current.digest, at=self._now(), image_id=current.image_id, **reason)
             state = state.with_rejection(rejection)

@@ -21,6 +21,7 @@ from .._engine.phases import phase_of
 from .._engine.prove import Proof, answers, healthy, prove
 from .._engine.refusals import NotProved
 from .._engine.wire import Http
+from . import belongings, hardening
 from .api_keys import ApiKeyMissing
 from .container import create_body
 from .deadlines import ready_limit, timeout
@@ -99,6 +100,8 @@ class Trial:
             if found is None:
                 self.entry = replace(entry, container_id=self._made())
                 self.created(self.entry)
+            elif not self.runs_already:
+                belongings.hand_over(self.host, entry.release, found, self._selinux())
             docker.start(self.entry.container_id)
             started = docker.container(self.entry.container_id)
             if started is not None:
@@ -108,10 +111,19 @@ class Trial:
         except DockerError as error:
             raise Failed(self._start_refused(error)) from error
 
+    def _selinux(self) -> bool:
+        """Whether Docker labels what it starts: the first schema does not ask."""
+        asks = hardening.schema_of(self.entry.release) > hardening.FIRST
+        return asks and hardening.has_selinux(self.host.docker.get("/info"))
+
     def _made(self) -> str:
         """The id of a new container. An image that was pruned meanwhile is fetched once more."""
         entry, docker = self.entry, self.host.docker
-        body = create_body(entry.release, entry.digest, entry.image_id, self.host.keys.path(entry.release))
+        if hardening.schema_of(entry.release) not in hardening.SCHEMAS:
+            raise Failed(hardening.unknown(entry.release))
+        selinux = self._selinux()
+        body = create_body(entry.release, entry.digest, entry.image_id, self.host.keys.path(entry.release), selinux)
+        belongings.hand_over(self.host, entry.release, docker.image(entry.image_id) or {}, selinux)
         name = str(entry.release["container"]["name"])
         try:
             return docker.create(name, body)

@@ -232,10 +232,14 @@ def test_release_document() -> None:
     found = fleet.plan(settings=settings, instances=[fleet.instance(model="org/m", bind="0.0.0.0", env={"B": "x"})])
     release = found["release"]
     assert release["container"] == {
+        "schema": 2,
         "name": "vllm-assistant",
         "shm_size_mib": 4096,
         "ipc": "host",
-        "volumes": ["/srv/cache:/var/cache/gpufleet/vllm:rw", "/srv/hub:/var/cache/gpufleet/hub:rw"],
+        "volumes": [
+            "/srv/cache-by-instance/assistant:/var/cache/gpufleet/vllm:rw",
+            "/srv/hub:/var/cache/gpufleet/hub:rw",
+        ],
         "container_port": 8000,
     }
     assert release["env"] == {
