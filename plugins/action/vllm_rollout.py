@@ -113,17 +113,38 @@ class ActionModule(PipedAction):
         return self._go_forward(due, result)
 
     def _go_forward(self, due: t.Sequence[Due], result: Json) -> Json:
-        """One after another; the first that fails stops the rest."""
+        """One after another; the first that fails stops the rest, and with it an exchange of ports is taken back."""
+        steps: list[tuple[Due, Json]] = []
         for at, one in enumerate(due):
+            steps = [step for step in steps if step[0].exchange == one.exchange]
             message = self._carry_out(one, result)
             outcome = result["results"][-1]
             if outcome["outcome"] not in GOOD_OUTCOMES:
-                left = ", ".join(later.instance for later in due[at + 1 :])
-                untouched = f" Not tried after that: {left}." if left else ""
+                message += self._undo(steps, outcome, result)
+                names = dict.fromkeys(later.instance for later in due[at + 1 :] if later.instance != one.instance)
+                untouched = f" Not tried after that: {', '.join(names)}." if names else ""
                 return {**result, "failed": True, "msg": message + untouched}
             change = rollout_requests.updated(one, outcome)
             result["updated"] += [change] if change else []
+            steps += [(one, outcome)] if one.exchange else []
         return result
+
+    def _undo(self, steps: t.Sequence[tuple[Due, Json]], failed: Json, result: Json) -> str:
+        """Take back what an exchange of ports has done before one of its steps failed, the last first; what to say."""
+        if not steps:
+            return ""
+        names = {step.instance for step, _outcome in steps}
+        result["updated"] = [one for one in result["updated"] if one["instance"] not in names]
+        if failed["outcome"] == "lost":
+            return f" The exchange of ports is half done ({', '.join(sorted(names))}): the next run goes on with it."
+        told = []
+        for step, outcome in reversed(steps):
+            back = rollout_requests.undone(step, outcome)
+            if back is not None:
+                message = self._carry_out(back, result)
+                good = result["results"][-1]["outcome"] in GOOD_OUTCOMES
+                told.append(f"{'Taken back' if good else 'Not taken back'}: {message}")
+        return " ".join(["", "The exchange of ports was given up.", *told])
 
     def _take_back(self, updated: t.Sequence[Json], because: str, result: Json) -> Json:
         """The last change first; one that does not go back keeps no other from going."""

@@ -248,7 +248,8 @@ climbs:
 plans:
   description:
     - One for each listed instance, in the order in which they are to be carried out, those that are removed first. Of
-      instances that share GPUs, those come first that give memory back. Empty where something is wrong.
+      instances that share GPUs, those come first that give memory back, and who gives a port up before who takes it.
+      Empty where something is wrong.
   returned: always
   type: list
   elements: dict
@@ -336,6 +337,19 @@ plans:
     image_id:
       description: Id of the image on the host; null where it is not there.
       type: str
+    exchange:
+      description:
+        - Names of the instances that exchange their ports, in the order in which they find theirs free. Such plans
+          stand one behind the other, and are carried out whole or taken back.
+      returned: where ports are exchanged
+      type: list
+      elements: str
+    by_way_of:
+      description:
+        - The release on a free port, with C(digest), C(release), C(client) and C(settings), that is carried out before
+          the first of C(exchange).
+      returned: for the last of C(exchange)
+      type: dict
 advisories:
   description: Known advisories that hold for the release, with C(id), C(introduced), C(fixed), C(kind), C(conditions).
   returned: always

@@ -17,7 +17,8 @@ description:
     it answers, holds it for the stability window, and only then commits. Whatever fails on the way, the host puts the
     last known good release back and proves that one, also when the controller is gone.
   - Changes of one host are carried out one after another, so that instances which share a GPU never start at the same
-    time. The first that fails stops the rest.
+    time. The first that fails stops the rest, and where ports were being exchanged, what was done of that is taken
+    back.
   - A host that is out of reach for ten minutes while its rollout is followed has failed, and is not unreachable, so
     that a C(rescue) around the task runs. The rollout itself goes on.
   - The program that does this on the host, C(gpufleet-host), is brought by this action when the host has another one.
@@ -181,7 +182,7 @@ updated:
       description: Name of the instance.
       type: str
     change:
-      description: The kind of change.
+      description: The kind of change; V(exchange) where ports were exchanged.
       type: str
     serves:
       description: Digest of the release that serves since. Empty where no engine was started.

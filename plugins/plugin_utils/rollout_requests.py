@@ -9,6 +9,7 @@ import dataclasses
 import typing as t
 
 from ansible_collections.gpufleet.vllm.plugins.module_utils._rollout.failure import rejects
+from ansible_collections.gpufleet.vllm.plugins.module_utils._rollout.state import STOPOVER
 
 Json = dict[str, t.Any]
 
@@ -21,35 +22,47 @@ STAYS = {
     "create": "stays on release {serves}: this run has created it, and there is none before it",
     "live": "keeps what clients are told: the engine was not touched",
     "remove": "stays removed",
+    "exchange": "stays on release {serves}: this run has exchanged its port with that of another instance",
 }
 
 
 @dataclasses.dataclass(frozen=True)
 class Due:
-    """One request for the host. `change` is the plan's, or `rollback`."""
+    """One request for the host. `change` is the plan's, `rollback`, or `exchange` for a step of an exchange of ports.
+
+    `exchange` are the instances of that exchange; it is whole or taken back.
+    """
 
     instance: str
     change: str
     request: Json
+    exchange: tuple[str, ...] = ()
 
 
 def planned(plans: t.Sequence[Json], retry: bool, in_order: bool = False) -> list[Due]:
     """What the plans ask for. IN_ORDER: as they stand, because each builds on the one before it."""
     due = [plan for plan in plans if plan["change"] != "none"]
-    if not in_order:
-        due.sort(key=lambda plan: ORDER.index(plan["change"]))
-    return [
-        Due(
-            str(plan["instance"]),
-            str(plan["change"]),
-            {
-                "kind": KINDS[plan["change"]],
-                "retry": retry,
-                "plan": {name: plan.get(name) for name in DOCUMENTS},
-            },
-        )
-        for plan in due
-    ]
+    if in_order:
+        return [_due(plan, retry) for plan in due]
+    found: list[Due] = []
+    for plan in sorted(due, key=lambda plan: ORDER.index(plan["change"])):
+        names = plan.get("exchange") or [""]
+        if plan["instance"] == names[0]:
+            last = next(one for one in due if one["instance"] == names[-1])
+            found.append(_due({**last, **last["by_way_of"]}, retry))
+        found.append(_due(plan, retry))
+    return found
+
+
+def _due(plan: Json, retry: bool) -> Due:
+    documents = {name: plan.get(name) for name in DOCUMENTS}
+    request: Json = {"kind": KINDS[plan["change"]], "retry": retry, "plan": documents}
+    exchange = tuple(plan.get("exchange") or ())
+    if not exchange:
+        return Due(str(plan["instance"]), str(plan["change"]), request)
+    # Another configuration in its place, or nothing at all, would be half an exchange.
+    request |= {"plan": {**documents, "rungs": []}, "on_failure": "rollback"}
+    return Due(str(plan["instance"]), "exchange", request, exchange)
 
 
 def rollbacks(names: t.Sequence[str]) -> list[Due]:
@@ -60,10 +73,23 @@ def rollbacks(names: t.Sequence[str]) -> list[Due]:
 def updated(one: Due, outcome: Json) -> Json | None:
     """What a later failure in the same run may take back; None where nothing is different from before."""
     serves = str(outcome.get("serves") or "")
-    if one.change in ("rollback", "repair") or (one.change in ("restart", "create") and not serves):
+    started = one.change in ("restart", "create", "exchange")
+    if one.change in ("rollback", "repair") or (started and not serves) or is_stopover(one):
         return None
     container = str(outcome.get("container") or "")
     return {"instance": one.instance, "change": one.change, "serves": serves, "container": container}
+
+
+def is_stopover(one: Due) -> bool:
+    """Whether it is the step to a port of the moment."""
+    return bool((one.request["plan"].get("settings") or {}).get(STOPOVER)) if one.exchange else False
+
+
+def undone(one: Due, outcome: Json) -> Due | None:
+    """The request that takes a step of an exchange back. Its release is not to blame for another one's failure."""
+    serves, container = str(outcome.get("serves") or ""), str(outcome.get("container") or "")
+    request = {"kind": "rollback", "from": serves, "container": container, "blame": False}
+    return Due(one.instance, "rollback", request) if serves else None
 
 
 def way_back(before: Json, because: str) -> Due | None:

@@ -30,6 +30,7 @@ from . import (
     judging,
     limits,
     order,
+    ports,
     prepare,
     promotion,
     release,
@@ -127,7 +128,7 @@ def _refused(drafts: t.Sequence[Json], findings: Findings) -> Outcome:
 
 
 def _outcome(plans: list[Json], warnings: list[str], observed: t.Mapping[str, Json], house: fit.House) -> Outcome:
-    plans = order.carried_out(plans, observed, house)
+    plans = ports.ordered(order.carried_out(plans, observed, house), observed, house.facts)
     changing = [plan for plan in plans if plan["change"] != "none"]
     return Outcome(
         plans=tuple(plans),
