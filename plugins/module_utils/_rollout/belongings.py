@@ -22,17 +22,23 @@ from .host import Host
 
 # As SELinux's policy names what containers may use.
 LABEL, OF_CONTAINERS = "security.selinux", b"system_u:object_r:container_file_t:s0"
-ROOT = ("0", "root")
+ROOT = "root"
+# What the kernel takes for a user; the number after it means nobody.
+MOST, DIGITS = 2**32 - 2, 10
 
 
 def user_of(release: Json, runs: Json) -> tuple[int, int] | None:
     """Numbers of user and group: the release's, else those of RUNS, an image or a container. None for a name."""
-    told = hardening.user_of(release) or str((runs.get("Config") or {}).get("User") or "0")
-    uid, _colon, gid = told.partition(":")
-    gid = gid or "0"  # Docker's own, for who is not in the image's /etc/passwd
-    if uid in ROOT:
-        return (0, int(gid) if gid.isdigit() else 0)
-    return (int(uid), int(gid) if gid.isdigit() else 0) if uid.isdigit() else None
+    told = hardening.user_of(release) or str((runs.get("Config") or {}).get("User") or ROOT)
+    user, _colon, group = told.partition(":")
+    uid = 0 if user == ROOT else _number(user)
+    # Docker's own, for who is not in the image's /etc/passwd, is the group 0.
+    return None if uid is None else (uid, _number(group) or 0)
+
+
+def _number(text: str) -> int | None:
+    found = int(text) if text.isascii() and text.isdecimal() and len(text) <= DIGITS else MOST + 1
+    return found if found <= MOST else None
 
 
 def key_is_readable(host: Host, release: Json, runs: Json) -> None:

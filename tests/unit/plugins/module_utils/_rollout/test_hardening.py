@@ -216,6 +216,10 @@ def test_a_start_that_compiles_again_has_the_time_of_a_first_one() -> None:
         ("", "2000:0", (2000, 0)),
         ("", "2000:users", (2000, 0)),
         ("", "vllm", None),
+        ("", "²", None),
+        ("", "4294967295", None),
+        ("", "9" * 5000, None),
+        ("", "7:4294967295", (7, 0)),
         ("1000:7", "vllm", (1000, 7)),
     ],
 )
