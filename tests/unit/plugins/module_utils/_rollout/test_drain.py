@@ -81,5 +81,5 @@ def test_an_engine_that_is_down_is_not_waited_for(scene: Scene) -> None:
 
 def test_an_engine_that_does_not_say_is_taken_for_busy(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
     serving(scene, Engine())
-    monkeypatch.setattr(scene.docker, "serving", lambda: None)
+    monkeypatch.setattr(scene.docker, "serving", lambda _port: None)
     assert in_flight(scene.host.http, entry(OLD)) is None
