@@ -47,8 +47,8 @@ def planned(plans: t.Sequence[Json], retry: bool, in_order: bool = False) -> lis
     found: list[Due] = []
     for plan in sorted(due, key=lambda plan: ORDER.index(plan["change"])):
         names = plan.get("exchange") or [""]
-        if plan["instance"] == names[0]:
-            last = next(one for one in due if one["instance"] == names[-1])
+        last = next((one for one in due if one["instance"] == names[-1]), None)
+        if plan["instance"] == names[0] and last is not None:
             found.append(_due({**last, **last["by_way_of"]}, retry))
         found.append(_due(plan, retry))
     return found
