@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 from .._plan.image import compiled_for, cuda_of
 from .._plan.schema import UnknownVersionError
-from .._settings import types
+from .._settings import secret_values, types
 from .branches import BRANCHES
 
 Json = dict[str, t.Any]
@@ -52,6 +52,8 @@ class Wishes:
 
 def read(given: Json, errors: list[str]) -> Wishes:
     """The wishes; what is wrong with them goes to `errors`, a sentence each."""
+    for name, value in given.items():
+        errors += secret_values.errors(f"{PREFIX}{name}" if name not in ("image", "version") else name, value)
     image, version = str(given.get("image") or ""), str(given.get("version") or "")
     cuda, capability = str(given.get("cuda") or "") or None, None
     try:

@@ -15,6 +15,7 @@ import re
 import typing as t
 from dataclasses import asdict, dataclass
 
+from .._outside.concealing import concealed_log
 from .._outside.printable import printable
 from . import log_text, signals
 
@@ -141,8 +142,8 @@ _HANGING = re.compile(r"No available shared memory broadcast block found in \d+ 
 
 
 def cleaned(line: str) -> str:
-    """The line without vLLM's process and time prefixes, at most 300 printable characters."""
-    return _PREFIX.sub("", printable(line[: log_text.LINE]).strip()).strip()[:_CAUSE_LENGTH]
+    """The line without secrets and vLLM's process and time prefixes, at most 300 printable characters."""
+    return concealed_log(_PREFIX.sub("", printable(line[: log_text.LINE]).strip()).strip())[:_CAUSE_LENGTH]
 
 
 def _root_error(lines: t.Sequence[str]) -> str:

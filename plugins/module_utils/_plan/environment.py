@@ -12,6 +12,7 @@ import dataclasses
 import re
 import typing as t
 
+from .._outside.concealing import is_secret_variable
 from .findings import Findings
 from .names import meant
 from .schema import Schema
@@ -19,9 +20,6 @@ from .spellings import NOT_VARIABLES, VARIABLES
 from .translate import truth, variable_text
 
 NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
-SECRET = re.compile(
-    r"(^|_)(TOKEN|SECRET|PASSWORD|PASSWD|PASSPHRASE|CREDENTIALS?|APIKEY|KEY|KEY_ID)$|SECRET|PASSWORD|API_KEY"
-)
 GPU_LIST = re.compile(r"\d+(,\d+)*")
 
 
@@ -80,9 +78,7 @@ def _problem(name: str, value: t.Any, schema: Schema) -> str:
 
 def looks_secret(name: str, schema: Schema) -> bool:
     """By its name alone: the value is never looked at."""
-    return bool(SECRET.search(name.upper())) and (
-        name not in schema.environment or name in ("VLLM_API_KEY",) or "S3_" in name
-    )
+    return is_secret_variable(name) and (name not in schema.environment or name in ("VLLM_API_KEY",) or "S3_" in name)
 
 
 def _not_read(name: str, schema: Schema) -> list[str]:

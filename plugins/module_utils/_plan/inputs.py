@@ -12,7 +12,8 @@ import dataclasses
 import re
 import typing as t
 
-from .._settings import types
+from .._outside.concealing import concealed
+from .._settings import secret_values, types
 from . import checks
 from .api_key import withheld
 from .findings import UnknownArguments
@@ -22,6 +23,9 @@ from .plain import plain
 Json = dict[str, t.Any]
 PROFILE_KEYS = ("description", "engine_args", "sampling")
 
+
+# Files of our own, and what a model's files say.
+NO_TEXTS_OF_PEOPLE = ("advisories", "catalogue", "fingerprints", "models")
 
 # vLLM's workers share memory; Docker's own 64 MiB make it exit.
 SHM_MIB = 2048
@@ -74,6 +78,7 @@ class Inputs:
 def read(args: t.Mapping[str, t.Any], history: Json, readings: t.Mapping[str, Json], errors: list[str]) -> Inputs:
     """Inputs from a task's arguments; what is wrong with them is added to `errors`."""
     given = {key: plain(withheld(value) if key == "instances" else value, key, errors) for key, value in args.items()}
+    given = {key: value if key in NO_TEXTS_OF_PEOPLE else _open(key, value, errors) for key, value in given.items()}
     target = _mapping(given, "target", errors)
     stated = _text(given, "version", errors)
     version = str(target.get("version") or "") or stated
@@ -107,6 +112,18 @@ def read(args: t.Mapping[str, t.Any], history: Json, readings: t.Mapping[str, Js
         target_profile=str(target.get("profile") or ""),
         ladder=names("ladder", given.get("ladder"), errors.append),
     )
+
+
+def _open(key: str, value: t.Any, errors: list[str]) -> t.Any:
+    """The value without secrets, which are refused: so no message, plan or diff can have one."""
+    if key != "facts":  # which may tell of releases from before they were refused
+        errors += secret_values.errors(key, value)
+    found = concealed(value)
+    if key == "instances" and isinstance(value, list):
+        # Their api_key is a word that says whether there is one.
+        has_one = (isinstance(had, dict) and "api_key" in had for had in value)
+        return [{**one, "api_key": had["api_key"]} if has else one for has, had, one in zip(has_one, value, found)]
+    return found
 
 
 def names(key: str, value: t.Any, wrong: t.Callable[[str], None]) -> tuple[str, ...]:

@@ -14,6 +14,7 @@ import os
 import re
 import shutil
 
+from .._outside.concealing import concealed, concealed_log
 from .durable import FULL, sweep, write_atomically
 from .state import Json
 
@@ -69,12 +70,16 @@ class Diagnoses:
     def keep(self, name: str, diagnosis: Json, log: str) -> str:
         """Keep one, whole or not at all, and the newest few of those before it; its folder. Raises OSError.
 
-        Where there is no room, the logs of older ones make some.
+        Where there is no room, the logs of older ones make some. Secrets in it are masked: an engine writes down what
+        it was given.
         """
         folder = os.path.join(self.folder, name)
         for old in self._names()[: -(KEPT - 1)]:
             shutil.rmtree(os.path.join(self.folder, old), ignore_errors=True)
-        texts = {DIAGNOSIS: json.dumps(diagnosis, indent=1, sort_keys=True), LOG: bounded(log)}
+        texts = {
+            DIAGNOSIS: json.dumps(concealed(diagnosis), indent=1, sort_keys=True),
+            LOG: concealed_log(bounded(log)),
+        }
         try:
             for file, text in texts.items():
                 with_room(self, os.path.join(folder, file), text, spared=name)

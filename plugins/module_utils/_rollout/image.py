@@ -12,6 +12,7 @@ import contextlib
 import json
 import re
 
+from . import probe
 from .container import entrypoint_style, version_probe_body
 from .deadlines import timeout
 from .docker import Docker, DockerError, Json, registry_auth
@@ -127,21 +128,18 @@ def _cached(cache: str) -> dict[str, str]:
 
 def _asked(docker: Docker, image_id: str) -> str:
     name = f"gpufleet-version-{image_id.rpartition(':')[2][:12]}"
-    docker.remove(name)  # what a preflight that was killed left
-    container = docker.create(name, version_probe_body(image_id))
-    try:
-        docker.start(container)
-        if docker.wait(container, PROBE_LIMIT) != 0:
-            return ""
-        lines = docker.logs(container).splitlines()
-        said = lines[-1].partition(" ")[2].strip() if lines else ""
-        return said if VERSION.fullmatch(said) else ""
-    except DockerError as error:
-        if error.status == 0:
-            raise
-        return ""  # the daemon lives and the image has nothing that could be asked
-    finally:
-        docker.remove(container)
+    with probe.made(docker, name, version_probe_body(image_id)) as container:
+        try:
+            docker.start(container)
+            if docker.wait(container, PROBE_LIMIT) != 0:
+                return ""
+            lines = docker.logs(container).splitlines()
+        except DockerError as error:
+            if error.status == 0:
+                raise
+            return ""  # the daemon lives and the image has nothing that could be asked
+    said = lines[-1].partition(" ")[2].strip() if lines else ""
+    return said if VERSION.fullmatch(said) else ""
 
 
 def must_agree(image: Json, release: Json, version: str) -> None:

@@ -12,6 +12,7 @@ import contextlib
 import sys
 import typing as t
 
+from .._outside.concealing import concealed, concealed_log
 from .._outside.printable import printable
 from .host import Clock
 from .store import Store
@@ -26,7 +27,7 @@ GOOD_OUTCOMES = ("verified", "fallback", "repaired", "live", "removed")
 
 def spoken(line: str) -> None:
     """A line for a console or the unit's own journal."""
-    sys.stdout.write(f"{printable(line)}\n")
+    sys.stdout.write(f"{concealed_log(printable(line))}\n")
     sys.stdout.flush()
 
 
@@ -66,13 +67,13 @@ class Journal:
 
     def _write(self, what: dict[str, t.Any]) -> None:
         self._spoke = self._clock.monotonic()
-        what["detail"] = printable(what["detail"])
+        what["detail"] = concealed_log(printable(what["detail"]))  # it may quote an engine's log
         line = {
             "at": self._clock.utc(),
             "elapsed": round(self.elapsed, 1),
             "instance": self._store.instance,
             "stage": self.stage_name,
-            **what,
+            **concealed(what),
         }
         try:
             self._store.append_stage(line)

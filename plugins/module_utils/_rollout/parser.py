@@ -15,6 +15,7 @@ import hashlib
 import json
 
 from .._engine.diagnosis import diagnose
+from . import probe
 from .container import STATED, device_requests, variables
 from .docker import Docker, DockerError, Json
 from .durable import read_text, write_atomically
@@ -104,14 +105,9 @@ def _asked(docker: Docker, entry: Entry) -> str | None:
     """What the parser refuses, in its own words; '' where it takes all, None where it could not be asked."""
     name = f"gpufleet-parser-{entry.release['instance']}"
     try:
-        docker.remove(name)  # what a preflight that was killed left
-        container = docker.create(name, probe_body(entry))
-        try:
+        with probe.made(docker, name, probe_body(entry)) as container:
             docker.start(container)
-            code = docker.wait(container, LIMIT)
-            said = docker.logs(container)
-        finally:
-            docker.remove(container)
+            code, said = docker.wait(container, LIMIT), docker.logs(container)
     except DockerError:
         return None
     if code == 0 and UNDERSTOOD in said:

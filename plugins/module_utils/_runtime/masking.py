@@ -8,15 +8,13 @@ Private to the collection: may change without notice.
 
 from __future__ import annotations
 
-import re
 import typing as t
 
-from .observed import LOG_OPTIONS
+from .._outside.concealing import MASK, concealed
 
 Json = dict[str, t.Any]
-MASK = "***"
-# Credentials in a URL, up to the last @ before its host ends: a password may have one.
-_CREDENTIALS = re.compile(r"(?<=://)[^/\s\"'<>]+(?=@)")
+# Options of log drivers other than these may hold a token.
+LOG_OPTIONS = ("max-size", "max-file", "compress", "mode", "max-buffer-size", "labels", "env", "tag")
 
 
 def masked(value: t.Any, name: str = "") -> t.Any:
@@ -28,7 +26,7 @@ def masked(value: t.Any, name: str = "") -> t.Any:
     group, _dot, option = name.partition(".")
     if group == "log-opts" and option and option not in LOG_OPTIONS:
         return MASK
-    return _CREDENTIALS.sub(MASK, value) if isinstance(value, str) else value
+    return concealed({name: value})[name] if isinstance(value, str) else value
 
 
 def has_secret(settings: Json) -> bool:

@@ -13,13 +13,13 @@ import typing as t
 
 from .._prepare.files import NotWritten
 from . import config_file, limits
+from .masking import LOG_OPTIONS, masked
 
 PATH = "/etc/docker/daemon.json"
 RECORD = "/etc/docker/gpufleet.json"
 
-# A proxy's address may hold a password, and so may options of log drivers other than these.
+# A proxy's address may hold a password.
 SECRET = ("proxies", "http-proxy", "https-proxy")
-LOG_OPTIONS = ("max-size", "max-file", "compress", "mode", "max-buffer-size", "labels", "env", "tag")
 
 Json = dict[str, t.Any]
 Read = t.Callable[[str], t.Optional[bytes]]
@@ -49,9 +49,9 @@ def recorded(read: Read) -> Json:
 
 
 def shown(config: Json) -> Json:
-    """The settings without those that may be secret."""
+    """The settings without those that may be secret, and with any other secret masked."""
     open_ones = {key: value for key, value in config.items() if key not in SECRET}
     options = open_ones.get("log-opts")
     if isinstance(options, dict):
         open_ones["log-opts"] = {name: value for name, value in options.items() if name in LOG_OPTIONS}
-    return open_ones
+    return t.cast("Json", masked(open_ones))

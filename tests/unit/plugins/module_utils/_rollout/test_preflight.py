@@ -204,12 +204,6 @@ def test_an_image_that_did_not_tell_is_asked_again(scene: Scene, tmp_path: pathl
     assert image.version_of(scene.docker, IMAGE_ID, str(tmp_path / "images.json")) == "0.32.0"
 
 
-def test_what_a_killed_probe_left_is_in_nobodys_way(scene: Scene) -> None:
-    scene.docker.create(PROBE, {"Image": IMAGE_ID, "HostConfig": {}})
-    assert scene.roll_out(OLD) == "verified"
-    assert scene.docker.named(PROBE) is None
-
-
 @pytest.mark.parametrize("version", ["0.32.0", "0.32.0+cpu"])
 def test_a_local_build_is_the_version_that_it_names(scene: Scene, version: str) -> None:
     scene.docker.versions[IMAGE_ID] = version
