@@ -18,6 +18,7 @@ from dataclasses import dataclass
 
 from .._gpu.ownership import is_driver
 from .._gpu.prepared import STAMP
+from .._outside import documents
 from .._prepare.files import Files, NotWritten
 from .managers import Apt, Dnf, Failed, Manager, Run, told
 
@@ -89,7 +90,7 @@ def _wanted(params: Json, files: Files) -> dict[str, bytes | None]:
     if not params["digest"]:
         return wanted
     try:
-        earlier = json.loads(files.read(f"/{STAMP}") or b"{}")["files"]
+        earlier = documents.parse((files.read(f"/{STAMP}") or b"{}").decode("utf-8", "replace"))["files"]
     except (ValueError, KeyError, TypeError):
         earlier = {}
     return {**dict.fromkeys(path for path in earlier if path not in wanted), **wanted}

@@ -19,6 +19,7 @@ import secrets
 import typing as t
 
 from .._engine.wire import Http
+from .._outside import documents
 from .durable import read_text, write_atomically
 from .state import Json, State
 from .store import STATE_DIR
@@ -88,7 +89,7 @@ class ApiKeys:
         if not path:
             return ""
         try:
-            return str(json.loads(read_text(path) or "")["api-key"][0])
+            return str(documents.parse(read_text(path) or "")["api-key"][0])
         except (ValueError, KeyError, IndexError, TypeError, OSError):
             # The error's own text might hold what the file does.
             raise ApiKeyMissing(f"{path} is missing or holds no API key") from None

@@ -11,7 +11,9 @@ from __future__ import annotations
 import contextlib
 import json
 import re
+import typing as t
 
+from .._outside import documents
 from . import probe
 from .container import entrypoint_style, version_probe_body
 from .deadlines import timeout
@@ -38,7 +40,7 @@ def present(host: Host, reference: str, journal: Journal, limit: float, config: 
         return image
     journal.stage("pull", reference)
     text = read_text(config)
-    auth = registry_auth(reference, json.loads(text)) if text else ""
+    auth = _login(reference, text) if text else ""
     layers: dict[str, tuple[int, int]] = {}
     deadline = host.clock.monotonic() + limit
 
@@ -105,6 +107,14 @@ def _no_room(host: Host, reference: str, error: DockerError) -> Refused:
     return Refused("disk.full", f"the image {reference} does not fit: {error}; {left}", advice)
 
 
+def _login(reference: str, text: str) -> str:
+    """The login of a Docker client's file; without one the registry says what it thinks of that."""
+    try:
+        return registry_auth(reference, documents.parse(text))
+    except (ValueError, AttributeError, TypeError):
+        return ""
+
+
 def version_of(docker: Docker, image_id: str, cache: str) -> str:
     """The vLLM version inside an image, by its own package metadata; cached by image id. '' where it cannot tell."""
     known = _cached(cache)
@@ -120,10 +130,11 @@ def version_of(docker: Docker, image_id: str, cache: str) -> str:
 
 def _cached(cache: str) -> dict[str, str]:
     try:
-        known = json.loads(read_text(cache) or "{}")
+        known = documents.parse(read_text(cache) or "{}")
     except (OSError, ValueError):
         return {}
-    return known if isinstance(known, dict) else {}
+    whole = isinstance(known, dict) and all(isinstance(said, str) for said in known.values())
+    return t.cast("dict[str, str]", known) if whole else {}
 
 
 def _asked(docker: Docker, image_id: str) -> str:

@@ -14,6 +14,7 @@ import json
 import os
 import typing as t
 
+from .._outside import documents
 from . import measurement
 from .durable import read_text, write_atomically
 from .host import Host
@@ -77,8 +78,8 @@ def _alone(state_dir: str) -> t.Iterator[None]:
 def _read(path: str) -> list[Measurement]:
     """None where the file is damaged: what it held is measured again."""
     try:
-        found = json.loads(read_text(path) or "[]")
-    except (ValueError, RecursionError):
+        found = documents.parse(read_text(path) or "[]")
+    except ValueError:
         return []
     rows = found if isinstance(found, list) else []
     return [one for one in map(measurement.parsed, rows[-KEPT:]) if one is not None]

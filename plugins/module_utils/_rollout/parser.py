@@ -13,8 +13,10 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
+import typing as t
 
 from .._engine.diagnosis import diagnose
+from .._outside import documents
 from . import probe
 from .container import STATED, device_requests, variables
 from .docker import Docker, DockerError, Json
@@ -95,10 +97,11 @@ def must_parse(host: Host, journal: Journal, entry: Entry, cache: str) -> None:
 def _remembered(cache: str) -> dict[str, str]:
     """What was refused by question, in the parser's words; '' for what was understood."""
     try:
-        known = json.loads(read_text(cache) or "{}")
+        known = documents.parse(read_text(cache) or "{}")
     except (OSError, ValueError):
         return {}
-    return known if isinstance(known, dict) else {}
+    whole = isinstance(known, dict) and all(isinstance(said, str) for said in known.values())
+    return t.cast("dict[str, str]", known) if whole else {}
 
 
 def _asked(docker: Docker, entry: Entry) -> str | None:

@@ -9,14 +9,13 @@ Private to the collection: may change without notice.
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import typing as t
 from dataclasses import replace
 
 from .._outside import documents
-from . import containers
-from .client_file import CLIENT_DIR, environment
+from . import containers, state_shape
+from .client_file import CLIENT_DIR
 from .container import LABEL_DIGEST, LABEL_RELEASE
 from .docker import Docker, DockerError, Json
 from .durable import read_text
@@ -24,18 +23,6 @@ from .journal import Journal
 from .state import Entry, State, StateNotOurs, StateProblem
 from .store import Store
 from .written import write_down
-
-# What a way back, the watch and the planner read of a release.
-RELEASE: documents.Shape = {
-    "instance": str,
-    "image": str,
-    "arguments": {},
-    "bind": str,
-    "port": int,
-    "served_model_names": [str],
-    "container": {"name": str},
-    "gpus": {"uuids": [str]},
-}
 
 
 def _entry(container: Json, client: Json) -> Entry:
@@ -60,7 +47,7 @@ def _entry(container: Json, client: Json) -> Entry:
 def _released(label: str) -> Json:
     """The release that a label holds: whoever makes a container writes its labels. Raises ValueError."""
     release = documents.parse(label)
-    problem = documents.misfit(release, RELEASE, "the label")
+    problem = documents.misfit(release, state_shape.RELEASE, "the label")
     if problem:
         raise ValueError(problem)
     return t.cast(Json, release)
@@ -77,8 +64,10 @@ def rebuilt(instance: str, docker: Docker, client_dir: str = CLIENT_DIR) -> Stat
         text = read_text(os.path.join(client_dir, instance, "client.json"))
         if text is None:
             raise StateProblem("its client file is missing as well")
-        client = json.loads(text)
-        environment(client)  # all that a client file has to have
+        client = documents.parse(text)
+        wrong = state_shape.of_client(client)
+        if wrong:
+            raise ValueError(wrong)
         return State(instance, current=_entry(verified[0], client), previous=_entry(kept[0], client) if kept else None)
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise StateProblem(f"its labels or its client file are damaged as well ({error!r})") from error

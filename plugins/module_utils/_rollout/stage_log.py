@@ -16,6 +16,7 @@ import json
 import os
 import typing as t
 
+from .._outside import documents
 from .durable import make_folder, write_all, write_atomically
 
 Json = dict[str, t.Any]
@@ -28,10 +29,10 @@ CUT = "cut"
 
 def _parsed(raw: bytes) -> Json | None:
     try:
-        line: Json = json.loads(raw)
+        line = documents.parse(raw.decode("utf-8", "replace"))
     except ValueError:
         return None
-    return line
+    return t.cast("Json", line) if isinstance(line, dict) else None
 
 
 class StageLog:
@@ -86,7 +87,8 @@ class StageLog:
         """Bytes that are gone, and where in the file the bytes after them begin."""
         raw = file.readline()
         line = _parsed(raw)
-        return (int(line[CUT]), len(raw)) if isinstance(line, dict) and CUT in line else (0, 0)
+        gone = line.get(CUT) if line is not None else None
+        return (gone, len(raw)) if isinstance(gone, int) and gone >= 0 else (0, 0)
 
     def _cut(self) -> None:
         """Keep the newest lines. A reader has the old file or the new one, and both count alike."""

@@ -13,6 +13,9 @@ import json
 import typing as t
 from dataclasses import asdict, dataclass, field, replace
 
+from .._outside import documents
+from . import state_shape
+
 SCHEMA = 2
 REJECTIONS_KEPT = 20
 
@@ -157,11 +160,11 @@ def load(text: str) -> State:
     Raises StateNewer when a newer program wrote it. Schema 1 lacks `image_digest`; the next save writes the newest.
     """
     try:
-        file = json.loads(text)
+        file = documents.parse(text)
         schema, checksum, document = file["schema"], file["checksum"], file["state"]
     except (ValueError, KeyError, TypeError) as error:
         raise StateProblem(f"it is not a state file ({error})") from error
-    if not isinstance(schema, int) or schema < 1:
+    if not isinstance(schema, int) or isinstance(schema, bool) or schema < 1:
         raise StateProblem(f"its schema is {schema!r}")
     if schema > SCHEMA:
         raise StateNewer(
@@ -169,6 +172,9 @@ def load(text: str) -> State:
         )
     if checksum != _checksum(document):
         raise StateProblem("its checksum does not match its content")
+    wrong = state_shape.of_state(document)
+    if wrong:
+        raise StateProblem(wrong)
     try:
         roles = {
             name: Entry(**document[name]) for name in ("current", "previous", "candidate", "held") if document[name]

@@ -13,6 +13,7 @@ import hashlib
 import json
 import os
 
+from .._outside import documents
 from . import state as states
 from .diagnoses import Diagnoses, with_room
 from .durable import read_text, sweep, write_atomically
@@ -123,7 +124,7 @@ class Store:
         """Read a request and remove its file. Raises FileNotFoundError."""
         path = self.path(os.path.basename(name))
         with open(path, encoding="utf-8") as file:
-            request: Json = json.load(file)
+            request: Json = documents.parse(file.read())
         os.remove(path)
         return request
 

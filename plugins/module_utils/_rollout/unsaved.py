@@ -16,6 +16,7 @@ import hashlib
 import json
 import os
 
+from .._outside import documents
 from .durable import write_atomically
 
 RUN_DIR = "/run/gpufleet"
@@ -36,7 +37,7 @@ class Unsaved:
         """The text that belongs into the file; None where the file is up to date."""
         try:
             with open(self._copy, encoding="utf-8") as file:
-                kept = json.load(file)
+                kept = documents.parse(file.read())
             return str(kept["text"]) if kept["instead_of"] == self._mark() else None
         except (OSError, ValueError, KeyError, TypeError):
             return None

@@ -17,6 +17,8 @@ import os
 import typing as t
 from dataclasses import asdict, dataclass, field, replace
 
+from .._outside import documents
+from . import state_shape
 from .durable import read_text, write_atomically
 from .host import Clock
 from .state import Entry, Json
@@ -108,9 +110,12 @@ class Records:
             text = read_text(self._path)
             if text is None:
                 return Record()
-            file = json.loads(text)
+            file = documents.parse(text)
             if file.pop("schema") != SCHEMA:
                 raise ValueError(f"its schema is not {SCHEMA}")
+            wrong = state_shape.of_watch(file)
+            if wrong:
+                raise ValueError(wrong)
             for name in ("restarts", "events"):
                 file[name] = tuple(file[name])
             return Record(**file)
@@ -126,8 +131,10 @@ class Records:
         with contextlib.suppress(OSError, ValueError, TypeError):
             text = read_text(self._memory)
             if text is not None:
-                memory = Memory(**json.loads(text))
-                return replace(memory, seen=tuple(memory.seen))
+                found = documents.parse(text)
+                if not state_shape.of_memory(found):
+                    memory = Memory(**found)
+                    return replace(memory, seen=tuple(memory.seen))
         return Memory()
 
     def remember(self, memory: Memory) -> None:

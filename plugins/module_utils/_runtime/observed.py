@@ -8,9 +8,9 @@ Private to the collection: may change without notice.
 
 from __future__ import annotations
 
-import json
 import typing as t
 
+from .._outside import documents
 from .._prepare.files import NotWritten
 from . import config_file, limits
 from .masking import LOG_OPTIONS, masked
@@ -42,10 +42,12 @@ def observe(read: Read) -> Json:
 def recorded(read: Read) -> Json:
     """`ours`, the part of daemon.json that is ours, and `pending`; a record that cannot be read claims nothing."""
     try:
-        found = json.loads(read(RECORD) or b"{}")
-        return {"ours": dict(found.get("ours", {})), "pending": bool(found.get("pending", False))}
-    except (ValueError, AttributeError, TypeError, NotWritten):
-        return {"ours": {}, "pending": False}
+        found = documents.parse((read(RECORD) or b"{}").decode("utf-8"))
+    except (ValueError, NotWritten):
+        found = {}
+    if documents.misfit(found, {"ours?": {}, "pending?": bool}, "it"):
+        found = {}
+    return {"ours": found.get("ours") or {}, "pending": bool(found.get("pending"))}
 
 
 def shown(config: Json) -> Json:

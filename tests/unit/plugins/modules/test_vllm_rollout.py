@@ -18,9 +18,10 @@ from ansible.module_utils.testing import patch_module_args
 from ansible_collections.gpufleet.vllm.plugins.module_utils._rollout import units
 from ansible_collections.gpufleet.vllm.plugins.module_utils._rollout.api_keys import fingerprint, host_secret
 from ansible_collections.gpufleet.vllm.plugins.module_utils._rollout.deadlines import last_deadline
-from ansible_collections.gpufleet.vllm.plugins.module_utils._rollout.state import Entry, State
+from ansible_collections.gpufleet.vllm.plugins.module_utils._rollout.state import State
 from ansible_collections.gpufleet.vllm.plugins.module_utils._rollout.store import Store
 from ansible_collections.gpufleet.vllm.plugins.modules import vllm_rollout as module
+from ansible_collections.gpufleet.vllm.tests.unit.plugins.module_utils._rollout.releases import entry
 
 Json = dict[str, t.Any]
 PROGRAM = b"#!/usr/bin/python3\n"
@@ -114,7 +115,7 @@ def test_the_request_is_written_down_and_the_unit_started(place: Place) -> None:
 def test_the_last_deadline_is_above_what_is_put_back(place: Place) -> None:
     place.with_program()
     slow = {"timeouts": {"ready": 9000}}
-    place.store.save(State("a", current=Entry("d", {}, {}, slow)))
+    place.store.save(State("a", current=entry(settings=slow)))
     run(request=REQUEST)
     assert place.started == [("a", "rollout", last_deadline({}, slow))]
     assert last_deadline({}, slow) > last_deadline({})
