@@ -278,7 +278,7 @@ ARGUMENTS: dict[str, dict[str, t.Any]] = {
 def mistakes(disk_paths: t.Sequence[str], images: t.Sequence[str]) -> list[str]:
     """What is wrong with the arguments, a sentence each."""
     wrong = [
-        f"disk_paths has {path!r}, expected an absolute path: correct it."
+        f"gpu_detect_disk_paths has {path!r}, expected an absolute path: correct it."
         for path in disk_paths
         if not os.path.isabs(path)
     ]

@@ -55,27 +55,31 @@ def options_of(role: str) -> Json:
     return t.cast("Json", specification(role)[OF_ROLE])
 
 
+@functools.cache
+def variables() -> Json:
+    """The option of each variable of every role and playbook."""
+    return {name: one for role in roles() for entry in specification(role).values() for name, one in entry.items()}
+
+
 def option(variable: str) -> Json:
     """The option of one variable, of any role or playbook."""
-    known = {name: one for role in roles() for entry in specification(role).values() for name, one in entry.items()}
+    known = variables()
     if variable not in known:
         raise WrongSettingsError([f"There is no variable {variable}.{meant(variable, known)}"])
     return t.cast("Json", known[variable])
 
 
-def read(
-    options: Json, variables: t.Mapping[str, t.Any], template: t.Callable[[t.Any], t.Any], errors: list[str]
-) -> Json:
+def read(options: Json, given: t.Mapping[str, t.Any], template: t.Callable[[t.Any], t.Any], errors: list[str]) -> Json:
     """What a host has for each option, typed."""
-    given = {}
+    values = {}
     for name in options:
         try:
-            given[name] = template(variables[name]) if name in variables else None
+            values[name] = template(given[name]) if name in given else None
         except AnsibleError as error:
             # A role parameter that is omitted states nothing.
             if type(error).__name__ != "AnsibleValueOmittedError":
                 errors.append(f"{name} cannot be read: {str(error).rstrip('.')}.")
-    return reader.read(options, given, errors)
+    return reader.read(options, values, errors)
 
 
 def failure(host: str, errors: t.Sequence[str]) -> str:

@@ -57,6 +57,13 @@ def test_one_that_is_named_is_asked_of_the_host(tmp_path: pathlib.Path, previous
     assert "no previous release" not in ended.said
 
 
+def test_a_check_run_ends_as_the_real_one_would(tmp_path: pathlib.Path) -> None:
+    fleet = Fleet(tmp_path, {"g1": {"previous": {"a": None, "b": KEPT}}})
+    ended = fleet.run("rollback", "--check", vllm_server_target_instance="a")
+    assert (ended.code, ended.asked, ended.recap("g1")["changed"]) == (2, [], 0)
+    assert "a: no previous release is kept on g1, so that a real run would be refused." in ended.said
+
+
 def test_a_check_run_says_what_would_be_put_back_and_asks_no_engine(tmp_path: pathlib.Path) -> None:
     """What was stopped where it failed does not serve yet: to prove it would fail the very run that is to bring it."""
     fleet = Fleet(tmp_path, {"g1": {"previous": {"a": KEPT, "b": None}, "not_proved": True}})

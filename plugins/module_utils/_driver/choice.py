@@ -59,7 +59,7 @@ def choose(
             f"The host's architecture is {host.architecture}, and drivers exist for {' and '.join(ARCHITECTURES)}."
         )
     open_modules = _modules(host, wishes, errors)
-    _capabilities(host, wishes, errors)
+    errors += dropped(host, wishes)
     if len(errors) > before:
         return None
     origin = _origin(host, wishes, there)
@@ -112,8 +112,9 @@ def _modules(host: Host, wishes: Wishes, errors: list[str]) -> bool:
     return not closed and wishes.modules != "proprietary"
 
 
-def _capabilities(host: Host, wishes: Wishes, errors: list[str]) -> None:
-    """Cards that vLLM has dropped get no driver: nothing could be served on them."""
+def dropped(host: Host, wishes: Wishes) -> list[str]:
+    """Cards that vLLM has dropped get no driver: nothing could be served on them. A sentence for each."""
+    errors = []
     least = wishes.capability or (7, 0)
     for gpu in host.gpus:
         card = card_of(gpu.device)
@@ -126,6 +127,13 @@ def _capabilities(host: Host, wishes: Wishes, errors: list[str]) -> None:
             f"{_named([gpu])} has compute capability {has} and {what} compiled for less than {needs}: {fix}fit a newer "
             "card, or give the host the class cpu."
         )
+    return errors
+
+
+def last_branch(host: Host) -> int | None:
+    """The newest branch that drives every card of the host; None where there is no last one yet."""
+    cards = (card_of(gpu.device) for gpu in host.gpus)
+    return min((card.last_branch for card in cards if card and card.last_branch), default=None)
 
 
 def _origin(host: Host, wishes: Wishes, there: str | None) -> str:

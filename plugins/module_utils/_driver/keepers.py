@@ -24,6 +24,13 @@ from .wishes import PREFIX, Wishes
 # What a distribution's repository calls itself. Ubuntu Pro is UbuntuESM.
 DISTRIBUTIONS: t.Final = ("Ubuntu", "UbuntuESM", "UbuntuESMApps", "Debian")
 SHOWN = 3
+# How a system removes packages, by what it calls itself.
+REMOVAL: t.Final = (
+    *((name, "apt-get purge") for name in ("debian", "ubuntu", "linuxmint", "pop", "raspbian")),
+    *((name, "dnf remove") for name in ("el", "fedora", "amzn", "centos", "mageia", "azurelinux")),
+    *((name, "zypper remove") for name in ("opensuse", "sles", "sle")),
+    ("arch", "pacman -Rns"),
+)
 PORTAL = "NVIDIA's licensing portal (ui.licensing.nvidia.com)"
 # How a container is given the driver of the machine it runs on, by what that calls itself.
 GIVEN: t.Final = {
@@ -95,9 +102,11 @@ def needed(host: Host, wishes: Wishes) -> str:
         return f"driver {wishes.branch}"
     first = choosing.first(host)
     oldest = (oldest_for(wishes.cuda) if wishes.cuda else None) or 0
+    last = choosing.last_branch(host)
+    newer = f"or newer, up to branch {last}" if last else "or newer"
     if first and first >= (oldest,):
-        return f"driver {choosing.dotted(first)} or newer"
-    return f"driver {oldest} or newer" if oldest else "a driver that knows the card"
+        return f"driver {choosing.dotted(first)} {newer}"
+    return f"driver {oldest} {newer}" if oldest else "a driver that knows the card"
 
 
 def _windows(host: Host, wishes: Wishes) -> Keeper:
@@ -220,5 +229,7 @@ def _some(names: t.Sequence[str]) -> str:
 
 
 def _removal(host: Host) -> str:
-    remove = "dnf remove" if host.family == "dnf" else "apt-get purge"
-    return f"{remove} {' '.join(sorted(host.packages))}"
+    command = next(
+        (said for begin, said in REMOVAL if host.system.startswith(begin)), "remove with its package manager"
+    )
+    return f"{command} {' '.join(sorted(host.packages))}"

@@ -118,7 +118,8 @@ def _left_alone(made: Plan, host: Host, wishes: Wishes, keeper: keepers.Keeper) 
     """A driver that nothing is done to: it will do, or who keeps it has to act."""
     lacking = keepers.lacking(host, wishes, _fits(host, wishes))
     if lacking:
-        made.errors.append(f"{lacking} {keeper.who}: {keeper.way}.")
+        # Another driver would help no card that the image is not made for.
+        made.errors += choosing.dropped(host, wishes) or [f"{lacking} {keeper.who}: {keeper.way}."]
     stated = [
         f"{PREFIX}{name}"
         for name, value in (("power_limit_w", wishes.power_limit_w), ("module_options", wishes.module_options))

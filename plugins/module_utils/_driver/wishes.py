@@ -12,10 +12,10 @@ import re
 import typing as t
 from dataclasses import dataclass
 
-from .._plan.image import compiled_for, cuda_of
+from .._plan.image import OLDEST_DRIVER, compiled_for, cuda_of
 from .._plan.schema import UnknownVersionError
 from .._settings import secret_values, types
-from .branches import BRANCHES
+from .branches import BRANCHES, oldest_for
 
 Json = dict[str, t.Any]
 
@@ -64,6 +64,13 @@ def read(given: Json, errors: list[str]) -> Wishes:
     if cuda is not None and not CUDA.fullmatch(cuda):
         errors.append(f"{PREFIX}cuda is {cuda!r}, expected a release such as 13.0: correct it.")
         cuda = None
+    elif given.get("cuda") and cuda is not None and oldest_for(cuda) is None:
+        families = ", ".join(f"{family}.x" for family in sorted(OLDEST_DRIVER))
+        errors.append(
+            f"{PREFIX}cuda is {cuda!r}, and no driver is known here for it, only for {families}: correct it, or leave "
+            f"it out and state {PREFIX}branch."
+        )
+        cuda = None
     return Wishes(
         manage=_switch("manage", given, errors, unset=True),
         branch=_branch(given.get("branch"), errors),
@@ -99,7 +106,7 @@ def _branch(value: t.Any, errors: list[str]) -> int | None:
     text = str(value if value is not None else "").strip()
     if not text:
         return None
-    if text.isdigit() and int(text) in BRANCHES:
+    if text.isdecimal() and int(text) in BRANCHES:
         return int(text)
     known = ", ".join(map(str, BRANCHES))
     errors.append(
@@ -120,19 +127,25 @@ def _watts(value: t.Any, errors: list[str]) -> int | None:
     text = str(value if value is not None else "").strip()
     if text in ("", "0"):
         return None
-    if text.isdigit():
+    if text.isdecimal():
         return int(text)
     errors.append(f"{PREFIX}power_limit_w is {text!r}, expected a whole number of watts: correct it.")
     return None
 
 
 def _options(value: t.Any, errors: list[str]) -> tuple[tuple[str, str], ...]:
-    pairs = {str(name): str(text) for name, text in value.items()} if isinstance(value, dict) else {}
-    wrong = [name for name, text in pairs.items() if not (_OPTION.fullmatch(name) and _OPTION_VALUE.fullmatch(text))]
+    stated = value.items() if isinstance(value, dict) else ()
+    pairs = {str(name): str(text) for name, text in stated if not types.is_blank(text)}
+    wrong = [
+        name
+        for name, text in pairs.items()
+        # The module takes numbers for switches, and True for nothing at all.
+        if isinstance(value[name], bool) or not (_OPTION.fullmatch(name) and _OPTION_VALUE.fullmatch(text))
+    ]
     if wrong or not isinstance(value, dict):
         errors.append(
             f"{PREFIX}module_options is {value!r}, expected names of parameters of the module nvidia with their "
             "values, "
-            "such as NVreg_EnableGpuFirmware: 1: correct it."
+            "such as NVreg_EnableGpuFirmware: 1 (1 and 0, not true and false): correct it."
         )
     return tuple(sorted((name, text) for name, text in pairs.items() if name not in wrong))

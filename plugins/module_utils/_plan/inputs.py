@@ -24,6 +24,17 @@ Json = dict[str, t.Any]
 PROFILE_KEYS = ("description", "engine_args", "sampling")
 
 
+# What people call the arguments of the plan that are variables of roles.
+VARIABLES: t.Final = {
+    "host_class": "gpu_detect_host_class",
+    **{
+        name: f"vllm_server_{name}"
+        for name in (
+            *("image", "version", "instances", "class_engine_args", "class_limits", "environment_engine_args"),
+            *("profiles", "retry", "remove_unlisted", "ladder", "unknown_arguments"),
+        )
+    },
+}
 # Files of our own, and what a model's files say.
 NO_TEXTS_OF_PEOPLE = ("advisories", "catalogue", "fingerprints", "models")
 
@@ -84,10 +95,12 @@ def read(args: t.Mapping[str, t.Any], history: Json, readings: t.Mapping[str, Js
     version = str(target.get("version") or "") or stated
     for key, text in (("image", "the image that runs"), ("host_class", "the host's class, such as gpu_12gb or cpu")):
         if _missing(given, key):
-            errors.append(f"{key} is empty: state {text}.")
+            errors.append(f"{VARIABLES.get(key, key)} is empty: state {text}.")
         _text(given, key, errors)
     if not version and _missing(given, "version"):
-        errors.append("version is empty: state the vLLM release that the image was built from, such as 0.32.0.")
+        errors.append(
+            "vllm_server_version is empty: state the vLLM release that the image was built from, such as 0.32.0."
+        )
     return Inputs(
         instances=_instances(given, errors),
         image=_text(given, "image", []),
@@ -105,12 +118,12 @@ def read(args: t.Mapping[str, t.Any], history: Json, readings: t.Mapping[str, Js
         catalogue=_mapping(_mapping(given, "catalogue", errors), "models", errors),
         advisories=_mapping(given, "advisories", errors),
         unknown_arguments=_choice(given, errors),
-        retry=switch(given.get("retry"), "retry", errors),
-        remove_unlisted=switch(given.get("remove_unlisted"), "remove_unlisted", errors),
+        retry=switch(given.get("retry"), "vllm_server_retry", errors),
+        remove_unlisted=switch(given.get("remove_unlisted"), "vllm_server_remove_unlisted", errors),
         fingerprints=_mapping(given, "fingerprints", errors),
         target_instance=str(target.get("instance") or ""),
         target_profile=str(target.get("profile") or ""),
-        ladder=names("ladder", given.get("ladder"), errors.append),
+        ladder=names("vllm_server_ladder", given.get("ladder"), errors.append),
     )
 
 
@@ -221,7 +234,7 @@ def _text(given: Json, key: str, errors: list[str]) -> str:
     value = given.get(key)
     if value is None or isinstance(value, str):
         return (value or "").strip()
-    errors.append(f"{key} is {value!r}: put it in quotes, YAML reads it as a number.")
+    errors.append(f"{VARIABLES.get(key, key)} is {value!r}: put it in quotes, YAML reads it as a number.")
     return ""
 
 
@@ -229,10 +242,11 @@ def _mapping(given: Json, key: str, errors: list[str], where: str = "") -> Json:
     value = given.get(key)
     if types.is_blank(value):
         return {}
-    if not isinstance(value, dict):
-        errors.append(f"{where}{key} is {value!r}: write a mapping.")
+    try:
+        return types.mapping(value)
+    except types.WrongError as wrong:
+        errors.append(f"{where or VARIABLES.get(key, key)[: -len(key)]}{key} is {value!r}: {wrong}.")
         return {}
-    return value
 
 
 def _instances(given: Json, errors: list[str]) -> list[t.Any]:
@@ -240,7 +254,7 @@ def _instances(given: Json, errors: list[str]) -> list[t.Any]:
     if types.is_blank(value):
         return []
     if not isinstance(value, list):
-        errors.append("instances is no list: write one mapping for each vLLM server.")
+        errors.append("vllm_server_instances is no list: write one mapping for each vLLM server.")
         return []
     return value
 
@@ -264,5 +278,5 @@ def _profiles(given: Json, errors: list[str]) -> Json:
 def _choice(given: Json, errors: list[str]) -> UnknownArguments:
     value = given.get("unknown_arguments") or "refuse"
     if value not in ("refuse", "warn"):
-        errors.append(f"unknown_arguments is {value!r}: write refuse or warn.")
+        errors.append(f"vllm_server_unknown_arguments is {value!r}: write refuse or warn.")
     return "warn" if value == "warn" else "refuse"

@@ -20,6 +20,7 @@ from .checks import Answer, Check
 from .checks import read as read_answer
 from .inputs import names
 from .names import INSTANCE_NAME, meant
+from .plain import kind
 
 Json = dict[str, t.Any]
 KEYS = (
@@ -124,10 +125,11 @@ class Reader:
         value = self.given.get(key)
         if types.is_blank(value):
             return {}
-        if not isinstance(value, dict):
-            self.wrong(f"{key} is {value!r}: write a mapping.")
+        try:
+            return types.mapping(value)
+        except types.WrongError as wrong:
+            self.wrong(f"{key} is {value!r}: {wrong}.")
             return {}
-        return value
 
     def switch(self, key: str, default: bool) -> bool:
         value = self.given.get(key)
@@ -144,8 +146,7 @@ def read(given: t.Any, position: int, defaults: Json, errors: list[str]) -> Inst
     """The instance, or None where it cannot be told which one is meant. What is wrong is added to `errors`."""
     if not isinstance(given, dict):
         # Never the value: somebody's API key may be in it.
-        kind = "a list" if isinstance(given, (list, tuple)) else f"of type {type(given).__name__}"
-        errors.append(f"instance {position}: it is {kind}, write a mapping with name, model and port.")
+        errors.append(f"instance {position}: it is of type {kind(given)}, write a mapping with name, model and port.")
         return None
     where = f"instance {given.get('name') or position}"
     reader = Reader({**defaults, **given}, where, errors)
@@ -251,15 +252,11 @@ def _address(reader: Reader) -> str:
         return "127.0.0.1"
 
 
-def _digits(text: str) -> bool:
-    return text.isascii() and text.isdigit()
-
-
 def _gpus(reader: Reader) -> str | int | tuple[int | str, ...]:
     value = reader.given.get("gpus")
     if types.is_blank(value) or value == "auto":
         return "auto"
-    if isinstance(value, str) and _digits(value):
+    if isinstance(value, str) and value.isdecimal():
         value = int(value)
     if isinstance(value, int) and not isinstance(value, bool) and value > 0:
         return value
@@ -271,4 +268,6 @@ def _gpus(reader: Reader) -> str | int | tuple[int | str, ...]:
     if not whole:
         reader.wrong(f"gpus is {value!r}: write auto, a count above 0, or a list of indices or UUIDs.")
         return "auto"
-    return tuple(int(item) if isinstance(item, str) and _digits(item) else item for item in t.cast(list[t.Any], value))
+    return tuple(
+        int(item) if isinstance(item, str) and item.isdecimal() else item for item in t.cast(list[t.Any], value)
+    )

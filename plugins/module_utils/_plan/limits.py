@@ -27,17 +27,21 @@ def problems(limits: t.Mapping[str, t.Any], schema: Schema) -> list[str]:
     found = []
     for name, limit in limits.items():
         if name not in schema.arguments and name not in schema.gone and name not in schema.coming:
-            found.append(f"class_limits: vLLM {schema.version} has no {name}.{meant(name, schema.arguments)}")
+            found.append(
+                f"vllm_server_class_limits: vLLM {schema.version} has no {name}.{meant(name, schema.arguments)}"
+            )
         elif number(limit) is None:
-            found.append(f"class_limits: {name} is {limit!r}: write the largest number that is allowed.")
+            found.append(f"vllm_server_class_limits: {name} is {limit!r}: write the largest number that is allowed.")
         elif name in schema.arguments:
             try:
                 whole = checked(schema.arguments[name], limit)
             except BadValueError as problem:
-                found.append(f"class_limits: {name} {problem}")
+                found.append(f"vllm_server_class_limits: {name} {problem}")
             else:
                 if isinstance(whole, str):
-                    found.append(f"class_limits: {name} is {limit!r}: write the largest number that is allowed.")
+                    found.append(
+                        f"vllm_server_class_limits: {name} is {limit!r}: write the largest number that is allowed."
+                    )
     return found
 
 

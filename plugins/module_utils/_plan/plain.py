@@ -44,7 +44,19 @@ def _scalar(value: t.Any) -> t.Any:
         return int(value) if isinstance(value, int) else float(value)
     if isinstance(value, (dt.date, dt.time)):
         raise ValueError(f"is read by YAML as the date {value}: put it in quotes if it is a text.")
-    raise ValueError(f"is of type {type(value).__name__}: write a text, number, boolean, list or mapping.")
+    raise ValueError(f"is of type {kind(value)}: write a text, number, boolean, list or mapping.")
+
+
+KINDS: t.Final = (
+    (bool, "true or false"), (str, "text"), ((int, float), "number"), (t.Mapping, "mapping"), ((list, tuple), "list"),
+)  # fmt: skip
+
+
+def kind(value: t.Any) -> str:
+    """What a value is, in words; never the name of a class that Ansible wraps it in."""
+    if value is None:
+        return "null"
+    return next((word for types, word in KINDS if isinstance(value, types)), type(value).__name__)
 
 
 def canonical_json(value: t.Any) -> str:

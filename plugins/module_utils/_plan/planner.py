@@ -87,11 +87,11 @@ class Host:
 def plan_host(inputs: Inputs, errors: t.Sequence[str] = ()) -> Outcome:
     """`errors` are those that reading the inputs has found already."""
     findings = Findings(inputs.unknown_arguments, errors=list(errors))
-    listed = _instances(inputs, findings)
+    listed = listed_instances(inputs, findings)
     observed = {entry["name"]: entry for entry in inputs.facts.get("instances", [])}
     listed = [promotion.standing(one, inputs, observed.get(one.name), findings.errors) for one in listed]
     findings.errors += _host(inputs, listed, observed)
-    known = _schema(inputs, findings)
+    known = schema_of(inputs, findings)
     if known is None or not inputs.facts:
         return Outcome(errors=tuple(dict.fromkeys(findings.errors)))
     findings.warnings += [*known.warnings, *_reading_warnings(inputs, known), *_target_warnings(inputs, listed)]
@@ -132,7 +132,7 @@ def _outcome(plans: list[Json], warnings: list[str], observed: t.Mapping[str, Js
     )
 
 
-def _instances(inputs: Inputs, findings: Findings) -> list[Instance]:
+def listed_instances(inputs: Inputs, findings: Findings) -> list[Instance]:
     defaults = inputs.settings.get("defaults") or {}
     read = [
         instances.read(given, number + 1, defaults, findings.errors) for number, given in enumerate(inputs.instances)
@@ -142,7 +142,7 @@ def _instances(inputs: Inputs, findings: Findings) -> list[Instance]:
     return found
 
 
-def _schema(inputs: Inputs, findings: Findings) -> schema.Schema | None:
+def schema_of(inputs: Inputs, findings: Findings) -> schema.Schema | None:
     if not inputs.version:
         return None
     try:
@@ -221,13 +221,18 @@ def _plan(
     problems, notes = hostcheck.model_problems(instance, inputs.models)
     findings.errors += problems
     revision = _revision(instance, inputs, current)
-    if instance.api_key and instance.name not in inputs.fingerprints:
+    told = f"instance {instance.name}: api_key is "
+    if (
+        instance.api_key
+        and instance.name not in inputs.fingerprints
+        and not any(text.startswith(told) for text in findings.errors)
+    ):
         findings.error(
             f"instance {instance.name}: it has an api_key and no fingerprint of it was passed: run "
             "gpufleet.vllm.vllm_api_keys first and pass what it returned."
         )
     document = release.document(one, host.known, inputs, revision, gpu)
-    told = release.client(instance, one.arguments, one.sampling)
+    client = release.client(instance, one.arguments, one.sampling)
     mark = digest(document)
     image_id = inputs.image_id
     findings.errors += change.refusals(instance.name, mark if instance.active else "", seen, inputs.retry, image_id)
@@ -235,7 +240,7 @@ def _plan(
     running = (current or {}).get("release") or {}
     changed = defaults.changes(running, host.known, one.values(), inputs.history, inputs.readings)
     settings = rollout_settings.merged(instance, inputs.settings, [])
-    desired = change.Desired(document, mark, told, one.arguments, image_id, settings)
+    desired = change.Desired(document, mark, client, one.arguments, image_id, settings)
     decided = change.decide(desired, seen, inputs.retry) if instance.active else change.decide_inactive(seen)
     below = descent.below(one, host, assigned, house, revision, mark, findings)
     return {
@@ -258,7 +263,7 @@ def _plan(
         "memory": judged.memory,
         "digest": mark,
         "release": document,
-        "client": told,
+        "client": client,
         "rungs": list(below.rungs),
         "ladder": list(instance.ladder),
         "stands_in": change.stands_in(current or {}, mark, inputs.retry),

@@ -79,7 +79,8 @@ def prepare(
     doubts = [*together.contradictions(found, schema), *modelcheck.problems(values, moved.variables, model)]
     findings.doubts += [doubt._replace(text=f"instance: {doubt.text}") for doubt in doubts]
     smoke = rollout_settings.merged(instance, inputs.settings, [])["smoke"]
-    findings.errors += [f"instance: {text}" for text in demands.problems(smoke, values, model, schema)]
+    if inputs.facts:  # without a host nobody knows the model
+        findings.errors += [f"instance: {text}" for text in demands.problems(smoke, values, model, schema)]
     heeded = [*modelcheck.cautions(model), *habits.cautions(values, model)]
     if instance.api_key:
         findings.errors += [f"instance: {text}" for text in api_key.problems(values, moved.variables, schema)]

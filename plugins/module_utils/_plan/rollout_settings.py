@@ -10,6 +10,7 @@ Private to the collection: may change without notice.
 
 from __future__ import annotations
 
+import contextlib
 import re
 import typing as t
 
@@ -82,11 +83,9 @@ def merged(instance: Instance, settings: Json, errors: list[str]) -> Json:
         "on_failure": on_failure,
         "rungs": (RUNGS if types.is_blank(rungs) else rungs) if on_failure == "fallback" else 0,
         "ask_parser": settings.get("ask_parser", True),
-        "smoke": _read(instance, "smoke", _stated(instance.smoke, settings.get("smoke")), SMOKE_KEYS, errors),
-        "timeouts": _read(
-            instance, "timeouts", _stated(instance.timeouts, settings.get("timeouts")), TIMEOUT_KEYS, errors
-        ),
-        "watch": _read(instance, "watch", _stated(instance.watch, settings.get("watch")), WATCH_KEYS, errors),
+        "smoke": _read(instance, "smoke", instance.smoke, settings, SMOKE_KEYS, errors),
+        "timeouts": _read(instance, "timeouts", instance.timeouts, settings, TIMEOUT_KEYS, errors),
+        "watch": _read(instance, "watch", instance.watch, settings, WATCH_KEYS, errors),
     }
 
 
@@ -94,10 +93,8 @@ def _when_it_fails(instance: Instance, settings: Json, errors: list[str]) -> str
     chosen = _on_failure(instance, settings)
     if chosen in ON_FAILURE:
         return str(chosen)
-    errors.append(
-        f"instance {instance.name}: on_failure is {chosen!r}: write rollback, fallback or stop."
-        f"{meant(str(chosen), ON_FAILURE)}"
-    )
+    where = f"instance {instance.name}: " if instance.on_failure else "vllm_server_"
+    errors.append(f"{where}on_failure is {chosen!r}: write rollback, fallback or stop.{meant(str(chosen), ON_FAILURE)}")
     return ON_FAILURE[0]
 
 
@@ -110,8 +107,15 @@ def _stated(own: t.Mapping[str, t.Any], host: t.Mapping[str, t.Any] | None) -> J
     return {key: value for layer in layers for key, value in layer.items()}
 
 
-def _read(instance: Instance, what: str, given: Json, known: t.Sequence[str], errors: list[str]) -> Json:
-    return _found(f"instance {instance.name}: {what}", given, known, READERS[what], errors)
+def _read(
+    instance: Instance, what: str, own: t.Mapping[str, t.Any], settings: Json, known: t.Sequence[str], errors: list[str]
+) -> Json:
+    """The host's values are the host's mistakes, whatever instances there are."""
+    of_host, own = _stated(settings.get(what) or {}, None), _stated(own, None)
+    below = {key: value for key, value in of_host.items() if key not in own}
+    found = _found(f"vllm_server_{what}", below, known, READERS[what], errors)
+    found.update(_found(f"instance {instance.name}: {what}", own, known, READERS[what], errors))
+    return {key: found[key] for key in (*of_host, *(key for key in own if key not in of_host)) if key in found}
 
 
 def _found(where: str, given: Json, known: t.Sequence[str], readers: t.Mapping[str, Reader], errors: list[str]) -> Json:
@@ -134,6 +138,9 @@ def _found(where: str, given: Json, known: t.Sequence[str], readers: t.Mapping[s
 
 def _prompts(where: str, value: t.Any, errors: list[str]) -> list[Json]:
     """A user's own questions, each of them with a prompt or with messages."""
+    if isinstance(value, str) and value.strip().startswith("["):
+        with contextlib.suppress(types.WrongError):
+            value = types.items(value)
     if not isinstance(value, list) or not all(isinstance(item, dict) for item in value):
         errors.append(f"{where} is {value!r}: write a list of mappings, each with a prompt or messages.")
         return []
@@ -144,6 +151,9 @@ def _prompts(where: str, value: t.Any, errors: list[str]) -> list[Json]:
 
 
 def _schema(where: str, value: t.Any, errors: list[str]) -> t.Any:
+    if isinstance(value, str) and value.strip().startswith("{"):
+        with contextlib.suppress(types.WrongError):
+            value = types.mapping(value)
     problem = unusable(value, where)
     if problem:
         errors.append(f"{problem}.")

@@ -103,7 +103,7 @@ def _key_is_readable(host: Host, release: Json, runs: Json) -> None:
     if not host.keys.path(release):
         return
     user = str((runs.get("Config") or {}).get("User") or "0").partition(":")[0]
-    if user != "root" and not user.isdigit():
+    if user != "root" and not user.isdecimal():
         raise Refused(
             "api_key.user",
             f"the image {release['image']} runs as {user}, and an API key file belongs to a number",

@@ -52,7 +52,7 @@ def _flags(run: Run, read: Read) -> list[str]:
     """What docker.service gives the daemon on its command line; a key that is in the file too stops its start."""
     _status, said = run(["systemctl", "show", "docker.service", "--property=MainPID", "--value"])
     pid = said.strip()
-    if not pid.isdigit() or pid == "0":
+    if not pid.isdecimal() or pid == "0":
         return []
     program, *words = (read(f"/proc/{pid}/cmdline") or b"").decode("utf-8", "replace").split("\0")
     return [word for word in words if word] if program.rpartition("/")[2] == DAEMON else []

@@ -18,7 +18,7 @@ import typing as t
 
 from .._outside.concealing import concealed, concealed_text
 from .._plan.names import listed, meant
-from .._plan.plain import plain
+from .._plan.plain import kind, plain
 from .._runtime.masking import masked
 from . import secret_values, types
 from .types import Json, WrongError, is_blank
@@ -74,15 +74,15 @@ def _one(where: str, option: Json, value: t.Any, errors: list[str]) -> t.Any:
 
 
 def _typed(where: str, option: Json, value: t.Any, errors: list[str]) -> t.Any:
-    kind = option["type"]
-    if kind == "list":
+    type_ = option["type"]
+    if type_ == "list":
         return _listing(option, value)
-    if kind == "dict":
+    if type_ == "dict":
         found = types.mapping(value)
         return _mapping(where, option["options"], found, errors) if "options" in option else plain(found, where, errors)
     if "choices" in option:
         return _choice(value, option["choices"])
-    found = SCALARS[kind](value)
+    found = SCALARS[type_](value)
     # Without the blank around it that a survey or a file leaves; inside a mapping it was meant.
     return found.strip() if isinstance(found, str) and "\n" not in found.strip() and "." not in where else found
 
@@ -140,7 +140,7 @@ def _mapping(where: str, options: Json, value: Json, errors: list[str]) -> Json:
 
 def _what_it_is(option: Json, value: t.Any) -> str:
     if _is_secret(option):
-        return f"is of type {type(value).__name__} ({NOT_SHOWN})"
+        return f"is of type {kind(value)} ({NOT_SHOWN})"
     return f"is {shown(value)}"
 
 

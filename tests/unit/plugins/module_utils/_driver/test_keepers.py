@@ -55,6 +55,39 @@ def planned(seen: Json, wishes: Json | None = None) -> Plan:
     return plan(seen, CUDA_13 if wishes is None else wishes)
 
 
+@pytest.mark.parametrize("wishes", [CUDA_13, {}])
+def test_no_other_driver_is_advised_for_a_card_that_vllm_has_dropped(wishes: Json) -> None:
+    about = {"brought_by": "runfile"}
+    old = facts("ubuntu24.04", "GTX 1080", state="driver_not_loaded", version="470.256.02", driver=about)
+    (error,) = planned(old, wishes).errors
+    assert "has compute capability 6.0" in error and "fit a newer card, or give the host the class cpu" in error
+    assert "nvidia-uninstall" not in error
+
+
+def test_a_card_has_a_last_branch() -> None:
+    about = {"brought_by": "unknown"}
+    seen = facts("ubuntu24.04", "V100", state="driver_not_loaded", version="470.256.02", driver=about)
+    errors = " ".join(planned(seen, {"cuda": "12.9"}).errors)
+    assert "driver 525 or newer, up to branch 580" in errors
+
+
+@pytest.mark.parametrize(
+    ("system", "command"),
+    [
+        ({"id": "fedora", "version": "42"}, "`dnf remove libnvidia-compute"),
+        ({"id": "rocky", "version": "9.4"}, "`dnf remove libnvidia-compute"),
+        ({"id": "amzn", "version": "2023"}, "`dnf remove libnvidia-compute"),
+        ({"id": "opensuse-leap", "version": "15.6"}, "`zypper remove libnvidia-compute"),
+        ({"id": "arch", "version": ""}, "`pacman -Rns libnvidia-compute"),
+        ({"id": "debian", "version": "12"}, "`apt-get purge libnvidia-compute"),
+        ({"id": "nixos", "version": "25.05"}, "`remove with its package manager libnvidia-compute"),
+    ],
+)
+def test_packages_are_removed_as_the_system_does_it(system: Json, command: str) -> None:
+    seen = packaged({"somebody": ["libnvidia-compute"]}, "470.256.02", "driver_not_loaded", os=system)
+    assert command in " ".join(planned(seen).errors)
+
+
 @pytest.mark.parametrize(
     ("seen", "words"),
     [
