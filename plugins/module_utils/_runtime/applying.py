@@ -183,8 +183,9 @@ def _carry_out(change: _Change, ports: Ports) -> None:
 
 
 def _modes(change: _Change, files: Files) -> dict[str, int]:
-    """A copy is read by nobody who may not read the file, and a password that we write by nobody but root."""
-    modes = {**PRIVATE, PREVIOUS: files.mode(PATH) or PRIVATE[RECORD]}
+    """A copy is read by nobody who may not read the file, and a password that we write, or copy, by nobody but root."""
+    secret = has_secret(config_file.parsed(change.before, PATH))
+    modes = {**PRIVATE, PREVIOUS: (None if secret else files.mode(PATH)) or PRIVATE[RECORD]}
     return {**modes, PATH: PRIVATE[RECORD]} if has_secret(change.merged.ours) else modes
 
 

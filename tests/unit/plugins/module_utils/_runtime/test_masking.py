@@ -29,11 +29,12 @@ def modes_with(root: pathlib.Path, word: str) -> dict[str, int]:
 
 
 @pytest.mark.parametrize("mode", [0o600, 0o640, 0o644])
-def test_a_copy_has_the_mode_of_the_file(tmp_path: pathlib.Path, mode: int) -> None:
-    host = Host(tmp_path, PROXY)
-    os.chmod(tmp_path / PATH[1:], mode)
-    host.apply(LOGS)
-    assert modes_with(tmp_path, WORD) == {"daemon.json": mode, "daemon.json.previous": mode}
+def test_a_copy_has_the_mode_of_the_file_and_with_a_password_is_roots(tmp_path: pathlib.Path, mode: int) -> None:
+    for before, copied in ((PROXY, 0o600), ({"debug": True, "labels": [f"x={WORD}"]}, mode)):
+        host = Host(tmp_path, before)
+        os.chmod(tmp_path / PATH[1:], mode)
+        host.apply(LOGS)
+        assert modes_with(tmp_path, WORD) == {"daemon.json": mode, "daemon.json.previous": copied}
 
 
 def test_a_copy_of_before_is_closed_with_the_file(tmp_path: pathlib.Path) -> None:
