@@ -1,0 +1,88 @@
+# Copyright: gpufleet.vllm contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Changes the code in small ways and sees whether a test fails: what survives is what tests do not prove.
+
+Usage: ``python -m tools.mutants [--sample N] [--seed S] [--rooms R ...] [--again] [--page]``. Of each room in `rooms.py`
+N mutants are drawn, the same ones for the same seed and code; 0 is all of them. Each is told when it survives. `--again`
+tries only those that survived the last time, for somebody who writes the missing tests; `--page` writes
+docs/mutants-result.md.
+"""
+
+from __future__ import annotations
+
+import argparse
+import random
+import sys
+import time
+import typing as t
+
+from . import tree
+from .made import Mutant, mutants
+from .page import write
+from .recorded import record
+from .rooms import BUILD, CHECKOUT, ROOMS, modules
+from .trial import Result, read, try_one, written
+
+SEED: t.Final = 1
+
+
+def drawn(room: str, sources: t.Mapping[str, str], sample: int, seed: int) -> tuple[list[Mutant], int]:
+    """The mutants of a room to try, and how many there are."""
+    every = [mutant for module in sorted(sources) for mutant in mutants(module, sources[module])]
+    if not sample or sample >= len(every):
+        return every, len(every)
+    some = random.Random(f"{seed} {room}").sample(every, sample)
+    return sorted(some, key=lambda one: (one.module, one.line, one.operator, one.occurrence)), len(every)
+
+
+def kept(room: str) -> list[Result]:
+    """The results of the last run."""
+    path = BUILD / f"{room}.jsonl"
+    return [read(line) for line in path.read_text().splitlines()] if path.exists() else []
+
+
+def told(text: str) -> None:
+    print(text, flush=True)
+
+
+def of_room(room: str, tests: t.Sequence[t.Any], asked: argparse.Namespace) -> tuple[list[Result], int]:
+    """Try a room's mutants, and keep what became of them."""
+    sources = {module: (CHECKOUT / module).read_text() for module in modules(room)}
+    some, of = drawn(room, sources, asked.sample, asked.seed)
+    before = {result.mutant: result for result in kept(room)} if asked.again else {}
+    results = []
+    for mutant in some:
+        result = before.get(mutant)
+        if result is None or result.survived:
+            result = try_one(mutant, sources[mutant.module], tests)
+        results.append(result)
+        if result.survived:
+            told(f"{mutant.module}:{mutant.line} {mutant.operator}: {result.outcome}, {result.by}\n{result.diff}\n")
+        (BUILD / f"{room}.jsonl").write_text("".join(f"{written(one)}\n" for one in results))
+    left = sum(result.survived for result in results)
+    told(f"{room}: {len(results)} of {of} mutants, {left} survived ({100 * left / max(1, len(results)):.1f} %)")
+    return results, of
+
+
+def main(argv: t.Sequence[str]) -> int:
+    """Record, try, tell."""
+    parser = argparse.ArgumentParser(prog="python -m tools.mutants")
+    parser.add_argument("--sample", type=int, default=150, metavar="N")
+    parser.add_argument("--seed", type=int, default=SEED, metavar="S")
+    parser.add_argument("--rooms", nargs="*", default=ROOMS, choices=ROOMS)
+    parser.add_argument("--again", action="store_true")
+    parser.add_argument("--page", action="store_true")
+    asked = parser.parse_args(argv)
+    began = time.monotonic()
+    tree.copy()
+    tree.preload()
+    tests = record(told)
+    found = {room: of_room(room, tests, asked) for room in asked.rooms}
+    if asked.page:
+        write(found, asked.seed, time.monotonic() - began)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,87 @@
+# Copyright: gpufleet.vllm contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""One mutant against the tests that meet it."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import pathlib
+import typing as t
+
+from . import tree
+from .made import Mutant
+from .recorded import Test, chosen, steady
+from .rooms import BUILD
+
+# A test is given what it took when it was recorded, this many times over, and some seconds more.
+PATIENCE: t.Final = 5.0
+SECONDS: t.Final = 30.0
+KILLED, SURVIVED, TIMEOUT, UNMET = "killed", "survived", "timeout", "unmet"
+# Of pytest: tests failed, interrupted (a module is not importable), an error of its own, a conftest that is not importable;
+# and from wait: ended by a signal.
+CAUGHT: t.Final = (1, 2, 3, 4, -2)
+
+
+@dataclasses.dataclass(frozen=True)
+class Result:
+    """What became of a mutant, what caught it or how many tests did not, and what was changed."""
+
+    mutant: Mutant
+    outcome: str
+    by: str
+    diff: str
+
+    @property
+    def survived(self) -> bool:
+        return self.outcome in (SURVIVED, UNMET)
+
+
+class Only:
+    """A plugin of pytest: some tests, in an order, until one fails. Tells which failed."""
+
+    def __init__(self, names: t.Sequence[str], failed: pathlib.Path) -> None:
+        self._place = {name: at for at, name in enumerate(names)}
+        self._failed = failed
+
+    def pytest_sessionstart(self) -> None:
+        steady()
+
+    def pytest_collection_modifyitems(self, items: list[t.Any]) -> None:
+        items[:] = sorted((one for one in items if one.nodeid in self._place), key=lambda one: self._place[one.nodeid])
+
+    def pytest_runtest_logreport(self, report: t.Any) -> None:
+        if report.failed:
+            self._failed.write_text(report.nodeid)
+
+
+def try_one(mutant: Mutant, source: str, tests: t.Sequence[Test]) -> Result:
+    """Change the copy, run the tests that meet the change, and put the copy back."""
+    diff, met = mutant.diff(source), chosen(tests, mutant.module, mutant.lines)
+    if not met:
+        return Result(mutant, UNMET, "no test runs it", diff)
+    failed, said = BUILD / "failed.txt", BUILD / "said.txt"
+    failed.unlink(missing_ok=True)
+    files = sorted({test.file for test in met})
+    seconds = SECONDS + PATIENCE * sum(test.seconds for test in met)
+    with tree.changed(mutant.module, mutant.code(source)):
+        status = tree.run(["--exitfirst", *files], Only([test.name for test in met], failed), said, seconds)
+    if status == 0:
+        return Result(mutant, SURVIVED, f"{len(met)} tests", diff)
+    if status == -1:
+        return Result(mutant, TIMEOUT, "", diff)
+    if status not in CAUGHT:
+        raise SystemExit(f"{said.read_text()}\npytest ended with {status} for {mutant}")
+    return Result(mutant, KILLED, failed.read_text() if failed.exists() else "import", diff)
+
+
+def written(result: Result) -> str:
+    return json.dumps(dataclasses.asdict(result))
+
+
+def read(line: str) -> Result:
+    """The inverse of written."""
+    raw = json.loads(line)
+    raw["mutant"]["lines"] = tuple(raw["mutant"]["lines"])
+    return Result(**{**raw, "mutant": Mutant(**raw["mutant"])})
