@@ -3,10 +3,10 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Changes the code in small ways and sees whether a test fails: what survives is what tests do not prove.
 
-Usage: ``python -m tools.mutants [--sample N] [--seed S] [--rooms R ...] [--again] [--page]``. Of each room in `rooms.py`
-N mutants are drawn, the same ones for the same seed and code; 0 is all of them. Each is told when it survives. `--again`
-tries only those that survived the last time, for somebody who writes the missing tests; `--page` writes
-docs/mutants-result.md.
+Usage: ``python -m tools.mutants [--sample N] [--seed S] [--rooms R ...] [--again] [--page]``. Of each room in
+`rooms.py` N mutants are drawn, the same ones for the same seed and code; 0 is all of them. Each is told when it
+survives. `--again` takes those that were caught the last time as caught, for somebody who writes the missing tests;
+`--page` writes docs/mutants-result.md.
 """
 
 from __future__ import annotations
@@ -28,12 +28,11 @@ SEED: t.Final = 1
 
 
 def drawn(room: str, sources: t.Mapping[str, str], sample: int, seed: int) -> tuple[list[Mutant], int]:
-    """The mutants of a room to try, and how many there are."""
+    """The mutants of a room to try, and how many there are. A larger sample has all of a smaller one."""
     every = [mutant for module in sorted(sources) for mutant in mutants(module, sources[module])]
-    if not sample or sample >= len(every):
-        return every, len(every)
-    some = random.Random(f"{seed} {room}").sample(every, sample)
-    return sorted(some, key=lambda one: (one.module, one.line, one.operator, one.occurrence)), len(every)
+    some = list(every)
+    random.Random(f"{seed} {room}").shuffle(some)
+    return some[: sample or len(every)], len(every)
 
 
 def kept(room: str) -> list[Result]:
@@ -53,9 +52,10 @@ def of_room(room: str, tests: t.Sequence[t.Any], asked: argparse.Namespace) -> t
     before = {result.mutant: result for result in kept(room)} if asked.again else {}
     results = []
     for mutant in some:
+        source = sources[mutant.module]
         result = before.get(mutant)
-        if result is None or result.survived:
-            result = try_one(mutant, sources[mutant.module], tests)
+        if result is None or result.survived or result.diff != mutant.diff(source):
+            result = try_one(mutant, source, tests)
         results.append(result)
         if result.survived:
             told(f"{mutant.module}:{mutant.line} {mutant.operator}: {result.outcome}, {result.by}\n{result.diff}\n")

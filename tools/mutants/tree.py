@@ -105,16 +105,19 @@ def wait(child: int, seconds: float) -> int | None:
     """A child's exit status; None where it took longer and was ended, with whatever it had started."""
     end = time.monotonic() + seconds
     status = None
-    while status is None and time.monotonic() < end:
-        done, how = os.waitpid(child, os.WNOHANG)
-        if done:
-            status = os.waitstatus_to_exitcode(how)
-        else:
-            time.sleep(0.02)
-    with contextlib.suppress(ProcessLookupError):
-        os.killpg(child, signal.SIGKILL)
-    if status is None:
-        os.waitpid(child, 0)
+    try:
+        while status is None and time.monotonic() < end:
+            done, how = os.waitpid(child, os.WNOHANG)
+            if done:
+                status = os.waitstatus_to_exitcode(how)
+            else:
+                time.sleep(0.02)
+    finally:
+        # Also where somebody interrupts the run: the child is in a session of its own.
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(child, signal.SIGKILL)
+        if status is None:
+            os.waitpid(child, 0)
     return status
 
 

@@ -19,8 +19,8 @@ from .rooms import BUILD
 PATIENCE: t.Final = 5.0
 SECONDS: t.Final = 30.0
 KILLED, SURVIVED, TIMEOUT, UNMET = "killed", "survived", "timeout", "unmet"
-# Of pytest: tests failed, interrupted (a module is not importable), an error of its own, a conftest that is not importable;
-# and from wait: ended by a signal.
+# Of pytest: tests failed, interrupted (a module is not importable), an error of its own, a conftest that is not
+# importable; and of `tree.run`: ended by a signal.
 CAUGHT: t.Final = (1, 2, 3, 4, -2)
 
 

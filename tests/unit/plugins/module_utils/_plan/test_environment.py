@@ -67,3 +67,34 @@ def test_variables_that_the_release_does_not_read(version: t.Any, name: t.Any, w
     found = fleet.outcome(version=version, instances=[fleet.instance(env={name: "1"})])
     assert found.plans[0]["release"]["env"] == {name: "1"}
     assert [f"vLLM {version} does not read env.{name}." in warning for warning in found.warnings] == [True] * warned
+
+
+SECRETS = (
+    *("TOKEN", "SECRET", "PASSWORD", "PASSWD", "PASSPHRASE", "CREDENTIAL", "CREDENTIALS", "APIKEY", "KEY", "KEY_ID"),
+    *("HF_TOKEN", "DB_PASSWD", "GPG_PASSPHRASE", "AWS_CREDENTIALS", "SSH_KEY", "AWS_ACCESS_KEY_ID", "access_key"),
+    *("SECRET_OF_ACME", "MY_SECRETS", "PASSWORD_OF_ACME", "DBPASSWORDS", "OPENAI_API_KEY_OLD"),
+)
+OPEN = (
+    "KEYBOARD",
+    "MONKEY",
+    "TOKENIZERS_PARALLELISM",
+    "TOKEN_LIMIT",
+    "KEY_FORMAT",
+    "PASSES",
+    "MY_APIKEYS",
+    "ACME_KEY_IDS",
+)
+
+
+@pytest.mark.parametrize("name", SECRETS)
+def test_each_word_that_names_a_secret_is_refused(name: str) -> None:
+    found = fleet.outcome(instances=[fleet.instance(env={name: "ni4rae"})])
+    assert f"env.{name} is a secret by its name" in found.errors[0]
+    assert "ni4rae" not in found.errors[0]
+
+
+@pytest.mark.parametrize("name", OPEN)
+def test_a_word_that_only_looks_like_one_is_let_through(name: str) -> None:
+    found = fleet.outcome(instances=[fleet.instance(env={name: "1"})])
+    assert found.errors == ()
+    assert found.plans[0]["release"]["env"] == {name: "1"}
