@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
+import itertools
 import json
 import pathlib
 import time
@@ -22,6 +23,9 @@ from .rooms import BUILD, CHECKOUT, MODULE_UTILS, ROOMS, TESTS
 Lines = dict[str, list[int]]
 RECORDS: t.Final = BUILD / "records"
 LONGEST: t.Final = 1800.0
+# Seconds of tests that a mutant meets at most, quickest first: what kills a process a hundred times is the last to say
+# that a comparison is wrong. One that only a later test would catch counts as one that survives.
+ENOUGH: t.Final = 30.0
 
 
 @dataclasses.dataclass(frozen=True)
@@ -129,7 +133,11 @@ def record(told: t.Callable[[str], None]) -> list[Test]:
 
 
 def chosen(tests: t.Iterable[Test], module: str, lines: t.Collection[int]) -> list[Test]:
-    """The tests that run one of the lines, quickest first; with no lines all that run the module at all."""
+    """The tests that run one of the lines, quickest first, while they take no more than ENOUGH; with no lines all that
+    run the module at all.
+    """
     wanted = set(lines)
     met = [test for test in tests if module in test.lines and (not wanted or wanted & set(test.lines[module]))]
-    return sorted(met, key=lambda test: (test.seconds, test.name))
+    met.sort(key=lambda test: (test.seconds, test.name))
+    before = itertools.accumulate((test.seconds for test in met), initial=0.0)
+    return [test for test, seconds in zip(met, before, strict=False) if seconds + test.seconds <= ENOUGH or not seconds]

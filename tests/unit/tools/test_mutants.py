@@ -100,6 +100,12 @@ def test_a_mutant_meets_the_tests_that_run_its_lines_quickest_first(
     assert [test.name.partition("::")[2] for test in recorded.chosen(TESTS, module, lines)] == names
 
 
+def test_a_mutant_meets_no_more_tests_than_are_enough() -> None:
+    long = [recorded.Test(f"test_a.py::{at}", recorded.ENOUGH / 2 + at, {"m.py": [1]}) for at in (3, 2, 1, 0)]
+    assert [test.name for test in recorded.chosen(long, "m.py", (1,))] == ["test_a.py::0"]
+    assert len(recorded.chosen([recorded.Test("test_a.py::x", 99.0, {"m.py": [1]})], "m.py", (1,))) == 1
+
+
 def test_each_room_is_there() -> None:
     for room in rooms.ROOMS:
         assert rooms.modules(room)

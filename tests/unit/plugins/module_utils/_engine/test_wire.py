@@ -142,10 +142,9 @@ def chunked(*parts: bytes) -> bytes:
 def test_an_engine_that_drips_is_given_up_at_the_deadline(
     drip: t.Callable[[bytes, bytes], str], at_once: bytes, slowly: bytes
 ) -> None:
-    began = time.monotonic()
+    """One that is not given up comes to the end of its drips, and is then cut off rather than timed out."""
     with pytest.raises(NoAnswer, match="timed out"):
         Http().request("GET", drip(at_once, slowly), 0.3)
-    assert 0.3 <= time.monotonic() - began < 2
 
 
 def test_a_stream_that_drips_is_given_up_at_the_deadline(drip: t.Callable[[bytes, bytes], str]) -> None:
