@@ -31,8 +31,9 @@ USAGE = {"object": "chat.completion.chunk", "choices": [], "usage": {"completion
         chunk(reasoning_content="*"),
         chunk(tool_calls=[{"index": 0}]),
         {"object": "text_completion", "choices": [{"index": 0, "text": "%"}]},
+        {"object": "text_completion", "choices": [{"index": 0, "text": "%"}, {"index": 1, "text": ""}]},
     ],
-    ids=["content", "reasoning", "reasoning as older releases call it", "tool call", "completion"],
+    ids=["content", "reasoning", "reasoning as older releases call it", "tool call", "completion", "two completions"],
 )
 def test_the_first_token(token: t.Any) -> None:
     ticks = iter((10.0, 10.25, 11.0))

@@ -227,3 +227,22 @@ def test_requests_that_carry_a_key_also_prove_that_it_is_needed() -> None:
     assert prove(Locked(open_to_all=False), EXPECTED).answer == "Hello"
     with pytest.raises(NotProved, match="answers 200 without an API key"):
         prove(Locked(open_to_all=True), EXPECTED)
+
+
+@pytest.mark.parametrize(
+    ("chat", "reply", "path"),
+    [
+        (True, message(content="Hello"), "/v1/chat/completions"),
+        ("auto", message(content="Hello"), "/v1/chat/completions"),
+        ("auto", NO_TEMPLATE, "/v1/completions"),
+        (False, NO_TEMPLATE, "/v1/completions"),
+    ],
+    ids=["a chat", "either, and it chats", "either, and it does not chat", "a completion"],
+)
+def test_the_pace_is_that_of_the_way_the_question_was_answered(chat: bool | str, reply: Reply, path: str) -> None:
+    token = {"choices": [{"index": 0, "text": "a", "delta": {"content": "a"}}]}
+    http = Script(models=MODELS, chat=reply, completions=completion(" world"), stream=(token,))
+    expected = dataclasses.replace(EXPECTED, question=Question(chat=chat), warn_latency=9.0)
+    proof = prove(http, expected, lambda: 1.0)
+    assert proof.pace == Pace(0.0, 0.0)
+    assert [asked for asked, _body in http.asked[-2:]] == [path, path]

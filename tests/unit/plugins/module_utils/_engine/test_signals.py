@@ -5,6 +5,8 @@
 
 from __future__ import annotations
 
+import signal
+
 import pytest
 
 from ansible_collections.gpufleet.vllm.plugins.module_utils._engine import signals
@@ -142,3 +144,35 @@ def test_a_fallback_can_name_every_class() -> None:
 def test_sigbus_is_told_what_to_raise() -> None:
     assert "vllm_server_shm_size_mib" in diagnose(RAY, 135).advice
     assert "AMX" in diagnose(WORKER.format(4)).advice
+
+
+@pytest.mark.parametrize(
+    ("word", "name"),
+    [
+        ("Illegal instruction", "SIGILL"),
+        ("Aborted", "SIGABRT"),
+        ("Bus error", "SIGBUS"),
+        ("Floating point exception", "SIGFPE"),
+        ("Segmentation fault", "SIGSEGV"),
+        ("Segfault", "SIGSEGV"),
+        *((name, name) for name in ("SIGILL", "SIGABRT", "SIGBUS", "SIGFPE", "SIGKILL", "SIGSEGV", "SIGSYS")),
+    ],
+)
+def test_each_word_is_that_of_its_signal(word: str, name: str) -> None:
+    found = signals.death([f"Fatal Python error: {word}"], 1)
+    assert found is not None
+    assert (found.number, found.signal.name) == (signal.Signals[name], name)
+
+
+def test_each_signal_has_its_number() -> None:
+    assert {number: one.name for number, one in signals.SIGNALS.items()} == {
+        number: signal.Signals(number).name for number in signals.SIGNALS
+    }
+
+
+@pytest.mark.parametrize("number", signals.SIGNALS)
+def test_an_exit_code_alone_tells_of_a_signal(number: int) -> None:
+    found = signals.death([], 128 + number)
+    assert found is not None and found.number == number
+    assert found.who == f"the engine's main process (exit code {128 + number})"
+    assert signals.death([], number) is None

@@ -13,6 +13,7 @@ import typing as t
 
 import pytest
 
+from ansible_collections.gpufleet.vllm.plugins.module_utils._engine import wire
 from ansible_collections.gpufleet.vllm.plugins.module_utils._engine.wire import Http, NoAnswer, Reply
 
 JSON_200 = b'HTTP/1.1 200 OK\r\nContent-Length: 11\r\n\r\n{"a": "\xc3\xa9"}'
@@ -170,3 +171,9 @@ def test_a_stream(serve: t.Callable[[bytes], str]) -> None:
 def test_what_is_no_stream(serve: t.Callable[[bytes], str], answer: bytes, says: str) -> None:
     with pytest.raises(NoAnswer, match=says):
         list(Http().events(serve(answer), 5, {}))
+
+
+@pytest.mark.parametrize("why", ["\x1b[2J" + "x" * 10_000, {"message": ["y" * 10_000]}, "a\nb\u202e"])
+def test_why_there_is_no_answer_is_one_short_line_fit_for_a_terminal(why: t.Any) -> None:
+    said = str(NoAnswer(why))
+    assert said.isprintable() and 0 < len(said) <= wire.SAID
