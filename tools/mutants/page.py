@@ -19,12 +19,7 @@ Found = t.Mapping[str, tuple[t.Sequence[Result], int]]
 # Where it is, what was changed, and how it was changed: a verdict is about these, wherever its line has moved to.
 ENTRY: t.Final = re.compile(r"^### .*\n\n```diff\n(?P<diff>(?:.*\n)*?)```\n\n(?P<verdict>.*)$", re.MULTILINE)
 UNSEEN: t.Final = "Not looked at yet."
-HEAD: t.Final = """# What mutants survived
-
-`make mutants` changes the code of a room in small ways, one at a time, and runs the tests that run the changed line; a
-mutant survives where none of them fails. [Development](development.md#mutants) says how, and what is not mutated. Each
-survivor is looked at: its verdict, under its diff, is written by hand and kept by the next run that meets it again.
-"""
+BEGIN, END = "<!-- The result of a run: `make mutants PAGE=1` writes it. -->", "<!-- The end of the result. -->"
 
 
 def verdicts(page: str) -> dict[str, str]:
@@ -51,15 +46,16 @@ def entry(result: Result, known: t.Mapping[str, str]) -> list[str]:
 
 
 def rendered(found: Found, run: str, page: str) -> str:
-    """The page; `page` is the one before, whose verdicts are kept."""
+    """The page: what is between the marks is written anew, and what was found out about the same diffs is kept."""
     known = verdicts(page)
-    lines = [HEAD, run, "", *table(found), ""]
+    lines = [BEGIN, "", run, "", *table(found), ""]
     for room, (results, _of) in found.items():
         left = [one for one in results if one.survived]
         lines += [f"## `{room}`", "", *([] if left else ["None survived.", ""])]
         for result in left:
             lines += entry(result, known)
-    return "\n".join(lines).rstrip("\n") + "\n"
+    before, _begin, rest = page.partition(BEGIN)
+    return "\n".join([before.rstrip("\n"), "", *lines, END]) + (rest.partition(END)[2] or "\n")
 
 
 def run_of(seed: int, seconds: float) -> str:
@@ -75,5 +71,4 @@ def run_of(seed: int, seconds: float) -> str:
 
 def write(found: Found, seed: int, seconds: float) -> None:
     """Write the page anew."""
-    before = PAGE.read_text() if PAGE.exists() else ""
-    PAGE.write_text(rendered(found, run_of(seed, seconds), before))
+    PAGE.write_text(rendered(found, run_of(seed, seconds), PAGE.read_text()))

@@ -123,13 +123,16 @@ def test_a_result_is_read_as_it_was_written() -> None:
 
 def test_a_page_has_the_share_and_keeps_what_was_found_out_about_a_survivor() -> None:
     results = [result(trial.SURVIVED), result(trial.UNMET, 9, "-c\n+d"), result(trial.KILLED), result(trial.TIMEOUT)]
-    first = page.rendered({"_a": (results, 70)}, "On a day.", "")
+    first = page.rendered({"_a": (results, 70)}, "On a day.", "# By hand\n")
+    assert first.startswith("# By hand\n\n<!-- ") and first.endswith(f"{page.END}\n")
     assert "| `_a` | 70 | 4 | 2 | 2 | 50.0 % |" in first
     assert first.count(page.UNSEEN) == 2
     assert "### _a/m.py:3, AddNot (5 tests run it)" in first
     looked_at = first.replace(page.UNSEEN, "Equivalent: a is b.", 1)
     moved = [result(trial.SURVIVED, line=30)]
-    again = page.rendered({"_a": (moved, 70)}, "On another day.", looked_at)
+    again = page.rendered({"_a": (moved, 70)}, "On another day.", f"{looked_at}\nBy hand too.\n")
+    assert again.startswith("# By hand\n\n<!-- ") and again.endswith(f"{page.END}\n\nBy hand too.\n")
+    assert again.count("On a") == 1
     assert "_a/m.py:30, AddNot" in again
     assert "Equivalent: a is b." in again and page.UNSEEN not in again
 
