@@ -3,10 +3,10 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Changes the code in small ways and sees whether a test fails: what survives is what tests do not prove.
 
-Usage: ``python -m tools.mutants [--sample N] [--seed S] [--rooms R ...] [--again] [--page]``. Of each room in
-`rooms.py` N mutants are drawn, the same ones for the same seed and code; 0 is all of them. Each is told when it
-survives. `--again` takes those that were caught the last time as caught, for somebody who writes the missing tests;
-`--page` writes docs/mutants-result.md.
+Usage: ``python -m tools.mutants [--sample N] [--seed S] [--minutes M] [--rooms R ...] [--again] [--page]``. Of each
+room in `rooms.py` N mutants are drawn, the same ones for the same seed and code, 0 is all of them, and none is begun
+after M minutes. Each is told when it survives. `--again` takes those that were caught the last time as caught, for
+somebody who writes the missing tests; `--page` writes docs/mutants-result.md.
 """
 
 from __future__ import annotations
@@ -50,11 +50,15 @@ def of_room(room: str, tests: t.Sequence[t.Any], asked: argparse.Namespace) -> t
     sources = {module: (CHECKOUT / module).read_text() for module in modules(room)}
     some, of = drawn(room, sources, asked.sample, asked.seed)
     before = {result.mutant: result for result in kept(room)} if asked.again else {}
-    results = []
+    results: list[Result] = []
+    end = time.monotonic() + 60 * (asked.minutes or float("inf"))
     for mutant in some:
-        source = sources[mutant.module]
-        result = before.get(mutant)
-        if result is None or result.survived or result.diff != mutant.diff(source):
+        source, result, over = sources[mutant.module], before.get(mutant), time.monotonic() >= end
+        if result is not None and result.diff != mutant.diff(source):
+            result = None
+        if result is None and over:
+            continue
+        if result is None or (result.survived and not over):
             result = try_one(mutant, source, tests)
         results.append(result)
         if result.survived:
@@ -71,6 +75,7 @@ def main(argv: t.Sequence[str]) -> int:
     parser.add_argument("--sample", type=int, default=150, metavar="N")
     parser.add_argument("--seed", type=int, default=SEED, metavar="S")
     parser.add_argument("--rooms", nargs="*", default=ROOMS, choices=ROOMS)
+    parser.add_argument("--minutes", type=float, metavar="M")
     parser.add_argument("--again", action="store_true")
     parser.add_argument("--page", action="store_true")
     asked = parser.parse_args(argv)

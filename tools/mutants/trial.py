@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import os
 import pathlib
+import signal
 import typing as t
 
 from . import tree
@@ -15,13 +17,14 @@ from .made import Mutant
 from .recorded import Test, chosen, steady
 from .rooms import BUILD
 
-# A test is given what it took when it was recorded, this many times over, and some seconds more.
-PATIENCE: t.Final = 5.0
-SECONDS: t.Final = 30.0
+# A test is given what it took when it was recorded, this many times over, and some seconds more; so is the whole.
+PATIENCE: t.Final = 10.0
+SECONDS: t.Final = 15.0
 KILLED, SURVIVED, TIMEOUT, UNMET = "killed", "survived", "timeout", "unmet"
 # Of pytest: tests failed, interrupted (a module is not importable), an error of its own, a conftest that is not
 # importable; and of `tree.run`: ended by a signal.
 CAUGHT: t.Final = (1, 2, 3, 4, -2)
+OVERDUE: t.Final = 99
 
 
 @dataclasses.dataclass(frozen=True)
@@ -39,14 +42,19 @@ class Result:
 
 
 class Only:
-    """A plugin of pytest: some tests, in an order, until one fails. Tells which failed."""
+    """A plugin of pytest: some tests, in an order, until one fails or hangs. Tells which failed."""
 
-    def __init__(self, names: t.Sequence[str], failed: pathlib.Path) -> None:
-        self._place = {name: at for at, name in enumerate(names)}
+    def __init__(self, tests: t.Sequence[Test], failed: pathlib.Path) -> None:
+        self._place = {test.name: at for at, test in enumerate(tests)}
+        self._seconds = {test.name: test.seconds for test in tests}
         self._failed = failed
 
     def pytest_sessionstart(self) -> None:
         steady()
+        signal.signal(signal.SIGALRM, lambda _number, _frame: os._exit(OVERDUE))
+
+    def pytest_runtest_logstart(self, nodeid: str) -> None:
+        signal.setitimer(signal.ITIMER_REAL, SECONDS + PATIENCE * self._seconds[nodeid])
 
     def pytest_collection_modifyitems(self, items: list[t.Any]) -> None:
         items[:] = sorted((one for one in items if one.nodeid in self._place), key=lambda one: self._place[one.nodeid])
@@ -66,10 +74,10 @@ def try_one(mutant: Mutant, source: str, tests: t.Sequence[Test]) -> Result:
     files = sorted({test.file for test in met})
     seconds = SECONDS + PATIENCE * sum(test.seconds for test in met)
     with tree.changed(mutant.module, mutant.code(source)):
-        status = tree.run(["--exitfirst", *files], Only([test.name for test in met], failed), said, seconds)
+        status = tree.run(["--exitfirst", *files], Only(met, failed), said, seconds)
     if status == 0:
         return Result(mutant, SURVIVED, f"{len(met)} tests", diff)
-    if status == -1:
+    if status in (-1, OVERDUE):
         return Result(mutant, TIMEOUT, "", diff)
     if status not in CAUGHT:
         raise SystemExit(f"{said.read_text()}\npytest ended with {status} for {mutant}")

@@ -12,6 +12,7 @@ import sys
 import textwrap
 
 import pytest
+from cosmic_ray.mutating import mutate_code
 
 from ansible_collections.gpufleet.vllm.tools.mutants import made, page, recorded, rooms, trial
 
@@ -22,7 +23,7 @@ CHECKOUT = rooms.CHECKOUT
 def test_an_operator_does_what_it_says_of_itself(name: str) -> None:
     for example in type(made.OPERATORS[name]).examples():
         if example.pre_mutation_code != example.post_mutation_code:
-            changed = made.mutate_code(example.pre_mutation_code, made.OPERATORS[name], example.occurrence)
+            changed = mutate_code(example.pre_mutation_code, made.OPERATORS[name], example.occurrence)
             assert changed.split() == example.post_mutation_code.split()
 
 

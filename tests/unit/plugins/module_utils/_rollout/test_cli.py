@@ -14,7 +14,8 @@ import pytest
 
 from ansible_collections.gpufleet.vllm.plugins.module_utils._rollout import cli, units
 from ansible_collections.gpufleet.vllm.plugins.module_utils._rollout.deadlines import last_deadline
-from ansible_collections.gpufleet.vllm.plugins.module_utils._rollout.state import State
+from ansible_collections.gpufleet.vllm.plugins.module_utils._rollout.docker import DockerError
+from ansible_collections.gpufleet.vllm.plugins.module_utils._rollout.state import State, StateProblem
 from ansible_collections.gpufleet.vllm.plugins.module_utils._rollout.store import Store
 from ansible_collections.gpufleet.vllm.plugins.module_utils._rollout.watch_record import Records, lock
 from ansible_collections.gpufleet.vllm.tests.unit.plugins.module_utils._rollout.doubles import Engine
@@ -177,6 +178,52 @@ def test_at_boot_every_unfinished_instance_gets_its_unit(
     assert started == [("z-unfinished", "recover")]
     told = capsys.readouterr().err
     assert "a-damaged: " in told and "another rollout of locked is running" in told
+
+
+@pytest.mark.parametrize(
+    ("error", "words"),
+    [
+        (StateProblem("not to be read"), "a-odd: not to be read"),
+        (DockerError(500, "no more"), "a-odd: "),
+        (RuntimeError("nobody thought of it"), "a-odd: an unexpected error, please report it: RuntimeError("),
+    ],
+    ids=["a state", "Docker", "what nobody thought of"],
+)
+def test_at_boot_one_that_fails_costs_no_other_its_recovery(
+    scene: Scene,
+    started: Started,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    error: Exception,
+    words: str,
+) -> None:
+    for name in ("a-odd", "z-unfinished"):
+        Store(name, str(scene.folder / "state")).save(State(name, candidate=entry()))
+    real = cli.load
+
+    def load(store: Store, *what: t.Any) -> t.Any:
+        if store.instance == "a-odd":
+            raise error
+        return real(store, *what)
+
+    monkeypatch.setattr(cli, "load", load)
+    assert run(scene, "recover", "--all") == 1
+    assert started == [("z-unfinished", "recover")]
+    assert capsys.readouterr().err.startswith(words)
+
+
+def test_at_boot_a_repair_whose_lock_is_taken_is_told(
+    scene: Scene, started: Started, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    scene.roll_out(OLD)
+    t.cast(t.Any, scene.docker.named("vllm-assistant"))["HostConfig"]["RestartPolicy"]["Name"] = "no"
+
+    def start(*_what: t.Any) -> None:
+        raise units.UnitProblem("another rollout is running")
+
+    monkeypatch.setattr(units, "start", start)
+    assert run(scene, "recover", "--all") == 1
+    assert "another rollout is running" in capsys.readouterr().err
 
 
 def test_status_and_prove_print_json(scene: Scene, started: Started, capsys: pytest.CaptureFixture[str]) -> None:

@@ -15,6 +15,7 @@ from ansible_collections.gpufleet.vllm.plugins.module_utils._rollout.durable imp
 from ansible_collections.gpufleet.vllm.plugins.module_utils._rollout.state import State, StateProblem
 from ansible_collections.gpufleet.vllm.plugins.module_utils._rollout.store import Store, instances
 from ansible_collections.gpufleet.vllm.tests.unit.plugins.module_utils._rollout.releases import entry
+from ansible_collections.gpufleet.vllm.tests.unit.plugins.module_utils._rollout.scene import Scene
 
 
 @pytest.fixture
@@ -146,3 +147,11 @@ def test_settings_of_what_the_state_knows(tmp_path: pathlib.Path) -> None:
     assert store.settings() == [kept, {}]
     (tmp_path / "assistant" / "state.json").write_text("{")
     assert store.settings() == []
+
+
+def test_what_a_killed_writer_left_is_gone_once_it_is_recovered(scene: Scene) -> None:
+    assert scene.roll_out(1024) == "verified"
+    left = pathlib.Path(scene.store.folder, f".state.json.{2**22 + 1}.0123abcd.new")
+    left.write_text("torn")
+    scene.recover()
+    assert not left.exists()
