@@ -61,9 +61,11 @@ def of_room(room: str, tests: t.Sequence[t.Any], asked: argparse.Namespace) -> t
         if result is None or (result.survived and not over):
             result = try_one(mutant, source, tests)
         results.append(result)
+        before[mutant] = result
         if result.survived:
             told(f"{mutant.module}:{mutant.line} {mutant.operator}: {result.outcome}, {result.by}\n{result.diff}\n")
-        (BUILD / f"{room}.jsonl").write_text("".join(f"{written(one)}\n" for one in results))
+        # Those of a run before that are still to come are kept too, where this one is interrupted.
+        (BUILD / f"{room}.jsonl").write_text("".join(f"{written(one)}\n" for one in before.values()))
     left = sum(result.survived for result in results)
     told(f"{room}: {len(results)} of {of} mutants, {left} survived ({100 * left / max(1, len(results)):.1f} %)")
     return results, of
