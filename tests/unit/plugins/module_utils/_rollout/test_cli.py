@@ -12,7 +12,7 @@ import typing as t
 
 import pytest
 
-from ansible_collections.gpufleet.vllm.plugins.module_utils._rollout import cli, units
+from ansible_collections.gpufleet.vllm.plugins.module_utils._rollout import cli, rebuild, units
 from ansible_collections.gpufleet.vllm.plugins.module_utils._rollout.deadlines import last_deadline
 from ansible_collections.gpufleet.vllm.plugins.module_utils._rollout.docker import DockerError
 from ansible_collections.gpufleet.vllm.plugins.module_utils._rollout.state import State, StateProblem
@@ -199,12 +199,11 @@ def test_at_boot_one_that_fails_costs_no_other_its_recovery(
 ) -> None:
     for name in ("a-odd", "z-unfinished"):
         Store(name, str(scene.folder / "state")).save(State(name, candidate=entry()))
-    real = cli.load
 
     def load(store: Store, *what: t.Any) -> t.Any:
         if store.instance == "a-odd":
             raise error
-        return real(store, *what)
+        return rebuild.load(store, *what)
 
     monkeypatch.setattr(cli, "load", load)
     assert run(scene, "recover", "--all") == 1

@@ -115,3 +115,16 @@ def test_gguf_names(name: str, bits: float) -> None:
 @pytest.mark.parametrize("name", ["", "bf16", "nonsense"])
 def test_names_of_no_quantization(name: str) -> None:
     assert by_name(name) is None
+
+
+@pytest.mark.parametrize(
+    ("said", "kind"),
+    [({"use_sliding_window": False}, "full"), ({"use_sliding_window": True}, "sliding"), ({}, "sliding")],
+    ids=["switched off", "switched on", "not said"],
+)
+def test_a_window_shorter_than_the_model_counts_where_it_is_not_switched_off(said: t.Any, kind: str) -> None:
+    stated = {**CONFIGS["Qwen/Qwen2.5-7B-Instruct"], "model_type": "mistral", "sliding_window": 4096}
+    del stated["use_sliding_window"]
+    found = from_config({**stated, **said})
+    assert found is not None
+    assert {one.kind for one in found.layers.kept} == {kind}
