@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 import time
+import typing as t
 
 import pytest
 from hypothesis import given
@@ -21,6 +22,16 @@ REAL = "ValueError: the real cause"
 ACCESS = '\x1b[32mINFO\x1b[0m:     10.0.0.12:51234 - "POST /v1/chat/completions HTTP/1.1" 200 OK'
 
 
+def taken(work: t.Callable[[], object]) -> float:
+    """The least seconds of this process that some work takes; below two thousandths nothing is told."""
+    times = []
+    for _time in range(2):
+        began = time.process_time()
+        work()
+        times.append(time.process_time() - began)
+    return max(min(times), 0.002)
+
+
 def words_of(pattern: str) -> str:
     """A text that a pattern begins to match again and again, and never ends."""
     literal = re.sub(r"\\[dws][+*]?|\.\*|\[[^]]*\][+*]?|[()|?\\]", " ", pattern)
@@ -29,13 +40,16 @@ def words_of(pattern: str) -> str:
 
 @pytest.mark.parametrize("pattern", [row[1] for row in CAUSES] + [row[0] for row in PHASES])
 def test_no_pattern_takes_longer_than_its_log(pattern: str) -> None:
+    """Four times the log may take four times as long, with room for what a busy machine adds, and never sixteen."""
     piece = words_of(pattern)
-    began = time.process_time()
-    for log in (piece * (MIB // len(piece)), f"{piece * (2000 // len(piece))}\n" * (MIB // 2000)):
-        diagnose(log, 1)
-        phase_of(log)
-        hanging(log)
-    assert time.process_time() - began < 10
+
+    def read(size: int) -> None:
+        for log in (piece * (size // len(piece)), f"{piece * (2000 // len(piece))}\n" * (size // 2000)):
+            diagnose(log, 1)
+            phase_of(log)
+            hanging(log)
+
+    assert taken(lambda: read(MIB // 2)) < 10 * taken(lambda: read(MIB // 8))
 
 
 @pytest.mark.parametrize(
@@ -52,12 +66,11 @@ def test_no_pattern_takes_longer_than_its_log(pattern: str) -> None:
 )
 def test_time_grows_with_the_log_and_no_faster(piece: str) -> None:
     def seconds(size: int) -> float:
-        began = time.process_time()
-        diagnose(piece * (size // len(piece)), 1)
-        return time.process_time() - began
+        log = piece * (size // len(piece))
+        return taken(lambda: diagnose(log, 1))
 
-    assert seconds(MIB) < 2
-    assert seconds(64 * MIB) < 5
+    assert seconds(MIB) < 10 * seconds(MIB // 4)
+    assert seconds(64 * MIB) < 10 * seconds(16 * MIB)
 
 
 def test_the_newest_part_is_searched() -> None:
