@@ -198,6 +198,6 @@ def test_f25_state_folder_not_writable(row: Row, unwritable: str) -> None:
     with row.asking():
         play = row.roll_out(row.changed())
     why = {"full": "No space left on device", "read-only": "Read-only file system"}[unwritable]
-    row.refused(play, "nothing was touched, because what is asked for cannot be written down on the host:", why)
+    row.refused(play, "refused before anything was touched (state.unwritable)", f"{STATE_DIR} cannot be written: {why}")
     assert row.host.read(STATE) == before
     row.nothing_touched()

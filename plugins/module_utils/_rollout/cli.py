@@ -111,11 +111,17 @@ def _recover_all(state_dir: str, run_dir: str, host: Host) -> int:
 
 
 def follow(store: Store, offset: int, wait: float, clock: t.Callable[[], float] = time.monotonic) -> dict[str, t.Any]:
-    """Stage lines behind a byte offset; waits for the first at most `wait` seconds, while the transaction lives."""
+    """Stage lines behind a byte offset; waits for the first at most `wait` seconds, while the transaction lives.
+
+    The end of one that the disk of the stage log did not take comes last.
+    """
     deadline = clock() + wait
     while True:
         active = units.running(store.instance)
         lines, behind = store.stages_from(offset)
+        if not lines and not active:
+            last = store.take_last_word()
+            lines = [last] if last is not None else []
         if lines or not active or clock() >= deadline:
             return {"lines": lines, "offset": behind, "active": active}
         time.sleep(FOLLOW_POLL)

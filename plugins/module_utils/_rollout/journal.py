@@ -76,8 +76,12 @@ class Journal:
         }
         try:
             self._store.append_stage(line)
+            if "outcome" in line:
+                self._store.take_last_word()  # one that was remembered before is not the last any more
         except OSError as error:  # a full disk must not keep the way back from being gone
             self._aloud(f"the stage log cannot be written: {error}")
+            if "outcome" in line:
+                self._store.keep_last_word(line)
         self._aloud(f"{line['instance']}  {line['elapsed']:6.1f} s  {line['stage']}  {line['detail']}".rstrip())
 
     def _aloud(self, line: str) -> None:

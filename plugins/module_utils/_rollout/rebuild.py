@@ -101,7 +101,7 @@ def _must_not_be_lost(store: Store, docker: Docker) -> None:
         raise StateProblem(f"it is missing, and {len(listed)} containers of the instance are there")
 
 
-def _later(state: State, docker: Docker) -> Json | None:
+def later_than(state: State, docker: Docker) -> Json | None:
     """The container that was verified after the state was written, as where a snapshot of the disk was restored."""
     try:
         verified = [found for found in containers.ours(docker, state.instance) if _is_verified(found)]
@@ -132,7 +132,7 @@ def load(store: Store, docker: Docker, client_dir: str = CLIENT_DIR) -> tuple[St
     except StateProblem as problem:
         state = rebuilt(store.instance, docker, client_dir)
         return state, f"{store.path('state.json')}: {problem}; rebuilt from the labels of its containers"
-    later = _later(state, docker)
+    later = later_than(state, docker)
     if later is None:
         return state, ""
     problem_text = f"it is older than the server {later['Name'][1:]} ({later['Id'][:12]}), which was verified after it"

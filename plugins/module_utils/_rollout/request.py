@@ -25,6 +25,7 @@ def start(run: units.Run, store: Store, request: Json) -> int:
         unit, stage = units.unit_name(store.instance), store.last_stage()
         raise units.UnitProblem(f"another rollout is running ({unit}), at stage {stage}; wait for it")
     offset = store.stages_size()
+    store.take_last_word()  # of a transaction before, which nobody followed
     settings = (request.get("plan") or {}).get("settings") or {}
     name = store.save_request(request)
     try:

@@ -1,7 +1,7 @@
 # Copyright: gpufleet.vllm contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Files of one instance under the state folder: state.json, stages.jsonl, requests, diagnosis/.
+"""Files of one instance: state.json, stages.jsonl and diagnosis/ under the state folder, requests in memory.
 
 Private to the collection: may change without notice.
 """
@@ -33,6 +33,8 @@ class Store:
         self._stages = StageLog(self.path("stages.jsonl"))
         self.diagnoses = Diagnoses(self.path("diagnosis"))
         self._unsaved = Unsaved(self.path(STATE), os.path.join(run_dir, "unsaved", f"{instance}.json"))
+        self._requests = os.path.join(run_dir, "requests", instance)
+        self._last_word = os.path.join(run_dir, "last-word", f"{instance}.json")
 
     def path(self, *names: str) -> str:
         return os.path.join(self.folder, *names)
@@ -113,15 +115,18 @@ class Store:
         return aside
 
     def save_request(self, request: Json) -> str:
-        """Write a request down under a name of its own, so that two starters cannot mix theirs up; the name."""
+        """Write a request down under a name of its own, so that two starters cannot mix theirs up; the name.
+
+        In memory, where its unit lives too: a disk that is full keeps nobody from repairing what is down.
+        """
         text = json.dumps(request, sort_keys=True)
         name = f"request-{hashlib.sha256(text.encode()).hexdigest()[:16]}.json"
-        self._write(name, text)
+        write_atomically(os.path.join(self._requests, name), text)
         return name
 
     def take_request(self, name: str) -> Json:
         """Read a request and remove its file. Raises FileNotFoundError."""
-        path = self.path(os.path.basename(name))
+        path = os.path.join(self._requests, os.path.basename(name))
         with open(path, encoding="utf-8") as file:
             request: Json = json.load(file)
         os.remove(path)
@@ -129,6 +134,21 @@ class Store:
 
     def append_stage(self, line: Json) -> None:
         self._stages.append(line)
+
+    def keep_last_word(self, line: Json) -> None:
+        """Remember how a transaction ended where the stage log does not take it: who follows is told all the same."""
+        with contextlib.suppress(OSError):
+            write_atomically(self._last_word, json.dumps(line))
+
+    def take_last_word(self) -> Json | None:
+        """What was remembered of the end, once."""
+        try:
+            with open(self._last_word, encoding="utf-8") as file:
+                line: Json = json.load(file)
+            os.remove(self._last_word)
+        except (OSError, ValueError):
+            return None
+        return line
 
     def stages_size(self) -> int:
         """Where a follower of the stage log begins."""

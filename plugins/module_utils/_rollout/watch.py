@@ -24,6 +24,7 @@ from .deadlines import ready_limit
 from .docker import DockerError, Json
 from .failure import unexpected
 from .host import Host
+from .rebuild import later_than
 from .state import Entry, State, StateProblem
 from .store import STATE_DIR, Store, instances
 from .trial import epoch
@@ -129,6 +130,8 @@ class Watch:
         container = self.host.docker.container(current.container_id) if current.container_id else None
         look = self._look(current, container, limits)
         found = verdict(look, ready_limit(current).seconds)
+        if found in BAD and self._is_old(store, records, state):
+            return
         resumed = memory.at is None and bool(memory.told)
         memory = self._remember(records, memory, seen(look, found), found in BAD, now)
         with records.locked():
@@ -142,6 +145,20 @@ class Watch:
         except (OSError, units.UnitProblem):
             return False
         self.say(f"{store.instance}: the disk takes its state again, which is written down")
+        return True
+
+    def _is_old(self, store: Store, records: Records, state: State) -> bool:
+        """Whether the state is older than what serves, as in a restored snapshot; then it is brought up to date."""
+        later = later_than(state, self.host.docker)
+        if later is None:
+            return False
+        try:
+            self.take_back(store)
+        except units.UnitProblem as problem:
+            self._stand_down(store, records, str(problem))
+            return True
+        self.say(f"{store.instance}: its state is older than the server {later['Name'][1:]}, and is brought up to date")
+        records.remember(Memory())
         return True
 
     def _unfinished(self, store: Store, records: Records, candidate: Entry, watched: Entry) -> None:

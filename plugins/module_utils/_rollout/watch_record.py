@@ -17,12 +17,13 @@ import os
 import typing as t
 from dataclasses import asdict, dataclass, field, replace
 
+from .diagnoses import with_room
 from .durable import read_text, write_atomically
 from .host import Clock
 from .state import Entry, Json
 from .store import Store
 from .trial import epoch
-from .unsaved import RUN_DIR
+from .unsaved import RUN_DIR, Unsaved
 
 FILE = "watch.json"
 SCHEMA = 1
@@ -98,14 +99,15 @@ class Records:
     """The two files of one instance, and the lock over the lasting one."""
 
     def __init__(self, store: Store, run_dir: str = RUN_DIR) -> None:
-        self._path = store.path(FILE)
+        self._path, self._diagnoses = store.path(FILE), store.diagnoses
+        self._unsaved = Unsaved(self._path, os.path.join(run_dir, "unsaved", f"{store.instance}.watch.json"))
         self._memory = os.path.join(run_dir, "watch", f"{store.instance}.json")
         self._lock = os.path.join(run_dir, "watch", f"{store.instance}.lock")
 
     def load(self) -> Record:
         """The record; an empty one where none is. Raises RecordProblem."""
         try:
-            text = read_text(self._path)
+            text = self._unsaved.text() or read_text(self._path)
             if text is None:
                 return Record()
             file = json.loads(text)
@@ -120,7 +122,19 @@ class Records:
             ) from error
 
     def save(self, record: Record) -> None:
-        write_atomically(self._path, json.dumps({"schema": SCHEMA, **asdict(record)}, indent=1, sort_keys=True))
+        """Write it down, or remember it until the next time: a full disk keeps no server from being restarted.
+
+        Raises OSError where it can be neither, for what is not remembered would be done again and again.
+        """
+        text = json.dumps({"schema": SCHEMA, **asdict(record)}, indent=1, sort_keys=True)
+        try:
+            with_room(self._diagnoses, self._path, text)
+        except OSError:
+            self._unsaved.keep(text)
+            if self._unsaved.text() != text:
+                raise
+        else:
+            self._unsaved.forget()
 
     def remembered(self) -> Memory:
         with contextlib.suppress(OSError, ValueError, TypeError):

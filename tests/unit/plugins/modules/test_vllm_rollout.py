@@ -45,7 +45,7 @@ class Place:
         self.units = folder / "systemd"
         self.commands: list[list[str]] = []
         self.systemctl = (0, "", "")
-        self.store = Store("a", str(folder / "state"))
+        self.store = Store("a", str(folder / "state"), str(folder / "run"))
         self.started: list[tuple[str, str, int]] = []
         self.requests: list[str] = []
         self.locked = False
@@ -75,7 +75,9 @@ def place(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> Place:
     monkeypatch.setattr(AnsibleModule, "run_command", command)
     monkeypatch.setattr(units, "running", lambda _instance: made.locked)
     monkeypatch.setattr(units, "start", start)
-    monkeypatch.setattr(module, "Store", lambda instance: Store(instance, str(tmp_path / "state")))
+    monkeypatch.setattr(
+        module, "Store", lambda instance: Store(instance, str(tmp_path / "state"), str(tmp_path / "run"))
+    )
     monkeypatch.setattr(AnsibleModule, "exit_json", ended)
     monkeypatch.setattr(AnsibleModule, "fail_json", lambda _module, **result: ended(_module, failed=True, **result))
     return made

@@ -13,6 +13,7 @@ import typing as t
 import pytest
 
 from ansible_collections.gpufleet.vllm.plugins.module_utils._rollout import cli, units
+from ansible_collections.gpufleet.vllm.plugins.module_utils._rollout import request as requests
 from ansible_collections.gpufleet.vllm.plugins.module_utils._rollout.deadlines import last_deadline
 from ansible_collections.gpufleet.vllm.plugins.module_utils._rollout.state import State
 from ansible_collections.gpufleet.vllm.plugins.module_utils._rollout.store import Store
@@ -42,7 +43,8 @@ def started(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> Started:
 
 
 def run(scene: Scene, *arguments: str) -> int:
-    return cli.main(["--state-dir", str(scene.folder / "state"), "--client-dir", scene.client_dir, *arguments])
+    folders = ["--state-dir", str(scene.folder / "state"), "--client-dir", scene.client_dir, "--run-dir", scene.run_dir]
+    return cli.main([*folders, *arguments])
 
 
 def roll_out(scene: Scene, length: int) -> int:
@@ -169,7 +171,7 @@ def test_at_boot_every_unfinished_instance_gets_its_unit(
         "locked": State("locked", candidate=entry(), held=entry()),
         "z-unfinished": State("z-unfinished", candidate=entry()),
     }.items():
-        store = Store(name, str(scene.folder / "state"))
+        store = Store(name, str(scene.folder / "state"), scene.run_dir)
         store.save(state or State(name))
         if state is None:
             pathlib.Path(store.path("state.json")).write_text("{")
@@ -204,6 +206,24 @@ def test_follow_gives_what_is_behind_the_offset(
         "offset": scene.store.stages_size(),
         "active": False,
     }
+
+
+def test_follow_ends_with_the_last_word_that_the_disk_did_not_take(
+    scene: Scene, started: Started, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scene.store.append_stage({"stage": "ready"})
+    behind = scene.store.stages_size()
+    scene.store.keep_last_word({"stage": "restore", "outcome": "restored"})
+    first = cli.follow(scene.store, 0, 0)
+    second = cli.follow(scene.store, first["offset"], 0)
+    assert (first["lines"], first["offset"]) == ([{"stage": "ready"}], behind)
+    assert second == {"lines": [{"stage": "restore", "outcome": "restored"}], "offset": behind, "active": False}
+    assert cli.follow(scene.store, behind, 0)["lines"] == []
+    # One that nobody followed is not taken for the end of the next transaction.
+    scene.store.keep_last_word({"stage": "restore", "outcome": "restored"})
+    monkeypatch.setattr(units, "start", lambda *_asked: None)
+    requests.start(lambda _words: (0, "", ""), scene.store, {"kind": "rollback"})
+    assert cli.follow(scene.store, behind, 0)["lines"] == []
 
 
 def test_follow_waits_no_longer_than_asked(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -244,11 +264,11 @@ def test_a_lock_that_is_taken_is_said_and_the_request_stays(
 
 
 def watch(scene: Scene, *arguments: str) -> int:
-    return run(scene, "--run-dir", str(scene.folder / "run"), "watch", *arguments)
+    return run(scene, "watch", *arguments)
 
 
 def records(scene: Scene) -> Records:
-    return Records(scene.store, str(scene.folder / "run"))
+    return Records(scene.store, scene.run_dir)
 
 
 def test_a_round_of_the_watch(scene: Scene, started: Started, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -257,9 +277,7 @@ def test_a_round_of_the_watch(scene: Scene, started: Started, monkeypatch: pytes
     asked = []
 
     def start(_run: t.Any, instance: str, verb: str, deadline: int, words: list[str]) -> None:
-        asked.append(
-            (instance, verb, deadline, Store(NAME, str(scene.folder / "state")).take_request(words[0])["kind"])
-        )
+        asked.append((instance, verb, deadline, scene.store.take_request(words[0])["kind"]))
 
     monkeypatch.setattr(units, "start", start)
     assert watch(scene) == 0
@@ -278,7 +296,7 @@ def test_a_round_of_the_watch_starts_the_recovery_of_what_is_unfinished(
 
 
 def test_one_round_of_the_watch_at_a_time(scene: Scene, started: Started, capsys: pytest.CaptureFixture[str]) -> None:
-    with lock(str(scene.folder / "run" / "watch.lock")):
+    with lock(str(pathlib.Path(scene.run_dir, "watch.lock"))):
         assert watch(scene) == cli.BUSY
     assert "another round of the watch" in capsys.readouterr().err
     assert watch(scene) == 0

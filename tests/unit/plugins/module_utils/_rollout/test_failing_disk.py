@@ -109,6 +109,12 @@ def hosts(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> Hosts:
     return Hosts(tmp_path, monkeypatch)
 
 
+def told(scene: Scene) -> str:
+    """How the last transaction ended, as its follower is told."""
+    word = scene.store.take_last_word()
+    return str((word or scene.last()).get("outcome", ""))
+
+
 FAILURES = {"full for good": (errno.ENOSPC, False), "fails once": (errno.EIO, True)}
 
 
@@ -128,6 +134,7 @@ def test_a_disk_that_fails_at_any_write_costs_no_service(
             hosts.disk.fail(at, code, once)
             outcome = case.act(scene)
             serves_now = scene.serves()
+            assert told(scene) == outcome, "nobody who follows is told how it ended"
             if outcome not in ("verified", "fallback", "repaired"):
                 scene.recover("exit-code")  # the unit's own end
             assert scene.serves() in case.may_serve

@@ -98,7 +98,7 @@ def host(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> t.Iterator[
 
 def run(scene: Scene, *arguments: str) -> int:
     where = ("--state-dir", str(scene.folder / "state"), "--client-dir", scene.client_dir)
-    return cli.main([*where, "--run-dir", str(scene.folder / "run"), *arguments])
+    return cli.main([*where, "--run-dir", scene.run_dir, *arguments])
 
 
 @pytest.mark.parametrize(("said", "why"), ODD.values(), ids=ODD)

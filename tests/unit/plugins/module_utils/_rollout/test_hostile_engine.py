@@ -74,7 +74,7 @@ class Hostile(Scene):
 
     def run(self, *arguments: str) -> int:
         where = ("--state-dir", str(self.folder / "state"), "--client-dir", self.client_dir)
-        return cli.main([*where, "--run-dir", str(self.folder / "run"), *arguments])
+        return cli.main([*where, "--run-dir", self.run_dir, *arguments])
 
     def night(self, length: int) -> int:
         """One run of the playbook, as far as the host has to do with it."""
@@ -235,7 +235,7 @@ def test_the_watch_goes_on_with_the_next_instance(
     hostile.odd = odd
     hostile.clock.sleep(60)
     assert hostile.run("watch") == 0
-    (look,) = Records(hostile.store, str(hostile.folder / "run")).remembered().seen
+    (look,) = Records(hostile.store, hostile.run_dir).remembered().seen
     assert ("healthy: a token" in look) is ("/v1/completions" not in odd)
     assert look.isprintable()
     hostile.clock.sleep(60)

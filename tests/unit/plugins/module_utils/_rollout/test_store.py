@@ -19,7 +19,7 @@ from ansible_collections.gpufleet.vllm.tests.unit.plugins.module_utils._rollout.
 
 @pytest.fixture
 def store(tmp_path: pathlib.Path) -> Store:
-    return Store("assistant", str(tmp_path))
+    return Store("assistant", str(tmp_path), str(tmp_path / "run"))
 
 
 def test_a_state_comes_back(store: Store) -> None:
@@ -95,13 +95,15 @@ def test_the_newest_diagnoses_are_kept(store: Store) -> None:
     assert (newest / "engine.log").stat().st_mode & 0o777 == 0o600
 
 
-def test_requests(store: Store) -> None:
+def test_requests(store: Store, tmp_path: pathlib.Path) -> None:
     with pytest.raises(FileNotFoundError, match=r"request-none\.json"):
         store.take_request("request-none.json")
     mine, theirs = store.save_request({"kind": "rollback"}), store.save_request({"kind": "remove"})
-    assert os.stat(store.path(mine)).st_mode & 0o777 == 0o600
+    folder = tmp_path / "run" / "requests" / "assistant"
+    assert {(path.name, path.stat().st_mode & 0o777) for path in folder.iterdir()} == {(mine, 0o600), (theirs, 0o600)}
+    assert not os.path.exists(store.folder), "a disk that is full would keep a repair from being asked for"
     assert (store.take_request(mine), store.take_request(theirs)) == ({"kind": "rollback"}, {"kind": "remove"})
-    assert not os.path.exists(store.path(mine))
+    assert list(folder.iterdir()) == []
 
 
 def test_a_removed_instance_is_forgotten_and_its_diagnosis_kept(store: Store, tmp_path: pathlib.Path) -> None:

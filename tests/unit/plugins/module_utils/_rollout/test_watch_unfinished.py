@@ -161,6 +161,52 @@ def test_a_full_disk_stops_no_recovery(host: Watched, monkeypatch: pytest.Monkey
     host.assert_settled()
 
 
+def test_a_full_disk_keeps_no_server_from_being_restarted(host: Watched, monkeypatch: pytest.MonkeyPatch) -> None:
+    """And what was restarted is remembered: else it would be restarted at every look."""
+    host.serve(OLD)
+    FailingDisk(monkeypatch).fail(1, errno.ENOSPC)
+    host.docker.stopped(host.container(), 137)
+    assert host.after(TICK, rounds=2) == ["repair"]
+    assert host.serves() == OLD
+    assert [one["by"] for one in host.records.load().restarts] == ["watch"]
+    assert not pathlib.Path(host.store.path("watch.json")).exists()
+
+
+def test_what_can_be_remembered_nowhere_is_not_done(host: Watched, monkeypatch: pytest.MonkeyPatch) -> None:
+    host.serve(OLD)
+    disk = FailingDisk(monkeypatch)
+    monkeypatch.setattr(disk, "_fails", lambda _name, on: "/watch/" not in str(on) and isinstance(on, str))
+    host.docker.stopped(host.container(), 137)
+    assert host.after(TICK, rounds=3) == []
+    assert "No space left" in host.lines[-1]
+
+
+def test_logs_that_are_kept_make_room_for_what_the_watch_remembers(
+    host: Watched, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    host.serve(OLD)
+    log = pathlib.Path(host.store.keep_diagnosis("20260101T000000Z-abc", {}, "x" * 9000), "engine.log")
+    disk = FailingDisk(monkeypatch)
+    disk.fail(1, errno.ENOSPC)
+    monkeypatch.setattr(disk, "_fails", lambda _name, _on: log.exists())
+    host.records.save(host.records.load())
+    assert pathlib.Path(host.store.path("watch.json")).exists() and not log.exists()
+
+
+def test_a_state_that_is_older_than_what_serves_is_brought_up_to_date(host: Watched) -> None:
+    """A restored snapshot: its server is stopped, and must not be what is restarted."""
+    host.serve(OLD, looks=1)
+    old = pathlib.Path(host.store.path("state.json")).read_text()
+    host.serve(NEW)
+    serving = host.container()["Id"]
+    pathlib.Path(host.store.path("state.json")).write_text(old)
+    assert host.after(TICK, rounds=3) == ["recover"]
+    assert "its state is older than the server vllm-assistant" in host.lines[0]
+    assert (host.serves(), host.container()["Id"]) == (NEW, serving)
+    current = host.store.load().current
+    assert current is not None and current.digest == plan(NEW)["digest"]
+
+
 def test_a_return_of_its_own_that_was_cut_off_is_not_begun_again(host: Watched) -> None:
     host.serve(OLD)
     host.serve(NEW)
