@@ -53,7 +53,7 @@ class SmallDisk:
 def small_disk(row: Row, folder: str, size: str) -> t.Iterator[SmallDisk]:
     """For as long as this lasts; what the folder holds in the end is there afterwards too."""
     host = row.host
-    host.run("cp", "--archive", folder, KEPT)
+    host.run("sh", "-c", f"rm -rf {KEPT} && cp -a {folder} {KEPT}")
     host.run("mount", "-t", "tmpfs", "-o", f"size={size}", "small", folder)
     host.run("cp", "--archive", f"{KEPT}/.", folder)
     disk = SmallDisk(row, folder)

@@ -8,7 +8,6 @@ Private to the collection: may change without notice.
 
 from __future__ import annotations
 
-import base64
 import json
 import socket
 import struct
@@ -58,24 +57,6 @@ def demultiplexed(stream: Stream, kept: int = LOG_KEPT) -> str:
             tail.add(part)
             left -= len(part)
     return printable_lines(tail.text())
-
-
-def registry_of(reference: str) -> str:
-    """The registry host of an image reference; Docker Hub where none is named."""
-    first = reference.split("/", 1)[0]
-    named = "/" in reference and ("." in first or ":" in first or first == "localhost")
-    return first if named else "https://index.docker.io/v1/"
-
-
-def registry_auth(reference: str, config: Json) -> str:
-    """The X-Registry-Auth header for a pull, from the `auths` of a Docker client's config.json; '' without a login."""
-    registry = registry_of(reference)
-    login = config.get("auths", {}).get("https://index.docker.io/v1/" if registry == "docker.io" else registry, {})
-    if not login.get("auth"):
-        return ""
-    username, _colon, password = base64.b64decode(login["auth"]).decode().partition(":")
-    header = {"username": username, "password": password, "serveraddress": registry}
-    return base64.urlsafe_b64encode(json.dumps(header).encode()).decode()
 
 
 class Docker:

@@ -14,14 +14,14 @@ import re
 
 from .container import entrypoint_style, version_probe_body
 from .deadlines import timeout
-from .docker import Docker, DockerError, Json, registry_auth
+from .docker import Docker, DockerError, Json
 from .durable import read_text, write_atomically
 from .failure import Refused
 from .host import Host
 from .journal import Journal
+from .registry_login import CONFIG, NoLogin, auth_header
 from .state import Entry
 
-DOCKER_CONFIG = "/root/.docker/config.json"
 PROBE_LIMIT = 120.0
 VERSION = re.compile(r"[0-9A-Za-z.+!_-]{1,64}")
 REACH_REGISTRY = (
@@ -29,15 +29,14 @@ REACH_REGISTRY = (
 )
 
 
-def present(host: Host, reference: str, journal: Journal, limit: float, config: str = DOCKER_CONFIG) -> Json:
+def present(host: Host, reference: str, journal: Journal, limit: float, config: str = CONFIG) -> Json:
     """The image's inspection; pulled first, in at most `limit` seconds, where it is not there. Raises Refused."""
     docker = host.docker
     image = docker.image(reference)
     if image is not None:
         return image
     journal.stage("pull", reference)
-    text = read_text(config)
-    auth = registry_auth(reference, json.loads(text)) if text else ""
+    auth = _login(reference, config, journal)
     layers: dict[str, tuple[int, int]] = {}
     deadline = host.clock.monotonic() + limit
 
@@ -64,6 +63,14 @@ def present(host: Host, reference: str, journal: Journal, limit: float, config: 
     if image is None:
         raise Refused("image.pull", f"the image {reference} is not there after its pull", "Pull it by hand and look.")
     return image
+
+
+def _login(reference: str, config: str, journal: Journal) -> str:
+    try:
+        return auth_header(reference, config)
+    except NoLogin as problem:
+        journal.note(f"pulling without a login: {problem}")
+        return ""
 
 
 def again(host: Host, entry: Entry, journal: Journal) -> Json | None:

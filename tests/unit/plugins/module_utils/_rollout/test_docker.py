@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import base64
 import io
 import json
 import pathlib
@@ -20,8 +19,6 @@ from ansible_collections.gpufleet.vllm.plugins.module_utils._rollout.docker impo
     Docker,
     DockerError,
     demultiplexed,
-    registry_auth,
-    registry_of,
 )
 
 Json = dict[str, t.Any]
@@ -232,32 +229,3 @@ def test_a_pull_never_asks_for_all_tags(daemon: Daemon, reference: str, asked: s
 def test_a_pull_that_fails(daemon: Daemon, canned: bytes, message: str) -> None:
     with pytest.raises(DockerError, match=message):
         daemon.says(canned).pull("vllm/x", "", lambda _event: None)
-
-
-@pytest.mark.parametrize(
-    ("reference", "registry"),
-    [
-        ("vllm/vllm-openai", "https://index.docker.io/v1/"),
-        ("ubuntu", "https://index.docker.io/v1/"),
-        ("docker.io/vllm/vllm-openai:v1", "docker.io"),
-        ("ghcr.io/a/b", "ghcr.io"),
-        ("localhost/a", "localhost"),
-        ("host:5000/a", "host:5000"),
-    ],
-)
-def test_registry_of(reference: str, registry: str) -> None:
-    assert registry_of(reference) == registry
-
-
-@pytest.mark.parametrize(
-    ("reference", "logged_in"),
-    [("vllm/a", True), ("docker.io/vllm/a", True), ("ghcr.io/a/b", False), ("quay.io/a/b", False)],
-)
-def test_registry_auth(reference: str, logged_in: bool) -> None:
-    auth = base64.b64encode(b"me:secret:with:colons").decode()
-    config = {"auths": {"https://index.docker.io/v1/": {"auth": auth}, "quay.io": {}}}
-    header = registry_auth(reference, config)
-    assert bool(header) == logged_in
-    if header:
-        login = json.loads(base64.urlsafe_b64decode(header))
-        assert (login["username"], login["password"]) == ("me", "secret:with:colons")
