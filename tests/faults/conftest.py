@@ -22,12 +22,16 @@ from ansible_collections.gpufleet.vllm.tests.faults.play import CHECKOUT, INVENT
 from ansible_collections.gpufleet.vllm.tests.faults.wanted import ASSISTANT, wanted
 
 # What every build runs; the rest takes longer and runs on request.
-CI = "F1 F3 F4 F7 F9 F14 F16 F17 F19 F21 F22 F23 F27 F29 F31 F35"
-# Parts of these rows that show the same at another moment.
+CI = "F1 F3 F4 F7 F9 F14 F16 F17 F19 F21 F22 F23 F27 F29 F31 F35 F36"
+# Parts of these rows that show the same at another moment, or take longer.
 ON_REQUEST: tuple[str, ...] = (
     "test_f19_controller_killed_after_the_stop[smoke, its workers live on]",
     "test_f19_controller_killed_after_the_stop[hold]",
     "test_f27_rollout_on_a_damaged_state_file",
+    "test_f36_name_of_ours[previous]",
+    "test_f36_committed_copy",
+    "test_f36_old_state_put_back",
+    "test_f36_previous_release_pruned",
 )
 KILL = "kill"
 HERE = pathlib.Path(__file__).parent
