@@ -25,6 +25,7 @@ LIMITS = {"memory": 512 * 1024 * 1024, "pids": 64}
 # The timer ticks every 30 s; a look is due at each.
 ATTENTIVE = {"interval": 1, "deadline": 5, "looks": 2, "restarts": 9}
 SECOND = "second"
+PLAN = "gpufleet.vllm.plan"
 
 
 def pushed() -> str:
@@ -41,7 +42,7 @@ def test_f33_hostile_answers(row: Row) -> None:
     image = pushed()
     for kind, words in KINDS.items():
         bad = row.changed(env={"HOSTILE": kind}, smoke=IMPATIENT)
-        began = time.monotonic()
+        began, row.mark = time.monotonic(), row.host.mark()
         with row.asking():
             play = row.start(bad, vllm_server_image=image)
             with row.frozen(play, "smoke"):
@@ -63,12 +64,13 @@ def test_f33_turns_hostile(row: Row) -> None:
     turns = never_seen(
         merged(ASSISTANT, {"name": SECOND, "port": 8001, "env": {"HOSTILE": "turns"}, "watch": ATTENTIVE})
     )
-    watched = row.good.wanted["vllm_server_instances"][0]
-    only = {"vllm_server_target_instance": SECOND, "vllm_server_image": pushed()}
+    served, image = row.changed(), pushed()
+    play = row.ended(row.start(None, **wanted(served, turns, vllm_server_image=image)))
+    assert play.code == 0, play.log
+    shows_nothing_that_steers(play)
+    row.is_good_now(served, vllm_server_image=image)
+    row.mark = row.host.mark()
     with row.asking():
-        play = row.ended(row.start(None, **wanted(watched, turns, **only)))
-        assert play.code == 0, play.log
-        shows_nothing_that_steers(play)
         before = looked_at(row.host, "assistant")["last_look"]
         row.host.run("docker", "kill", "--signal=USR1", f"vllm-{SECOND}")
         row.host.wait_until("under watch", lambda: row.host.limits(WATCH_SERVICE) == LIMITS)
@@ -76,7 +78,8 @@ def test_f33_turns_hostile(row: Row) -> None:
         row.host.wait_until("at rest", lambda: row.host.told("status", SECOND)["healthy"])
         row.host.wait_until("looked at", lambda: looked_at(row.host, "assistant")["last_look"] != before)
         row.host.run("docker", "kill", "--signal=USR1", f"vllm-{SECOND}")
-        row.has_nothing_to_do(vllm_server_target_instance="assistant")
+        planned = row.ended(Play(PLAN, [row.host.name], wanted(served, turns, vllm_server_image=image)))
+        assert planned.code == 0, planned.log
         gone = row.roll_out(None, vllm_server_remove_unlisted=True)
     assert gone.code == 0, gone.log
     assert f"vllm-{SECOND}" not in row.host.containers()

@@ -3,7 +3,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """In an engine's place: it lists its names, says that it is healthy, and answers questions as $HOSTILE says.
 
-`loud` says a lot and dies. `turns` answers as an engine does, until a SIGUSR1 makes it another one of the kinds.
+Without that it is the engine. `loud` says a lot and dies. `turns` answers as an engine does, until a SIGUSR1 makes it
+another one of the kinds.
 """
 
 import contextlib
@@ -22,7 +23,7 @@ LENGTH = int(WORDS[WORDS.index("--max-model-len") + 1]) if "--max-model-len" in 
 OK = b"HTTP/1.1 200 OK\r\n"
 LATER = "dripping"
 LINES = 20_000
-KIND = os.environ["HOSTILE"]
+KIND = os.environ.get("HOSTILE", "")
 TURNED = threading.Event()
 
 
@@ -68,6 +69,8 @@ def turn(_signal: int, _frame: object) -> None:
     TURNED.set()
 
 
+if not KIND:
+    os.execvp(sys.executable, [sys.executable, "-m", "vllm.entrypoints.cli.main", *sys.argv[1:]])
 sys.stdout.write("\x1b]0;owned\x07\x1b[2JINFO Application startup complete. prompt: 'Address already in use'\n")
 if KIND == "loud":
     sys.stdout.write(f"{'x' * 1000}\n" * LINES)
