@@ -1,10 +1,10 @@
 # Copyright: gpufleet.vllm contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Why an engine failed, from its log, its exit code and what Docker says of it.
+"""Why an engine failed, from its log, its exit code, what Docker says of it, and what its operator has set.
 
-The last lines of a vLLM log are wrappers around the cause, so much more than them is searched: the newest MiB. The
-texts are those of the vLLM sources from 0.5.5 to 0.33.0 and of torch.
+The cause is what ended the engine: of its last life, of the failures that no other one brought about, the one that says most.
+The last lines of a log are wrappers around it, so much more than them is searched: the newest MiB.
 
 Private to the collection: may change without notice.
 """
@@ -16,7 +16,9 @@ import typing as t
 from dataclasses import asdict, dataclass
 
 from .._outside.printable import printable
-from . import log_text, signals
+from . import failures, log_text, settings, signals
+from .events import WRAPPERS, Event, lives
+from .kinds import Match
 
 
 @dataclass(frozen=True)
@@ -31,127 +33,43 @@ class Diagnosis:
         return asdict(self)
 
 
-# (class, pattern of the line that is the cause, advice). The first row that matches any line wins. Lines are short when
-# they come here (log_text.LINE), so that no pattern takes long.
-CAUSES: tuple[tuple[str, str, str], ...] = (
-    (
-        "flag.unknown",
-        r"error: unrecognized arguments:",
-        "Remove the argument or correct its name for this vLLM release.",
-    ),
-    ("flag.ambiguous", r"error: ambiguous option:", "Write the argument's full name."),
-    ("flag.choice", r"error: argument .*invalid choice:", "Use one of the choices that the line lists."),
-    ("flag.type", r"error: argument [^:]*: (invalid [^:]* value|expected )", "Correct the value's type."),
-    ("flag.json_key", r"Unexpected keyword argument", "Remove the key that this release does not know."),
-    ("env.unknown", r"ValueError: Unknown vLLM environment variable detected", "Remove the variable from `env`."),
-    ("parser.name", r"Reasoning parser '.*' not found", "Use one of the parsers that the line lists."),
-    ("parser.name", r"invalid tool call parser", "Use one of the parsers that the line lists."),
-    ("parser.name", r"--enable-auto-tool-choice requires --tool-call-parser", "Set tool_call_parser."),
-    (
-        "len.config",
-        r"User-specified max_model_len .* is greater than the derived max_model_len",
-        "Set max_model_len to at most the length that the model was made for.",
-    ),
-    (
-        "kv.none",
-        r"No available memory for the cache blocks",
-        "The weights leave no room: use a smaller or quantized model, more GPUs, or a higher gpu_memory_utilization.",
-    ),
-    (
-        "kv.too_small",
-        r"larger than (the available KV cache memory|the maximum number of tokens that can be stored in KV cache)",
-        "Lower max_model_len to the estimate in the log, or raise gpu_memory_utilization.",
-    ),
-    ("kv.autofit", r"Cannot auto-fit max_model_len: not enough GPU memory", "Use a smaller model or more memory."),
-    (
-        "mem.busy",
-        r"Free memory on device.*is less than desired GPU memory utilization",
-        "Another process holds the GPU's memory: stop it, or lower gpu_memory_utilization.",
-    ),
-    ("mem.raced", r"Error in memory profiling", "Another process changed its GPU memory during the start: try again."),
-    (
-        "mem.cpu",
-        r"Available memory on node .* is less than desired CPU memory|less than requested memory for kv",
-        "Lower VLLM_CPU_KVCACHE_SPACE or gpu_memory_utilization, or free memory on the host.",
-    ),
-    ("oom", r"CUDA out of memory", "Lower max_num_seqs or gpu_memory_utilization."),
-    ("tp.divide", r"must be divisible by tensor parallel size", "Use a tensor_parallel_size that divides the heads."),
-    ("tp.gpus", r"World size .* is larger than the number of available GPUs", "Give the instance more GPUs."),
-    ("dtype.bf16", r"Bfloat16 is only supported on GPUs with compute capability", "Set dtype to half."),
-    ("quant.capability", r"The quantization method .* is not supported for the current GPU", "Use another build."),
-    (
-        "quant.config",
-        r"not supported for quantization method|Cannot find the config file for|method specified in the model config",
-        "Leave quantization unset, or set it to what the model was quantized with.",
-    ),
-    (
-        "kv.fp8",
-        r"FP8 KV cache is not supported by the Triton attention backend|type fp8e4nv not supported",
-        "Set kv_cache_dtype to auto: this GPU has no native FP8.",
-    ),
-    (
-        "attention.none",
-        r"No valid attention backend found|Selected backend .* is not valid",
-        "Unset attention_backend.",
-    ),
-    (
-        "driver.old",
-        r"The NVIDIA driver on your system is too old|unsatisfied condition: cuda|forward compatibility was attempted",
-        "Update the driver, or use an image built for an older CUDA.",
-    ),
-    ("gpu.none", r"Failed to infer device type|Found no NVIDIA driver|No CUDA GPUs are available", "Give it a GPU."),
-    ("arch.missing", r"no kernel image is available for execution", "Use an image built for this GPU's architecture."),
-    (
-        "model.missing",
-        r"LocalEntryNotFoundError|HFValidationError: Repo id must|is not a local folder and is not a valid model",
-        "Put the model on the host, or correct its name.",
-    ),
-    ("model.broken", r"SafetensorError|Error while deserializing header", "Fetch the model's weights again."),
-    ("port.busy", r"Address already in use", "Choose another port, or stop what holds this one."),
-    (
-        "shm.small",
-        r"Insufficient space in /dev/shm|No space left on device: '/dev/shm",
-        "Raise vllm_server_shm_size_mib.",
-    ),
-    ("nccl.cumem", r"\bin ncclCuMem\w+", "Set NCCL_CUMEM_ENABLE to '0' in the instance's `env`."),
-    ("disk.full", r"No space left on device", "Make room on the disk that the line names."),
-    ("cpu.attention", r"Unsupported CPU attention configuration", "This model does not run on the CPU build."),
+# That somebody else is gone follows from what happened to them.
+_CONSEQUENCES = re.compile(
+    r"RuntimeError: cancelled|^TimeoutError:?$|TimeoutError: RPC call to|CancelledError|BrokenPipeError|EOFError|"
+    r"Connection(?:Reset|Aborted|Refused)?Error|Connection (?:reset|closed) by|Broken pipe|recvValue failed|"
+    r"DistNetworkError(?!.{0,200}EADDRINUSE)|ContextTerminated|ZMQError(?!.{0,40}in use)|can't register atexit|"
+    r"Exception ignored in|leaked (?:shared_memory|semaphore)|destroy_process_group|"
+    r"Process group watchdog thread terminated|c10::DistBackendError|TCPStore|HeartbeatMonitor"
 )
-
-# What diagnose() finds besides the rows.
-FOUND = signals.CLASSES | {"host.oom", "died.silent", "unknown"}
-
-_WRAPPERS = re.compile(
-    r"EngineCore failed to start|Engine core initialization failed|WorkerProc initialization failed|"
-    r"WorkerProc failed to start|Worker proc .* died unexpectedly|EngineCore encountered an (issue|fatal error)|"
-    r"EngineDeadError|Failed core proc|\d+ validation errors? for "
-)
-_ERROR = re.compile(r"\b(?:\w+(?:Error|Exception)\b:|Value error,) \S")
-_PREFIX = re.compile(r"^(?:\(\w[^)]*\)\s+)?(?:(?:ERROR|WARNING|INFO|CRITICAL)\s+\d\S*\s+\S+\s+)?(?:\[[^\]]*\]\s+)?")
-_CAUSE_LENGTH = 300
+# An error of one request: its client has it, and the engine lives on.
+_REQUEST = re.compile(r"(?:^|/)(?:serving|preprocess|protocol|chat_utils|renderer|api_router)\w*\.py")
+# Exceptions that name what was not there, and explain nothing.
+_BARE = re.compile(r"(?:KeyError|IndexError|StopIteration|AttributeError)\b")
+_COMPILER = re.compile(r"nvcc fatal|ptxas fatal|fatal error: |: error: ")
+_BEST = 3
+# So many different lines, the newest first, are asked for their class: no start that fails has as many.
+_MOST_TEXTS = 5000
 # What a program says that ends itself with SIGABRT.
-_ABORT = re.compile(r"what\(\):|Assertion .*failed|Check failed:|terminate called|(?:free|malloc)\w*\(\): |double free")
+_ABORT = re.compile(r"terminate called|Assertion .{0,300}failed|Check failed:|(?:free|malloc)\w*\(\): |double free")
 # All that is left of a process that died without a word.
 _SILENT = re.compile(
     r"engine core exited unexpectedly|Engine core proc(?:ess)? \S+ died unexpectedly|"
-    r"WorkerProc initialization failed|RayWorkerProc .* died unexpectedly"
+    r"WorkerProc initialization failed|RayWorkerProc .{0,80} died unexpectedly"
 )
 # A warning of vLLM's, no error: a worker that hangs, or one that compiles for long.
 _HANGING = re.compile(r"No available shared memory broadcast block found in \d+ second")
+_REFUSING = re.compile(r"^(?:Value error, |(?:\w+\.)*(?:ValueError|NotImplementedError|AssertionError|TypeError)\b)")
+_CAUSE_LENGTH = 300
+_KILLED = 128 + 9
+_REPORT = "https://github.com/gpufleet/ansible-vllm/issues"
+_FREE = re.compile(r"Free memory on device.{0,40}?\((?P<free>[\d.]+)/(?P<total>[\d.]+) GiB\)")
+# GiB that a driver and a display take; what is beyond belongs to somebody.
+_OVERHEAD = 2.5
 
 
 def cleaned(line: str) -> str:
     """The line without vLLM's process and time prefixes, at most 300 printable characters."""
-    return _PREFIX.sub("", printable(line[: log_text.LINE]).strip()).strip()[:_CAUSE_LENGTH]
-
-
-def _root_error(lines: t.Sequence[str]) -> str:
-    candidates = (line for line in lines if _ERROR.search(line))
-    return next((line for line in candidates if not _WRAPPERS.search(line)), "")
-
-
-def _last_words(lines: t.Sequence[str]) -> str:
-    return next((line for line in reversed(lines) if line.strip()), "")
+    return log_text.said(printable(line[: log_text.LINE]).strip()).words[:_CAUSE_LENGTH]
 
 
 def hanging(log: str) -> str:
@@ -163,51 +81,205 @@ def _hanging(lines: t.Sequence[str]) -> str:
     return cleaned(next((line for line in lines if _HANGING.search(line)), ""))
 
 
-def _signal(lines: t.Sequence[str], dead: signals.Death, silent: str) -> Diagnosis:
+def diagnose(
+    log: str,
+    exit_code: int | None = None,
+    oom_killed: bool = False,
+    release: t.Mapping[str, t.Any] | None = None,
+) -> Diagnosis:
+    """Name the root cause. exit_code is None while the container runs; `release` is what was started, where it is known."""
+    if oom_killed:
+        return _killed(exit_code, "the kernel, because the container ran out of memory", "host.oom")
+    everything = log_text.lines(log)
+    known = settings.of_log(everything) if release is None else settings.of_release(release)
+    lines = log_text.own(log)
+    hint = _hanging(everything)
+    life = _last_life(lives(lines), bool(hint))
+    found = _told(life, known, hint)
+    if found is not None:
+        return found
+    dead = signals.death(lines, exit_code)
+    if dead is not None and (dead.line or exit_code != _KILLED):
+        return _signal(life, dead, _no_error(everything))
+    root = _root(life)
+    if root is not None:
+        return _unknown(root, life, known)
+    if hint:
+        return Diagnosis("shm.hang", hint, failures.NAMED["shm.hang"].advice)
+    if exit_code == _KILLED:
+        return _killed(exit_code, "a SIGKILL", "host.killed")
+    return _silent(everything, lines)
+
+
+def _last_life(all_lives: t.Sequence[list[Event]], hangs: bool) -> list[Event]:
+    """The newest life in which something failed by itself; where a worker hangs, what follows from it tells enough."""
+    for life in reversed(all_lives):
+        if any(event.line and (hangs or _by_itself(event)) for event in life):
+            return life
+    return all_lives[-1]
+
+
+def _by_itself(event: Event) -> bool:
+    """Whether nothing else, somewhere else, brought it about, and no client."""
+    line = event.line
+    return not (WRAPPERS.search(line) or _CONSEQUENCES.search(line) or _REQUEST.search(event.where))
+
+
+def _told(life: t.Sequence[Event], known: t.Mapping[str, str], hint: str) -> Diagnosis | None:
+    """The newest failure of a class: one that says more first, then a general one."""
+    general: tuple[Event, Match] | None = None
+    lead: tuple[Event, Match] | None = None
+    seen: dict[tuple[str, tuple[str, ...]], Match | None] = {}
+    exceptions = any(event.exception and _by_itself(event) for event in life)
+    for event in reversed(life):
+        if _REQUEST.search(event.where) or (WRAPPERS.search(event.line) and not event.more):
+            continue
+        key = (event.text, event.frames)
+        if key not in seen:
+            if len(seen) == _MOST_TEXTS:
+                break
+            seen[key] = failures.kind_of(event.text, event.frames, known)
+        match = seen[key]
+        if match is None or not (event.exception or match.kind.lead or not exceptions):
+            continue
+        if match.kind.general:
+            # What hangs follows from what failed, and an exception says more than a line about it.
+            if general is None or _rank(event, match) > _rank(*general):
+                general = (event, match)
+        elif event.exception:
+            return _diagnosis(event, match, life)
+        elif lead is None:
+            lead = (event, match)
+    found = lead or general
+    if found is None:
+        return None
+    if found[1].kind.name == "shm.hang" and hint:
+        return Diagnosis("shm.hang", hint, found[1].advice)
+    return _diagnosis(*found, life)
+
+
+def _rank(event: Event, match: Match) -> tuple[bool, bool]:
+    return match.kind.name != "shm.hang", bool(event.exception)
+
+
+def _diagnosis(event: Event, match: Match, life: t.Sequence[Event]) -> Diagnosis:
+    name, line, advice = match.kind.name, event.shown or match.frame, match.advice
+    if name == "jit.build":
+        line = next((other.line for other in life if _COMPILER.search(other.line)), line)
+    if name == "mem.busy":
+        return _busy(cleaned(line), advice)
+    return Diagnosis(name, cleaned(line), advice)
+
+
+def _busy(line: str, advice: str) -> Diagnosis:
+    """Memory that is taken: by somebody, or by no more than a driver and a display, as it will be next time too."""
+    found = _FREE.search(line)
+    free, total = (float(found["free"]), float(found["total"])) if found else (0.0, 0.0)
+    if not 0 < free <= total:
+        return Diagnosis("mem.busy", line, advice)
+    share = int(free / total * 100) / 100
+    if total - free <= _OVERHEAD:
+        told = (
+            f"Lower gpu_memory_utilization to at most {share:g}: {total - free:.1f} GiB of the GPU are taken before the engine "
+            "starts, as by the driver and a display, and will be next time too."
+        )
+        return Diagnosis("mem.share", line, told)
+    told = (
+        f"{total - free:.1f} of the GPU's {total:g} GiB are taken (`nvidia-smi` shows by what): free them, or lower "
+        f"gpu_memory_utilization to at most {share:g}."
+    )
+    return Diagnosis("mem.busy", line, told)
+
+
+def _root(life: t.Sequence[Event]) -> Event | None:
+    """Of failures that are of no class: the newest of the innermost process, in the words of its chain that explain."""
+    own = [event for event in life if event.exception and _by_itself(event)]
+    if not own:
+        return next((event for event in reversed(life) if event.pydantic and _by_itself(event)), None)
+    innermost = max(_depth(event) for event in own)
+    newest = next(event for event in reversed(own) if _depth(event) == innermost)
+    chain = [event for event in own if event.chain == newest.chain]
+    return next((event for event in reversed(chain) if not _BARE.match(event.line)), newest)
+
+
+def _depth(event: Event) -> int:
+    """How far inside a process is: the API server starts the engine, and that its workers."""
+    name = event.process.lower()
+    if "worker" in name or name.startswith("rank"):
+        return 2
+    return 1 if "engine" in name or "core" in name else 0
+
+
+def _unknown(root: Event, life: t.Sequence[Event], known: t.Mapping[str, str]) -> Diagnosis:
+    """A failure of no class: what it speaks of that can be set, where it was, and who wants to know."""
+    line = cleaned(root.shown)
+    names = settings.spoken_of(root.text, known)
+    given = [name for name in names if name in known]
+    if names and _REFUSING.match(line):
+        other = f", or leave {' and '.join(given)} out, and vLLM chooses" if given else ""
+        return Diagnosis(
+            "flag.refused", line, f"vLLM refuses how {_listed(names, known)} is set: do as the line says{other}."
+        )
+    named = f" It speaks of {', '.join(names)}." if names else ""
+    where = next((frame for frame in reversed(root.frames) if "vllm" in frame), "") or (root.frames or ("",))[-1]
+    place = f" It came from {cleaned(where)}." if where else ""
+    return Diagnosis("unknown", line, _reported(named + place))
+
+
+def _listed(names: t.Sequence[str], known: t.Mapping[str, str]) -> str:
+    return ", ".join(f"{name} (it is {known[name]})" if name in known else name for name in names)
+
+
+def _reported(more: str = "") -> str:
+    return (
+        f"This failure is of no class that is known here.{more} Look for the line in https://github.com/vllm-project/vllm/issues, "
+        f"and report it with the kept log (engine.log, diagnosis.json) at {_REPORT}."
+    )
+
+
+def _killed(exit_code: int | None, killer: str, failure_class: str) -> Diagnosis:
+    return Diagnosis(
+        failure_class,
+        f"the container was ended by {killer} (exit code {exit_code})",
+        "Give the host or the container more memory, or plan a smaller model or KV cache.",
+    )
+
+
+def _signal(life: t.Sequence[Event], dead: signals.Death, silent: str) -> Diagnosis:
     """A process that a signal ended; one that ended itself has said why."""
-    own = next((line for line in lines if _ABORT.search(line)), "") or _root_error(lines)
-    line = (own if dead.number == signals.ABORT else "") or dead.line or _last_words(lines)
+    own = ""
+    if dead.number == signals.ABORT:
+        own = next((event.line for event in life if _ABORT.search(event.line)), "")
+        root = _root(life) or next(
+            (event for event in life if event.exception and not WRAPPERS.search(event.line)), None
+        )
+        own = own or (root.line if root else "")
+    said = cleaned(own or dead.line or _last_words(life)) or silent
     signal = dead.signal
-    said = cleaned(line) or silent
     return Diagnosis(
         signal.failure_class, f"{dead.who} died of {signal.name} ({signal.meaning}): {said}", signal.advice
     )
 
 
-def diagnose(log: str, exit_code: int | None = None, oom_killed: bool = False) -> Diagnosis:
-    """Name the root cause. exit_code is None while the container runs."""
-    if oom_killed or exit_code == 137:
-        killer = "the kernel, because the container ran out of memory" if oom_killed else "a SIGKILL"
-        return Diagnosis(
-            "host.oom" if oom_killed else "host.killed",
-            f"the container was ended by {killer} (exit code {exit_code})",
-            "Give the host or the container more memory, or plan a smaller model or KV cache.",
-        )
-    everything = log_text.lines(log)
-    lines = [log_text.own_words(line) for line in everything if not log_text.is_harmless(line)]
-    for failure_class, pattern, advice in CAUSES:
-        search = re.compile(pattern).search
-        found = next((line for line in lines if search(line)), None)
-        if found is not None:
-            return Diagnosis(failure_class, cleaned(found), advice)
-    dead = signals.death(lines, exit_code)
-    if dead is not None:
-        return _signal(lines, dead, _no_error(everything))
-    line = _root_error(lines)
-    hint = "" if line else _hanging(everything)
-    if hint:
-        return Diagnosis("shm.hang", hint, "A worker hangs: look at the GPUs, and at what the kernel says.")
+def _silent(everything: t.Sequence[str], lines: t.Sequence[log_text.Said]) -> Diagnosis:
+    """What is left where no error is: a process that is gone, or the last words."""
     # A warning of vLLM's too: its client finds nobody there.
-    silent = next((said for said in everything if _SILENT.search(said)), "")
-    if not line and silent:
+    silent = next((line for line in everything if _SILENT.search(line)), "")
+    if silent:
         return Diagnosis(
             "died.silent",
             f"a process of the engine died without a word: {cleaned(silent)}",
             "`journalctl -k` on the host shows a signal that ended it, or a kill for lack of memory.",
         )
-    return Diagnosis("unknown", cleaned(line or _last_words(lines)) or _no_error(everything), "Read the kept log.")
+    last = [line.words for line in lines if line.words and not line.harmless]
+    told = " | ".join(last[-_BEST:])
+    return Diagnosis("unknown", cleaned(told) or _no_error(everything), _reported())
+
+
+def _last_words(life: t.Sequence[Event]) -> str:
+    return next((event.line for event in reversed(life) if event.line), "")
 
 
 def _no_error(lines: t.Sequence[str]) -> str:
-    last = cleaned(log_text.own_words(_last_words(lines)))
+    last = printable(next((line for line in reversed(lines) if line.strip()), ""))[:_CAUSE_LENGTH]
     return f"the log names no error, and ends with: {last}" if last else "the log is empty"

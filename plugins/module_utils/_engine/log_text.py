@@ -1,7 +1,7 @@
 # Copyright: gpufleet.vllm contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A log as it is searched: its newest part, in lines that are cut, without what steers a terminal.
+"""A log as it is searched: its newest part, in lines that are cut, each with who said it and how bad they call it.
 
 An engine writes what it likes, and so do its clients through it. Nobody's patience depends on how much.
 
@@ -11,6 +11,7 @@ Private to the collection: may change without notice.
 from __future__ import annotations
 
 import re
+import typing as t
 
 from .._outside.printable import printable_lines
 
@@ -18,11 +19,50 @@ from .._outside.printable import printable_lines
 SEARCHED = 1024 * 1024
 LINE = 1000
 
-# What a level says before anything else. vLLM warns of errors that it only fears, such as the OSError of a low limit of
-# open files; and whoever asks for it has every prompt logged as INFO.
-_HARMLESS = re.compile(r"^(?:\(\w[^)]{0,99}\)\s+)?(?:WARNING|INFO|DEBUG)[\s:]")
+# What stands before a line's own words: the process (vLLM, Ray, torch; more than once where a parent passes on what a
+# child says), colours whose first byte was lost, the time (of Docker and Kubernetes), the level.
+_PROCESS = re.compile(r"\((?P<name>\w[\w.-]{0,60}),? (?:pid|ip)=[^)]{0,80}\) ?")
+_RANK = re.compile(r"\[(?P<name>rank\d{1,5})\]: ?")
+_COLOUR = re.compile(r"\[\d{1,3}(?:;\d{1,3}){0,4}m")
+_TIME = re.compile(
+    r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(?:[.,]\d{1,9})?(?:Z|[+-]\d\d:?\d\d)? (?:(?:stdout|stderr) [FP] )?"
+)
+_LEVEL = re.compile(
+    r"(?P<level>TRACE|DEBUG|INFO|WARN(?:ING)?|ERROR|CRITICAL|FATAL)"
+    r"(?: \d\d-\d\d \d\d:\d\d:\d\d(?: \d\d:\d\d)? \[(?P<where>[^\]]{0,100})\] ?|: {0,8}| (?=\S))"
+)
+_RAY_LEVEL = re.compile(r"(?P<level>INFO|WARNING|ERROR) (?P<where>\w+\.py:\d+) -- ")
+_MOST_PREFIXES = 12
+HARMLESS = frozenset(("TRACE", "DEBUG", "INFO", "WARN", "WARNING"))
+
 # Behind these stands what a client has sent.
 _QUOTED = re.compile(r"\b(?:prompts?|messages|content)['\"]?\s?[:=]")
+# Where such a quote begins, and may go on for lines.
+_OPENING = re.compile(r"[\s\[({]{0,4}(?P<quote>['\"])")
+_MOST_QUOTED = 50
+_DUMP = "dump_input.py"
+
+
+class Said(t.NamedTuple):
+    """One line: its words (indented as they were), its level, the file of the engine that says it, and the process."""
+
+    text: str
+    level: str = ""
+    where: str = ""
+    process: str = ""
+
+    @property
+    def words(self) -> str:
+        return self.text.strip()
+
+    @property
+    def harmless(self) -> bool:
+        """Whether the engine itself says that the line is no error, or dumps what it was given."""
+        return self.level in HARMLESS or self.where.startswith(_DUMP)
+
+    @property
+    def record(self) -> tuple[str, str, str]:
+        return (self.level, self.where, self.process)
 
 
 def lines(log: str) -> list[str]:
@@ -33,12 +73,50 @@ def lines(log: str) -> list[str]:
     return [line[:LINE] for line in printable_lines(newest).split("\n")]
 
 
+def said(line: str) -> Said:
+    """A line without what stands before its words."""
+    at, level, where, process = 0, "", "", ""
+    for _turn in range(_MOST_PREFIXES):
+        found = _COLOUR.match(line, at) or _TIME.match(line, at)
+        if found is None:
+            found = _PROCESS.match(line, at) or _RANK.match(line, at)
+            if found is not None:
+                process = found["name"]
+        if found is None and not level:
+            found = _LEVEL.match(line, at) or _RAY_LEVEL.match(line, at)
+            if found is not None:
+                level, where = found["level"], found.groupdict().get("where") or ""
+        if found is None:
+            # Only before a prefix does an indentation mean nothing.
+            blank = len(line) - len(line[at:].lstrip(" ")) if line[at : at + 1] == " " else at
+            if blank == at or not any(one.match(line, blank) for one in (_PROCESS, _COLOUR, _LEVEL)):
+                break
+            at = blank
+            continue
+        at = found.end()
+    return Said(line[at:], level, where, process)
+
+
+def own(log: str) -> list[Said]:
+    """The lines of a log without what they quote of a client's request, be it over several lines."""
+    found: list[Said] = []
+    quote, record, left = "", ("", "", ""), 0
+    for line in map(said, lines(log)):
+        if quote and left and line.record == record:
+            quote, left = ("" if quote in line.text else quote), left - 1
+            continue
+        quote = ""
+        quoted = _QUOTED.search(line.text)
+        if quoted is None:
+            found.append(line)
+            continue
+        opening = _OPENING.match(line.text, quoted.end())
+        if opening is not None and opening["quote"] not in line.text[opening.end() :]:
+            quote, record, left = opening["quote"], line.record, _MOST_QUOTED
+        found.append(line._replace(text=line.text[: quoted.start()]))
+    return found
+
+
 def is_harmless(line: str) -> bool:
     """Whether the engine itself says that the line is no error."""
-    return _HARMLESS.match(line) is not None
-
-
-def own_words(line: str) -> str:
-    """The line without what it quotes of a client's request."""
-    quoted = _QUOTED.search(line)
-    return line[: quoted.start()] if quoted else line
+    return said(line).harmless

@@ -15,6 +15,8 @@ import re
 import typing as t
 from dataclasses import dataclass
 
+from .log_text import Said
+
 ABORT = 6
 _KERNEL_LOG = "`journalctl -k` on the host shows where."
 
@@ -78,7 +80,6 @@ SIGNALS: dict[int, Signal] = {
         "Update Docker on the host, whose profile is too old for the image, or mend the profile that is set there.",
     ),
 }
-CLASSES = frozenset(signal.failure_class for signal in SIGNALS.values())
 _WORDS = {
     "Illegal instruction": 4,
     "Aborted": ABORT,
@@ -103,7 +104,6 @@ _SAID = tuple(
         rf"(?P<word>{_ANY_WORD})\s+\(core dumped\)",
     )
 )
-_SPEAKER = re.compile(r"^\((?P<process>\w+) pid=\d+\)")
 
 
 @dataclass(frozen=True)
@@ -125,20 +125,19 @@ class Death:
         return SIGNALS[self.number]
 
 
-def _death(line: str) -> Death | None:
+def _death(line: Said) -> Death | None:
     for pattern in _SAID:
-        found = pattern.search(line)
+        found = pattern.search(line.text)
         if found is None:
             continue
         groups = found.groupdict()
         number = int(groups["number"]) if "number" in groups else _WORDS[groups["word"]]
-        speaker = _SPEAKER.match(line)
-        process = groups.get("process") or (speaker["process"] if speaker else "")
-        return Death(number, process, line) if number in SIGNALS else None
+        process = groups.get("process") or line.process
+        return Death(number, process, line.words) if number in SIGNALS else None
     return None
 
 
-def death(lines: t.Iterable[str], exit_code: int | None) -> Death | None:
+def death(lines: t.Iterable[Said], exit_code: int | None) -> Death | None:
     """The first process that a signal ended; None where neither the log nor the exit code knows of one."""
     said = [found for found in map(_death, lines) if found is not None]
     if said:

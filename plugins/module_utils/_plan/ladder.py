@@ -13,14 +13,14 @@ from __future__ import annotations
 import dataclasses
 import typing as t
 
-from .._engine.diagnosis import CAUSES, FOUND
+from .._engine.failures import BESIDES, NAMED
 from .change import shown
 from .memory.settings import number
 from .names import canonical, listed, meant
 
 Json = dict[str, t.Any]
 KEYS = ("helps", "engine_args", "at_most", "halve")
-CLASSES = tuple(sorted({row[0] for row in CAUSES} | FOUND | {"ready.timeout"}))
+CLASSES = tuple(sorted(set(NAMED) | set(BESIDES) | {"ready.timeout"}))
 MAY_CHANGE = (
     "async_scheduling", "cpu_offload_gb", "enable_prefix_caching", "enforce_eager", "gpu_memory_utilization",
     "kv_cache_dtype", "kv_cache_memory_bytes", "max_model_len", "max_num_batched_tokens", "max_num_seqs",

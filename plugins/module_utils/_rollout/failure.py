@@ -12,24 +12,20 @@ import os
 import traceback
 from dataclasses import dataclass
 
+from .._engine import failures
 from .._engine.diagnosis import Diagnosis
 from .._outside.printable import printable
 from .state import Entry, Rejection
 
 # Failures of the moment, not of the release: the same release may be tried again without being asked to.
-OF_THE_MOMENT = (
+OF_THE_MOMENT = failures.OF_THE_MOMENT | {
     "api_key.missing",
     "container.stop",
     "docker.away",
-    "disk.full",
     "image.pull",
     "interrupted",
     "internal",
-    "mem.busy",
-    "mem.raced",
-    "port.busy",
-    "host.killed",
-)
+}
 
 MISSING_KEY_ADVICE = "Run the playbook again: it brings the key."
 

@@ -86,7 +86,7 @@ def must_parse(host: Host, journal: Journal, entry: Entry, cache: str) -> None:
         with contextlib.suppress(OSError):  # who cannot remember asks again
             write_atomically(cache, json.dumps(known, indent=1))
     if known[question]:
-        found = diagnose(known[question], REFUSED)
+        found = diagnose(known[question], REFUSED, release=entry.release)
         cause = f"the image's own parser does not take the command: {found.cause}"
         raise Refused(found.failure_class, cause, found.advice)
 

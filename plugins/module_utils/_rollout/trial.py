@@ -16,6 +16,7 @@ from dataclasses import dataclass, field, replace
 
 from .._engine.diagnosis import Diagnosis, diagnose, hanging
 from .._engine.expect import Expectation, expectation
+from .._engine.failures import BEFORE_THE_ENGINE
 from .._engine.measured import figures
 from .._engine.phases import phase_of
 from .._engine.prove import Proof, answers, healthy, prove
@@ -125,8 +126,8 @@ class Trial:
         text = str(error)
         if error.status in (0, NOT_UNDERSTOOD):
             return Diagnosis("docker.away", text, "Look at docker.service.")
-        known = diagnose(text)
-        if known.failure_class == "driver.old":
+        known = diagnose(text, release=self.entry.release)
+        if known.failure_class in BEFORE_THE_ENGINE:
             return known
         if "port is already allocated" in text or "address already in use" in text:
             return Diagnosis("port.busy", text, "Choose another port, or stop what holds this one.")
@@ -210,14 +211,17 @@ class Trial:
             raise Failed(Diagnosis("container.gone", "the container was removed by somebody else", "Try again."))
         state = found["State"]
         if int(found.get("RestartCount") or 0) > self.restarts_before:
-            raise self._failed(diagnose(self._log(), state.get("ExitCode"), bool(state.get("OOMKilled"))))
+            raise self._failed(self._diagnosed(state))
         if not state["Running"]:
             exit_code = state.get("ExitCode")
-            diagnosis = diagnose(self._log(), exit_code, bool(state.get("OOMKilled")))
+            diagnosis = self._diagnosed(state)
             cause = diagnosis.cause
             if f"exit code {exit_code})" not in cause:
                 cause = f"the engine exited with code {exit_code}, its log says: {cause}"
             raise self._failed(replace(diagnosis, cause=cause))
+
+    def _diagnosed(self, state: Json) -> Diagnosis:
+        return diagnose(self._log(), state.get("ExitCode"), bool(state.get("OOMKilled")), self.entry.release)
 
     def _not_proved(self, error: NotProved) -> Failed:
         """An engine that dies of the question is told by its log; one that lives by its answer."""

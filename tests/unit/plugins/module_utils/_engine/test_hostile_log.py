@@ -13,7 +13,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ansible_collections.gpufleet.vllm.plugins.module_utils._engine import log_text
-from ansible_collections.gpufleet.vllm.plugins.module_utils._engine.diagnosis import CAUSES, diagnose, hanging
+from ansible_collections.gpufleet.vllm.plugins.module_utils._engine.diagnosis import diagnose, hanging
+from ansible_collections.gpufleet.vllm.plugins.module_utils._engine.failures import KINDS
+from ansible_collections.gpufleet.vllm.plugins.module_utils._engine.kinds import searched
 from ansible_collections.gpufleet.vllm.plugins.module_utils._engine.phases import PHASES, phase_of
 
 MIB = 1024 * 1024
@@ -27,14 +29,28 @@ def words_of(pattern: str) -> str:
     return f"{literal} "
 
 
-@pytest.mark.parametrize("pattern", [row[1] for row in CAUSES] + [row[0] for row in PHASES])
-def test_no_pattern_takes_longer_than_its_log(pattern: str) -> None:
-    piece = words_of(pattern)
+PATTERNS = [case.pattern or case.frames for kind in KINDS for case in kind.cases] + [row[0] for row in PHASES]
+
+
+def test_no_pattern_takes_longer_than_its_line() -> None:
+    """One that goes back and forth would take minutes here."""
     began = time.process_time()
-    for log in (piece * (MIB // len(piece)), f"{piece * (2000 // len(piece))}\n" * (MIB // 2000)):
-        diagnose(log, 1)
-        phase_of(log)
-        hanging(log)
+    for pattern in PATTERNS:
+        piece = words_of(pattern)
+        line = (piece * (log_text.LINE // len(piece) + 1))[: log_text.LINE]
+        for other in PATTERNS:
+            searched(other, line)
+    assert time.process_time() - began < 10
+
+
+def test_a_log_of_all_patterns_is_read_in_time() -> None:
+    lines = [f"{number} {words_of(pattern) * 20}" for number in range(4) for pattern in PATTERNS]
+    log = "\n".join(line[:2000] for line in lines)
+    began = time.process_time()
+    for text in (log, log.replace("\n", " "), "".join(f"{number}\n" for number in range(MIB // 7))):
+        diagnose(text, 1)
+        phase_of(text)
+        hanging(text)
     assert time.process_time() - began < 10
 
 

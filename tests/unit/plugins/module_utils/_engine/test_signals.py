@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import pytest
 
-from ansible_collections.gpufleet.vllm.plugins.module_utils._engine import signals
+from ansible_collections.gpufleet.vllm.plugins.module_utils._engine import log_text, signals
 from ansible_collections.gpufleet.vllm.plugins.module_utils._engine.diagnosis import diagnose
 from ansible_collections.gpufleet.vllm.plugins.module_utils._plan.ladder import CLASSES
 
@@ -130,13 +130,13 @@ def test_what_is_no_signal_or_has_a_cause_of_its_own_is_not_told_as_one(
 
 
 def test_the_first_death_is_the_cause() -> None:
-    found = signals.death([WORKER.format(4), WORKER.format(11).replace("-0", "-1")], 0)
+    found = signals.death(log_text.own(WORKER.format(4) + WORKER.format(11).replace("-0", "-1")), 0)
     assert found is not None
     assert (found.number, found.process) == (4, "VllmWorker-0")
 
 
 def test_a_fallback_can_name_every_class() -> None:
-    assert signals.CLASSES | {"died.silent"} <= set(CLASSES)
+    assert {one.failure_class for one in signals.SIGNALS.values()} | {"died.silent"} <= set(CLASSES)
 
 
 def test_sigbus_is_told_what_to_raise() -> None:
