@@ -18,7 +18,7 @@ from dataclasses import asdict, dataclass
 from .._outside.printable import printable
 from . import failures, log_text, settings, signals
 from .events import WRAPPERS, Event, lives
-from .kinds import Match
+from .kinds import Match, searched
 
 
 @dataclass(frozen=True)
@@ -54,7 +54,7 @@ _ABORT = re.compile(r"terminate called|Assertion .{0,300}failed|Check failed:|(?
 # All that is left of a process that died without a word.
 _SILENT = re.compile(
     r"engine core exited unexpectedly|Engine core proc(?:ess)? \S+ died unexpectedly|"
-    r"WorkerProc initialization failed|RayWorkerProc .{0,80} died unexpectedly"
+    r"WorkerProc initialization failed|Engine core initialization failed|RayWorkerProc .{0,80} died unexpectedly"
 )
 # A warning of vLLM's, no error: a worker that hangs, or one that compiles for long.
 _HANGING = re.compile(r"No available shared memory broadcast block found in \d+ second")
@@ -164,6 +164,8 @@ def _rank(event: Event, match: Match) -> tuple[bool, bool]:
 
 def _diagnosis(event: Event, match: Match, life: t.Sequence[Event]) -> Diagnosis:
     name, line, advice = match.kind.name, event.shown or match.frame, match.advice
+    if not searched(match.pattern, line):  # a line below says it
+        line = next((more for more in event.more if searched(match.pattern, more)), line)
     if name == "jit.build":
         line = next((other.line for other in life if _COMPILER.search(other.line)), line)
     if name == "mem.busy":

@@ -36,6 +36,8 @@ _PARSER = re.compile(r"^\S{1,100}: error: ")
 _VALIDATION = re.compile(r"\d+ validation errors? for ")
 _MORE = re.compile(r"^For further information visit|^\^+$|^~*\^+~*$|^<frozen |^usage: ")
 _CPLUSPLUS = re.compile(r"^what\(\):\s+")
+# How Python draws a group of exceptions.
+_GROUPED = re.compile(r"^(?:\| ?|\+-[-+ ]*\d* ?-*)+")
 _LINKS = ("The above exception was the direct cause", "During handling of the above exception")
 _TRACEBACK = "Traceback (most recent call last)"
 # What another process said, passed on.
@@ -119,7 +121,7 @@ def lives(lines: t.Iterable[Said]) -> list[list[Event]]:
 
 def _read(line: Said, process: _Process) -> Event | None:
     """The event that a line begins; None where it belongs to another one, or is none."""
-    words = line.words
+    words = _GROUPED.sub("", line.words)
     if not words or _MORE.match(words):
         return None
     if any(link in words for link in _LINKS):

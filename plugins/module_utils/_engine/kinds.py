@@ -49,10 +49,11 @@ class Kind:
 
 
 class Match(t.NamedTuple):
-    """A class that a text is of, what to do, and the frame that told it."""
+    """A class that a text is of, what to do, and what told it: a pattern in the text, or a frame."""
 
     kind: Kind
     advice: str
+    pattern: str = ""
     frame: str = ""
 
 
@@ -79,9 +80,11 @@ def matched(kind: Kind, text: str, frames: t.Sequence[str], settings: t.Mapping[
         if case.set_by and not given:
             continue
         groups = {name: value or "" for name, value in found.groupdict().items()}
+        if "flag" in groups:
+            groups["flag"] = groups["flag"].replace("-", "_")
         groups["set"] = f"{given} (it is {settings[given]})" if given else ""
         advice = case.advice or kind.advice
         for name, value in groups.items():
             advice = advice.replace("{" + name + "}", value)
-        return Match(kind, advice, frame)
+        return Match(kind, advice, case.pattern, frame)
     return None

@@ -157,6 +157,34 @@ KINDS: tuple[Kind, ...] = (
         lead=True,
     ),
     Kind(
+        "kernel.resources",
+        "a kernel that wants more of the GPU's shared memory or registers than it has",
+        "A kernel is too large for this GPU: use another attention_backend, a smaller block_size or another kv_cache_dtype, or a newer "
+        "image, whose kernels may be cut for it.",
+        (Case(r"out of resource: |OutOfResources|too many resources requested for launch"),),
+    ),
+    Kind(
+        "compile.cache",
+        "a compiled graph in the cache that is broken, or of another release",
+        "A compiled graph in the cache is broken: empty the folder `torch_compile_cache` in vllm_server_cache_dir on the host (it holds "
+        "nothing else, and is built again), or set VLLM_DISABLE_COMPILE_CACHE: '1' in `env`.",
+        (
+            Case(r"(?:EOFError|UnpicklingError|JSONDecodeError|BadZipFile|FileNotFoundError)", frames=r"compilation/(?:backends|caching|compiler_interface)|codecache"),
+            Case(r"torch_compile_cache.{0,200}(?:No such file|corrupt|EOFError)"),
+        ),
+    ),
+    Kind(
+        "compile.failed",
+        "torch could not compile the model",
+        "torch could not compile the model: set enforce_eager to see whether it serves without, and use a newer image.",
+        (
+            Case(r"torch\._(?:dynamo|inductor)\.exc\.\w+|InductorError|BackendCompilerFailed|LoweringException"),
+            Case(r"not permitted when stream is capturing|operation failed due to a previous error during capture|cudaErrorStreamCapture"),
+            Case(r"PassManager::run failed|TritonGPU.{0,40}failed|CompilationError: "),
+        ),
+        general=True,
+    ),
+    Kind(
         "image.cuda",
         "an image whose parts are built for different CUDAs",
         "The image's parts are built for another CUDA than it brings: use another image, in which vLLM, torch and CUDA match.",
@@ -165,7 +193,8 @@ KINDS: tuple[Kind, ...] = (
                 r"lib(?:cudart|cublas\w*|cudnn|nvrtc|nccl|cusparse\w*|cufile|nvJitLink|torch_cuda)\.so\.?\S*: cannot open shared"
             ),
             Case(r"undefined symbol: \S+"),
-            Case(r"version `\S+' not found"),
+            Case(r"version `\S+' not found|operator \S+::\S+ does not exist|numpy\.dtype size changed|binary incompatib"),
+            Case(r"No module named 'vllm\._|cannot import name .{0,80} from '(?:vllm|torch)"),
             Case(r"PyTorch .{0,40}was compiled with CUDA|detected CUDA version .{0,40}mismatches"),
         ),
     ),
@@ -209,6 +238,17 @@ KINDS: tuple[Kind, ...] = (
             Case(r"DistBackendError: "),
         ),
         general=True,
+    ),
+    Kind(
+        "net.ranks",
+        "the engine's processes do not find each other over the network",
+        "The engine's processes do not reach each other: set VLLM_HOST_IP to an address of this host, and GLOO_SOCKET_IFNAME and "
+        "NCCL_SOCKET_IFNAME to the interface that has it, in the instance's `env`.",
+        (
+            Case(r"[Gg]loo.{0,80}connectFullMesh failed|[Uu]nable to (?:find|resolve) (?:address|hostname|interface)"),
+            Case(r"client socket has (?:timed out|failed to connect)|makeDeviceForHostname|makeDeviceForInterface"),
+            Case(r"Neither 127\.0\.0\.1 nor ::1 are bound|Bootstrap : no socket interface found|No interface found"),
+        ),
     ),
     Kind(
         "p2p.failed",

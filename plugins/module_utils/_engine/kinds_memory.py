@@ -12,7 +12,8 @@ from .kinds import Case, Kind
 
 _LOADING = r"\bin (?:load_model|initialize_model|create_weights|load_weights|process_weights_after_loading)\b"
 _CAPTURING = r"\bin (?:capture_model|_capture_cudagraphs|capture_graphs?)\b"
-_OUT = r"CUDA out of memory|OutOfMemoryError: |CUDA error: out of memory|CUBLAS_STATUS_ALLOC_FAILED"
+_OUT = r"CUDA out of memory|OutOfMemoryError: |CUDA error: out of memory|CUBLAS_STATUS_ALLOC_FAILED|"
+_OUT += r"(?:CUDA\]|cudaMalloc failed|CUDA driver error): ?out of memory|Cuda failure (?:\d+ )?'out of memory'"
 _BLOCKS = (
     "{set} leaves the KV cache this few blocks, whatever is free: leave it out, or set it to at least the number of blocks that "
     "one request of max_model_len needs."

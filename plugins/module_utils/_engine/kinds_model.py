@@ -83,8 +83,13 @@ KINDS: tuple[Kind, ...] = (
                 "vLLM has dropped this model: use an image of release {version}, or another model.",
             ),
             Case(
-                r"Model architectures .{0,200}failed to be inspected|No module named 'transformers\.models\.",
+                r"No module named 'transformers\.models\.",
                 "The image cannot import the model's code: use another image, mostly a newer one with the transformers it needs.",
+            ),
+            Case(
+                r"has no vLLM implementation|Transformers (?:modeling )?(?:implementation|backend).{0,40}not compatible|"
+                r"Unrecognized configuration class|GGUF model with architecture \S+ is not supported",
+                "This release of vLLM does not know the model's architecture: use a newer image, or another build of the model.",
             ),
             Case(
                 r"untagged enum (?:ModelWrapper|PyPreTokenizerTypeWrapper|\w*Wrapper)",
@@ -104,6 +109,26 @@ KINDS: tuple[Kind, ...] = (
             Case(r"AttributeError: .{0,80}(?:Config|Tokenizer\w*|Processor)'? (?:object )?has no attribute"),
             Case(r"KeyError: '(?:default|rope_type|type|mrope|llama3|yarn|\w+_rope)'", frames=r"rope|rotary|config"),
             Case(r"rope_scaling.{0,60}must (?:have|be)|Unknown RoPE scaling type"),
+        ),
+    ),
+    Kind(
+        "model.inspect",
+        "vLLM could not load its own code for the model",
+        "vLLM could not load its code for this model; a line above says why, mostly a package or a library that does not suit the image. "
+        "Use another image, mostly a newer one.",
+        (Case(r"failed to be inspected|Error in inspecting model architecture|models\.registry'\]' returned non-zero"),),
+        general=True,
+    ),
+    Kind(
+        "model.config",
+        "a folder that holds no model as transformers and vLLM read it",
+        "The folder holds no model in the form that vLLM reads: it wants a config.json with a model_type, and weights beside it. Name the "
+        "folder that has them, set tokenizer where a GGUF file is served, or take another build of the model.",
+        (
+            Case(r"Unrecognized model in|Should have a `model_type` key|KeyError: 'model_type'"),
+            Case(r"Could not detect config format|Failed to load mistral"),
+            Case(r"[Cc]ouldn't instantiate the backend tokenizer|Unrecognized (?:processing|image processor|feature extractor) class"),
+            Case(r"JSONDecodeError", frames=r"configuration_utils|transformers_utils/config"),
         ),
     ),
     Kind(
@@ -144,9 +169,9 @@ KINDS: tuple[Kind, ...] = (
         "a Python package that the image lacks",
         "The image lacks the Python package that the line names: use an image that has it, or leave out what needs it.",
         (
-            Case(
-                r"ModuleNotFoundError: No module named|ImportError: Please install|ImportError: .{0,80}is not installed"
-            ),
+            Case(r"ModuleNotFoundError: No module named|ImportError: Please install|ImportError: .{0,80}not installed"),
+            Case(r"ImportError: \S+\.so\S*: cannot open shared object file"),
+            Case(r"[Pp]lease (?:install|run `?pip install)|you need to have .{0,40} installed"),
         ),
         general=True,
     ),
@@ -206,6 +231,7 @@ KINDS: tuple[Kind, ...] = (
         (
             Case(r"EADDRINUSE|server socket has failed to (?:listen|bind)"),
             Case(r"ZMQError: Address already in use|Address already in use \(addr="),
+            Case(r"[Aa]ddress already in use", frames=r"in (?:get_open_\w+|init_process_group|_create_c10d_store|make_zmq_socket|bind_to_\w+)"),
             Case(r"Could not find open port after"),
         ),
         of_the_moment=True,
@@ -213,7 +239,7 @@ KINDS: tuple[Kind, ...] = (
     Kind(
         "port.busy",
         "the port is taken",
-        "Choose another port, or stop what holds this one.",
+        "Choose another port, or free this one (`ss -ltnp` on the host shows what holds it).",
         (Case(r"[Aa]ddress already in use"), Case(r"port is already allocated")),
         of_the_moment=True,
     ),

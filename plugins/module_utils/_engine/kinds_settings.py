@@ -60,10 +60,7 @@ KINDS: tuple[Kind, ...] = (
         (
             Case(r"Unexpected keyword argument"),
             Case(r"Extra inputs are not permitted"),
-            Case(
-                r"__init__\(\) got an unexpected keyword argument",
-                frames=r"in (?:from_engine_args|create_engine_config)",
-            ),
+            Case(r"(?:EngineArgs|Config)\.__init__\(\) got an unexpected keyword argument"),
         ),
     ),
     Kind(
@@ -157,6 +154,8 @@ KINDS: tuple[Kind, ...] = (
         (
             Case(r"The quantization method .{0,60} is not supported for the current GPU"),
             Case(r"(?:Quantization scheme|quantization scheme).{0,80}not supported for the current GPU"),
+            Case(r"_scaled_mm is only supported on CUDA devices|requires? (?:a GPU with )?compute capability"),
+            Case(r"(?:FP8|NVFP4|MXFP4|Marlin|marlin).{0,80}(?:not supported on|requires|only supported (?:on|for)) .{0,40}(?:GPU|SM|capab|Ada|Hopper)"),
             Case(r"Min(?:imum)? capability:? \d+.{0,40}[Cc]urrent (?:compute )?capability"),
         ),
     ),
@@ -214,6 +213,22 @@ KINDS: tuple[Kind, ...] = (
                 "Choose another attention_backend, or leave the choice to vLLM: the line says what this one lacks.",
             ),
             Case(r"No valid (?:\w+ ){0,2}(?:attention|prefill) backend found"),
+            Case(r"FlashAttention only supports|FlashMLA.{0,40}only supported|Sinks are only supported"),
+            Case(r"(?:FA|FlashAttention|flash attention).{0,40}(?:version )?.{0,20}(?:is )?not supported (?:on|for|due)"),
+        ),
+    ),
+    Kind(
+        "backend.absent",
+        "a backend that the image does not bring",
+        "The image does not bring the backend that is asked for: choose another one, leave the choice to vLLM, or use an image that "
+        "has it.",
+        (
+            Case(
+                r"backend is (?:not available|unavailable)|DeepGEMM is not available|No module named '(?:flashinfer|deep_gemm|deep_ep)'",
+                "Leave {set} out, or use an image that brings it.",
+                set_by=("moe_backend", "attention_backend", "all2all_backend", "VLLM_USE_DEEP_GEMM", "VLLM_ATTENTION_BACKEND"),
+            ),
+            Case(r"backend is (?:not available|unavailable)|DeepGEMM is not available|No module named '(?:flashinfer|deep_gemm|deep_ep)'"),
         ),
     ),
     Kind(

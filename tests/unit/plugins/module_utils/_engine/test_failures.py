@@ -283,6 +283,22 @@ REAL = [
     ("cache.readonly", "PermissionError: [Errno 13] Permission denied: '/cache/vllm'"),
     ("cache.readonly", "OSError: [Errno 30] Read-only file system: '/cache'"),
     ("cache.readonly", "KeyError: 'getpwuid(): uid not found: 2000'"),
+    (
+        "backend.absent",
+        "RuntimeError: FlashInfer backend is not available. Please install the package to enable FlashInfer",
+    ),
+    ("kernel.resources", "triton.runtime.errors.OutOfResources: out of resource: shared memory, Required: 114688"),
+    ("compile.failed", "torch._dynamo.exc.Unsupported: Unexpected type in sourceless builder"),
+    ("compile.failed", "RuntimeError: CUDA error: operation not permitted when stream is capturing"),
+    ("compile.cache", "OSError: torch_compile_cache/0a/rank_0_0/computation_graph.py: No such file or directory"),
+    ("net.ranks", "RuntimeError: Gloo connectFullMesh failed with [pair.cc:144] no error"),
+    (
+        "model.inspect",
+        "ValueError: Model architectures ['LlamaForCausalLM'] failed to be inspected. Please check the logs",
+    ),
+    ("model.config", "ValueError: Unrecognized model in /models/x. Should have a `model_type` key in its config.json."),
+    ("image.package", "ImportError: libGL.so.1: cannot open shared object file: No such file or directory"),
+    ("image.cuda", "RuntimeError: operator torchvision::nms does not exist"),
     # torch's TCPStore, zmq.
     (
         "port.internal",

@@ -126,6 +126,18 @@ def test_what_is_quoted_of_a_client_is_no_cause(line: str) -> None:
     assert not {"CUDA", "Address", "forged"} & set(re.findall(r"\w+", alone.cause))
 
 
+@pytest.mark.parametrize("by", ["", "ERROR 11-26 10:00:00 [core.py:1] "])
+def test_the_second_line_of_a_quote_is_no_cause(by: str) -> None:
+    log = f"{by}bad request, prompt: 'hello\n{by}CUDA out of memory\n{by}and so on'\nERROR 11-26 10:00:01 [core.py:2] {REAL}\n"
+    found = diagnose(log, 1)
+    assert (found.failure_class, found.cause) == ("unknown", REAL)
+
+
+def test_a_quote_that_never_ends_does_not_hide_the_rest() -> None:
+    log = "bad request, prompt: 'hello\n" + "and so on\n" * 60 + REAL
+    assert diagnose(log, 1).cause == REAL
+
+
 def test_a_log_without_an_error_says_so() -> None:
     assert diagnose(f"{ACCESS}\n" * 3, 1).cause == (
         'the log names no error, and ends with: INFO: 10.0.0.12:51234 - "POST /v1/chat/completions HTTP/1.1" 200 OK'
