@@ -72,6 +72,11 @@ def cleaned(line: str) -> str:
     return log_text.said(printable(line[: log_text.LINE]).strip()).words[:_CAUSE_LENGTH]
 
 
+def _fit(words: str) -> str:
+    """Words that stand alone already, made fit to be shown."""
+    return printable(words).strip()[:_CAUSE_LENGTH]
+
+
 def hanging(log: str) -> str:
     """The line in which the engine says that a worker does not take what it is given; '' where none does."""
     return _hanging(log_text.lines(log))
@@ -168,9 +173,11 @@ def _diagnosis(event: Event, match: Match, life: t.Sequence[Event]) -> Diagnosis
         line = next((more for more in event.more if searched(match.pattern, more)), line)
     if name == "jit.build":
         line = next((other.line for other in life if _COMPILER.search(other.line)), line)
+    if name == "port.busy" and _depth(event):  # only the API server has the instance's own port
+        return Diagnosis("port.internal", _fit(line), failures.NAMED["port.internal"].advice)
     if name == "mem.busy":
-        return _busy(cleaned(line), advice)
-    return Diagnosis(name, cleaned(line), advice)
+        return _busy(_fit(line), advice)
+    return Diagnosis(name, _fit(line), advice)
 
 
 def _busy(line: str, advice: str) -> Diagnosis:
@@ -214,7 +221,7 @@ def _depth(event: Event) -> int:
 
 def _unknown(root: Event, life: t.Sequence[Event], known: t.Mapping[str, str]) -> Diagnosis:
     """A failure of no class: what it speaks of that can be set, where it was, and who wants to know."""
-    line = cleaned(root.shown)
+    line = _fit(root.shown)
     names = settings.spoken_of(root.text, known)
     given = [name for name in names if name in known]
     if names and _REFUSING.match(line):
@@ -224,7 +231,7 @@ def _unknown(root: Event, life: t.Sequence[Event], known: t.Mapping[str, str]) -
         )
     named = f" It speaks of {', '.join(names)}." if names else ""
     where = next((frame for frame in reversed(root.frames) if "vllm" in frame), "") or (root.frames or ("",))[-1]
-    place = f" It came from {cleaned(where)}." if where else ""
+    place = f" It came from {_fit(where)}." if where else ""
     return Diagnosis("unknown", line, _reported(named + place))
 
 
@@ -256,7 +263,7 @@ def _signal(life: t.Sequence[Event], dead: signals.Death, silent: str) -> Diagno
             (event for event in life if event.exception and not WRAPPERS.search(event.line)), None
         )
         own = own or (root.line if root else "")
-    said = cleaned(own or dead.line or _last_words(life)) or silent
+    said = _fit(own or dead.line or _last_words(life)) or silent
     signal = dead.signal
     return Diagnosis(
         signal.failure_class, f"{dead.who} died of {signal.name} ({signal.meaning}): {said}", signal.advice
@@ -275,7 +282,7 @@ def _silent(everything: t.Sequence[str], lines: t.Sequence[log_text.Said]) -> Di
         )
     last = [line.words for line in lines if line.words and not line.harmless]
     told = " | ".join(last[-_BEST:])
-    return Diagnosis("unknown", cleaned(told) or _no_error(everything), _reported())
+    return Diagnosis("unknown", _fit(told) or _no_error(everything), _reported())
 
 
 def _last_words(life: t.Sequence[Event]) -> str:

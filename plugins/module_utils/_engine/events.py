@@ -21,7 +21,7 @@ from .log_text import LINE, Said
 WRAPPERS = re.compile(
     r"EngineCore failed to start|[Ee]ngine core (?:proc \S+ )?(?:initialization failed|exited|died)|"
     r"WorkerProc (?:initialization failed|failed|hit an exception)|Worker proc .{0,80} died unexpectedly|"
-    r"EngineCore encountered an? (?:issue|fatal error)|EngineDeadError|EngineGenerateError|Failed core proc|"
+    r"EngineCore encountered an? (?:issue|fatal error)|EngineDeadError|EngineGenerateError|EngineCore hit an exception|[Gg]ot fatal signal from worker|Failed core proc|"
     r"Engine process failed to start|Frontend process failed|One or more workers failed|Executor failed|"
     r"Ray workers have not started|AsyncLLM output_handler failed|Invocation of .{0,60} method failed|"
     r"Error executing method|ChildFailedError|RayActorError|ActorDiedError|The actor (?:is dead|died)|"
@@ -31,7 +31,7 @@ _FRAME = re.compile(r'File "[^"]{0,400}", line \d+')
 _EXCEPTION = re.compile(r"(?P<name>(?:[A-Za-z_]\w*\.)*[A-Za-z_]\w*)(?::(?= |$) ?(?P<text>.*))?$")
 _NAMED_SO = re.compile(r"(?:Error|Exception|Exit|Interrupt|Timeout|Fault|Failure)$")
 _EMBEDDED = re.compile(r"\b\w+(?:Error|Exception): \S")
-_PARSER = re.compile(r"^\S{1,100}: error: ")
+_PARSER = re.compile(r"^[^\s:]{1,100}(?: [\w-]{1,30}){0,3}: error: ")
 # pydantic: a heading, then for each mistake its place, what is wrong, and where to read more.
 _VALIDATION = re.compile(r"\d+ validation errors? for ")
 _MORE = re.compile(r"^For further information visit|^\^+$|^~*\^+~*$|^<frozen |^usage: ")
@@ -53,7 +53,10 @@ _MOST_FRAMES = 200
 
 @dataclass
 class Event:
-    """An exception, or any other line that is not harmless. `line` is what is shown of it, `text` what is searched."""
+    """An exception, or any other line that is not harmless. `line` is what is shown of it, `text` what is searched.
+
+    `source` is the line of source code that an exception came from.
+    """
 
     line: str
     process: str = ""
@@ -63,6 +66,7 @@ class Event:
     where: str = ""
     more: list[str] = field(default_factory=list)
     pydantic: bool = False
+    source: str = ""
 
     @property
     def text(self) -> str:
@@ -76,6 +80,8 @@ class Event:
             if said and not _PARSER.match(self.line):
                 return said
             return " ".join((self.line, *self.more[:3]))
+        if self.exception == self.line.rstrip(": ") and self.source and not self.more:
+            return f"{self.exception}: {self.source}"  # an assertion without a word
         heading = self.line.endswith(":") or self.line.endswith(": {}") or self.exception == self.line.rstrip(": ")
         return " ".join((self.line, *self.more[:6])) if heading else self.line
 
@@ -85,6 +91,7 @@ class _Process:
 
     def __init__(self) -> None:
         self.frames: list[str] = []
+        self.source = ""
         self.in_frame = False
         self.after_link = False
         self.last: Event | None = None
@@ -102,7 +109,7 @@ def lives(lines: t.Iterable[Said]) -> list[list[Event]]:
                 found.append([])
                 processes.clear()
             continue
-        process = processes.setdefault(line.process, _Process())
+        process = processes.setdefault(line.speaker, _Process())
         event = _read(line, process)
         if event is None:
             continue
@@ -138,12 +145,13 @@ def _read(line: Said, process: _Process) -> Event | None:
     indented = line.text[:4] == "    "
     exception = None if process.in_frame and indented else _exception(words, process)
     if exception is None and process.in_frame and (indented or not _telling(words)):
-        process.in_frame = indented  # a line of source code; only those of new Pythons are several
+        # A line of source code; only new Pythons show several.
+        process.in_frame, process.source = indented, words
         return None
     process.in_frame = False
     if exception is not None:
         process.last = _event(line, words, exception, process)
-        process.frames = []
+        process.frames, process.source = [], ""
         return process.last
     return _line(line, words, process)
 
@@ -176,6 +184,7 @@ def _event(line: Said, words: str, exception: str, process: _Process) -> Event:
         tuple(process.frames),
         where=line.where,
         pydantic=_VALIDATION.search(words) is not None,
+        source=process.source,
     )
 
 

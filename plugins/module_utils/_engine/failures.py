@@ -35,7 +35,7 @@ BESIDES: dict[str, str] = {
     },
 }
 # What Docker says where it cannot even start the engine's first process.
-BEFORE_THE_ENGINE = ("cdi.stale", "driver.mismatch", "driver.old", "gpu.none", "image.command")
+BEFORE_THE_ENGINE = ("cdi.stale", "driver.mismatch", "driver.old", "gpu.hook", "gpu.none", "image.command")
 # Nothing of these is held against a release.
 OF_THE_MOMENT = frozenset(kind.name for kind in KINDS if kind.of_the_moment) | {"host.killed"}
 

@@ -80,6 +80,14 @@ KINDS: tuple[Kind, ...] = (
         lead=True,
     ),
     Kind(
+        "gpu.hook",
+        "GPUs asked for through a hook that the host's toolkit does not serve",
+        "NVIDIA's container toolkit on the host serves GPUs by CDI, and they were asked for through its older hook: have them given by "
+        "CDI (`nvidia.com/gpu=...`), or set its mode to auto in /etc/nvidia-container-runtime/config.toml.",
+        (Case(r"Runtime Hook directly .{0,80}is not supported|Using requested mode 'cdi'"),),
+        lead=True,
+    ),
+    Kind(
         "gpu.lost",
         "the container lost its GPUs while it ran",
         "The container has no access to its GPUs any more, as after a daemon-reload under the legacy hook: start it again, and "
@@ -119,6 +127,21 @@ KINDS: tuple[Kind, ...] = (
             Case(r"Unknown CUDA arch|unknown target CPU 'sm_"),
         ),
         lead=True,
+    ),
+    Kind(
+        "kernel.absent",
+        "a kernel that does not exist for this GPU",
+        "The image has no such kernel for this GPU: use a newer image, another build of the model (another quantization), or another "
+        "backend (attention_backend, moe_backend) where one can be chosen.",
+        (
+            Case(
+                r"(?:not (?:yet )?(?:implemented|supported)|unsupported) (?:for|on) (?:Blackwell|Hopper|Ada|Ampere|Turing|Volta|SM ?\d|sm_?\d)"
+            ),
+            Case(r"[Nn]o (?:\w+ ){0,4}backend supports the|kernel does not support (?:the )?current device"),
+            Case(
+                r"only supports? (?:SM|sm_|compute capability|Hopper|Blackwell)|[Uu]nsupported (?:SM|compute capability|GPU arch)"
+            ),
+        ),
     ),
     Kind(
         "arch.missing",
@@ -169,7 +192,10 @@ KINDS: tuple[Kind, ...] = (
         "A compiled graph in the cache is broken: empty the folder `torch_compile_cache` in vllm_server_cache_dir on the host (it holds "
         "nothing else, and is built again), or set VLLM_DISABLE_COMPILE_CACHE: '1' in `env`.",
         (
-            Case(r"(?:EOFError|UnpicklingError|JSONDecodeError|BadZipFile|FileNotFoundError)", frames=r"compilation/(?:backends|caching|compiler_interface)|codecache"),
+            Case(
+                r"(?:EOFError|UnpicklingError|JSONDecodeError|BadZipFile|FileNotFoundError)",
+                frames=r"compilation/(?:backends|caching|compiler_interface)|codecache",
+            ),
             Case(r"torch_compile_cache.{0,200}(?:No such file|corrupt|EOFError)"),
         ),
     ),
@@ -179,7 +205,9 @@ KINDS: tuple[Kind, ...] = (
         "torch could not compile the model: set enforce_eager to see whether it serves without, and use a newer image.",
         (
             Case(r"torch\._(?:dynamo|inductor)\.exc\.\w+|InductorError|BackendCompilerFailed|LoweringException"),
-            Case(r"not permitted when stream is capturing|operation failed due to a previous error during capture|cudaErrorStreamCapture"),
+            Case(
+                r"not permitted when stream is capturing|operation failed due to a previous error during capture|cudaErrorStreamCapture"
+            ),
             Case(r"PassManager::run failed|TritonGPU.{0,40}failed|CompilationError: "),
         ),
         general=True,
@@ -193,7 +221,9 @@ KINDS: tuple[Kind, ...] = (
                 r"lib(?:cudart|cublas\w*|cudnn|nvrtc|nccl|cusparse\w*|cufile|nvJitLink|torch_cuda)\.so\.?\S*: cannot open shared"
             ),
             Case(r"undefined symbol: \S+"),
-            Case(r"version `\S+' not found|operator \S+::\S+ does not exist|numpy\.dtype size changed|binary incompatib"),
+            Case(
+                r"version `\S+' not found|operator \S+::\S+ does not exist|numpy\.dtype size changed|binary incompatib"
+            ),
             Case(r"No module named 'vllm\._|cannot import name .{0,80} from '(?:vllm|torch)"),
             Case(r"PyTorch .{0,40}was compiled with CUDA|detected CUDA version .{0,40}mismatches"),
         ),

@@ -116,7 +116,11 @@ KINDS: tuple[Kind, ...] = (
         "vLLM could not load its own code for the model",
         "vLLM could not load its code for this model; a line above says why, mostly a package or a library that does not suit the image. "
         "Use another image, mostly a newer one.",
-        (Case(r"failed to be inspected|Error in inspecting model architecture|models\.registry'\]' returned non-zero"),),
+        (
+            Case(
+                r"failed to be inspected|Error in inspecting model architecture|models\.registry'\]' returned non-zero"
+            ),
+        ),
         general=True,
     ),
     Kind(
@@ -127,7 +131,9 @@ KINDS: tuple[Kind, ...] = (
         (
             Case(r"Unrecognized model in|Should have a `model_type` key|KeyError: 'model_type'"),
             Case(r"Could not detect config format|Failed to load mistral"),
-            Case(r"[Cc]ouldn't instantiate the backend tokenizer|Unrecognized (?:processing|image processor|feature extractor) class"),
+            Case(
+                r"[Cc]ouldn't instantiate the backend tokenizer|Unrecognized (?:processing|image processor|feature extractor) class"
+            ),
             Case(r"JSONDecodeError", frames=r"configuration_utils|transformers_utils/config"),
         ),
     ),
@@ -172,6 +178,21 @@ KINDS: tuple[Kind, ...] = (
             Case(r"ModuleNotFoundError: No module named|ImportError: Please install|ImportError: .{0,80}not installed"),
             Case(r"ImportError: \S+\.so\S*: cannot open shared object file"),
             Case(r"[Pp]lease (?:install|run `?pip install)|you need to have .{0,40} installed"),
+        ),
+        general=True,
+    ),
+    Kind(
+        "image.mixed",
+        "packages of the image that do not suit each other",
+        "Packages in the image do not suit each other (the line came up while one was imported): use another image, mostly a newer one, "
+        "in which nothing was installed over what its vLLM asks for, such as another transformers.",
+        (
+            Case(
+                r"^(?:\w+\.)*\w*(?:Error|Exception)\b",
+                frames=r"/(?:transformers|torch\w*|kernels|flash_attn|xformers|numpy|tokenizers|triton|configs)/"
+                r"(?!.{0,200}(?:api_server|__main__)\.py).{0,300}in <module>",
+            ),
+            Case(r"is already used by a Transformers config"),
         ),
         general=True,
     ),
@@ -231,7 +252,10 @@ KINDS: tuple[Kind, ...] = (
         (
             Case(r"EADDRINUSE|server socket has failed to (?:listen|bind)"),
             Case(r"ZMQError: Address already in use|Address already in use \(addr="),
-            Case(r"[Aa]ddress already in use", frames=r"in (?:get_open_\w+|init_process_group|_create_c10d_store|make_zmq_socket|bind_to_\w+)"),
+            Case(
+                r"[Aa]ddress already in use",
+                frames=r"in (?:get_open_\w+|init_process_group|_create_c10d_store|make_zmq_socket|bind_to_\w+)",
+            ),
             Case(r"Could not find open port after"),
         ),
         of_the_moment=True,

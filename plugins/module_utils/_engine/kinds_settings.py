@@ -155,7 +155,9 @@ KINDS: tuple[Kind, ...] = (
             Case(r"The quantization method .{0,60} is not supported for the current GPU"),
             Case(r"(?:Quantization scheme|quantization scheme).{0,80}not supported for the current GPU"),
             Case(r"_scaled_mm is only supported on CUDA devices|requires? (?:a GPU with )?compute capability"),
-            Case(r"(?:FP8|NVFP4|MXFP4|Marlin|marlin).{0,80}(?:not supported on|requires|only supported (?:on|for)) .{0,40}(?:GPU|SM|capab|Ada|Hopper)"),
+            Case(
+                r"(?:FP8|NVFP4|MXFP4|Marlin|marlin).{0,80}(?:not supported on|requires|only supported (?:on|for)) .{0,40}(?:GPU|SM|capab|Ada|Hopper)"
+            ),
             Case(r"Min(?:imum)? capability:? \d+.{0,40}[Cc]urrent (?:compute )?capability"),
         ),
     ),
@@ -214,7 +216,9 @@ KINDS: tuple[Kind, ...] = (
             ),
             Case(r"No valid (?:\w+ ){0,2}(?:attention|prefill) backend found"),
             Case(r"FlashAttention only supports|FlashMLA.{0,40}only supported|Sinks are only supported"),
-            Case(r"(?:FA|FlashAttention|flash attention).{0,40}(?:version )?.{0,20}(?:is )?not supported (?:on|for|due)"),
+            Case(
+                r"(?:FA|FlashAttention|flash attention).{0,40}(?:version )?.{0,20}(?:is )?not supported (?:on|for|due)"
+            ),
         ),
     ),
     Kind(
@@ -226,9 +230,17 @@ KINDS: tuple[Kind, ...] = (
             Case(
                 r"backend is (?:not available|unavailable)|DeepGEMM is not available|No module named '(?:flashinfer|deep_gemm|deep_ep)'",
                 "Leave {set} out, or use an image that brings it.",
-                set_by=("moe_backend", "attention_backend", "all2all_backend", "VLLM_USE_DEEP_GEMM", "VLLM_ATTENTION_BACKEND"),
+                set_by=(
+                    "moe_backend",
+                    "attention_backend",
+                    "all2all_backend",
+                    "VLLM_USE_DEEP_GEMM",
+                    "VLLM_ATTENTION_BACKEND",
+                ),
             ),
-            Case(r"backend is (?:not available|unavailable)|DeepGEMM is not available|No module named '(?:flashinfer|deep_gemm|deep_ep)'"),
+            Case(
+                r"backend is (?:not available|unavailable)|DeepGEMM is not available|No module named '(?:flashinfer|deep_gemm|deep_ep)'"
+            ),
         ),
     ),
     Kind(

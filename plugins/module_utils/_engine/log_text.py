@@ -20,23 +20,25 @@ SEARCHED = 1024 * 1024
 LINE = 1000
 
 # What stands before a line's own words: the process (vLLM, Ray, torch; more than once where a parent passes on what a
-# child says), colours whose first byte was lost, the time (of Docker and Kubernetes), the level.
-_PROCESS = re.compile(r"\((?P<name>\w[\w.-]{0,60}),? (?:pid|ip)=[^)]{0,80}\) ?")
+# child says), the container or unit (Compose, systemd), colours whose first byte was lost, the time (of Docker and
+# Kubernetes), the level, in the ways that vLLM has written it.
+_PROCESS = re.compile(r"\((?P<name>\w[\w.=, -]{0,60}?),? (?:pid|ip)=[^)]{0,80}\) ?")
 _RANK = re.compile(r"\[(?P<name>rank\d{1,5})\]: ?")
+_CONTAINER = re.compile(r"[\w.-]{1,60} {1,20}\| |[A-Z][a-z]{2} [ \d]\d \d\d:\d\d:\d\d \S{1,60} \S{1,60}\[\d+\]: ")
 _COLOUR = re.compile(r"\[\d{1,3}(?:;\d{1,3}){0,4}m")
 _TIME = re.compile(
     r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(?:[.,]\d{1,9})?(?:Z|[+-]\d\d:?\d\d)? (?:(?:stdout|stderr) [FP] )?"
 )
 _LEVEL = re.compile(
     r"(?P<level>TRACE|DEBUG|INFO|WARN(?:ING)?|ERROR|CRITICAL|FATAL)"
-    r"(?: \d\d-\d\d \d\d:\d\d:\d\d(?: \d\d:\d\d)? \[(?P<where>[^\]]{0,100})\] ?|: {0,8}| (?=\S))"
+    r"(?: \d\d-\d\d \d\d:\d\d:\d\d(?: \d\d:\d\d)? \[?(?P<where>[^\s\]]{0,100})\] ?|: {0,8}| (?=\S))"
 )
 _RAY_LEVEL = re.compile(r"(?P<level>INFO|WARNING|ERROR) (?P<where>\w+\.py:\d+) -- ")
 _MOST_PREFIXES = 12
 HARMLESS = frozenset(("TRACE", "DEBUG", "INFO", "WARN", "WARNING"))
 
 # Behind these stands what a client has sent.
-_QUOTED = re.compile(r"\b(?:prompts?|messages|content)['\"]?\s?[:=]")
+_QUOTED = re.compile(r"(?<![-\w])(?:prompts?|messages|content)['\"]?\s?[:=]")
 # Where such a quote begins, and may go on for lines.
 _OPENING = re.compile(r"[\s\[({]{0,4}(?P<quote>['\"])")
 _MOST_QUOTED = 50
@@ -44,12 +46,16 @@ _DUMP = "dump_input.py"
 
 
 class Said(t.NamedTuple):
-    """One line: its words (indented as they were), its level, the file of the engine that says it, and the process."""
+    """One line: its words (indented as they were), its level, the file of the engine that says it, and the process.
+
+    `speaker` is one process, where `process` is its kind: several workers may have one name.
+    """
 
     text: str
     level: str = ""
     where: str = ""
     process: str = ""
+    speaker: str = ""
 
     @property
     def words(self) -> str:
@@ -62,7 +68,7 @@ class Said(t.NamedTuple):
 
     @property
     def record(self) -> tuple[str, str, str]:
-        return (self.level, self.where, self.process)
+        return (self.level, self.where, self.speaker)
 
 
 def lines(log: str) -> list[str]:
@@ -75,13 +81,16 @@ def lines(log: str) -> list[str]:
 
 def said(line: str) -> Said:
     """A line without what stands before its words."""
-    at, level, where, process = 0, "", "", ""
+    at, level, where, process, speaker = 0, "", "", "", ""
+    container = _CONTAINER.match(line)
+    if container is not None:
+        at = container.end()
     for _turn in range(_MOST_PREFIXES):
         found = _COLOUR.match(line, at) or _TIME.match(line, at)
         if found is None:
             found = _PROCESS.match(line, at) or _RANK.match(line, at)
             if found is not None:
-                process = found["name"]
+                process, speaker = found["name"], found[0]
         if found is None and not level:
             found = _LEVEL.match(line, at) or _RAY_LEVEL.match(line, at)
             if found is not None:
@@ -94,7 +103,7 @@ def said(line: str) -> Said:
             at = blank
             continue
         at = found.end()
-    return Said(line[at:], level, where, process)
+    return Said(line[at:], level, where, process, speaker)
 
 
 def own(log: str) -> list[Said]:

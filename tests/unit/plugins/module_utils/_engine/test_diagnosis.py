@@ -95,6 +95,45 @@ def test_a_worker_that_hangs_is_the_cause_where_no_error_is(log: str, failure_cl
             "ValueError: red",
         ),
         ("[1;36m(APIServer pid=1)[0;0m ERROR 11-20 10:00:00 [core.py:1] ValueError: red", "unknown", "ValueError: red"),
+        # Compose, systemd, two processes with one name, and the headers of releases before 0.8.
+        ("vllm-qwen-1  | (EngineCore pid=2) ValueError: composed", "unknown", "ValueError: composed"),
+        ("Aug 17 18:42:18 gpu1 vllm[8052]: (APIServer pid=8052) ValueError: journal", "unknown", "ValueError: journal"),
+        ("(VllmWorker rank=3 pid=2) ValueError: ranked", "unknown", "ValueError: ranked"),
+        ("(EngineCore_0 pid=1) (VllmWorker TP0 pid=2) ValueError: spaced", "unknown", "ValueError: spaced"),
+        ("ERROR 12-11 01:25:22 worker_base.py:157] ValueError: old", "unknown", "ValueError: old"),
+        # An assertion without a word.
+        (
+            said(
+                CORE,
+                TRACEBACK,
+                '  File "/x/kv.py", line 9, in unify',
+                "    assert a == b",
+                "           ^^^^^^",
+                "AssertionError",
+            ),
+            "unknown",
+            "AssertionError: assert a == b",
+        ),
+        # Who may raise anything while it is imported.
+        (
+            said(
+                "",
+                TRACEBACK,
+                '  File "/x/transformers/hub.py", line 9, in <module>',
+                "    Layer()",
+                '  File "/x/kernels/l.py", line 7, in f',
+                "    raise x",
+                "ValueError: odd",
+            ),
+            "image.mixed",
+            "ValueError: odd",
+        ),
+        # A port that only the API server has, and one that it has not.
+        (
+            "(APIServer pid=1) OSError: [Errno 98] Address already in use",
+            "port.busy",
+            "OSError: [Errno 98] Address already in use",
+        ),
         ("2026-11-20T10:00:00.123456789Z (EngineCore pid=2) ValueError: timed", "unknown", "ValueError: timed"),
     ],
 )

@@ -131,7 +131,6 @@ REAL = [
         "model.broken",
         "safetensors_rust.SafetensorError: Error while deserializing header: InvalidHeaderDeserialization",
     ),
-    ("port.busy", "OSError: [Errno 98] Address already in use"),
     ("shm.small", "RuntimeError: Insufficient space in /dev/shm. Needed 100, available 64"),
     ("shm.small", "OSError: [Errno 28] No space left on device: '/dev/shm/x'"),
     ("cpu.attention", "NotImplementedError: Unsupported CPU attention configuration: head_dim 16"),
@@ -299,6 +298,16 @@ REAL = [
     ("model.config", "ValueError: Unrecognized model in /models/x. Should have a `model_type` key in its config.json."),
     ("image.package", "ImportError: libGL.so.1: cannot open shared object file: No such file or directory"),
     ("image.cuda", "RuntimeError: operator torchvision::nms does not exist"),
+    ("port.internal", "OSError: [Errno 98] Address already in use"),  # as the engine core says it
+    ("port.busy", "driver failed programming external connectivity: Bind for 0.0.0.0:8000: port is already allocated"),
+    ("kernel.absent", "RuntimeError: Currently, block scaled fp8 gemm is not implemented for Blackwell"),
+    ("kernel.absent", "NotImplementedError: No NvFp4 MoE backend supports the deployment configuration."),
+    ("image.mixed", "ValueError: 'aimv2' is already used by a Transformers config, pick another name."),
+    ("gpu.hook", "invoking the NVIDIA Container Runtime Hook directly (e.g. by --gpus) is not supported."),
+    (
+        "flag.type",
+        "vllm serve: error: argument --limit-mm-per-prompt: Value image=4 cannot be converted to <function loads>.",
+    ),
     # torch's TCPStore, zmq.
     (
         "port.internal",
