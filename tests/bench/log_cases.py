@@ -1,13 +1,13 @@
 # Copyright: gpufleet.vllm contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What is made of the logs of engines that failed, against what is right. Prints one JSON object: each case, and totals.
+"""What is made of the logs of engines that failed, against what is right. Prints one JSON object: cases and totals.
 
     PYTHONPATH=. python tests/bench/log_cases.py --cases CASES.jsonl [--kind wrong]
 
-A line of CASES.jsonl is a case: `id`, `exit_code_given` (0: the container still ran), `source`, and `expected` with `classes` (null:
-any), and regular expressions of which one has to be found in the `cause`, one in the `advice`, and none of `advice_not` in the
-advice. `logs/<id>.log` beside the file is its log. A case is
+A line of CASES.jsonl is a case: `id`, `exit_code_given` (0: the container still ran), `source`, and `expected` with
+`classes` (null: any), and regular expressions of which one has to be found in the `cause`, one in the `advice`, and
+none of `advice_not` in the advice. `logs/<id>.log` beside the file is its log. A case is
 
 - right, where all of that is so,
 - vague, where the cause is right, and the advice does not help,

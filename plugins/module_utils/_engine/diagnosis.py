@@ -3,8 +3,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Why an engine failed, from its log, its exit code, what Docker says of it, and what its operator has set.
 
-The cause is what ended the engine: of its last life, of the failures that no other one brought about, the one that says most.
-The last lines of a log are wrappers around it, so much more than them is searched: the newest MiB.
+The cause is what ended the engine: of its last life, of the failures that no other one brought about, the one that says
+most. The last lines of a log are wrappers around it, so much more than them is searched: the newest MiB.
 
 Private to the collection: may change without notice.
 """
@@ -92,7 +92,7 @@ def diagnose(
     oom_killed: bool = False,
     release: t.Mapping[str, t.Any] | None = None,
 ) -> Diagnosis:
-    """Name the root cause. exit_code is None while the container runs; `release` is what was started, where it is known."""
+    """Name the root cause. exit_code is None while the container runs; `release` is what was started, if known."""
     if oom_killed:
         return _killed(exit_code, "the kernel, because the container ran out of memory", "host.oom")
     everything = log_text.lines(log)
@@ -173,7 +173,7 @@ def _diagnosis(event: Event, match: Match, life: t.Sequence[Event]) -> Diagnosis
         line = next((more for more in event.more if searched(match.pattern, more)), line)
     if name == "jit.build":
         line = next((other.line for other in life if _COMPILER.search(other.line)), line)
-    if name == "port.busy" and _depth(event):  # only the API server has the instance's own port
+    if name == "port.busy" and _depth(event) and "in use" in line:  # only the API server has the instance's own port
         return Diagnosis("port.internal", _fit(line), failures.NAMED["port.internal"].advice)
     if name == "mem.busy":
         return _busy(_fit(line), advice)
@@ -189,7 +189,8 @@ def _busy(line: str, advice: str) -> Diagnosis:
     share = int(free / total * 100) / 100
     if total - free <= _OVERHEAD:
         told = (
-            f"Lower gpu_memory_utilization to at most {share:g}: {total - free:.1f} GiB of the GPU are taken before the engine "
+            f"Lower gpu_memory_utilization to at most {share:g}: {total - free:.1f} GiB of the GPU are "
+            "taken before the engine "
             "starts, as by the driver and a display, and will be next time too."
         )
         return Diagnosis("mem.share", line, told)
@@ -241,7 +242,8 @@ def _listed(names: t.Sequence[str], known: t.Mapping[str, str]) -> str:
 
 def _reported(more: str = "") -> str:
     return (
-        f"This failure is of no class that is known here.{more} Look for the line in https://github.com/vllm-project/vllm/issues, "
+        f"This failure is of no class that is known here.{more} Look for the line in "
+        "https://github.com/vllm-project/vllm/issues, "
         f"and report it with the kept log (engine.log, diagnosis.json) at {_REPORT}."
     )
 

@@ -1,10 +1,10 @@
 # Copyright: gpufleet.vllm contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What happened in a log: exceptions with the functions they came through, chained as Python tells them, and other lines.
+"""What happened in a log: exceptions with the functions they came through, chained as Python tells them, and others.
 
-Processes write into one log, line by line; each is followed by itself. A log is cut into lives: what an engine said before
-it went on serving, or began anew, is older than what killed it.
+Processes write into one log, line by line; each is followed by itself. A log is cut into lives: what an engine said
+before it went on serving, or began anew, is older than what killed it.
 
 Private to the collection: may change without notice.
 """
@@ -21,7 +21,8 @@ from .log_text import LINE, Said
 WRAPPERS = re.compile(
     r"EngineCore failed to start|[Ee]ngine core (?:proc \S+ )?(?:initialization failed|exited|died)|"
     r"WorkerProc (?:initialization failed|failed|hit an exception)|Worker proc .{0,80} died unexpectedly|"
-    r"EngineCore encountered an? (?:issue|fatal error)|EngineDeadError|EngineGenerateError|EngineCore hit an exception|[Gg]ot fatal signal from worker|Failed core proc|"
+    r"EngineCore encountered an? (?:issue|fatal error)|EngineDeadError|EngineGenerateError|"
+    r"EngineCore hit an exception|[Gg]ot fatal signal from worker|Failed core proc|"
     r"Engine process failed to start|Frontend process failed|One or more workers failed|Executor failed|"
     r"Ray workers have not started|AsyncLLM output_handler failed|Invocation of .{0,60} method failed|"
     r"Error executing method|ChildFailedError|RayActorError|ActorDiedError|The actor (?:is dead|died)|"
@@ -158,7 +159,7 @@ def _read(line: Said, process: _Process) -> Event | None:
 
 def _telling(words: str) -> bool:
     """Whether a line below a frame is no source code, although it is not indented."""
-    return _EMBEDDED.search(words) is not None and "raise " not in words or bool(_PARSER.match(words))
+    return bool(_PARSER.match(words)) or (_EMBEDDED.search(words) is not None and "raise " not in words)
 
 
 def _exception(words: str, process: _Process) -> str | None:

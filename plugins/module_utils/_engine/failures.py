@@ -10,20 +10,23 @@ from __future__ import annotations
 
 import typing as t
 
-from . import kinds_gpu, kinds_memory, kinds_model, kinds_settings, signals
+from . import kinds_backends, kinds_gpu, kinds_image, kinds_memory, kinds_model, kinds_settings, signals
 from .kinds import Kind, Match, matched
 
 # Those that say more come first.
 KINDS: tuple[Kind, ...] = (
     *kinds_settings.KINDS,
+    *kinds_backends.KINDS,
     *kinds_memory.KINDS,
     *kinds_gpu.KINDS,
+    *kinds_image.KINDS,
     *kinds_model.KINDS,
 )
 NAMED: dict[str, Kind] = {kind.name: kind for kind in KINDS}
 # What is told besides: by the container's end, by a signal, by numbers, or because nothing else is.
 BESIDES: dict[str, str] = {
-    "mem.share": "less of the GPU is free than the share that is asked for, and nobody but driver and display holds the rest",
+    "mem.share": "less of the GPU is free than the share that is asked for, and nobody but driver and "
+    "display holds the rest",
     "flag.refused": "vLLM refuses settings, or the way they are combined; its line names them",
     "host.oom": "the kernel killed the container, which had no memory left",
     "died.silent": "a process of the engine is gone and nobody says why",

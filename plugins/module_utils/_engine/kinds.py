@@ -33,8 +33,8 @@ class Case:
 class Kind:
     """A class of failures. The first case that matches is the one.
 
-    `rung` says which step of a ladder helps. `of_the_moment` is a failure that is not the release's. A `general` class is
-    told only where none of the same failure says more. A `lead` is told by lines that are no exceptions too; others
+    `rung` says which step of a ladder helps. `of_the_moment` is a failure that is not the release's. A `general` class
+    is told only where none of the same failure says more. A `lead` is told by lines that are no exceptions too; others
     are so only where there is no exception.
     """
 
@@ -68,7 +68,7 @@ def searched(pattern: str, text: str) -> re.Match[str] | None:
 
 
 def matched(kind: Kind, text: str, frames: t.Sequence[str], settings: t.Mapping[str, str]) -> Match | None:
-    """The class of a text with the functions it came through, by what the operator has set; None where it is not of it."""
+    """The class of a text with the functions it came through, by what is set; None where it is not of it."""
     for case in kind.cases:
         found = searched(case.pattern, text)
         if found is None or (not case.pattern and not case.frames):

@@ -15,7 +15,8 @@ _CAPTURING = r"\bin (?:capture_model|_capture_cudagraphs|capture_graphs?)\b"
 _OUT = r"CUDA out of memory|OutOfMemoryError: |CUDA error: out of memory|CUBLAS_STATUS_ALLOC_FAILED|"
 _OUT += r"(?:CUDA\]|cudaMalloc failed|CUDA driver error): ?out of memory|Cuda failure (?:\d+ )?'out of memory'"
 _BLOCKS = (
-    "{set} leaves the KV cache this few blocks, whatever is free: leave it out, or set it to at least the number of blocks that "
+    "{set} leaves the KV cache this few blocks, whatever is free: leave it out, or set it to at least the "
+    "number of blocks that "
     "one request of max_model_len needs."
 )
 _TOO_SMALL = (
@@ -26,7 +27,8 @@ KINDS: tuple[Kind, ...] = (
     Kind(
         "mem.weights",
         "the weights alone are more than the GPU has",
-        "The weights do not fit: no other number of requests and no step of a ladder helps. Use a quantized build, a smaller "
+        "The weights do not fit: no other number of requests and no step of a ladder helps. Use a "
+        "quantized build, a smaller "
         "model, or more GPUs (tensor_parallel_size).",
         (
             Case(r"Failed to load model - not enough GPU memory", since="0.12.0"),
@@ -42,7 +44,8 @@ KINDS: tuple[Kind, ...] = (
             Case(r"No available memory for the cache blocks", _BLOCKS, set_by=("num_gpu_blocks_override",)),
             Case(
                 r"No available memory for the cache blocks",
-                "The weights and the batch leave no room in the share of the GPU that is asked for: raise {set}, lower "
+                "The weights and the batch leave no room in the share of the GPU that is asked for: raise "
+                "{set}, lower "
                 "max_num_batched_tokens, or use a quantized or smaller model, or more GPUs.",
                 set_by=("gpu_memory_utilization",),
             ),
@@ -77,11 +80,13 @@ KINDS: tuple[Kind, ...] = (
     Kind(
         "kv.state_blocks",
         "a hybrid model (Mamba, linear attention) has fewer blocks of state than sequences",
-        "Lower max_num_seqs, or raise gpu_memory_utilization: each sequence takes a block of state, whatever its length.",
+        "Lower max_num_seqs, or raise gpu_memory_utilization: each sequence takes a block of state, "
+        "whatever its length.",
         (
             Case(
                 r"max_num_seqs \(\d+\) exceeds (?:the )?available Mamba cache blocks \((?P<blocks>\d+)\)",
-                "Set max_num_seqs to at most {blocks}, or raise gpu_memory_utilization: each sequence takes a block of state, "
+                "Set max_num_seqs to at most {blocks}, or raise gpu_memory_utilization: each sequence "
+                "takes a block of state, "
                 "whatever its length.",
                 since="0.17.0",
             ),
@@ -117,16 +122,20 @@ KINDS: tuple[Kind, ...] = (
     Kind(
         "mem.host",
         "the host gives no more memory, or none that is pinned",
-        "Look at the host's free memory, at its limits for locked (pinned) memory (`ulimit -l`, memlock), and at what the kernel "
+        "Look at the host's free memory, at its limits for locked (pinned) memory (`ulimit -l`, memlock), "
+        "and at what the kernel "
         "says (`dmesg`); less CPU offload and a smaller kv_offloading_size need less.",
         (
             Case(
                 r"OS call failed or operation not supported on this OS",
-                "The host did not give pinned memory: raise its limit for locked memory (`ulimit -l`, memlock), see whether memory "
-                "is left, and look for messages of the driver in `dmesg`. A container that lost its GPUs says so too.",
+                "The host did not give pinned memory: raise its limit for locked memory (`ulimit -l`, "
+                "memlock), see whether memory "
+                "is left, and look for messages of the driver in `dmesg`. A container that lost its GPUs "
+                "says so too.",
             ),
             Case(
-                r"DefaultCPUAllocator: (?:can't|not enough|not able)|\[Errno 12\] Cannot allocate memory|\bMemoryError\b"
+                r"DefaultCPUAllocator: (?:can't|not enough|not able)|\[Errno 12\] Cannot allocate memory|"
+                r"\bMemoryError\b"
             ),
             Case(r"cudaHost(?:Alloc|Register).{0,80}(?:fail|error)|pin_memory.{0,60}fail|UVA is not available"),
             Case(r"std::bad_alloc"),
@@ -144,11 +153,13 @@ KINDS: tuple[Kind, ...] = (
     Kind(
         "oom",
         "out of the GPU's memory beside the share that vLLM counts",
-        "Lower gpu_memory_utilization, which leaves more memory beside vLLM's own, or max_num_seqs and max_num_batched_tokens.",
+        "Lower gpu_memory_utilization, which leaves more memory beside vLLM's own, or max_num_seqs and "
+        "max_num_batched_tokens.",
         (
             Case(
                 _OUT,
-                "Lower gpu_memory_utilization, which leaves more memory for graphs beside vLLM's own, or capture fewer: lower "
+                "Lower gpu_memory_utilization, which leaves more memory for graphs beside vLLM's own, or "
+                "capture fewer: lower "
                 "max_num_seqs, or set enforce_eager.",
                 frames=_CAPTURING,
             ),

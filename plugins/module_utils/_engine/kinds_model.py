@@ -1,7 +1,7 @@
 # Copyright: gpufleet.vllm contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Failures of the model, of what the image knows of it, of folders and ports, and of how the engine is started.
+"""Failures of the model, of what the image knows of it, and of folders and ports.
 
 The texts are those of vLLM, transformers, tokenizers, safetensors, huggingface_hub and Python.
 
@@ -18,8 +18,10 @@ KINDS: tuple[Kind, ...] = (
     Kind(
         "model.gated",
         "the Hub does not give this model to this host",
-        "The Hub wants to know who asks: accept the model's licence with an account, and give a token of it that may read (HF_TOKEN); "
-        "or download the model elsewhere and put it on the host, as a path. Where it is no gated and no private model, its name "
+        "The Hub wants to know who asks: accept the model's licence with an account, and give a token of "
+        "it that may read (HF_TOKEN); "
+        "or download the model elsewhere and put it on the host, as a path. Where it is no gated and no "
+        "private model, its name "
         "is wrong.",
         (
             Case(r"GatedRepoError|gated repo|Cannot access gated|is a gated repository"),
@@ -35,19 +37,24 @@ KINDS: tuple[Kind, ...] = (
         (
             Case(
                 r"OfflineModeIsEnabled|offline mode is enabled|outgoing traffic has been disabled",
-                "The model is not on the host, and HF_HUB_OFFLINE forbids to fetch it: put the model on the host, or allow the Hub.",
+                "The model is not on the host, and HF_HUB_OFFLINE forbids to fetch it: put the model on "
+                "the host, or allow the Hub.",
             ),
             Case(
                 r"locate the files? on the Hub|couldn't connect to 'https?://|LocalEntryNotFoundError|"
                 r"NameResolutionError|Temporary failure in name resolution|Failed to resolve|Max retries exceeded|"
                 r"Network is unreachable|ConnectTimeout|CERTIFICATE_VERIFY_FAILED|ProxyError",
-                "Put the model on the host, or correct its name; where the engine is to fetch it, the host has to reach the Hub "
+                "Put the model on the host, or correct its name; where the engine is to fetch it, the host "
+                "has to reach the Hub "
                 "(network, proxy).",
             ),
             Case(r"HFValidationError: Repo id must|Repo id must (?:be|use)"),
             Case(r"is not a local folder (?:and is not a valid model|or a valid repository)"),
             Case(r"Invalid repository ID or local directory"),
-            Case(r"does not appear to have (?:a file|files|any) named|EntryNotFoundError|Could not locate \S+ inside"),
+            Case(
+                r"does not appear to have (?:a file|files|any) named|EntryNotFoundError|"
+                r"Could not locate \S+ inside"
+            ),
             Case(r"RevisionNotFoundError|is not a valid git identifier"),
             Case(r"Cannot find any (?:safetensors )?model weights with|no \[?config\.json|no config file found"),
             Case(r"[Cc]an't load (?:the configuration|tokenizer|the model|feature extractor|image processor)"),
@@ -67,7 +74,8 @@ KINDS: tuple[Kind, ...] = (
     Kind(
         "model.newer",
         "an image that is older than the model, or whose transformers is not the one it was made with",
-        "The image does not know this model yet: use a newer image (vLLM with a newer transformers). Where the model is older than "
+        "The image does not know this model yet: use a newer image (vLLM with a newer transformers). Where "
+        "the model is older than "
         "the image, the image's transformers no longer suits it: use a release of the model's time.",
         (
             Case(
@@ -84,12 +92,15 @@ KINDS: tuple[Kind, ...] = (
             ),
             Case(
                 r"No module named 'transformers\.models\.",
-                "The image cannot import the model's code: use another image, mostly a newer one with the transformers it needs.",
+                "The image cannot import the model's code: use another image, mostly a newer one with the "
+                "transformers it needs.",
             ),
             Case(
-                r"has no vLLM implementation|Transformers (?:modeling )?(?:implementation|backend).{0,40}not compatible|"
+                r"has no vLLM implementation|Transformers (?:modeling )?(?:implementation|"
+                r"backend).{0,40}not compatible|"
                 r"Unrecognized configuration class|GGUF model with architecture \S+ is not supported",
-                "This release of vLLM does not know the model's architecture: use a newer image, or another build of the model.",
+                "This release of vLLM does not know the model's architecture: use a newer image, or "
+                "another build of the model.",
             ),
             Case(
                 r"untagged enum (?:ModelWrapper|PyPreTokenizerTypeWrapper|\w*Wrapper)",
@@ -97,13 +108,15 @@ KINDS: tuple[Kind, ...] = (
             ),
             Case(
                 r"has no attribute '?(?:all_special_tokens_extended|_?\w*special_tokens\w*)",
-                "The image's transformers is not the one its vLLM was made for: use a newer image, or one with the transformers that "
+                "The image's transformers is not the one its vLLM was made for: use a newer image, or one "
+                "with the transformers that "
                 "its vLLM asks for.",
             ),
             Case(
                 r"Tokenizer class \S+ does not exist|cannot import name .{0,80}from 'transformers|"
                 r"has no attribute '\w+'.{0,40}transformers|requires transformers",
-                "The image's transformers does not suit the model: use a newer image, or one with the transformers that its vLLM "
+                "The image's transformers does not suit the model: use a newer image, or one with the "
+                "transformers that its vLLM "
                 "asks for.",
             ),
             Case(r"AttributeError: .{0,80}(?:Config|Tokenizer\w*|Processor)'? (?:object )?has no attribute"),
@@ -114,11 +127,13 @@ KINDS: tuple[Kind, ...] = (
     Kind(
         "model.inspect",
         "vLLM could not load its own code for the model",
-        "vLLM could not load its code for this model; a line above says why, mostly a package or a library that does not suit the image. "
+        "vLLM could not load its code for this model; a line above says why, mostly a package or a library "
+        "that does not suit the image. "
         "Use another image, mostly a newer one.",
         (
             Case(
-                r"failed to be inspected|Error in inspecting model architecture|models\.registry'\]' returned non-zero"
+                r"failed to be inspected|Error in inspecting model architecture|"
+                r"models\.registry'\]' returned non-zero"
             ),
         ),
         general=True,
@@ -126,13 +141,15 @@ KINDS: tuple[Kind, ...] = (
     Kind(
         "model.config",
         "a folder that holds no model as transformers and vLLM read it",
-        "The folder holds no model in the form that vLLM reads: it wants a config.json with a model_type, and weights beside it. Name the "
+        "The folder holds no model in the form that vLLM reads: it wants a config.json with a model_type, "
+        "and weights beside it. Name the "
         "folder that has them, set tokenizer where a GGUF file is served, or take another build of the model.",
         (
             Case(r"Unrecognized model in|Should have a `model_type` key|KeyError: 'model_type'"),
             Case(r"Could not detect config format|Failed to load mistral"),
             Case(
-                r"[Cc]ouldn't instantiate the backend tokenizer|Unrecognized (?:processing|image processor|feature extractor) class"
+                r"[Cc]ouldn't instantiate the backend tokenizer|Unrecognized (?:processing|image processor|"
+                r"feature extractor) class"
             ),
             Case(r"JSONDecodeError", frames=r"configuration_utils|transformers_utils/config"),
         ),
@@ -140,13 +157,15 @@ KINDS: tuple[Kind, ...] = (
     Kind(
         "model.tensors",
         "a checkpoint with other tensors than this release's code for the model has",
-        "The checkpoint's tensors are not those that this release knows of the model: it was quantized with another tool or is of "
+        "The checkpoint's tensors are not those that this release knows of the model: it was quantized "
+        "with another tool or is of "
         "another release. Use another build of the model, or a newer image.",
         (
             Case(r"There is no module or parameter named"),
             Case(r"Following weights were not (?:initialized|loaded) from checkpoint"),
             Case(
-                r"KeyError: ['\"]?[\w.]*(?:layers|blocks|experts|model|visual|lm_head|embed)[\w.]*\.[\w.]+['\"](?: |$)"
+                r"KeyError: ['\"]?[\w.]*(?:layers|blocks|experts|model|visual|lm_head|"
+                r"embed)[\w.]*\.[\w.]+['\"](?: |$)"
             ),
             Case(r"^(?:KeyError|AssertionError|AttributeError|IndexError)\b", frames=_LOADING),
             Case(
@@ -171,64 +190,17 @@ KINDS: tuple[Kind, ...] = (
         ),
     ),
     Kind(
-        "image.package",
-        "a Python package that the image lacks",
-        "The image lacks the Python package that the line names: use an image that has it, or leave out what needs it.",
-        (
-            Case(r"ModuleNotFoundError: No module named|ImportError: Please install|ImportError: .{0,80}not installed"),
-            Case(r"ImportError: \S+\.so\S*: cannot open shared object file"),
-            Case(r"[Pp]lease (?:install|run `?pip install)|you need to have .{0,40} installed"),
-        ),
-        general=True,
-    ),
-    Kind(
-        "image.mixed",
-        "packages of the image that do not suit each other",
-        "Packages in the image do not suit each other (the line came up while one was imported): use another image, mostly a newer one, "
-        "in which nothing was installed over what its vLLM asks for, such as another transformers.",
-        (
-            Case(
-                r"^(?:\w+\.)*\w*(?:Error|Exception)\b",
-                frames=r"/(?:transformers|torch\w*|kernels|flash_attn|xformers|numpy|tokenizers|triton|configs)/"
-                r"(?!.{0,200}(?:api_server|__main__)\.py).{0,300}in <module>",
-            ),
-            Case(r"is already used by a Transformers config"),
-        ),
-        general=True,
-    ),
-    Kind(
-        "image.command",
-        "an image that has no such program",
-        "The image has no such program: use an image of vLLM's server (vllm/vllm-openai), and leave its entry point.",
-        (
-            Case(r"executable file not found in \$PATH|exec: .{0,100}: not found|exec format error"),
-            Case(r"exec .{0,100}: no such file or directory"),
-        ),
-        lead=True,
-    ),
-    Kind(
-        "start.guard",
-        "a launcher in the image that starts itself again",
-        "The image's launcher starts the engine outside of `if __name__ == '__main__':`, so that each spawned process starts it "
-        "again: put that guard into it, or use vLLM's own entry point.",
-        (Case(r"start a new process before|finished its bootstrapping phase|freeze_support\(\)"),),
-    ),
-    Kind(
-        "start.fork",
-        "a process that was forked after CUDA had begun",
-        "Set VLLM_WORKER_MULTIPROC_METHOD: spawn in the instance's `env`.",
-        (Case(r"Cannot re-initialize CUDA in forked subprocess"),),
-    ),
-    Kind(
         "start.slow",
         "an engine that vLLM itself gave up waiting for",
-        "Raise VLLM_ENGINE_READY_TIMEOUT_S in the instance's `env`; a model on a slow disk or a first compilation takes long.",
+        "Raise VLLM_ENGINE_READY_TIMEOUT_S in the instance's `env`; a model on a slow disk or a first "
+        "compilation takes long.",
         (Case(r"Timed out waiting for (?:new )?engine (?:core )?processes to start"),),
     ),
     Kind(
         "cache.readonly",
         "a folder that the container's user may not write",
-        "The container's user may not write this folder: give it to that user (`chown`), mount another one, or set the variable "
+        "The container's user may not write this folder: give it to that user (`chown`), mount another "
+        "one, or set the variable "
         "that names it (VLLM_CACHE_ROOT, HF_HOME, FLASHINFER_WORKSPACE_BASE, TRITON_CACHE_DIR) to one that it may.",
         (
             Case(
@@ -239,7 +211,8 @@ KINDS: tuple[Kind, ...] = (
             Case(r"Read-only file system|\[Errno 30\]"),
             Case(
                 r"getpwuid\(\): uid not found",
-                "The container's user has no name in the image, and so no home: set HOME and USER in the instance's `env`, or use "
+                "The container's user has no name in the image, and so no home: set HOME and USER in the "
+                "instance's `env`, or use "
                 "a user that the image knows; its folders have to be writable for it.",
             ),
         ),
@@ -247,7 +220,8 @@ KINDS: tuple[Kind, ...] = (
     Kind(
         "port.internal",
         "a port that the engine's processes use among themselves is taken",
-        "A port that the engine uses inside is taken, mostly by another engine in the same network: try again, or set VLLM_PORT "
+        "A port that the engine uses inside is taken, mostly by another engine in the same network: try "
+        "again, or set VLLM_PORT "
         "(the first of its inside ports) or MASTER_PORT in the instance's `env` to one that is free.",
         (
             Case(r"EADDRINUSE|server socket has failed to (?:listen|bind)"),

@@ -36,7 +36,8 @@ SIGNALS: dict[int, Signal] = {
         "SIGILL",
         "died.sigill",
         "an instruction that this processor does not take",
-        "Use an image that is built for this processor (`lscpu` lists what it has); a virtual machine needs to see the "
+        "Use an image that is built for this processor (`lscpu` lists what it has); a virtual machine "
+        "needs to see the "
         "real one (QEMU: -cpu host). On a processor with AMX the image's processes have to ask Linux for it first "
         f"(arch_prctl ARCH_REQ_XCOMP_PERM). {_KERNEL_LOG}",
     ),
@@ -50,7 +51,8 @@ SIGNALS: dict[int, Signal] = {
         "SIGBUS",
         "shm.small",
         "memory with nothing behind it, mostly a /dev/shm that is full",
-        "Raise vllm_server_shm_size_mib. If that does not help, a file that was mapped is cut short or its disk fails: "
+        "Raise vllm_server_shm_size_mib. If that does not help, a file that was mapped is cut short or its "
+        "disk fails: "
         f"fetch the model's weights again. {_KERNEL_LOG}",
     ),
     8: Signal(
@@ -63,14 +65,16 @@ SIGNALS: dict[int, Signal] = {
         "SIGKILL",
         "host.killed",
         "somebody killed it, mostly the kernel when memory ran out",
-        "Give the host or the container more memory, or plan a smaller model or KV cache. `journalctl -k` on the host "
+        "Give the host or the container more memory, or plan a smaller model or KV cache. `journalctl -k` "
+        "on the host "
         "says whether it was the kernel.",
     ),
     11: Signal(
         "SIGSEGV",
         "died.sigsegv",
         "memory that is not its own",
-        "A library of the image is broken or does not suit the driver: try another release of either, and report it to "
+        "A library of the image is broken or does not suit the driver: try another release of either, and "
+        "report it to "
         f"vLLM with the kept log. {_KERNEL_LOG}",
     ),
     31: Signal(

@@ -156,6 +156,11 @@ def test_the_best_lines_are_shown_where_no_exception_is() -> None:
 
 
 OOM = "torch.OutOfMemoryError: CUDA out of memory. Tried to allocate 1.50 GiB."
+BEGUN = "INFO 11-20 10:01:00 [api_server.py:1]"
+REQUEST = (
+    "ERROR 08-22 21:36:14 [serving_chat.py:250] jinja2.exceptions.TemplateError: Conversation roles must alternate\n"
+    'INFO:     10.0.0.5:1 - "POST /v1/chat/completions HTTP/1.1" 400 Bad Request\n'
+)
 UNKNOWN_KEY = "KeyError: 'qwen9'"
 NEWER = "ValueError: The checkpoint has model type `qwen9` but Transformers does not recognize this architecture."
 
@@ -206,8 +211,7 @@ NEWER = "ValueError: The checkpoint has model type `qwen9` but Transformers does
         (said(WORKER, OOM) + said(CORE, "RuntimeError: something else"), "oom", OOM),
         # An error of one request, long before; the template's name is no cause (field report of 0.10.1).
         (
-            "ERROR 08-22 21:36:14 [serving_chat.py:250] jinja2.exceptions.TemplateError: Conversation roles must alternate\n"
-            'INFO:     10.0.0.5:1 - "POST /v1/chat/completions HTTP/1.1" 400 Bad Request\n'
+            REQUEST
             + said(
                 CORE,
                 "EngineCore encountered a fatal error.",
@@ -217,15 +221,14 @@ NEWER = "ValueError: The checkpoint has model type `qwen9` but Transformers does
             "torch.AcceleratorError: CUDA error: an illegal memory access",
         ),
         (
-            "ERROR 08-22 21:36:14 [serving_chat.py:250] jinja2.exceptions.TemplateError: Conversation roles must alternate\n"
-            'INFO:     10.0.0.5:1 - "POST /v1/chat/completions HTTP/1.1" 400 Bad Request\n'
-            "(APIServer pid=1) WARNING 08-23 00:41:01 [core_client.py:8] MPClient: engine core exited unexpectedly\n",
+            REQUEST
+            + "(APIServer pid=1) WARNING 08-23 00:41:01 [core_client.py:8] MPClient: engine core exited unexpectedly\n",
             "died.silent",
             "a process of the engine died without a word: MPClient: engine core exited unexpectedly",
         ),
         # An earlier life of the same container.
         (
-            f"{CORE}{OOM}\n{API}INFO 11-20 10:01:00 [api_server.py:1] vLLM API server version 0.33.0\n{CORE}ValueError: now\n",
+            said(CORE, OOM) + said(API, f"{BEGUN} vLLM API server version 0.33.0") + said(CORE, "ValueError: now"),
             "unknown",
             "ValueError: now",
         ),
@@ -298,7 +301,10 @@ def test_what_killed_the_process_is_the_cause(log: str, failure_class: str, caus
     assert (found.failure_class, found.cause) == (failure_class, cause)
 
 
-HANG = "(EngineCore pid=2) INFO 11-20 10:00:00 [shm_broadcast.py:7] No available shared memory broadcast block found in 60 seconds.\n"
+HANG = (
+    "(EngineCore pid=2) INFO 11-20 10:00:00 [shm_broadcast.py:7] No available shared memory broadcast "
+    "block found in 60 seconds.\n"
+)
 
 
 def test_a_hang_is_the_cause_of_its_consequence() -> None:
@@ -315,7 +321,10 @@ def test_a_hang_is_the_cause_of_its_consequence() -> None:
 
 
 KV_NONE = "ValueError: No available memory for the cache blocks. Try increasing `gpu_memory_utilization`"
-NO_BACKEND = "ValueError: No valid attention backend found for cuda with X. Reasons: {FLASH_ATTN: [kv_cache_dtype not supported]}."
+NO_BACKEND = (
+    "ValueError: No valid attention backend found for cuda with X. Reasons: {FLASH_ATTN: "
+    "[kv_cache_dtype not supported]}."
+)
 
 
 @pytest.mark.parametrize(
@@ -366,7 +375,10 @@ def test_advice_names_what_is_set_and_nothing_else(
 
 
 def test_without_a_release_the_engine_says_what_is_set() -> None:
-    line = "INFO 11-20 10:00:00 [utils.py:1] non-default args: {'model': 'x', 'num_gpu_blocks_override': 1, 'a': {'b': 1}}\n"
+    line = (
+        "INFO 11-20 10:00:00 [utils.py:1] non-default args: {'model': 'x', 'num_gpu_blocks_override': "
+        "1, 'a': {'b': 1}}\n"
+    )
     assert "num_gpu_blocks_override (it is 1)" in diagnose(line + said(CORE, KV_NONE), 1).advice
     assert "num_gpu_blocks_override" not in diagnose(said(CORE, KV_NONE), 1).advice
 
@@ -386,7 +398,10 @@ def test_weights_that_do_not_fit_are_not_helped_by_fewer_requests() -> None:
     ],
 )
 def test_memory_that_a_driver_takes_is_nobodys(free: str, total: str, failure_class: str, share: str) -> None:
-    log = f"ValueError: Free memory on device cuda:0 ({free}/{total} GiB) on startup is less than desired GPU memory utilization"
+    log = (
+        f"ValueError: Free memory on device cuda:0 ({free}/{total} GiB) on startup is less than desired "
+        "GPU memory utilization"
+    )
     found = diagnose(log, 1)
     assert found.failure_class == failure_class
     assert f"gpu_memory_utilization to at most {share}" in found.advice
@@ -400,7 +415,10 @@ def test_numbers_of_the_line_are_in_the_advice() -> None:
         "max_lora_rank to at least 64"
         in diagnose("ValueError: LoRA rank 64 is greater than max_lora_rank 16.", 1).advice
     )
-    error = "vllm: error: argument --compilation-config/-cc: 1 validation error for CompilationConfig\n  Input should be an object"
+    error = (
+        "vllm: error: argument --compilation-config/-cc: 1 validation error for CompilationConfig\n  "
+        "Input should be an object"
+    )
     found = diagnose(error, 2)
     assert (found.failure_class, found.cause[-26:]) == ("flag.type", "  Input should be an object"[1:])
     assert "the type of compilation_config" in found.advice

@@ -1,7 +1,7 @@
 # Copyright: gpufleet.vllm contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Every class of failures, with the texts of the releases and libraries that have them, below an engine's usual wrappers."""
+"""Every class of failures, with the texts of the releases and libraries that have them, below an engine's wrappers."""
 
 from __future__ import annotations
 
@@ -42,7 +42,8 @@ REAL = [
     (
         "kv.too_small",
         (
-            "ValueError: The model's max seq len (4096) is larger than the maximum number of tokens that can be stored "
+            "ValueError: The model's max seq len (4096) is larger than the maximum number of tokens that "
+            "can be stored "
             "in KV cache (1712). Try increasing `gpu_memory_utilization`"
         ),
     ),
@@ -148,7 +149,7 @@ REAL = [
     ("mem.busy", "ValueError: Externally held weights on device cuda:0 (20.1/24 GiB) exceed the desired GPU memory"),
     (
         "mem.cpu",
-        "ValueError: The worker already uses 9 GiB (model), more than the 4 GiB of CPU memory reserved for it on node 0",
+        "ValueError: The worker already uses 9 GiB, more than the 4 GiB of CPU memory reserved for it on node 0",
     ),
     # CUDA, torch, Python, Linux.
     ("mem.host", "torch.AcceleratorError: CUDA error: OS call failed or operation not supported on this OS"),
@@ -199,7 +200,7 @@ REAL = [
     # Docker, NVIDIA's container toolkit.
     (
         "cdi.stale",
-        "OCI runtime create failed: failed to fulfil mount request: open /usr/lib/libnvidia-gtk3.so.570.1: no such file or directory",
+        "OCI runtime create failed: failed to fulfil mount request: open /usr/lib/libnvidia-gtk3.so.1: no such file",
     ),
     ("cdi.stale", "failed to create task: failed to inject CDI devices: unresolvable CDI devices nvidia.com/gpu=GPU-1"),
     ("driver.mismatch", "Failed to initialize NVML: Driver/library version mismatch"),
@@ -311,7 +312,7 @@ REAL = [
     # torch's TCPStore, zmq.
     (
         "port.internal",
-        "torch.distributed.DistNetworkError: The server socket has failed to listen on any local network address. EADDRINUSE",
+        "torch.distributed.DistNetworkError: The server socket has failed to listen on any address. EADDRINUSE",
     ),
     ("port.internal", "zmq.error.ZMQError: Address already in use (addr='tcp://127.0.0.1:5557')"),
 ]
