@@ -16,7 +16,7 @@ import typing as t
 from dataclasses import asdict, dataclass
 
 from .._outside.printable import printable
-from . import failures, log_text, settings, signals
+from . import failures, log_text, places, settings, signals
 from .events import WRAPPERS, Event, lives
 from .kinds import Match, searched
 
@@ -231,9 +231,8 @@ def _unknown(root: Event, life: t.Sequence[Event], known: t.Mapping[str, str]) -
             "flag.refused", line, f"vLLM refuses how {_listed(names, known)} is set: do as the line says{other}."
         )
     named = f" It speaks of {', '.join(names)}." if names else ""
-    where = next((frame for frame in reversed(root.frames) if "vllm" in frame), "") or (root.frames or ("",))[-1]
-    place = f" It came from {_fit(where)}." if where else ""
-    return Diagnosis("unknown", line, _reported(named + place))
+    place = places.said_of([_fit(frame) for frame in root.frames], known)
+    return Diagnosis("unknown", line, _reported(f"{named} {place}".rstrip()))
 
 
 def _listed(names: t.Sequence[str], known: t.Mapping[str, str]) -> str:

@@ -139,7 +139,7 @@ KINDS: tuple[Kind, ...] = (
             Case(r"device-side assert triggered|cudaErrorIllegalAddress|the launch timed out"),
             Case(r"uncorrectable (?:NVLink|ECC)|ECC error|fallen off the bus|GPU is lost|NVMLError_GpuIsLost"),
             Case(r"CUDA error: (?:unknown error|invalid (?:argument|resource handle|configuration argument))"),
-            Case(r"CUBLAS_STATUS_(?:EXECUTION_FAILED|INTERNAL_ERROR|NOT_SUPPORTED|INVALID_VALUE|NOT_INITIALIZED)"),
+            Case(r"CUBLAS_STATUS_(?:EXECUTION_FAILED|INTERNAL_ERROR|INVALID_VALUE|NOT_INITIALIZED)"),
         ),
         general=True,
         lead=True,

@@ -44,6 +44,7 @@ KINDS: tuple[Kind, ...] = (
                 r"only supports? (?:SM|sm_|compute capability|Hopper|Blackwell)|[Uu]nsupported (?:SM|"
                 r"compute capability|GPU arch)"
             ),
+            Case(r"CUBLAS_STATUS_(?:NOT_SUPPORTED|ARCH_MISMATCH)|cudnnException|CUDNN_STATUS_NOT_SUPPORTED"),
         ),
     ),
     Kind(
@@ -108,8 +109,10 @@ KINDS: tuple[Kind, ...] = (
                 r"(?:EOFError|UnpicklingError|JSONDecodeError|BadZipFile|FileNotFoundError)",
                 frames=r"compilation/(?:backends|caching|compiler_interface)|codecache",
             ),
+            Case(r"corrupted compilation artifact|failed to get the hash of the compiled graph"),
             Case(r"torch_compile_cache.{0,200}(?:No such file|corrupt|EOFError)"),
         ),
+        general=True,
     ),
     Kind(
         "compile.failed",

@@ -21,6 +21,7 @@ ADVICE = {
     "smoke.json_schema": "Give it more max_tokens, a model that follows the schema, or leave smoke.json_schema out.",
     "smoke.prompts": "Read what came back: correct this prompt's pattern, json_schema or max_tokens, or the model.",
 }
+UNANSWERED = "The engine runs: the end of the kept log says what it did with the question, or that it got none."
 SHOWN = 200
 MESSAGE = 1000
 
@@ -37,7 +38,7 @@ class NotProved(Exception):
 
     @property
     def advice(self) -> str:
-        return ADVICE.get(self.failure_class, "Read the kept log.")
+        return ADVICE.get(self.failure_class, UNANSWERED)
 
 
 def shown(text: str) -> str:

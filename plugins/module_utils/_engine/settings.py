@@ -14,6 +14,8 @@ import typing as t
 # What vLLM says first. A value that is a mapping or a list is known to be set, and no more.
 _SAID = re.compile(r"non-default args: \{(?P<args>.*)")
 _PAIR = re.compile(r"'(?P<name>[a-z][a-z0-9_]{1,60})': (?P<value>'[^']{0,80}'|[\w.+-]{1,40})?")
+# It says this one apart, where it applies it.
+_BLOCKS = re.compile(r"\b(?P<name>num_gpu_blocks_override)=(?P<value>\d{1,12})\b")
 _SHOWN = 60
 # Arguments that vLLM's messages speak of. `engine_args` of any release may hold more.
 NAMES = frozenset(
@@ -64,11 +66,15 @@ def of_release(release: t.Mapping[str, t.Any]) -> dict[str, str]:
 
 def of_log(lines: t.Iterable[str]) -> dict[str, str]:
     """The arguments that an engine says it was given, by name."""
+    found: dict[str, str] = {}
     for line in lines:
         said = _SAID.search(line)
-        if said is not None:
-            return {pair["name"]: (pair["value"] or "set").strip("'") for pair in _PAIR.finditer(said["args"])}
-    return {}
+        if said is not None and not found:
+            found = {pair["name"]: (pair["value"] or "set").strip("'") for pair in _PAIR.finditer(said["args"])}
+        blocks = _BLOCKS.search(line)
+        if blocks is not None:
+            found[blocks["name"]] = blocks["value"]
+    return found
 
 
 def spoken_of(text: str, known: t.Mapping[str, str]) -> list[str]:

@@ -91,6 +91,7 @@ _WORDS = {
     "Floating point exception": 8,
     "Segmentation fault": 11,
     "Segfault": 11,
+    "Killed": 9,
     **{signal.name: number for number, signal in SIGNALS.items()},
 }
 _ANY_WORD = "|".join(_WORDS)
@@ -106,6 +107,7 @@ _SAID = tuple(
         rf"Fatal Python error: (?P<word>{_ANY_WORD})\b",
         rf"!!! *(?P<word>{_ANY_WORD}) encountered",
         rf"(?P<word>{_ANY_WORD})\s+\(core dumped\)",
+        r"^(?P<word>Killed)$",
     )
 )
 

@@ -16,7 +16,7 @@ from dataclasses import dataclass, field, replace
 
 from .._engine.diagnosis import Diagnosis, diagnose, hanging
 from .._engine.expect import Expectation, expectation
-from .._engine.failures import BEFORE_THE_ENGINE
+from .._engine.failures import BEFORE_THE_ENGINE, NAMED
 from .._engine.measured import figures
 from .._engine.phases import phase_of
 from .._engine.prove import Proof, answers, healthy, prove
@@ -151,7 +151,8 @@ class Trial:
     def _too_slow(self, seconds: float, phase: str) -> Diagnosis:
         hint = hanging(self._log())
         cause = f"not ready within {seconds:g} s (phase: {phase})" + (f"; its log says: {hint}" if hint else "")
-        return Diagnosis("ready.timeout", cause, "Set timeouts.ready higher if the engine only needs more time.")
+        more = f" {NAMED['shm.hang'].advice}" if hint else ""
+        return Diagnosis("ready.timeout", cause, f"Set timeouts.ready higher if the engine only needs more time.{more}")
 
     def _follow(self, seen: str, phase: str) -> tuple[str, str]:
         """Read what the log says after the time `seen`; the last time read, and the phase."""

@@ -20,6 +20,7 @@ from .watch_policy import Verdict
 
 WEDGED = "watch.wedged"
 DIED = "watch.died"
+LOOK_AT_GPUS = "Look at its GPUs (`nvidia-smi`, and Xid in `journalctl -k`), and at the end of the kept log."
 
 
 def log_of(host: Host, container: Json | None) -> str:
@@ -35,9 +36,7 @@ def log_of(host: Host, container: Json | None) -> str:
 def diagnosis_of(container: Json | None, found: Verdict, seen: t.Sequence[str], log: str) -> Diagnosis:
     """What is wrong, in one line: a wedged engine is told by what was seen, one that died by its log."""
     if found == "wedged":
-        return Diagnosis(
-            WEDGED, f"the engine answers nothing and works on nothing, {_looks(seen)}", "Read the kept log."
-        )
+        return Diagnosis(WEDGED, f"the engine answers nothing and works on nothing, {_looks(seen)}", LOOK_AT_GPUS)
     if container is None:
         return Diagnosis(DIED, "the container is gone", "Ask who removed it.")
     state = container["State"]

@@ -151,6 +151,30 @@ def test_what_is_unknown_says_where_it_was_and_where_to_report_it() -> None:
     assert "issues" in found.advice and "engine.log" in found.advice
 
 
+@pytest.mark.parametrize(
+    ("file", "arguments", "advised"),
+    [
+        ("vllm/v1/spec_decode/eagle.py", {"speculative_config": "x"}, "serves without speculative_config."),
+        ("vllm/v1/spec_decode/eagle.py", {}, "It came from speculative decoding"),
+        ("vllm/model_executor/layers/fused_moe/a.py", {}, "Try another moe_backend."),
+        ("vllm/distributed/kv_transfer/offloading.py", {"kv_offloading_size": 4}, "without kv_offloading_size."),
+        ("vllm/compilation/backends.py", {}, "enforce_eager"),
+        ("somewhere/else.py", {}, 'It came from File "somewhere/else.py", line 7, in f.'),
+    ],
+)
+def test_what_is_unknown_names_the_part_that_may_be_left_out(
+    file: str, arguments: dict[str, object], advised: str
+) -> None:
+    log = said(
+        CORE, TRACEBACK, '  File "a.py", line 1, in g', f'  File "{file}", line 7, in f', "    x()", "RuntimeError: odd"
+    )
+    found = diagnose(log, 1, release={"arguments": arguments})
+    assert found.failure_class == "unknown"
+    assert advised in found.advice
+    if not arguments:
+        assert "without" not in found.advice
+
+
 def test_the_best_lines_are_shown_where_no_exception_is() -> None:
     assert diagnose("INFO a\none\ntwo\nthree\nINFO b\nfour\n", 3).cause == "two | three | four"
 
@@ -221,8 +245,8 @@ NEWER = "ValueError: The checkpoint has model type `qwen9` but Transformers does
             "torch.AcceleratorError: CUDA error: an illegal memory access",
         ),
         (
-            REQUEST
-            + "(APIServer pid=1) WARNING 08-23 00:41:01 [core_client.py:8] MPClient: engine core exited unexpectedly\n",
+            REQUEST + "(APIServer pid=1) WARNING 08-23 00:41:01 [core_client.py:8] MPClient: engine core exited "
+            "unexpectedly\n",
             "died.silent",
             "a process of the engine died without a word: MPClient: engine core exited unexpectedly",
         ),
@@ -380,6 +404,8 @@ def test_without_a_release_the_engine_says_what_is_set() -> None:
         "1, 'a': {'b': 1}}\n"
     )
     assert "num_gpu_blocks_override (it is 1)" in diagnose(line + said(CORE, KV_NONE), 1).advice
+    applied = "INFO 11-20 10:00:00 [kv.py:1] Overriding num_gpu_blocks=812 with num_gpu_blocks_override=2\n"
+    assert "num_gpu_blocks_override (it is 2)" in diagnose(applied + said(CORE, KV_NONE), 1).advice
     assert "num_gpu_blocks_override" not in diagnose(said(CORE, KV_NONE), 1).advice
 
 

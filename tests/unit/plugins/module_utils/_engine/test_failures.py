@@ -309,6 +309,11 @@ REAL = [
         "flag.type",
         "vllm serve: error: argument --limit-mm-per-prompt: Value image=4 cannot be converted to <function loads>.",
     ),
+    (
+        "compile.cache",
+        "RuntimeError: The most likely reason is a corrupted compilation artifact. We recommend removing",
+    ),
+    ("kernel.absent", "RuntimeError: bmm_fp8_internal_cublaslt failed: CUBLAS_STATUS_NOT_SUPPORTED"),
     # torch's TCPStore, zmq.
     (
         "port.internal",

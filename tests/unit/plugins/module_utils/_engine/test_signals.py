@@ -81,6 +81,7 @@ terminate called after throwing an instance of 'c10::DistBackendError'
         ("Signal 11 (SIGSEGV) received by PID 12", 1, "died.sigsegv", "died of SIGSEGV"),
         ("", 132, "died.sigill", "the engine's main process (exit code 132) died of SIGILL"),
         ("INFO importing", 139, "died.sigsegv", "died of SIGSEGV (memory that is not its own): the log"),
+        ("INFO loading\nKilled\n", 1, "host.killed", "a process of the engine died of SIGKILL"),
         ("", 134, "died.sigabrt", "(exit code 134)"),
         ("", 135, "shm.small", "(exit code 135)"),
         (CORE_GONE, 0, "died.silent", "died without a word: [shutdown] MPClient: engine core exited unexpectedly"),
