@@ -68,9 +68,17 @@ def test_a_first_release_that_fails_leaves_nothing_half_done(scene: Scene, stage
     scene.assert_settled()
 
 
-def test_a_failure_of_the_moment_is_not_held_against_the_release(scene: Scene) -> None:
+@pytest.mark.parametrize(
+    "error",
+    [
+        "port is already allocated",
+        "failed to fulfil mount request: open /usr/lib/libnvidia-gtk3.so.1: no such file or directory",
+        "unresolvable CDI devices nvidia.com/gpu=GPU-1",
+    ],
+)
+def test_a_failure_of_the_moment_is_not_held_against_the_release(scene: Scene, error: str) -> None:
     scene.roll_out(OLD)
-    scene.engine(NEW, Engine(start_error="port is already allocated"))
+    scene.engine(NEW, Engine(start_error=error))
     assert scene.roll_out(NEW) == "restored"
     assert scene.last()["facts"]["failure"]["failure_class"] in OF_THE_MOMENT
     assert scene.store.load().rejected == ()
