@@ -45,7 +45,7 @@ _CONSEQUENCES = re.compile(
 _REQUEST = re.compile(r"(?:^|/)(?:serving|preprocess|protocol|chat_utils|renderer|api_router)\w*\.py")
 # Exceptions that name what was not there, and explain nothing.
 _BARE = re.compile(r"(?:KeyError|IndexError|StopIteration|AttributeError)\b")
-_COMPILER = re.compile(r"nvcc fatal|ptxas fatal|fatal error: |: error: ")
+_COMPILER = re.compile(r"cannot find -l|nvcc fatal|ptxas fatal|fatal error: |: error: ")
 _BEST = 3
 # So many different lines, the newest first, are asked for their class: no start that fails has as many.
 _MOST_TEXTS = 5000
@@ -104,9 +104,11 @@ def diagnose(
     if found is not None:
         return found
     dead = signals.death(lines, exit_code)
-    if dead is not None and (dead.line or exit_code != _KILLED):
-        return _signal(life, dead, _no_error(everything))
     root = _root(life)
+    # vLLM kills what is left of it itself: a kill is a cause only where nothing else is.
+    killed = dead is not None and dead.number == signals.KILL and (root is not None or not dead.line)
+    if dead is not None and not killed:
+        return _signal(life, dead, _no_error(everything))
     if root is not None:
         return _unknown(root, life, known)
     if hint:

@@ -81,7 +81,7 @@ class Event:
             if said and not _PARSER.match(self.line):
                 return said
             return " ".join((self.line, *self.more[:3]))
-        if self.exception == self.line.rstrip(": ") and self.source and not self.more:
+        if self.exception == self.line and self.source:
             return f"{self.exception}: {self.source}"  # an assertion without a word
         heading = self.line.endswith(":") or self.line.endswith(": {}") or self.exception == self.line.rstrip(": ")
         return " ".join((self.line, *self.more[:6])) if heading else self.line
@@ -194,7 +194,8 @@ def _line(line: Said, words: str, process: _Process) -> Event | None:
     last = process.last
     parser = _PARSER.match(words) is not None
     heads = _VALIDATION.search(words) is not None
-    if last is not None and not parser and len(last.more) < _CONTINUED and not WRAPPERS.search(words):
+    same = last is not None and last.where == line.where and not parser and not WRAPPERS.search(words)
+    if last is not None and same and len(last.more) < _CONTINUED:
         last.more.append(words)
         if last.pydantic:
             return None

@@ -15,9 +15,13 @@ from .kinds import Case, Kind
 KINDS: tuple[Kind, ...] = (
     Kind(
         "kv.fp8",
-        "an FP8 KV cache on a GPU without FP8",
-        "Set kv_cache_dtype to auto: this GPU has no native FP8.",
-        (Case(r"FP8 KV cache is not supported by the Triton attention backend|type fp8e4nv not supported"),),
+        "an FP8 KV cache on a GPU, or with an attention backend, that has none",
+        "Set kv_cache_dtype to auto: this GPU, or this attention backend, has no FP8 KV cache.",
+        (
+            Case(r"FP8 KV cache is not supported by the Triton attention backend|type fp8e4nv not supported"),
+            Case(r"(?:FP8|fp8|[Qq]uantized) (?:KV|kv)[ -]?cache.{0,60}(?:not (?:yet )?supported|unsupported)"),
+            Case(r"not support (?:FP8|fp8|quantized) (?:KV|kv)|supported kv cache quantization is"),
+        ),
     ),
     Kind(
         "attention.none",

@@ -80,6 +80,12 @@ KINDS: tuple[Kind, ...] = (
                 "(python3-dev) and libcuda, or set enforce_eager, with which less is compiled.",
             ),
             Case(
+                r"cannot find -lcuda|collect2: error|ld returned \d",
+                "The image's C compiler does not find the driver's libcuda: see that libcuda.so gets into "
+                "the container where "
+                "the linker looks (LIBRARY_PATH in the instance's `env`), or use another image.",
+            ),
+            Case(
                 r"nvcc fatal|ptxas (?:fatal|error)|Ninja build failed|ninja: build stopped|"
                 r"Error building extension"
             ),

@@ -110,14 +110,19 @@ KINDS: tuple[Kind, ...] = (
         "a model that does not divide by the number of GPUs",
         "Use a tensor_parallel_size that divides the model: its heads, its sizes, and its groups of quantization.",
         (
-            Case(r"must be divisible by tensor(?: model)? parallel(?: size|ism)"),
-            Case(r"input_size_per_partition ?=.{0,80}is not divisible by"),
             Case(
-                r"(?:output|input)_(?:size|"
-                r"partition).{0,120}is not divisible by (?:weight quantization )?(?:block|group)"
+                r"n_physical_experts=\d+ must be divisible|Adjust num_redundant_experts",
+                "Set num_redundant_experts so that the experts divide by the number of GPUs, or use "
+                "another number of GPUs "
+                "(tensor_parallel_size times data_parallel_size).",
             ),
+            Case(r"must be divisible by tensor(?: model)? parallel(?: size|ism)|too large tensor parallel size"),
+            Case(
+                r"(?:size_[kn]|experts|heads|hidden_size|intermediate|partition|(?:out|in)put_size|vocab|channels)"
+                r".{0,80}(?:not|must|be) divisible by"
+            ),
+            Case(r"divisible by (?:tp_size|ep_size|world_size|BLOCK_SIZE|group_size|min_thread|weight quantization)"),
             Case(r"AssertionError: \d+ is not divisible by \d+"),
-            Case(r"must be divisible by tp_size"),
         ),
     ),
     Kind(

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 
 from .log_text import Said
 
-ABORT = 6
+ABORT, KILL = 6, 9
 _KERNEL_LOG = "`journalctl -k` on the host shows where."
 
 
@@ -61,7 +61,7 @@ SIGNALS: dict[int, Signal] = {
         "a division that cannot be done",
         f"Try another release of the image, and report it to vLLM with the kept log. {_KERNEL_LOG}",
     ),
-    9: Signal(
+    KILL: Signal(
         "SIGKILL",
         "host.killed",
         "somebody killed it, mostly the kernel when memory ran out",
@@ -91,7 +91,7 @@ _WORDS = {
     "Floating point exception": 8,
     "Segmentation fault": 11,
     "Segfault": 11,
-    "Killed": 9,
+    "Killed": KILL,
     **{signal.name: number for number, signal in SIGNALS.items()},
 }
 _ANY_WORD = "|".join(_WORDS)

@@ -114,6 +114,11 @@ def test_a_worker_that_hangs_is_the_cause_where_no_error_is(log: str, failure_cl
             "unknown",
             "AssertionError: assert a == b",
         ),
+        (
+            said(CORE, TRACEBACK, '  File "/x/a.py", line 9, in f', "    assert a == b", "AssertionError") + "Killed\n",
+            "unknown",
+            "AssertionError: assert a == b",
+        ),
         # Who may raise anything while it is imported.
         (
             said(

@@ -314,6 +314,14 @@ REAL = [
         "RuntimeError: The most likely reason is a corrupted compilation artifact. We recommend removing",
     ),
     ("kernel.absent", "RuntimeError: bmm_fp8_internal_cublaslt failed: CUBLAS_STATUS_NOT_SUPPORTED"),
+    ("kv.fp8", "NotImplementedError: FlashAttention V1 with FP8 KV cache not yet supported"),
+    ("tp.divide", "RuntimeError: size_k must divisible by BLOCK_SIZE_K"),
+    (
+        "tp.divide",
+        "AssertionError: n_physical_experts=256 must be divisible by ep_size=3. Adjust num_redundant_experts.",
+    ),
+    ("tp.divide", "ValueError: The input size is not aligned. This can be caused by too large tensor parallel size."),
+    ("jit.build", "/usr/bin/ld: cannot find -lcuda: No such file or directory"),
     # torch's TCPStore, zmq.
     (
         "port.internal",
