@@ -61,6 +61,7 @@ _HANGING = re.compile(r"No available shared memory broadcast block found in \d+ 
 _REFUSING = re.compile(r"^(?:Value error, |(?:\w+\.)*(?:ValueError|NotImplementedError|AssertionError|TypeError)\b)")
 _CAUSE_LENGTH = 300
 _KILLED = 128 + 9
+_ISSUES = "https://github.com/vllm-project/vllm/issues"
 _REPORT = "https://github.com/gpufleet/ansible-vllm/issues"
 _FREE = re.compile(r"Free memory on device.{0,40}?\((?P<free>[\d.]+)/(?P<total>[\d.]+) GiB\)")
 # GiB that a driver and a display take; what is beyond belongs to somebody.
@@ -110,7 +111,7 @@ def diagnose(
     if dead is not None and not killed:
         return _signal(life, dead, _no_error(everything))
     if root is not None:
-        return _unknown(root, life, known)
+        return _unknown(root, known)
     if hint:
         return Diagnosis("shm.hang", hint, failures.NAMED["shm.hang"].advice)
     if exit_code == _KILLED:
@@ -119,11 +120,17 @@ def diagnose(
 
 
 def _last_life(all_lives: t.Sequence[list[Event]], hangs: bool) -> list[Event]:
-    """The newest life in which something failed by itself; where a worker hangs, what follows from it tells enough."""
-    for life in reversed(all_lives):
-        if any(event.line and (hangs or _by_itself(event)) for event in life):
+    """The newest life in which something failed by itself; where a worker hangs, what follows from it tells enough.
+
+    Between an engine core's end and its news of it an API server goes on answering. What it said itself is past.
+    """
+    *before, last = all_lives
+    if any(event.line and (hangs or _by_itself(event)) for event in last):
+        return last
+    for life in reversed(before):
+        if any(event.line and _by_itself(event) and (_depth(event) or not event.process) for event in life):
             return life
-    return all_lives[-1]
+    return last
 
 
 def _by_itself(event: Event) -> bool:
@@ -191,9 +198,8 @@ def _busy(line: str, advice: str) -> Diagnosis:
     share = int(free / total * 100) / 100
     if total - free <= _OVERHEAD:
         told = (
-            f"Lower gpu_memory_utilization to at most {share:g}: {total - free:.1f} GiB of the GPU are "
-            "taken before the engine "
-            "starts, as by the driver and a display, and will be next time too."
+            f"Lower gpu_memory_utilization to at most {share:g}: {total - free:.1f} GiB of the GPU are taken before "
+            "the engine starts, as by the driver and a display, and will be next time too."
         )
         return Diagnosis("mem.share", line, told)
     told = (
@@ -222,7 +228,7 @@ def _depth(event: Event) -> int:
     return 1 if "engine" in name or "core" in name else 0
 
 
-def _unknown(root: Event, life: t.Sequence[Event], known: t.Mapping[str, str]) -> Diagnosis:
+def _unknown(root: Event, known: t.Mapping[str, str]) -> Diagnosis:
     """A failure of no class: what it speaks of that can be set, where it was, and who wants to know."""
     line = _fit(root.shown)
     names = settings.spoken_of(root.text, known)
@@ -243,9 +249,8 @@ def _listed(names: t.Sequence[str], known: t.Mapping[str, str]) -> str:
 
 def _reported(more: str = "") -> str:
     return (
-        f"This failure is of no class that is known here.{more} Look for the line in "
-        "https://github.com/vllm-project/vllm/issues, "
-        f"and report it with the kept log (engine.log, diagnosis.json) at {_REPORT}."
+        f"This failure is of no class that is known here.{more} Look for the line in {_ISSUES}, and report it with the "
+        f"kept log (engine.log, diagnosis.json) at {_REPORT}."
     )
 
 

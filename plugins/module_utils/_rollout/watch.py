@@ -251,7 +251,7 @@ class Watch:
         The log is read before, for a restart removes its container: a bounded part of it, in bounded time.
         """
         log = log_of(self.host, sight.container)
-        told = diagnosis_of(sight.container, sight.found, sight.memory.seen, log)
+        told = diagnosis_of(sight.current.release, sight.container, sight.found, sight.memory.seen, log)
         kept = Kept(store, sight.current, self.host.clock.utc())
         before = records.load()
         plan = self._return if what == "return" else self._restart

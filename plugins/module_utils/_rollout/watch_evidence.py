@@ -33,7 +33,7 @@ def log_of(host: Host, container: Json | None) -> str:
         return ""
 
 
-def diagnosis_of(container: Json | None, found: Verdict, seen: t.Sequence[str], log: str) -> Diagnosis:
+def diagnosis_of(release: Json, container: Json | None, found: Verdict, seen: t.Sequence[str], log: str) -> Diagnosis:
     """What is wrong, in one line: a wedged engine is told by what was seen, one that died by its log."""
     if found == "wedged":
         return Diagnosis(WEDGED, f"the engine answers nothing and works on nothing, {_looks(seen)}", LOOK_AT_GPUS)
@@ -43,7 +43,7 @@ def diagnosis_of(container: Json | None, found: Verdict, seen: t.Sequence[str], 
     runs = state["Status"] == "running"
     again = runs and found != "dead"
     life = _life_before(log, state["StartedAt"] if again else "")
-    words = diagnose(life, None if runs else state.get("ExitCode"), bool(state.get("OOMKilled")))
+    words = diagnose(life, None if runs else state.get("ExitCode"), bool(state.get("OOMKilled")), release)
     return Diagnosis(DIED, f"the engine died: {words.cause.rstrip('.')}", words.advice)
 
 

@@ -255,6 +255,21 @@ NEWER = "ValueError: The checkpoint has model type `qwen9` but Transformers does
             "died.silent",
             "a process of the engine died without a word: MPClient: engine core exited unexpectedly",
         ),
+        # The API server answers on until it hears of it; what it said itself before that is past.
+        (
+            said(WORKER, OOM)
+            + 'INFO:     10.0.0.5:1 - "GET /metrics HTTP/1.1" 200 OK\n'
+            + said(CORE, "vllm.v1.engine.exceptions.EngineDeadError: EngineCore encountered an issue."),
+            "oom",
+            OOM,
+        ),
+        (
+            said(API, "ERROR 11-20 09:00:00 [async_llm.py:1] RuntimeError: of an hour ago")
+            + 'INFO:     10.0.0.5:1 - "GET /metrics HTTP/1.1" 200 OK\n'
+            + said(CORE, "Engine core proc EngineCore_0 died unexpectedly"),
+            "died.silent",
+            "a process of the engine died without a word: Engine core proc EngineCore_0 died unexpectedly",
+        ),
         # An earlier life of the same container.
         (
             said(CORE, OOM) + said(API, f"{BEGUN} vLLM API server version 0.33.0") + said(CORE, "ValueError: now"),
