@@ -19,7 +19,7 @@ class Case:
 
     `frames` has to be found in a traceback above the line; a case without a `pattern` is told by it alone. `set_by` are
     engine arguments or variables of the environment: such a case is one only where the operator has set one of them,
-    which {set} in the advice names.
+    which {set} in the advice names. `since` is the oldest of the releases read that has the text, or a report's.
     """
 
     pattern: str = ""

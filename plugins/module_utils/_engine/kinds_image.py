@@ -180,6 +180,7 @@ KINDS: tuple[Kind, ...] = (
                 r"(?!.{0,200}(?:api_server|__main__)\.py).{0,300}in <module>",
             ),
             Case(r"is already used by a Transformers config"),
+            Case(r"ImportError: cannot import name|AttributeError: (?:partially initialized )?module '"),
         ),
         general=True,
     ),

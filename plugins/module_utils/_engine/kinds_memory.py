@@ -31,7 +31,7 @@ KINDS: tuple[Kind, ...] = (
         "quantized build, a smaller "
         "model, or more GPUs (tensor_parallel_size).",
         (
-            Case(r"Failed to load model - not enough GPU memory", since="0.12.0"),
+            Case(r"Failed to load model - not enough GPU memory", since="0.15.1"),
             Case(_OUT, frames=_LOADING),
         ),
         lead=True,
@@ -99,7 +99,10 @@ KINDS: tuple[Kind, ...] = (
         "mem.busy",
         "another process holds memory of the GPU",
         "Much of the GPU's memory is taken (`nvidia-smi` shows by what): free it, or lower gpu_memory_utilization.",
-        (Case(r"Free memory on device.{0,80} on startup is less than"), Case(r"Externally held weights on device")),
+        (
+            Case(r"Free memory on device.{0,80} on startup is less than"),
+            Case(r"Externally held weights on device", since="0.33.0"),
+        ),
         of_the_moment=True,
     ),
     Kind(

@@ -48,6 +48,12 @@ KINDS: tuple[Kind, ...] = (
                 "has to reach the Hub "
                 "(network, proxy).",
             ),
+            Case(
+                r"429 Client Error|Too Many Requests|50\d Server Error|CAS service error|File reconstruction error",
+                "The Hub did not give the model now: give its token (HF_TOKEN), which raises its limits, "
+                "try again later, or put "
+                "the model on the host.",
+            ),
             Case(r"HFValidationError: Repo id must|Repo id must (?:be|use)"),
             Case(r"is not a local folder (?:and is not a valid model|or a valid repository)"),
             Case(r"Invalid repository ID or local directory"),
@@ -67,7 +73,11 @@ KINDS: tuple[Kind, ...] = (
         "Fetch the model's weights again.",
         (
             Case(r"SafetensorError|Error while deserializing header|MetadataIncompleteBuffer|InvalidHeader"),
-            Case(r"PytorchStreamReader failed|UnpicklingError|invalid load key|unexpected EOF, expected"),
+            Case(
+                r"PytorchStreamReader failed|UnpicklingError(?!: Weights only)|invalid load key|"
+                r"unexpected EOF, expected"
+            ),
+            Case(r"Consistency check failed|IncompleteRead|should be of size \d+"),
             Case(r"version https://git-lfs|git-lfs pointer"),
         ),
     ),
@@ -121,6 +131,7 @@ KINDS: tuple[Kind, ...] = (
             ),
             Case(r"AttributeError: .{0,80}(?:Config|Tokenizer\w*|Processor)'? (?:object )?has no attribute"),
             Case(r"KeyError: '(?:default|rope_type|type|mrope|llama3|yarn|\w+_rope)'", frames=r"rope|rotary|config"),
+            Case(r"StrictDataclass\w*Error|has no attribute 'rope_(?:theta|parameters|scaling)'"),
             Case(r"rope_scaling.{0,60}must (?:have|be)|Unknown RoPE scaling type"),
         ),
     ),
@@ -146,6 +157,11 @@ KINDS: tuple[Kind, ...] = (
         "folder that has them, set tokenizer where a GGUF file is served, or take another build of the model.",
         (
             Case(r"Unrecognized model in|Should have a `model_type` key|KeyError: 'model_type'"),
+            Case(
+                r"Weights only load failed",
+                "The model's weights are pickles, which can run code: use a build of it with safetensors.",
+            ),
+            Case(r"Expecting value: line \d+ column \d+|Extra data: line \d+ column \d+"),
             Case(r"Could not detect config format|Failed to load mistral"),
             Case(
                 r"[Cc]ouldn't instantiate the backend tokenizer|Unrecognized (?:processing|image processor|"
@@ -194,7 +210,7 @@ KINDS: tuple[Kind, ...] = (
         "an engine that vLLM itself gave up waiting for",
         "Raise VLLM_ENGINE_READY_TIMEOUT_S in the instance's `env`; a model on a slow disk or a first "
         "compilation takes long.",
-        (Case(r"Timed out waiting for (?:new )?engine (?:core )?processes to start"),),
+        (Case(r"Timed out waiting for (?:new )?engine (?:core )?processes to start", since="0.15.1"),),
     ),
     Kind(
         "cache.readonly",

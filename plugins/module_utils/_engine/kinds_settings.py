@@ -68,7 +68,7 @@ KINDS: tuple[Kind, ...] = (
         "env.unknown",
         "a variable `VLLM_*` that this release does not know",
         "Remove the variable from `env`.",
-        (Case(r"ValueError: Unknown vLLM environment variable detected"),),
+        (Case(r"ValueError: Unknown vLLM environment variable detected", since="0.19.1"),),
     ),
     Kind(
         "env.port",
@@ -192,7 +192,8 @@ KINDS: tuple[Kind, ...] = (
                 "quantized with, or use another build.",
             ),
             Case(
-                r"Unknown quantization method|is not a supported quantization|Unsupported quantization config",
+                r"Unknown quantization method|Unknown \w+ quant algo|is not a supported quantization|"
+                r"Unsupported quanti\w+",
                 "This release does not know how the model was quantized: use a newer image, or another "
                 "build of the model.",
             ),

@@ -322,6 +322,15 @@ REAL = [
     ),
     ("tp.divide", "ValueError: The input size is not aligned. This can be caused by too large tensor parallel size."),
     ("jit.build", "/usr/bin/ld: cannot find -lcuda: No such file or directory"),
+    ("model.missing", "requests.exceptions.HTTPError: 429 Client Error: Too Many Requests for url: https://hub.test/x"),
+    (
+        "model.broken",
+        "OSError: Consistency check failed: file should be of size 4976 but has size 12 (model.safetensors)",
+    ),
+    ("model.config", "_pickle.UnpicklingError: Weights only load failed. This file can still be loaded"),
+    ("model.newer", "huggingface_hub.errors.StrictDataclassFieldValidationError: Validation error for field 'rope'"),
+    ("image.mixed", "ImportError: cannot import name 'x' from 'triton.compiler'"),
+    ("quant.config", "ValueError: Unknown ModelOpt quant algo: MIXED_PRECISION"),
     # torch's TCPStore, zmq.
     (
         "port.internal",
