@@ -81,6 +81,8 @@ def test_the_roles_own_ladder_is_taken_where_an_instance_has_none() -> None:
         "gpu_memory_utilization 0.95 -> 0.8, max_num_batched_tokens unset -> 2048, max_num_seqs 64 -> 4",
         "max_num_batched_tokens unset -> 2048, max_num_seqs 64 -> 32",
         "max_num_batched_tokens unset -> 2048, max_num_seqs 64 -> 4",
+        "max_num_seqs 64 -> 32",
+        "max_num_seqs 64 -> 16",
         "gpu_memory_utilization 0.95 -> 0.5",
     ]
     assert found["settings"]["rungs"] == 5
