@@ -270,6 +270,21 @@ NEWER = "ValueError: The checkpoint has model type `qwen9` but Transformers does
             "died.silent",
             "a process of the engine died without a word: Engine core proc EngineCore_0 died unexpectedly",
         ),
+        # An error of one request is none of the engine's, whatever it reads like.
+        (
+            "ERROR 08-22 21:36:14 [serving.py:250] RuntimeError: No CUDA GPUs are available, said a client\n"
+            + said(CORE, "Engine core proc EngineCore_0 died unexpectedly"),
+            "died.silent",
+            "a process of the engine died without a word: Engine core proc EngineCore_0 died unexpectedly",
+        ),
+        # What comes after a chain is no part of it.
+        (
+            said(
+                CORE, TRACEBACK, "RuntimeError: first", DURING, TRACEBACK, "ValueError: second", TRACEBACK, UNKNOWN_KEY
+            ),
+            "unknown",
+            UNKNOWN_KEY,
+        ),
         # An earlier life of the same container.
         (
             said(CORE, OOM) + said(API, f"{BEGUN} vLLM API server version 0.33.0") + said(CORE, "ValueError: now"),

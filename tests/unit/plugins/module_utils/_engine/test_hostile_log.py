@@ -128,10 +128,8 @@ def test_what_is_quoted_of_a_client_is_no_cause(line: str) -> None:
 
 @pytest.mark.parametrize("by", ["", "ERROR 11-26 10:00:00 [core.py:1] "])
 def test_the_second_line_of_a_quote_is_no_cause(by: str) -> None:
-    log = (
-        f"{by}bad request, prompt: 'hello\n{by}CUDA out of memory\n{by}and so on'\nERROR 11-26 10:00:01 "
-        f"[core.py:2] {REAL}\n"
-    )
+    quote = ("bad request, prompt: 'hello", "RuntimeError: No CUDA GPUs are available", "and so on'")
+    log = "".join(f"{by}{line}\n" for line in quote) + f"ERROR 11-26 10:00:01 [core.py:2] {REAL}\n"
     found = diagnose(log, 1)
     assert (found.failure_class, found.cause) == ("unknown", REAL)
 
