@@ -15,7 +15,10 @@ import typing as t
 from dataclasses import dataclass
 
 from .layers import Layers, layers_of
+from .figures import integer as _integer
 from .quantization import Quantization, quantization_of
+
+LARGEST_DYNAMIC_IMAGE = 16384
 
 
 @dataclass(frozen=True)
@@ -30,19 +33,22 @@ class Experts:
 
 @dataclass(frozen=True)
 class Vision:
-    """The vision encoder: width of its layers, and patches merged into one token."""
+    """The vision encoder: width of its layers, patches merged into one token, and tokens of the largest image."""
 
     hidden_size: int
     intermediate_size: int
     patches_per_token: int
     layers: int
+    largest: int = 0
+    out_hidden_size: int = 0
 
 
 @dataclass(frozen=True)
 class Architecture:
     """A model's geometry.
 
-    head_size: one head's key width; latent_size: for MLA, the vector cached for a token and layer.
+    head_size: one head's key width; latent_size: for MLA, the vector cached for a token and layer; index_size: the key
+    of a sparse model's index beside it. predictors: layers that guess further tokens (MTP), in the same files.
     dtype: the config's dtype ('bfloat16' ...). positions: the longest context in tokens the model was made for.
     """
 
@@ -55,9 +61,11 @@ class Architecture:
     name: str = ""
     head_size_v: int | None = None
     latent_size: int | None = None
+    index_size: int | None = None
     intermediate_size: int | None = None
     experts: Experts | None = None
     vision: Vision | None = None
+    predictors: int = 0
     tied: bool = False
     positions: int | None = None
     dtype: str = "bfloat16"
@@ -84,11 +92,11 @@ def from_config(config: t.Mapping[str, t.Any] | None) -> Architecture | None:
     if not isinstance(config, t.Mapping) or not config:
         return None
     text = _text_config(config)
-    count = _integer(text, "num_hidden_layers", "n_layer", "n_layers", "num_layers")
+    count = _integer(text, "num_hidden_layers", "n_layer", "n_layers", "num_layers", "decoder_layers")
     if count is None:
         return None
     problems: list[str] = []
-    heads = _integer(text, "num_attention_heads", "n_head", "n_heads")
+    heads = _integer(text, "num_attention_heads", "n_head", "n_heads", "decoder_attention_heads")
     hidden = _integer(text, "hidden_size", "n_embd", "d_model")
     kv_heads = _kv_heads(text, heads)
     head_size = _integer(text, "head_dim", "attention_head_dim")
@@ -110,9 +118,11 @@ def from_config(config: t.Mapping[str, t.Any] | None) -> Architecture | None:
         vocab_size=_integer(text, "vocab_size") or _integer(config, "vocab_size"),
         name=str(architectures[0]),
         latent_size=latent,
+        index_size=_integer(text, "index_head_dim") if latent else None,
         intermediate_size=_integer(text, "intermediate_size", "ffn_dim", "n_inner"),
         experts=_experts(text, count),
         vision=_vision(config),
+        predictors=_integer(text, "mtp_num_hidden_layers", "num_nextn_predict_layers", "num_mtp_layers") or 0,
         tied=bool(config.get("tie_word_embeddings", text.get("tie_word_embeddings", False))),
         positions=_integer(text, "max_position_embeddings", "n_positions", "max_seq_len", "seq_length"),
         dtype=_dtype(config, text),
@@ -127,14 +137,6 @@ def _text_config(config: t.Mapping[str, t.Any]) -> t.Mapping[str, t.Any]:
         if isinstance(inner, t.Mapping):
             return _text_config(inner)
     return config
-
-
-def _integer(source: t.Mapping[str, t.Any], *names: str) -> int | None:
-    for name in names:
-        value = source.get(name)
-        if isinstance(value, int) and not isinstance(value, bool) and value > 0:
-            return value
-    return None
 
 
 def _kv_heads(text: t.Mapping[str, t.Any], heads: int | None) -> int | None:
@@ -158,7 +160,7 @@ def _experts(text: t.Mapping[str, t.Any], layers: int) -> Experts | None:
     width = _integer(text, "moe_intermediate_size", "intermediate_size")
     return Experts(
         count=count,
-        top_k=_integer(text, "num_experts_per_tok", "num_experts_per_token", "top_k", "moe_top_k"),
+        top_k=_integer(text, "num_experts_per_tok", "num_experts_per_token", "top_k", "moe_top_k", "top_k_experts"),
         intermediate_size=width,
         layers=layers - dense if isinstance(dense, int) and 0 <= dense < layers else layers,
     )
@@ -175,7 +177,18 @@ def _vision(config: t.Mapping[str, t.Any]) -> Vision | None:
         intermediate_size=_integer(vision, "intermediate_size") or 4 * hidden,
         patches_per_token=merge * merge if merge else 4,
         layers=_integer(vision, "depth", "num_hidden_layers", "num_layers") or 24,
+        largest=_largest_image(vision, merge),
+        out_hidden_size=_integer(vision, "out_hidden_size") or 0,
     )
+
+
+def _largest_image(vision: t.Mapping[str, t.Any], merge: int | None) -> int:
+    """Tokens of the largest image that is taken; 0 where the config does not say."""
+    side, patch = _integer(vision, "image_size"), _integer(vision, "patch_size")
+    if side and patch:
+        return (side // patch // (merge or 1)) ** 2
+    # Qwen's encoders take an image as it comes, up to so many tokens (their processors' longest_edge).
+    return LARGEST_DYNAMIC_IMAGE if merge and _integer(vision, "depth") else 0
 
 
 def _dtype(config: t.Mapping[str, t.Any], text: t.Mapping[str, t.Any]) -> str:

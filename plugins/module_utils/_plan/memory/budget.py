@@ -17,8 +17,10 @@ from dataclasses import dataclass
 from .architecture import Architecture
 from .calibration import Calibration
 from .estimate import MIB_PER_GIB, ZERO, Estimate
-from .kv import ELEMENT_BYTES, KvLayout, KvSettings, layout
-from .overhead import Graphs, Load, activation, from_environment, graphs, non_torch, warm_up
+from .graphs import Graphs, from_environment, graphs
+from .kv import KvLayout, KvSettings, layout
+from .figures import ELEMENT_BYTES
+from .overhead import Load, activation, non_torch, warm_up
 from .quantization import Quantization, by_name
 from .request import GpuMemory, MemoryRequest, parse_capability
 from .settings import Settings
@@ -34,7 +36,8 @@ PEER_CONTEXT_GIB = 1.0
 
 @dataclass(frozen=True)
 class RankBudget:
-    """One rank on one GPU. free: what vLLM will find free at start, before its check."""
+    """One rank on one GPU. free: what vLLM will find free at start, before its check. room: what is left for the KV
+    cache, whatever was asked for it."""
 
     gpu: int
     name: str
@@ -46,6 +49,7 @@ class RankBudget:
     non_torch: Estimate
     graphs: Graphs
     kv: Estimate
+    room: Estimate
     free: Estimate | None
     warm_up: float
 
@@ -106,6 +110,9 @@ def weight_question(request: MemoryRequest, settings: Settings, architecture: Ar
         tensor_parallel=settings.tensor_parallel,
         pipeline_parallel=settings.pipeline_parallel,
         data_parallel=settings.data_parallel,
+        stage_layers=settings.stages,
+        predicts="mtp" in settings.speculation.method,
+        sees=settings.sees,
         load_quantization=own is None and settings.quantization in ("fp8", "bitsandbytes", "experts_int8"),
     )
 
@@ -122,6 +129,12 @@ def kv_settings(settings: Settings) -> KvSettings:
         concurrent_batches=settings.concurrent_batches,
         hybrid_manager=settings.hybrid_manager,
         prefix_caching=settings.prefix_caching,
+        drafted=settings.drafted,
+        draft_layers=settings.speculation.layers,
+        context_parallel=settings.context_parallel,
+        state_dtype=settings.state_dtype,
+        recurrent_dtype=settings.recurrent_dtype,
+        stages=settings.stages,
     )
 
 
@@ -134,7 +147,7 @@ def budget(
     pool = layout(architecture, kv_settings(settings)) if architecture is not None else None
     ranks: list[RankBudget] = []
     if weights is not None:
-        adapters = _adapters(architecture, settings, request)
+        adapters, drafter = _adapters(architecture, settings, request), _drafter(settings, request)
         known: dict[tuple[str | None, int], _Beside] = {}
         for position, gpu in enumerate(request.gpus[: settings.world]):
             whole = seen(gpu)
@@ -144,8 +157,9 @@ def budget(
             key = (gpu.compute_capability, stage)
             if key not in known:
                 known[key] = _beside(request, settings, architecture, calibration, gpu.compute_capability, stage)
-            loaded = weights.stages[stage].plus(adapters).minus(_offloaded(settings, weights.stages[stage]))
-            ranks.append(_rank(settings, gpu, whole, stage, loaded, known[key]))
+            loaded = weights.stages[stage].plus(adapters).plus(drafter)
+            loaded = loaded.minus(_offloaded(settings, weights.stages[stage]))
+            ranks.append(_rank(settings, gpu, whole, stage, loaded, known[key], pool))
     return Budget(tuple(ranks), weights, predicted_gib(question), pool)
 
 
@@ -209,10 +223,14 @@ def _beside(
         eager=settings.eager,
         graphs_counted=from_environment(request.environment),
         max_capture=settings.max_capture,
-        speculative_tokens=settings.speculative_tokens,
+        speculative_tokens=settings.drafted,
         lora_slots=settings.lora_slots,
         version_known=settings.version_known,
         caches=request.caches,
+        second=settings.second,
+        images=settings.images,
+        capture_sizes=settings.capture_sizes,
+        piecewise=settings.piecewise,
     )
     return _Beside(
         activation=activation(architecture, load, stage == settings.pipeline_parallel - 1, calibration),
@@ -223,15 +241,25 @@ def _beside(
 
 
 def _rank(
-    settings: Settings, gpu: GpuMemory, whole: Estimate, stage: int, loaded: Estimate, beside: _Beside
+    settings: Settings,
+    gpu: GpuMemory,
+    whole: Estimate,
+    stage: int,
+    loaded: Estimate,
+    beside: _Beside,
+    pool: KvLayout | None,
 ) -> RankBudget:
     requested = whole.times(settings.utilisation)
     left = requested.minus(loaded).minus(beside.activation).minus(beside.non_torch).minus(beside.graphs.counted)
+    if settings.drafted:
+        # What the drafter needs while it runs is not in the model's own figures.
+        left = left.minus(Estimate(0.0, 0.0, 0.5))
     if settings.kv_bytes is not None:
         left = Estimate.exact(settings.kv_bytes / 1024.0**3)
-    if settings.speculative_tokens:
-        # The drafter's weights and cache are not in the model's own figures.
-        left = left.minus(Estimate(0.0, 0.0, 0.1 * loaded.expected + 0.5))
+    room = left
+    if settings.kv_blocks is not None and pool is not None:
+        # Taken as it is, however much or little there is room for.
+        left = Estimate.exact(settings.kv_blocks * pool.block_bytes / 1024.0**3)
     return RankBudget(
         gpu=gpu.index,
         name=gpu.name,
@@ -243,6 +271,7 @@ def _rank(
         non_torch=beside.non_torch,
         graphs=beside.graphs,
         kv=left,
+        room=room,
         free=free_at_start(gpu, settings),
         warm_up=beside.warm_up,
     )
@@ -250,6 +279,13 @@ def _rank(
 
 def _offloaded(settings: Settings, weights: Estimate) -> Estimate:
     return Estimate.exact(min(settings.offload_gib, weights.expected)) if settings.offload_gib else ZERO
+
+
+def _drafter(settings: Settings, request: MemoryRequest) -> Estimate:
+    """The drafter's weights on one rank. Measured weights hold them."""
+    if request.loaded_weights_gib is not None:
+        return ZERO
+    return settings.speculation.weights.times(1.0 / (settings.speculation.tensor or settings.tensor_parallel))
 
 
 def _adapters(architecture: Architecture | None, settings: Settings, request: MemoryRequest) -> Estimate:

@@ -38,7 +38,7 @@ from . import capability, parallel
 from .advice import Change, longest, most_sequences, nearest
 from .architecture import Architecture, from_config
 from .budget import Budget, budget, quantization_for
-from .calibration import CONSUMED_BY_DEVICE, SHIPPED, Calibration
+from .calibration import SHIPPED, V2_GRAPHS_COUNTED, Calibration
 from .estimate import Estimate
 from .request import NEWEST_KNOWN, MemoryRequest
 from .settings import AUTO_LENGTH, Settings, resolve
@@ -255,7 +255,7 @@ def _assumptions(
         found.append("What the driver reserves is not known: about 0.5 GiB a GPU is assumed.")
     if sums.weights is not None and sums.weights.source == "parameters":
         found.append("The weight files are not there: their size is predicted from the model's parameters.")
-    if settings.version >= CONSUMED_BY_DEVICE and not settings.eager and request.caches is None:
+    if settings.second and settings.version >= V2_GRAPHS_COUNTED and not settings.eager and request.caches is None:
         found.append("Warm or cold compile caches move the KV cache by up to about 1 GiB; the range says so.")
     if architecture is not None and architecture.vocab_size is None:
         found.append("The vocabulary's size is not known: activation is a guess.")

@@ -94,6 +94,8 @@ class MemoryRequest:
     gpus: the GPUs assigned to the instance, in order.
     caches: whether the compile caches of exactly this release are warm, where that is known.
     engine: V0 or V1 where it is known; otherwise V1 from vLLM 0.8.0.
+    drafter, drafter_bytes: the geometry and the files of the model that guesses ahead, where they are known.
+    host_free_mib: memory that is free on the host, page cache included; unified: the GPUs share it.
     environment: of the container; plugins: out-of-tree quantization methods that the image brings.
     """
 
@@ -108,5 +110,9 @@ class MemoryRequest:
     parameters: float | None = None
     caches: Caches | None = None
     engine: str | None = None
+    drafter: Architecture | None = None
+    drafter_bytes: int | None = None
+    host_free_mib: float | None = None
+    unified: bool = False
     environment: t.Mapping[str, str] = field(default_factory=dict)
     plugins: tuple[str, ...] = ()

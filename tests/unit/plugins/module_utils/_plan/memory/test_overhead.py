@@ -12,15 +12,13 @@ import pytest
 
 from ansible_collections.gpufleet.vllm.plugins.module_utils._plan.memory.architecture import from_config
 from ansible_collections.gpufleet.vllm.plugins.module_utils._plan.memory.calibration import PRIOR, SHIPPED
-from ansible_collections.gpufleet.vllm.plugins.module_utils._plan.memory.overhead import (
-    Load,
-    activation,
+from ansible_collections.gpufleet.vllm.plugins.module_utils._plan.memory.graphs import (
     captures,
     from_environment,
     graphs,
-    non_torch,
-    second_runner,
 )
+from ansible_collections.gpufleet.vllm.plugins.module_utils._plan.memory.overhead import Load, activation, non_torch
+from ansible_collections.gpufleet.vllm.plugins.module_utils._plan.memory.runner import second_runner
 from ansible_collections.gpufleet.vllm.tests.data.model_configs import CONFIGS
 
 LLAMA = from_config(CONFIGS["meta-llama/Llama-3.1-8B-Instruct"])
@@ -129,7 +127,7 @@ def test_eager_has_none() -> None:
 
 def test_caches_move_the_newest_releases() -> None:
     warm, cold, unknown = (
-        graphs(LLAMA, load((0, 32, 0), caches=caches), 1, SHIPPED) for caches in ("warm", "cold", None)
+        graphs(LLAMA, load((0, 32, 0), caches=caches, second=True), 1, SHIPPED) for caches in ("warm", "cold", None)
     )
     assert warm.counted.expected == 0.0
     assert cold.counted.expected == cold.held.expected
