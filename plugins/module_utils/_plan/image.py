@@ -78,6 +78,11 @@ def tagged(image: str, version: str, findings: Findings) -> None:
     (findings.warn if stated[4] or stated[5] else findings.error)(found)
 
 
+def states_release(image: str) -> bool:
+    """Whether the image's own tag says which release it is, so that the stated version is more than a guess."""
+    return TAG_VERSION.search(image) is not None
+
+
 def compiled_for(version: str) -> tuple[int, int] | None:
     """The oldest compute capability that an image of this release is compiled for; None where nobody knows."""
     built = _row(COMPILED_FOR, version)

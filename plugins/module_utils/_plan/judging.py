@@ -11,7 +11,7 @@ from __future__ import annotations
 import dataclasses
 import typing as t
 
-from . import checks, fit, hostcheck, image, measured, rollout_settings
+from . import checks, fit, hostcheck, image, measured, rollout_settings, startcheck
 from .findings import Findings
 from .inputs import Inputs
 from .instances import Instance
@@ -42,12 +42,31 @@ def judge(one: Prepared, release: Json, serves: bool, house: fit.House, inputs: 
             fit.report(plan, tenant, house, found)
             memory = fit.as_dict(plan, tenant)
         image.check(inputs.image, inputs.version, inputs.facts, one.variables, of_host)
+    begun = start(tenant, inputs)
+    found.doubts += [
+        doubt._replace(text=f"instance {tenant.name}: {doubt.text}") for doubt in startcheck.problems(begun)
+    ]
+    found.warnings += [f"instance {tenant.name}: {text}" for text in startcheck.cautions(begun)]
     findings.warnings += of_host.warnings
     chosen = ways(one.instance, inputs)
     settled = checks.settle([*found.doubts, *of_host.doubts], chosen, serves, known.at if known else "")
     findings.errors += settled.errors
     warnings = [*found.warnings, *settled.answered]
     return Judged(memory, list(settled.overruled), sorted(chosen.let_through), warnings)
+
+
+def start(tenant: fit.Tenant, inputs: Inputs) -> startcheck.Start:
+    """The tenant as it is to start."""
+    gpus = [gpu for gpu in inputs.facts.get("gpus") or [] if gpu.get("uuid") in tenant.uuids]
+    capabilities = {str(gpu["compute_capability"]) for gpu in gpus if gpu.get("compute_capability")}
+    return startcheck.Start(
+        values=tenant.values,
+        variables=tenant.variables,
+        model=tenant.model,
+        version=inputs.version,
+        image=inputs.image,
+        capabilities=tuple(sorted(capabilities)),
+    )
 
 
 def refusal(lower: Prepared, release: Json, tenant: fit.Tenant, house: fit.House, inputs: Inputs) -> str:
@@ -57,6 +76,7 @@ def refusal(lower: Prepared, release: Json, tenant: fit.Tenant, house: fit.House
     plan = fit.plan(tenant, house, known)
     if plan is not None:
         fit.report(plan, tenant, house, found)
+    found.doubts += startcheck.problems(start(tenant, inputs))
     errors = checks.settle(found.doubts, ways(lower.instance, inputs), started=known.at if known else "").errors
     return errors[0] if errors else ""
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 import dataclasses
 import typing as t
 
-from .checks import Check
+from . import quantized
 from .findings import Findings, UnknownArguments
 from .names import listed, meant
 from .schema import Argument, Schema
@@ -53,8 +53,13 @@ def resolve(layers: t.Sequence[Layer], schema: Schema) -> list[Resolved]:
     return [found[name] for name in sorted(found)]
 
 
-def check(arguments: t.Sequence[Resolved], schema: Schema, findings: Findings) -> list[Resolved]:
-    """The arguments with checked values; what is wrong with the rest goes to the findings."""
+def check(
+    arguments: t.Sequence[Resolved], schema: Schema, findings: Findings, config: t.Mapping[str, t.Any] | None = None
+) -> list[Resolved]:
+    """The arguments with checked values; what is wrong with the rest goes to the findings.
+
+    CONFIG: the model's config.json, which decides over some values; None where nobody knows it.
+    """
     found = []
     for given in arguments:
         known = schema.arguments.get(given.name)
@@ -64,12 +69,14 @@ def check(arguments: t.Sequence[Resolved], schema: Schema, findings: Findings) -
             findings.unknown_name(_unknown_text(given, schema, findings.unknown))
             found.append(given)
         else:
-            value = _value(given, known, schema, findings)
+            value = _value(given, known, schema, findings, config)
             found.append(dataclasses.replace(given, value=value))
     return found
 
 
-def _value(given: Resolved, known: Argument, schema: Schema, findings: Findings) -> t.Any:
+def _value(
+    given: Resolved, known: Argument, schema: Schema, findings: Findings, config: t.Mapping[str, t.Any] | None
+) -> t.Any:
     if known.deprecated:
         instead = INSTEAD.get(known.name)
         findings.warn(
@@ -90,11 +97,31 @@ def _value(given: Resolved, known: Argument, schema: Schema, findings: Findings)
     unit = unit_text(known, given.value)
     if unit:
         findings.warn(f"{given.origin}: {given.name} {unit}")
+    if given.name == "quantization":
+        _quantization(str(value), given.origin, schema, findings, config)
+        return value
     text = _parser_text(given.name, value, schema)
     if text:
-        check: Check = "quantization" if given.name == "quantization" else "value"
-        findings.unknown_value(check, f"{given.origin}: {text}")
+        findings.unknown_value("value", f"{given.origin}: {text}")
     return value
+
+
+def _quantization(
+    asked: str, origin: str, schema: Schema, findings: Findings, config: t.Mapping[str, t.Any] | None
+) -> None:
+    """Whether the release has the method, where its name counts at all."""
+    method = quantized.decided(asked, config, schema.version)
+    text = _quantization_text(asked, schema)
+    if method:
+        if asked != method:
+            findings.warn(
+                f"{origin}: quantization {asked} is not what counts: vLLM recognises the model's files and takes "
+                f"{method}. Leave it out."
+            )
+    elif text and method is None:
+        findings.warn(f"{origin}: {text} The model's own files may decide all the same; they are not known here.")
+    elif text:
+        findings.unknown_value("quantization", f"{origin}: {text}")
 
 
 def _unknown_text(given: Resolved, schema: Schema, unknown: UnknownArguments) -> str:
@@ -115,8 +142,6 @@ def _unknown_text(given: Resolved, schema: Schema, unknown: UnknownArguments) ->
 
 
 def _parser_text(name: str, value: t.Any, schema: Schema) -> str:
-    if name == "quantization":
-        return _quantization_text(value, schema)
     names = getattr(schema, PARSER_LISTS[name]) if name in PARSER_LISTS else None
     if not names or value == "" or value in names:
         return ""

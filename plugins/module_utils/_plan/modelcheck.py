@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import typing as t
 
+from . import quantized
 from .catalogue import Model
 from .checks import Doubt
 
@@ -22,17 +23,9 @@ POSITIONS = (
     "max_position_embeddings", "n_positions", "max_seq_len", "seq_length", "model_max_length", "max_sequence_length",
     "max_seq_length", "seq_len",
 )  # fmt: skip
-TEXT_CONFIGS = ("text_config", "llm_config", "language_config", "thinker_config")
 # Rope scalings whose config.json states the stretched length already.
 STATED = ("su", "longrope", "llama3")
 ALLOW_LONG = "VLLM_ALLOW_LONG_MAX_MODEL_LEN"
-# Methods that may be asked for although the files name another: they read the same files.
-SAME_FILES = (
-    frozenset({"awq", "awq_marlin", "auto_awq"}),
-    frozenset({"gptq", "gptq_marlin", "auto_gptq"}),
-    frozenset({"mxfp4", "gpt_oss_mxfp4"}),
-    frozenset({"fp8", "fbgemm_fp8", "ptpc_fp8"}),
-)
 # Methods that quantize while they load and need nothing in the files.
 WHILE_LOADING = frozenset(
     {"fp8", "bitsandbytes", "experts_int8", "ptpc_fp8", "torchao", "inc", "gguf", "tpu_int8", "mxfp8", "int8", "online"}
@@ -41,7 +34,7 @@ WHILE_LOADING = frozenset(
 
 def longest(config: Json | None) -> int | None:
     """Tokens that the model was made for; None where config.json does not say."""
-    text = _text(config or {})
+    text = quantized.text_config(config or {})
     stated = [int(text[key]) for key in POSITIONS if _whole(text.get(key))]
     if not stated:
         return None
@@ -57,11 +50,14 @@ def longest(config: Json | None) -> int | None:
     return length
 
 
-def problems(values: Values, variables: t.Mapping[str, str], model: Model) -> list[Doubt]:
+def problems(values: Values, variables: t.Mapping[str, str], model: Model, version: str) -> list[Doubt]:
     """What vLLM would refuse, one sentence each."""
     if not model.config:
         return []
-    found = [Doubt("value", _too_long(values, variables, model)), Doubt("quantization", _quantization(values, model))]
+    found = [
+        Doubt("value", _too_long(values, variables, model)),
+        Doubt("quantization", _quantization(values, model, version)),
+    ]
     return [doubt for doubt in found if doubt.text]
 
 
@@ -77,36 +73,24 @@ def _too_long(values: Values, variables: t.Mapping[str, str], model: Model) -> s
     )
 
 
-def _quantization(values: Values, model: Model) -> str:
+def _quantization(values: Values, model: Model, version: str) -> str:
     asked = values.get("quantization")
     if not isinstance(asked, str) or not asked or values.get("hf_overrides"):
         return ""
-    section = _section(t.cast(Json, model.config))
-    if section is None:
-        if asked in WHILE_LOADING or not _reads_files(asked):
+    if quantized.recognised(model.config, version):
+        return ""
+    needs_files = quantized.reads_files(asked)
+    if quantized.section(model.config) is None:
+        if asked in WHILE_LOADING or not needs_files:
             return ""
         return (
             f"quantization is {asked}, and {model.name} is not quantized (config.json): leave it out, or take the "
             f"{asked.split('_')[0].upper()} build of the model."
         )
-    files = str(section.get("quant_method") or "").lower()
-    if not files or files == asked or any({files, asked} <= group for group in SAME_FILES):
-        return ""
-    if not _reads_files(asked) and asked not in WHILE_LOADING:
+    files = quantized.of_files(model.config)
+    if not files or quantized.agree(asked, files) or not (needs_files or asked in WHILE_LOADING):
         return ""
     return f"quantization is {asked}, and the files of {model.name} are {files} (config.json): leave quantization out."
-
-
-def _reads_files(method: str) -> bool:
-    return any(method in group for group in SAME_FILES)
-
-
-def _section(config: Json) -> Json | None:
-    for source in (config, _text(config)):
-        section = source.get("quantization_config") or source.get("compression_config")
-        if isinstance(section, dict):
-            return section
-    return None
 
 
 def cautions(model: Model) -> list[str]:
@@ -127,15 +111,7 @@ def cautions(model: Model) -> list[str]:
     return found
 
 
-def _text(config: Json) -> Json:
-    for key in TEXT_CONFIGS:
-        inner = config.get(key)
-        if isinstance(inner, dict):
-            return _text(inner)
-    return config
-
-
-def _scalings(text: Json) -> list[Json]:
+def _scalings(text: t.Mapping[str, t.Any]) -> list[Json]:
     """A config.json has one rope scaling, or newer ones one for each kind of layer."""
     found: list[Json] = []
     for key in ("rope_scaling", "rope_parameters"):

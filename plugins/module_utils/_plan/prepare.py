@@ -16,6 +16,7 @@ from . import (
     auto_profile,
     catalogue,
     demands,
+    drafting,
     environment,
     habits,
     layers,
@@ -71,20 +72,24 @@ def prepare(
     chosen = _chosen(instance, model, gpus, inputs, findings)
     given = [*_layers(instance, inputs, schema, findings, moved.engine_args, chosen), *([above] if above else [])]
     found = layers.resolve(_drained(given, instance, inputs, schema), schema)
-    found = layers.check(found, schema, findings)
+    found = layers.check(found, schema, findings, model.config)
     length = modelcheck.longest(model.config)
     found = limits.hold(found, inputs.class_limits, inputs.host_class, schema, length, findings)
     found = _remote_code(found, instance, inputs, findings)
     values = {argument.name: argument.value for argument in found if argument.set}
-    doubts = [*together.contradictions(found, schema), *modelcheck.problems(values, moved.variables, model)]
-    findings.doubts += [doubt._replace(text=f"instance: {doubt.text}") for doubt in doubts]
+    doubts = [
+        *together.contradictions(found, schema),
+        *modelcheck.problems(values, moved.variables, model, schema.version),
+        Doubt("value", drafting.problem(values, model, schema.version)),
+    ]
+    findings.doubts += [doubt._replace(text=f"instance: {doubt.text}") for doubt in doubts if doubt.text]
     smoke = rollout_settings.merged(instance, inputs.settings, [])["smoke"]
     findings.errors += [f"instance: {text}" for text in demands.problems(smoke, values, model, schema)]
-    heeded = [*modelcheck.cautions(model), *habits.cautions(values, model)]
+    heeded = [*modelcheck.cautions(model), *habits.cautions(values, model), drafting.caution(values, inputs.models)]
     if instance.api_key:
         findings.errors += [f"instance: {text}" for text in api_key.problems(values, moved.variables, schema)]
         heeded += api_key.cautions(instance.bind)
-    findings.warnings += [f"instance: {text}" for text in heeded]
+    findings.warnings += [f"instance: {text}" for text in heeded if text]
     if instance.revision and instance.model.startswith("/"):
         findings.error("instance: revision goes with a model of the hub, and the model is a path: leave it out.")
     told = _sampling(instance, inputs, findings)

@@ -50,18 +50,16 @@ def quantization_of(section: t.Any) -> Quantization | None:
     if not isinstance(section, t.Mapping):
         return None
     method = str(section.get("quant_method", "")).lower()
-    if method in ("awq", "gptq", "auto-round"):
+    if method in ("awq", "gptq", "auto-round", "inc"):
         bits = float(section.get("bits", section.get("w_bit", 4)) or 4)
         group = section.get("group_size", section.get("q_group_size", GROUP))
-        return Quantization(method.replace("-", "_"), bits + _scales(group, bits))
+        return Quantization("inc" if method == "auto-round" else method, bits + _scales(group, bits))
     if method == "compressed-tensors":
         return _compressed_tensors(section)
     if method == "bitsandbytes":
         return Quantization(method, 4.4 if section.get("load_in_4bit") or section.get("_load_in_4bit") else 8.1)
-    if method == "modelopt":
-        algorithm = str(section.get("quant_algo", "")).upper()
-        kv_fp8 = "FP8" in str(section.get("kv_cache_quant_algo") or section.get("kv_cache_scheme") or "").upper()
-        return Quantization(method, 4.5 if "FP4" in algorithm else 8.0, kv_fp8=kv_fp8)
+    if method.startswith("modelopt") or _producer(section) == "modelopt":
+        return _modelopt(section)
     return by_name(method) if method else None
 
 
@@ -79,6 +77,7 @@ def by_name(name: str) -> Quantization | None:
         "gptq_marlin": 4.16,
         "auto_gptq": 4.16,
         "auto_round": 4.16,
+        "inc": 4.16,
         "int4": 4.16,
         "w4a16": 4.16,
         "bitsandbytes": 4.4,
@@ -98,6 +97,26 @@ def by_name(name: str) -> Quantization | None:
     if key not in table:
         return None
     return Quantization(key, table[key], whole=key == "gguf", experts_only=key in ("mxfp4", "gpt_oss_mxfp4"))
+
+
+def _producer(section: t.Mapping[str, t.Any]) -> str:
+    producer = section.get("producer")
+    return str(producer.get("name")) if isinstance(producer, t.Mapping) else ""
+
+
+def _modelopt(section: t.Mapping[str, t.Any]) -> Quantization:
+    """A method for each algorithm, which vLLM recognises by the files; an older layout has them one level deeper."""
+    inner = section.get("quantization")
+    stated = inner if isinstance(inner, t.Mapping) else section
+    algorithm = str(stated.get("quant_algo") or "").upper()
+    kv_fp8 = "FP8" in str(stated.get("kv_cache_quant_algo") or stated.get("kv_cache_scheme") or "").upper()
+    if "MIXED" in algorithm:
+        return Quantization("modelopt_mixed", 4.5, kv_fp8=kv_fp8)
+    if "MXFP8" in algorithm:
+        return Quantization("modelopt_mxfp8", 8.25, kv_fp8=kv_fp8)
+    if "FP4" in algorithm:
+        return Quantization("modelopt_fp4", 4.5, kv_fp8=kv_fp8)
+    return Quantization("modelopt", 8.0, kv_fp8=kv_fp8)
 
 
 def _scales(group: t.Any, bits: float) -> float:

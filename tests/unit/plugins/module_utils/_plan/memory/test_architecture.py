@@ -81,7 +81,9 @@ def test_a_truncated_config_leaves_the_cache_unknown() -> None:
         ({"quant_method": "fp8"}, "fp8", 8.0),
         ({"quant_method": "mxfp4"}, "mxfp4", 4.25),
         ({"quant_method": "bitsandbytes", "load_in_4bit": True}, "bitsandbytes", 4.4),
-        ({"quant_method": "modelopt", "quant_algo": "NVFP4"}, "modelopt", 4.5),
+        ({"quant_method": "modelopt", "quant_algo": "NVFP4"}, "modelopt_fp4", 4.5),
+        ({"quant_method": "auto-round", "bits": 6, "group_size": 128}, "inc", 6.17),
+        ({"quantization": {"quant_algo": "MIXED_PRECISION"}, "producer": {"name": "modelopt"}}, "modelopt_mixed", 4.5),
         (
             {
                 "quant_method": "compressed-tensors",
