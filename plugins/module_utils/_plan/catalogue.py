@@ -56,6 +56,18 @@ def look_up(name: str, models: t.Mapping[str, Json], catalogue: t.Mapping[str, J
     )
 
 
+def drafter(
+    values: t.Mapping[str, t.Any], models: t.Mapping[str, Json], catalogue: t.Mapping[str, Json]
+) -> Model | None:
+    """The model that guesses ahead, where speculative_config names one of which anything is known."""
+    stated = values.get("speculative_config")
+    name = stated.get("model") if isinstance(stated, dict) else None
+    if not isinstance(name, str) or not name:
+        return None
+    found = look_up(name, models, catalogue)
+    return None if found.source == "nothing" else found
+
+
 def assumptions(model: Model) -> list[str]:
     """Where the facts about the model are not the host's own."""
     if model.source == "host":

@@ -22,6 +22,7 @@ from .memory.plan import MemoryPlan, plan_memory
 from .memory.request import Claim, GpuMemory, Holder, MemoryRequest
 from .memory.settings import number
 from .schema import Schema
+from .unified import SHARED
 from .values import BadValueError, ChoiceError, checked
 
 Json = dict[str, t.Any]
@@ -34,7 +35,8 @@ OURS = "ours"
 
 @dataclasses.dataclass(frozen=True)
 class Tenant:
-    """An instance and the GPUs it is to have. `running` is the verified release whose container runs now."""
+    """An instance and the GPUs it is to have. `running` is the verified release whose container runs now; `drafter` the
+    model that guesses ahead, where its files are known."""
 
     name: str
     owner: str
@@ -44,6 +46,7 @@ class Tenant:
     uuids: tuple[str, ...]
     model: Model
     running: Json | None = None
+    drafter: Model | None = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -145,7 +148,17 @@ def _sums(found: MemoryPlan) -> str:
 
 
 def _help(found: MemoryPlan) -> str:
-    """What would fit instead."""
+    """What would fit instead. No length and no number of sequences brings back what something else holds."""
+    words = []
+    if not any(reason.kind == "busy" and reason.word == "does_not_fit" for reason in found.reasons):
+        words += _limits(found)
+    if found.changes:
+        change = found.changes[0]
+        words.append(f" Nearest change: {change.name}: {change.value} ({change.verdict.replace('_', ' ')}).")
+    return "".join(words)
+
+
+def _limits(found: MemoryPlan) -> list[str]:
     words = []
     length, sequences = found.largest_length, found.largest_sequences
     if length and length["expected"] > 0:
@@ -155,14 +168,12 @@ def _help(found: MemoryPlan) -> str:
         words.append(f" At most max_num_seqs {sequences} fits.")
     elif found.verdict == "does_not_fit":
         words.append(" No max_num_seqs makes it fit.")
-    if found.changes:
-        change = found.changes[0]
-        words.append(f" Nearest change: {change.name}: {change.value} ({change.verdict.replace('_', ' ')}).")
-    return "".join(words)
+    return words
 
 
 def _request(tenant: Tenant, house: House) -> MemoryRequest:
     asked = tenant.values.get("quantization")
+    drafter, host = tenant.drafter, house.facts.get("memory_mib") or {}
     return MemoryRequest(
         version=house.schema.version,
         model=tenant.model.name,
@@ -172,6 +183,10 @@ def _request(tenant: Tenant, house: House) -> MemoryRequest:
         weights_bytes=tenant.model.weights_bytes,
         parameters=tenant.model.parameters,
         gpus=tuple(_gpu(uuid, tenant, house) for uuid in tenant.uuids),
+        drafter=None if drafter is None else drafter.architecture,
+        drafter_bytes=None if drafter is None else drafter.weights_bytes,
+        host_free_mib=host.get("available") if tenant.active else host.get("total"),
+        unified=any(_shares_host(uuid, house.facts) for uuid in tenant.uuids),
         environment=tenant.variables,
         plugins=("gguf", "bitsandbytes", str(asked)) if house.plugins_allowed else (),
     )
@@ -211,6 +226,11 @@ def _gpu(uuid: str, tenant: Tenant, house: House) -> GpuMemory:
             for process in others
         ),
     )
+
+
+def _shares_host(uuid: str, facts: Json) -> bool:
+    fact, _part = _fact(uuid, facts)
+    return (fact.get("memory_mib") or {}).get("source") == SHARED
 
 
 def _when_empty(memory: Json) -> float | None:

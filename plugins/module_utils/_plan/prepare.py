@@ -53,6 +53,7 @@ class Prepared:
     model: Model
     notes: tuple[str, ...] = ()
     doubts: tuple[Doubt, ...] = ()
+    drafter: Model | None = None
 
     def values(self) -> Json:
         """Arguments that are set, by name."""
@@ -101,6 +102,7 @@ def prepare(
         sampling=told,
         warnings=tuple(dict.fromkeys(placed(instance.name, text) for text in findings.warnings)),
         model=model,
+        drafter=catalogue.drafter(values, inputs.models, inputs.catalogue),
         doubts=tuple(doubt._replace(text=placed(instance.name, doubt.text)) for doubt in findings.doubts),
         notes=(*([chosen.why] if chosen.why else []), *habits.notes(values)),
     )

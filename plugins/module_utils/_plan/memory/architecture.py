@@ -14,11 +14,17 @@ from __future__ import annotations
 import typing as t
 from dataclasses import dataclass
 
-from .layers import Layers, layers_of
 from .figures import integer as _integer
+from .layers import Layers, layers_of
 from .quantization import Quantization, quantization_of
 
 LARGEST_DYNAMIC_IMAGE = 16384
+# Layers that see the image again where the config does not list them.
+DEEPSTACK = 3
+# Families that turn a part of each head only, where the config does not say how much.
+PARTLY_ROTARY = (("qwen3_5", 0.25), ("qwen3_next", 0.25))
+# Families whose positions have axes of time, height and width (vLLM's MRotaryEmbedding).
+AXES = ("qwen2_vl", "qwen2_5_vl", "qwen3_vl", "qwen3_5")
 
 
 @dataclass(frozen=True)
@@ -33,7 +39,8 @@ class Experts:
 
 @dataclass(frozen=True)
 class Vision:
-    """The vision encoder: width of its layers, patches merged into one token, and tokens of the largest image."""
+    """The vision encoder: width of its layers, patches merged into one token, tokens of the largest image, and
+    layers of the language model that see it besides the first."""
 
     hidden_size: int
     intermediate_size: int
@@ -41,6 +48,7 @@ class Vision:
     layers: int
     largest: int = 0
     out_hidden_size: int = 0
+    deep: int = 0
 
 
 @dataclass(frozen=True)
@@ -49,7 +57,8 @@ class Architecture:
 
     head_size: one head's key width; latent_size: for MLA, the vector cached for a token and layer; index_size: the key
     of a sparse model's index beside it. predictors: layers that guess further tokens (MTP), in the same files.
-    dtype: the config's dtype ('bfloat16' ...). positions: the longest context in tokens the model was made for.
+    rotary: elements of the table of positions. dtype: the config's ('bfloat16' ...). positions: the longest context in
+    tokens the model was made for.
     """
 
     layers: Layers
@@ -66,6 +75,7 @@ class Architecture:
     experts: Experts | None = None
     vision: Vision | None = None
     predictors: int = 0
+    rotary: int = 0
     tied: bool = False
     positions: int | None = None
     dtype: str = "bfloat16"
@@ -122,6 +132,7 @@ def from_config(config: t.Mapping[str, t.Any] | None) -> Architecture | None:
         intermediate_size=_integer(text, "intermediate_size", "ffn_dim", "n_inner"),
         experts=_experts(text, count),
         vision=_vision(config),
+        rotary=_rotary(config, text, head_size),
         predictors=_integer(text, "mtp_num_hidden_layers", "num_nextn_predict_layers", "num_mtp_layers") or 0,
         tied=bool(config.get("tie_word_embeddings", text.get("tie_word_embeddings", False))),
         positions=_integer(text, "max_position_embeddings", "n_positions", "max_seq_len", "seq_length"),
@@ -129,6 +140,19 @@ def from_config(config: t.Mapping[str, t.Any] | None) -> Architecture | None:
         quantization=quantization_of(config.get("quantization_config") or text.get("quantization_config")),
         problems=tuple(problems),
     )
+
+
+def _rotary(config: t.Mapping[str, t.Any], text: t.Mapping[str, t.Any], head_size: int | None) -> int:
+    """Elements of the table of positions, which every rank holds; four times as long where positions have axes."""
+    section = text.get("rope_parameters") or text.get("rope_scaling")
+    section = section if isinstance(section, t.Mapping) else {}
+    family = str(config.get("model_type", ""))
+    default = next((part for name, part in PARTLY_ROTARY if family.startswith(name)), 1.0)
+    share = section.get("partial_rotary_factor", text.get("partial_rotary_factor", default))
+    axes = "mrope_section" in section or family.startswith(AXES)
+    positions = _integer(text, "max_position_embeddings") or 0
+    width = int((head_size or 0) * share) if isinstance(share, float) else head_size or 0
+    return positions * width * (4 if axes else 1)
 
 
 def _text_config(config: t.Mapping[str, t.Any]) -> t.Mapping[str, t.Any]:
@@ -179,7 +203,15 @@ def _vision(config: t.Mapping[str, t.Any]) -> Vision | None:
         layers=_integer(vision, "depth", "num_hidden_layers", "num_layers") or 24,
         largest=_largest_image(vision, merge),
         out_hidden_size=_integer(vision, "out_hidden_size") or 0,
+        deep=_deep(config, vision),
     )
+
+
+def _deep(config: t.Mapping[str, t.Any], vision: t.Mapping[str, t.Any]) -> int:
+    stated = vision.get("deepstack_visual_indexes")
+    if isinstance(stated, list):
+        return len(stated)
+    return DEEPSTACK if str(config.get("model_type", "")).startswith("qwen3_vl") else 0
 
 
 def _largest_image(vision: t.Mapping[str, t.Any], merge: int | None) -> int:

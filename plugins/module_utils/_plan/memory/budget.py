@@ -16,10 +16,10 @@ from dataclasses import dataclass
 
 from .architecture import Architecture
 from .calibration import Calibration
-from .estimate import MIB_PER_GIB, ZERO, Estimate
+from .estimate import GIB, MIB_PER_GIB, ZERO, Estimate
+from .figures import ELEMENT_BYTES
 from .graphs import Graphs, from_environment, graphs
 from .kv import KvLayout, KvSettings, layout
-from .figures import ELEMENT_BYTES
 from .overhead import Load, activation, non_torch, warm_up
 from .quantization import Quantization, by_name
 from .request import GpuMemory, MemoryRequest, parse_capability
@@ -148,6 +148,7 @@ def budget(
     ranks: list[RankBudget] = []
     if weights is not None:
         adapters, drafter = _adapters(architecture, settings, request), _drafter(settings, request)
+        buffers = ZERO if request.loaded_weights_gib is not None else _buffers(architecture, settings)
         known: dict[tuple[str | None, int], _Beside] = {}
         for position, gpu in enumerate(request.gpus[: settings.world]):
             whole = seen(gpu)
@@ -157,7 +158,7 @@ def budget(
             key = (gpu.compute_capability, stage)
             if key not in known:
                 known[key] = _beside(request, settings, architecture, calibration, gpu.compute_capability, stage)
-            loaded = weights.stages[stage].plus(adapters).plus(drafter)
+            loaded = weights.stages[stage].plus(adapters).plus(drafter).plus(buffers)
             loaded = loaded.minus(_offloaded(settings, weights.stages[stage]))
             ranks.append(_rank(settings, gpu, whole, stage, loaded, known[key], pool))
     return Budget(tuple(ranks), weights, predicted_gib(question), pool)
@@ -279,6 +280,16 @@ def _rank(
 
 def _offloaded(settings: Settings, weights: Estimate) -> Estimate:
     return Estimate.exact(min(settings.offload_gib, weights.expected)) if settings.offload_gib else ZERO
+
+
+def _buffers(architecture: Architecture | None, settings: Settings) -> Estimate:
+    """What is allocated with the weights and is in no file: the table of positions, images on their way."""
+    if architecture is None:
+        return ZERO
+    elements = architecture.rotary
+    if architecture.vision is not None and settings.sees:
+        elements += architecture.vision.deep * settings.batched_tokens * (architecture.hidden_size or 0)
+    return Estimate.exact(elements * ELEMENT_BYTES.get(settings.dtype, 2.0) / GIB)
 
 
 def _drafter(settings: Settings, request: MemoryRequest) -> Estimate:

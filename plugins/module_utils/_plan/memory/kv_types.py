@@ -14,8 +14,8 @@ from __future__ import annotations
 import math
 
 from .architecture import Architecture
-from .layers import Kept
 from .figures import ELEMENT_BYTES
+from .layers import Kept
 
 # fp8_ds_mla: 512 one-byte values, 16 bytes of scales and 64 two-byte rotary values.
 DS_MLA_BYTES = 656

@@ -18,7 +18,8 @@ from ..._rollout.measurement import Measurement
 from .budget import Budget, RankBudget
 from .estimate import Estimate
 from .plan import MemoryPlan
-from .verdict import SEVERITY, Reason, word_of
+from .reason import SEVERITY, Reason
+from .verdict import word_of
 
 
 def instead_of_sums(plan: MemoryPlan, measured: Measurement) -> MemoryPlan:

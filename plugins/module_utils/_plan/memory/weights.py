@@ -14,8 +14,8 @@ from dataclasses import dataclass
 
 from .architecture import Architecture, Vision
 from .estimate import GIB, Estimate
-from .kv import stage_layers
 from .figures import ELEMENT_BYTES
+from .kv import stage_layers
 from .quantization import Quantization
 
 Source = t.Literal["measured", "files", "parameters", "unknown"]
