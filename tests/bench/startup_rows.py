@@ -207,6 +207,7 @@ def question(row: Row, weights: t.Literal["given", "predicted"] = "given") -> Me
         loaded_weights_gib=row.get("weights_gib") if weights == "given" else None,
         parameters=parameters * 1e9 if parameters else None,
         gpus=gpus_of(row),
+        caches=row.get("caches"),
         # A row does not say what its image had installed.
         plugins=("gguf", "bitsandbytes"),
     )

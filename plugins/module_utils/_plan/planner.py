@@ -251,7 +251,7 @@ def _plan(
             *one.warnings,
             *judged.warnings,
             *notes,
-            *unified.cautions(judged.memory, inputs.facts),
+            *unified.cautions(judged.memory, inputs.facts, inputs.version),
             *change.cautions(instance.name, mark, seen, inputs.retry),
         ],
         "notes": [*promotion.notes(instance), *one.notes, *changed, *below.left_out],

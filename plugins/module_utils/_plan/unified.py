@@ -3,6 +3,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """GPUs that share the host's memory: what is free there at once, and what only the page cache gives back.
 
+Source: vLLM's MemorySnapshot, which counts what is available on such GPUs from 0.20 on, and before it what is free.
+
 Private to the collection: may change without notice.
 """
 
@@ -10,14 +12,23 @@ from __future__ import annotations
 
 import typing as t
 
+from .memory.request import parse_version
+
 Json = dict[str, t.Any]
 
 SHARED = "meminfo"
 MIB_PER_GIB = 1024
+COUNTS_AVAILABLE = (0, 20, 0)
 
 
-def cautions(memory: Json | None, facts: Json) -> list[str]:
-    """vLLM looks at the free memory first; a host that has read its models has little of it and much that is cached."""
+def cautions(memory: Json | None, facts: Json, version: str | None = None) -> list[str]:
+    """vLLM looks at the free memory first; a host that has read its models has little of it and much that is cached.
+
+    VERSION: vLLM's; nobody knows where it is None.
+    """
+    release = parse_version(version)
+    if release is not None and release >= COUNTS_AVAILABLE:
+        return []
     host = facts.get("memory_mib") or {}
     free, available = host.get("free"), host.get("available")
     shared = {gpu["index"] for gpu in facts.get("gpus") or [] if (gpu.get("memory_mib") or {}).get("source") == SHARED}

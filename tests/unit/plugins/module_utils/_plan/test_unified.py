@@ -36,3 +36,8 @@ def test_cautions(memory: dict[str, t.Any] | None, seen: dict[str, t.Any], said:
     assert bool(found) is said
     assert all("`sync; echo 1 > /proc/sys/vm/drop_caches`" in words for words in found)
     assert all("112.3 GiB are available and only 19.5 GiB free at once" in words for words in found)
+
+
+@pytest.mark.parametrize(("version", "said"), [("0.19.0", True), ("0.20.0", False), ("0.33.0", False), (None, True)])
+def test_from_020_the_page_cache_counts_as_free(version: str | None, said: bool) -> None:
+    assert bool(cautions(TAKES_100, facts(20_000), version)) is said
