@@ -151,7 +151,8 @@ def _rotary(config: t.Mapping[str, t.Any], text: t.Mapping[str, t.Any], head_siz
     share = section.get("partial_rotary_factor", text.get("partial_rotary_factor", default))
     axes = "mrope_section" in section or family.startswith(AXES)
     positions = _integer(text, "max_position_embeddings") or 0
-    width = int((head_size or 0) * share) if isinstance(share, float) else head_size or 0
+    partly = isinstance(share, float) and 0.0 < share < 1.0
+    width = int((head_size or 0) * share) if partly else head_size or 0
     return positions * width * (4 if axes else 1)
 
 

@@ -14,9 +14,10 @@ from __future__ import annotations
 import typing as t
 from dataclasses import dataclass
 
+from .additions import additions
 from .architecture import Architecture
 from .calibration import Calibration
-from .estimate import GIB, MIB_PER_GIB, ZERO, Estimate
+from .estimate import MIB_PER_GIB, ZERO, Estimate
 from .figures import ELEMENT_BYTES
 from .graphs import Graphs, from_environment, graphs
 from .kv import KvLayout, KvSettings, layout
@@ -147,8 +148,7 @@ def budget(
     pool = layout(architecture, kv_settings(settings)) if architecture is not None else None
     ranks: list[RankBudget] = []
     if weights is not None:
-        adapters, drafter = _adapters(architecture, settings, request), _drafter(settings, request)
-        buffers = ZERO if request.loaded_weights_gib is not None else _buffers(architecture, settings)
+        more = additions(architecture, settings, request)
         known: dict[tuple[str | None, int], _Beside] = {}
         for position, gpu in enumerate(request.gpus[: settings.world]):
             whole = seen(gpu)
@@ -158,8 +158,7 @@ def budget(
             key = (gpu.compute_capability, stage)
             if key not in known:
                 known[key] = _beside(request, settings, architecture, calibration, gpu.compute_capability, stage)
-            loaded = weights.stages[stage].plus(adapters).plus(drafter).plus(buffers)
-            loaded = loaded.minus(_offloaded(settings, weights.stages[stage]))
+            loaded = weights.stages[stage].plus(more).minus(_offloaded(settings, weights.stages[stage]))
             ranks.append(_rank(settings, gpu, whole, stage, loaded, known[key], pool))
     return Budget(tuple(ranks), weights, predicted_gib(question), pool)
 
@@ -280,33 +279,3 @@ def _rank(
 
 def _offloaded(settings: Settings, weights: Estimate) -> Estimate:
     return Estimate.exact(min(settings.offload_gib, weights.expected)) if settings.offload_gib else ZERO
-
-
-def _buffers(architecture: Architecture | None, settings: Settings) -> Estimate:
-    """What is allocated with the weights and is in no file: the table of positions, images on their way."""
-    if architecture is None:
-        return ZERO
-    elements = architecture.rotary
-    if architecture.vision is not None and settings.sees:
-        elements += architecture.vision.deep * settings.batched_tokens * (architecture.hidden_size or 0)
-    return Estimate.exact(elements * ELEMENT_BYTES.get(settings.dtype, 2.0) / GIB)
-
-
-def _drafter(settings: Settings, request: MemoryRequest) -> Estimate:
-    """The drafter's weights on one rank. Measured weights hold them."""
-    if request.loaded_weights_gib is not None:
-        return ZERO
-    return settings.speculation.weights.times(1.0 / (settings.speculation.tensor or settings.tensor_parallel))
-
-
-def _adapters(architecture: Architecture | None, settings: Settings, request: MemoryRequest) -> Estimate:
-    """LoRA slots: two thin matrices beside each projection, one slot above max_loras. Measured weights hold them."""
-    if not settings.lora_slots or architecture is None or request.loaded_weights_gib is not None:
-        return ZERO
-    hidden = architecture.hidden_size or 0
-    wide = architecture.intermediate_size or 3 * hidden
-    heads, kv_heads, size = architecture.heads or 0, architecture.kv_heads or 0, architecture.head_size or 0
-    ends = 2 * (hidden + heads * size) + 2 * (hidden + kv_heads * size) + 3 * (hidden + wide)
-    slot = settings.lora_rank * ends * architecture.layers.count * 2.0 / 1024.0**3
-    value = slot * (settings.lora_slots + 1)
-    return Estimate(0.5 * value, value, 2.0 * value)

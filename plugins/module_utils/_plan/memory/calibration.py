@@ -20,6 +20,7 @@ from .request import Version
 # Versions in which the accounting changed; read in the released sources of the versions on both sides.
 HYBRID_GROUPS = (0, 10, 0)
 TRITON_SAMPLER = (0, 17, 0)  # top-k/top-p in place; before it a full sort of the logits with 64-bit indices
+MODULAR_EXPERTS = (0, 14, 0)  # experts' kernels with workspaces of their own for what goes in and what comes out
 ALLREDUCE_FUSION = (0, 17, 0)  # all-reduce fused with RMSNorm, on by default: a workspace per tensor parallel rank
 PADDING_RULE = (0, 18, 0)  # groups of unlike size are padded up to a ratio of 1.5 instead of 1.25
 GRAPHS_COUNTED = (0, 20, 0)  # VLLM_MEMORY_PROFILER_ESTIMATE_CUDAGRAPHS on by default

@@ -170,6 +170,8 @@ def layout(architecture: Architecture, settings: KvSettings) -> KvLayout | None:
     state = architecture.layers.state
     first_release, last = EVERY_STATE
     every = state is not None and state.mamba and first_release <= settings.version < last and _caching(settings)
+    if block_bytes <= 0.0:
+        return None
     batches = settings.concurrent_batches if settings.version >= IN_FLIGHT_BATCHES else 1
     return KvLayout(
         block_tokens=min(group.block_tokens for group in groups),

@@ -26,6 +26,8 @@ NOTHING = ("moe", "mlp", "dense", "none", "-", "E")
 MAMBA = ("mamba", "mamba2", "m", "M")
 # Every layer of these has attention and a state side by side.
 BOTH = ("falcon_h1",)
+# More than any model has; a file that says more is damaged, or worse.
+MOST_LAYERS = 4096
 # Any of these is said of layers that keep a state.
 STATEFUL = ("mamba_d_state", "mamba_d_ssm", "mamba_num_heads", "ssm_state_size", "state_size")
 # Whose caches hold more than keys and values in ways that are not read here.
@@ -77,7 +79,7 @@ def mixed(count: int, full: int, kind: Kind, window: int = 0, state: State | Non
 
 def layers_of(text: Text, count: int) -> Layers:
     """The layers that TEXT (the language part of a config.json) describes."""
-    if any(key in text or str(text.get("model_type", "")).startswith(key) for key in OBSCURE):
+    if count > MOST_LAYERS or any(key in text or str(text.get("model_type", "")).startswith(key) for key in OBSCURE):
         return Layers(count, uniform(count).kept, known=False)
     if text.get("is_encoder_decoder"):
         return _decoder(text, count)
@@ -128,7 +130,7 @@ def _linear_words(text: Text, count: int) -> list[str] | None:
     section = text.get("linear_attn_config")
     if isinstance(section, t.Mapping) and isinstance(section.get("full_attn_layers"), list):
         # Counted from 1.
-        attending = set(section["full_attn_layers"])
+        attending = section["full_attn_layers"]
         return ["full" if place + 1 in attending else "linear_attention" for place in range(count)]
     flags = text.get("attn_type_list")
     if isinstance(flags, list) and len(flags) == count:

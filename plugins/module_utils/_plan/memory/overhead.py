@@ -15,11 +15,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from .architecture import Architecture
-from .calibration import ALLREDUCE_FUSION, TRITON_SAMPLER, V2_ENCODER, V2_WARMED_SAMPLER, Calibration
+from .calibration import ALLREDUCE_FUSION, MODULAR_EXPERTS, TRITON_SAMPLER, V2_ENCODER, V2_WARMED_SAMPLER, Calibration
 from .estimate import GIB, ZERO, Estimate
 from .request import Caches, Version
 
 UNKNOWN_VOCABULARY = 128_000
+# Tokens that the experts' kernel took at once (VLLM_FUSED_MOE_CHUNK_SIZE); Marlin's, for 4 bits, took all of them.
+EXPERT_CHUNK = 32768
+MARLIN_BITS = 5.0
 # 16 x 16 pixels of three colours at two moments.
 PATCH_ELEMENTS = 1536
 # Generations of GPUs with a size table of their own for the fused all-reduce; a consumer's Blackwell (12) has none.
@@ -132,13 +135,20 @@ def _expert_workspace(architecture: Architecture | None, load: Load) -> Estimate
     if quantization is not None and quantization.experts_only:
         return Estimate(0.0, 0.0, 0.3)
     experts, hidden = architecture.experts, architecture.hidden_size or 4096
+    tokens = load.batched_tokens
     if experts.top_k and experts.intermediate_size:
-        width = max(2.0 * experts.intermediate_size / load.tensor_parallel, hidden) + hidden
-        elements = experts.top_k * width
+        inner = experts.intermediate_size / load.tensor_parallel
+        # Before the kernels were modular only the inner width was held beside the wider of the two.
+        beside = inner if load.version < MODULAR_EXPERTS else max(inner, hidden)
+        elements = experts.top_k * (max(2.0 * inner, hidden) + beside)
         spread = 0.4
+        if load.version < MODULAR_EXPERTS and (quantization is None or quantization.bits > MARLIN_BITS):
+            tokens = min(tokens, EXPERT_CHUNK)
     else:
         elements, spread = float(UNKNOWN_EXPERT_ELEMENTS), 1.0
-    value = load.batched_tokens * elements * load.element / GIB
+    value = tokens * elements * load.element / GIB
+    # What the experts say and what the shared ones say beside it, and the scores of all experts in float32, twice.
+    value += load.batched_tokens * (2.0 * hidden * load.element + 2.0 * experts.count * 4.0) / GIB
     return Estimate.around(value, spread * value, spread * value + 0.2)
 
 

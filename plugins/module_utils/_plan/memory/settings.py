@@ -267,6 +267,6 @@ def mapping(value: t.Any) -> t.Mapping[str, t.Any]:
     if isinstance(value, str):
         try:
             value = json.loads(value)
-        except ValueError:
+        except (ValueError, RecursionError):
             return {}
     return value if isinstance(value, t.Mapping) else {}
