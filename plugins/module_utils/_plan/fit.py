@@ -30,6 +30,7 @@ Json = dict[str, t.Any]
 BESIDE_SHARE_MIB = 800
 UTILISATION = "gpu_memory_utilization"
 FIXED = "kv_cache_memory_bytes"
+CAPPED = ("max_num_seqs", "max_num_batched_tokens")
 OURS = "ours"
 
 
@@ -86,6 +87,29 @@ def caps(tenant: Tenant, house: House) -> list[Resolved]:
     still = dataclasses.replace(tenant, active=False, running=None)
     found = plan_memory(_request(still, dataclasses.replace(house, tenants=(still,))), advise=False).caps or {}
     return [Resolved(name, value, OURS) for name, value in found.items() if tenant.values.get(name) != value]
+
+
+def kept(tenant: Tenant, house: House, current: Json | None, found: list[Resolved]) -> list[Resolved]:
+    """FOUND, or what CURRENT has in its place where that verified release asks for the same in everything else.
+
+    What the sums say moves with our own releases; a server that has proved itself must not be restarted for that.
+    """
+    unset = [name for name in CAPPED if name not in tenant.values]
+    if current is None or not unset:
+        return found
+    was = current.get("arguments") or {}
+    same = _without(was, unset) == _without(tenant.values, unset)
+    if not same or current.get("version") != house.schema.version or _model_of(current) != tenant.model.name:
+        return found
+    return [Resolved(name, was[name], OURS) for name in unset if name in was]
+
+
+def _without(values: Json, names: t.Sequence[str]) -> Json:
+    return {name: value for name, value in values.items() if name not in names}
+
+
+def _model_of(release: Json) -> str:
+    return str((release.get("model") or {}).get("id") or "")
 
 
 def plan(tenant: Tenant, house: House, measured: Measurement | None = None) -> MemoryPlan | None:

@@ -36,7 +36,7 @@ def moved_in(
         if name not in listed and inputs.remove_unlisted and _runs(entry)
     ]
     house = fit.House(inputs.facts, known, (), tuple(leaving), inputs.unknown_arguments == "warn")
-    capped = [_capped(one, _tenant(one, observed, assigned), house) for one in prepared]
+    capped = [_capped(one, observed, assigned, house) for one in prepared]
     tenants = tuple(_tenant(one, observed, assigned) for one in capped)
     return capped, dataclasses.replace(house, tenants=tenants)
 
@@ -45,7 +45,7 @@ def instead(
     one: Prepared, house: fit.House, observed: t.Mapping[str, Json], assigned: t.Mapping[str, Assignment]
 ) -> tuple[Prepared, fit.Tenant]:
     """An instance with other arguments than those it has in the house, capped like all others."""
-    capped = _capped(one, _tenant(one, observed, assigned), house)
+    capped = _capped(one, observed, assigned, house)
     return capped, _tenant(capped, observed, assigned)
 
 
@@ -69,9 +69,13 @@ def _tenant(one: Prepared, observed: t.Mapping[str, Json], assigned: t.Mapping[s
     )
 
 
-def _capped(one: Prepared, tenant: fit.Tenant, house: fit.House) -> Prepared:
+def _capped(
+    one: Prepared, observed: t.Mapping[str, Json], assigned: t.Mapping[str, Assignment], house: fit.House
+) -> Prepared:
     """Nothing that somebody set is touched."""
-    found = fit.caps(tenant, house)
+    tenant = _tenant(one, observed, assigned)
+    verified = ((observed.get(one.instance.name) or {}).get("current") or {}).get("release")
+    found = fit.kept(tenant, house, verified, fit.caps(tenant, house))
     if not found:
         return one
     names = {argument.name for argument in found}

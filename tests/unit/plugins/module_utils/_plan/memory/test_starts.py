@@ -69,7 +69,7 @@ def test_state_blocks_are_not_answered_by_a_default_of_ours() -> None:
     """It would change the digest of releases that were planned without."""
     request = MemoryRequest(
         version="0.28.0",
-        arguments={"gpu_memory_utilization": 0.5, "max_model_len": 8192},
+        arguments={"gpu_memory_utilization": 0.8, "max_model_len": 8192},
         gpus=(h100(),),
         config=CONFIGS[QWEN_27B],
         weights_bytes=30_866_866_928,
