@@ -18,7 +18,7 @@ from .catalogue import Model, assumptions
 from .findings import Findings
 from .layers import Resolved
 from .memory.measured import instead_of_sums
-from .memory.plan import MemoryPlan, plan_memory
+from .memory.plan import SMALL_BATCH, MemoryPlan, plan_memory
 from .memory.request import Claim, GpuMemory, Holder, MemoryRequest
 from .memory.settings import number
 from .schema import Schema
@@ -101,7 +101,11 @@ def kept(tenant: Tenant, house: House, current: Json | None, found: list[Resolve
     same = _without(was, unset) == _without(tenant.values, unset)
     if not same or current.get("version") != house.schema.version or _model_of(current) != tenant.model.name:
         return found
-    return [Resolved(name, was[name], OURS) for name in unset if name in was]
+    if not any(name in was for name in unset):
+        return []
+    # What somebody set and has taken away is not ours to keep.
+    ours = len(unset) == len(CAPPED) and all(was.get(name) == value for name, value in zip(CAPPED, SMALL_BATCH))
+    return [Resolved(name, was[name], OURS) for name in unset] if ours else found
 
 
 def _without(values: Json, names: t.Sequence[str]) -> Json:
