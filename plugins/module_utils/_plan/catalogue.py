@@ -56,6 +56,16 @@ def look_up(name: str, models: t.Mapping[str, Json], catalogue: t.Mapping[str, J
     )
 
 
+def caution(model: Model) -> str:
+    """That nothing was checked, where nothing is known; a path is looked at on the host, and said there."""
+    if model.source != "nothing" or model.name.startswith("/"):
+        return ""
+    return (
+        f"Nobody here knows the model {model.name}: its files are not on the host and it is not in the collection's "
+        "catalogue, so that neither its name nor whether it fits could be checked. Download it first to be sure."
+    )
+
+
 def assumptions(model: Model) -> list[str]:
     """Where the facts about the model are not the host's own."""
     if model.source == "host":

@@ -14,14 +14,18 @@ import typing as t
 
 from .findings import Findings
 from .names import meant
+from .sampling import SAMPLED
 from .schema import Schema
-from .spellings import NOT_VARIABLES, VARIABLES
+from .spellings import NOT_VARIABLES, OURS, VARIABLES, VARIABLES_NOW
 from .translate import truth, variable_text
 
 NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 SECRET = re.compile(
     r"(^|_)(TOKEN|SECRET|PASSWORD|PASSWD|PASSPHRASE|CREDENTIALS?|APIKEY|KEY|KEY_ID)$|SECRET|PASSWORD|API_KEY"
 )
+# `VLLM_TEMPERATURE`, `FRONTEND_MAX_TOKENS`, and a phase between: `FRONTEND_REFLECTION_TOP_P`.
+SENT = "|".join(sorted(SAMPLED - {"seed"}, key=len, reverse=True)).upper()
+SAMPLING = re.compile(rf"(?:VLLM|FRONTEND)_(?P<phase>(?:[A-Z]+_)*?)(?P<key>{SENT})")
 GPU_LIST = re.compile(r"\d+(,\d+)*")
 
 
@@ -32,12 +36,14 @@ class Environment:
     variables: t.Mapping[str, str]
     engine_args: t.Mapping[str, t.Any]
     gpus: tuple[int, ...] = ()
+    sampling: t.Mapping[str, t.Any] = dataclasses.field(default_factory=dict)
 
 
 def read(given: t.Mapping[str, t.Any], where: str, schema: Schema, findings: Findings) -> Environment:
     variables: dict[str, str] = {}
     engine_args: dict[str, t.Any] = {}
     gpus: tuple[int, ...] = ()
+    told: dict[str, t.Any] = {}
     for name, value in given.items():
         problem = _problem(name, value, schema)
         if problem:
@@ -54,9 +60,31 @@ def read(given: t.Mapping[str, t.Any], where: str, schema: Schema, findings: Fin
                 "by UUID."
             )
         else:
+            # What the container has had all along it keeps: taking it out would restart a server for nothing.
             variables[name] = str(value)
-            findings.warnings += [f"{where}: {text}" for text in _not_read(name, schema)]
-    return Environment(variables=variables, engine_args=engine_args, gpus=gpus)
+            texts = _sampled(name, value, schema, told) or _not_read(name, schema)
+            findings.warnings += [f"{where}: {text}" for text in texts]
+    return Environment(variables=variables, engine_args=engine_args, gpus=gpus, sampling=told)
+
+
+def _sampled(name: str, value: t.Any, schema: Schema, told: dict[str, t.Any]) -> list[str]:
+    """A value that clients send with a request, written as a variable of the server; what can be read goes to TOLD."""
+    match = SAMPLING.fullmatch(name)
+    if match is None or name in schema.environment:
+        return []
+    phase, key = (match["phase"] or "").lower().strip("_"), match["key"].lower()
+    place = f"sampling.{phase}.{key}" if phase else f"sampling.{key}"
+    number = _number(value)
+    if number is None:
+        return [f"no vLLM release reads env.{name}, clients send it: write it as {place} of the instance."]
+    (told.setdefault(phase, {}) if phase else told)[key] = number
+    return [f"no vLLM release reads env.{name}, clients send it: it is taken as {place}, write that instead."]
+
+
+def _number(value: t.Any) -> int | float | None:
+    if not re.fullmatch(r"-?\d+(\.\d+)?", str(value)):
+        return None
+    return float(value) if "." in str(value) else int(value)
 
 
 def _problem(name: str, value: t.Any, schema: Schema) -> str:
@@ -88,4 +116,15 @@ def looks_secret(name: str, schema: Schema) -> bool:
 def _not_read(name: str, schema: Schema) -> list[str]:
     if not name.startswith("VLLM_") or not schema.environment or name in schema.environment:
         return []
-    return [f"vLLM {schema.version} does not read env.{name}.{meant(name, schema.environment)}"]
+    return [f"vLLM {schema.version} does not read env.{name}{_instead(name, schema)}"]
+
+
+def _instead(name: str, schema: Schema) -> str:
+    """The end of the sentence: what does it now, or what was meant."""
+    argument, text = VARIABLES_NOW.get(name, ("", ""))
+    if text and (not argument or argument in schema.arguments):
+        return f": {text}."
+    bare = name[len("VLLM_") :].lower()
+    if bare in schema.arguments and bare not in OURS:
+        return f": use the engine argument {bare}."
+    return f".{meant(name, schema.environment)}"

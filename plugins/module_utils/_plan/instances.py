@@ -19,7 +19,9 @@ from .checks import KEYS as CHECK_KEYS
 from .checks import Answer, Check
 from .checks import read as read_answer
 from .inputs import names
-from .names import INSTANCE_NAME, meant
+from .names import INSTANCE_NAME, canonical, meant
+from .sampling import SAMPLED
+from .spellings import BESIDE
 
 Json = dict[str, t.Any]
 KEYS = (
@@ -31,9 +33,9 @@ KEYS = (
 ELSEWHERE = {
     "metrics_port": "metrics are served at /metrics on the instance's own port, leave it out",
     "host": "write bind",
-    "temperature": "write it under sampling",
-    "top_p": "write it under sampling",
-    "max_tokens": "write it under sampling",
+    "served_name": "write served_model_name",
+    "model_name": "write model, or served_model_name for what clients call it",
+    **BESIDE,
 }
 GOALS = ("throughput", "balanced", "latency")
 NAME_LENGTH = 63
@@ -140,8 +142,13 @@ class Reader:
             return default
 
 
-def read(given: t.Any, position: int, defaults: Json, errors: list[str]) -> Instance | None:
-    """The instance, or None where it cannot be told which one is meant. What is wrong is added to `errors`."""
+def read(
+    given: t.Any, position: int, defaults: Json, errors: list[str], arguments: t.Container[str] = ()
+) -> Instance | None:
+    """The instance, or None where it cannot be told which one is meant. What is wrong is added to `errors`.
+
+    ARGUMENTS: engine arguments of any release, which people write beside `engine_args` too.
+    """
     if not isinstance(given, dict):
         # Never the value: somebody's API key may be in it.
         kind = "a list" if isinstance(given, (list, tuple)) else f"of type {type(given).__name__}"
@@ -151,8 +158,7 @@ def read(given: t.Any, position: int, defaults: Json, errors: list[str]) -> Inst
     reader = Reader({**defaults, **given}, where, errors)
     for key in given:
         if key not in KEYS:
-            elsewhere = f" {ELSEWHERE[key].capitalize()}." if key in ELSEWHERE else meant(key, KEYS)
-            reader.wrong(f"there is no key {key}.{elsewhere}")
+            reader.wrong(f"there is no key {key}.{_elsewhere(str(key), arguments)}")
     name = reader.required("name")
     if name and not INSTANCE_NAME.fullmatch(name):
         reader.wrong(
@@ -188,6 +194,16 @@ def read(given: t.Any, position: int, defaults: Json, errors: list[str]) -> Inst
         checks=_checks(reader),
     )
     return instance if name else None
+
+
+def _elsewhere(key: str, arguments: t.Container[str]) -> str:
+    """Where a key belongs that is none of an instance."""
+    text = ELSEWHERE.get(key, "")
+    if key in SAMPLED and key != "seed":
+        text = "write it under sampling"
+    elif not text and canonical(key) in arguments:
+        text = "it is an engine argument: write it under engine_args"
+    return f" {text[0].upper()}{text[1:]}." if text else meant(key, KEYS)
 
 
 def _model(reader: Reader) -> str:

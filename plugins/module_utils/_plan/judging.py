@@ -11,7 +11,7 @@ from __future__ import annotations
 import dataclasses
 import typing as t
 
-from . import checks, fit, hostcheck, image, measured, rollout_settings, startcheck
+from . import checks, fit, hostcheck, image, inside, measured, rollout_settings, startcheck
 from .findings import Findings
 from .inputs import Inputs
 from .instances import Instance
@@ -42,17 +42,27 @@ def judge(one: Prepared, release: Json, serves: bool, house: fit.House, inputs: 
             fit.report(plan, tenant, house, found)
             memory = fit.as_dict(plan, tenant)
         image.check(inputs.image, inputs.version, inputs.facts, one.variables, of_host)
-    begun = start(tenant, inputs)
-    found.doubts += [
-        doubt._replace(text=f"instance {tenant.name}: {doubt.text}") for doubt in startcheck.problems(begun)
-    ]
-    found.warnings += [f"instance {tenant.name}: {text}" for text in startcheck.cautions(begun)]
+    begun, where = start(tenant, inputs), f"instance {tenant.name}"
+    found.doubts += [doubt._replace(text=f"{where}: {doubt.text}") for doubt in startcheck.problems(begun)]
+    found.warnings += [f"{where}: {text}" for text in startcheck.cautions(begun)]
+    _files(begun, release, where, found)
     findings.warnings += of_host.warnings
     chosen = ways(one.instance, inputs)
     settled = checks.settle([*found.doubts, *of_host.doubts], chosen, serves, known.at if known else "")
     findings.errors += settled.errors
     warnings = [*found.warnings, *settled.answered]
     return Judged(memory, list(settled.overruled), sorted(chosen.let_through), warnings)
+
+
+def _files(begun: startcheck.Start, release: Json, where: str, found: Findings) -> None:
+    """An image of somebody else's may bring files of its own."""
+    volumes = release["container"]["volumes"]
+    for what in inside.missing(begun.values, begun.variables, volumes):
+        text = f"{where}: {inside.problem(what, volumes)}"
+        if inside.official(begun.image):
+            found.doubt("value", text)
+        else:
+            found.warnings.append(f"{text} The image may have it.")
 
 
 def start(tenant: fit.Tenant, inputs: Inputs) -> startcheck.Start:

@@ -127,8 +127,8 @@ def _quantization(
 def _unknown_text(given: Resolved, schema: Schema, unknown: UnknownArguments) -> str:
     name = given.name
     passed = " It is passed on as it is." if unknown == "warn" else ""
-    if "." in name:
-        return f"{given.origin}: {name} is a key of {name.split('.')[0]}: write that as a mapping."
+    if name.split(".")[0] in schema.arguments:
+        return f"{given.origin}: {name} is no argument, and {name.split('.')[0]} has no keys."
     if name in schema.gone:
         instead = INSTEAD.get(name, "leave it out")
         return f"{given.origin}: {name} is gone since vLLM {schema.gone[name]}: {instead}.{passed}"

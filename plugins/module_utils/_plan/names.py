@@ -12,6 +12,10 @@ import difflib
 import re
 import typing as t
 
+# How alike two spellings are, from 0 to 1, for one to be offered for the other, and for a word of it to be the same.
+NEAR, SAME = 0.6, 0.8
+# Words that names share by the dozen.
+EVERYWHERE = frozenset({"max", "min", "num", "size", "enable", "disable", "use", "no", ""})
 INSTANCE_NAME = re.compile(r"[a-z0-9][a-z0-9-]*")
 
 
@@ -22,13 +26,32 @@ def canonical(name: str) -> str:
 
 
 def nearest(name: str, known: t.Iterable[str]) -> str | None:
-    """The known name that was probably meant: a prefix of exactly one, else the closest spelling, else None."""
-    names = sorted(set(known))
-    longer = [candidate for candidate in names if len(name) >= 4 and candidate.startswith(name)]
+    """The known name that was probably meant: a prefix of exactly one, else the closest spelling, else None.
+
+    A prefix that all names share says nothing: VLLM_PORT is not near VLLM_TEMPERATURE.
+    """
+    names = {_bare(candidate): candidate for candidate in sorted(set(known), reverse=True)}
+    wanted = _bare(name)
+    longer = [candidate for candidate in names if len(wanted) >= 4 and candidate.startswith(wanted)]
     if len(longer) == 1:
-        return longer[0]
-    close = difflib.get_close_matches(name, names, n=1, cutoff=0.6)
-    return close[0] if close else None
+        return names[longer[0]]
+    for close in difflib.get_close_matches(wanted, names, n=3, cutoff=NEAR):
+        if _shares_a_word(wanted, close):
+            return names[close]
+    return None
+
+
+def _bare(name: str) -> str:
+    return name.lower().removeprefix("vllm_")
+
+
+def _shares_a_word(one: str, other: str) -> bool:
+    """Names of several words that are spelt alike by chance alone have no word in common that says something."""
+    words, others = (re.split(r"[_\W]+", name) for name in (one, other))
+    if len(words) < 2 or len(others) < 2:
+        return True
+    telling = [word for word in others if word not in EVERYWHERE]
+    return any(difflib.get_close_matches(word, telling, n=1, cutoff=SAME) for word in words if word not in EVERYWHERE)
 
 
 def meant(name: str, known: t.Iterable[str]) -> str:

@@ -135,7 +135,8 @@ def _outcome(plans: list[Json], warnings: list[str], observed: t.Mapping[str, Js
 def _instances(inputs: Inputs, findings: Findings) -> list[Instance]:
     defaults = inputs.settings.get("defaults") or {}
     read = [
-        instances.read(given, number + 1, defaults, findings.errors) for number, given in enumerate(inputs.instances)
+        instances.read(given, number + 1, defaults, findings.errors, inputs.history.get("arguments", ()))
+        for number, given in enumerate(inputs.instances)
     ]
     found = [instance for instance in read if instance is not None]
     rollout_settings.check(found, inputs.settings, findings)
@@ -218,7 +219,8 @@ def _plan(
     instance, inputs = one.instance, host.inputs
     gpu = assigned.get(instance.name, NO_GPU)
     seen, current = host.observed.get(instance.name), host.current(instance.name)
-    problems, notes = hostcheck.model_problems(instance, inputs.models)
+    dummy = one.values().get("load_format") == "dummy"
+    problems, notes = hostcheck.model_problems(instance, inputs.models, dummy)
     findings.errors += problems
     revision = _revision(instance, inputs, current)
     if instance.api_key and instance.name not in inputs.fingerprints:

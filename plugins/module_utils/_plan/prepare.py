@@ -12,6 +12,7 @@ import dataclasses
 import typing as t
 
 from . import (
+    answering,
     api_key,
     auto_profile,
     catalogue,
@@ -33,7 +34,7 @@ from .inputs import Inputs
 from .instances import Instance
 from .layers import Layer, Resolved
 from .names import meant
-from .schema import Schema
+from .schema import Schema, version_key
 from .translate import translate
 
 Json = dict[str, t.Any]
@@ -85,14 +86,21 @@ def prepare(
     findings.doubts += [doubt._replace(text=f"instance: {doubt.text}") for doubt in doubts if doubt.text]
     smoke = rollout_settings.merged(instance, inputs.settings, [])["smoke"]
     findings.errors += [f"instance: {text}" for text in demands.problems(smoke, values, model, schema)]
-    heeded = [*modelcheck.cautions(model), *habits.cautions(values, model), drafting.caution(values, inputs.models)]
+    heeded = [
+        *modelcheck.cautions(model),
+        *habits.cautions(values, model),
+        drafting.caution(values, inputs.models),
+        answering.caution(model, values),
+        catalogue.caution(model),
+    ]
     if instance.api_key:
         findings.errors += [f"instance: {text}" for text in api_key.problems(values, moved.variables, schema)]
         heeded += api_key.cautions(instance.bind)
     findings.warnings += [f"instance: {text}" for text in heeded if text]
     if instance.revision and instance.model.startswith("/"):
         findings.error("instance: revision goes with a model of the hub, and the model is a path: leave it out.")
-    told = _sampling(instance, inputs, findings)
+    told = _sampling(instance, inputs, moved.sampling, _length(instance, values, inputs, model), findings)
+    left = sampling.left_to_the_model(told, values)
     errors += [placed(instance.name, text) for text in findings.errors]
     return Prepared(
         instance=instance,
@@ -102,7 +110,7 @@ def prepare(
         warnings=tuple(dict.fromkeys(placed(instance.name, text) for text in findings.warnings)),
         model=model,
         doubts=tuple(doubt._replace(text=placed(instance.name, doubt.text)) for doubt in findings.doubts),
-        notes=(*([chosen.why] if chosen.why else []), *habits.notes(values)),
+        notes=(*([chosen.why] if chosen.why else []), *habits.notes(values), *([left] if left else [])),
     )
 
 
@@ -199,13 +207,31 @@ def _environment(
     return instance, found
 
 
-def _sampling(instance: Instance, inputs: Inputs, findings: Findings) -> Json:
-    """Profile, then instance, then target; None unsets."""
+def _length(instance: Instance, values: Json, inputs: Inputs, model: Model) -> int | None:
+    """Tokens of one request: planned, else those that were verified, else what the model was made for."""
+    planned = values.get("max_model_len")
+    if isinstance(planned, int) and not isinstance(planned, bool):
+        return planned
+    seen: Json = next((one for one in inputs.facts.get("instances") or [] if one.get("name") == instance.name), {})
+    running = (seen.get("current") or {}).get("release") or {}
+    verified = ((seen.get("current") or {}).get("verified") or {}).get("max_model_len")
+    same = (running.get("model") or {}).get("id") == instance.model
+    if same and running.get("arguments", {}).get("max_model_len") == planned and isinstance(verified, int):
+        return verified
+    return None if planned is not None or values.get("hf_overrides") else modelcheck.longest(model.config)
+
+
+def _sampling(
+    instance: Instance, inputs: Inputs, moved: t.Mapping[str, t.Any], length: int | None, findings: Findings
+) -> Json:
+    """What stood among the variables, then profile, then instance, then target; None unsets."""
     aimed = targeted(instance, inputs)
     chosen = inputs.target_profile if aimed else instance.profile
     profile = inputs.profiles.get(chosen, {}).get("sampling", {})
-    merged = {**instance.sampling, **profile} if aimed else {**profile, **instance.sampling}
-    findings.errors += [f"instance: {text}" for text in sampling.problems(merged)]
+    stated = {**instance.sampling, **profile} if aimed else {**profile, **instance.sampling}
+    merged = {**moved, **stated}
+    at = version_key(inputs.version)
+    findings.errors += [f"instance: {text}" for text in sampling.problems(merged, at, length)]
     return {name: value for name, value in sorted(merged.items()) if value is not None}
 
 

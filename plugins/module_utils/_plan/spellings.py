@@ -94,3 +94,45 @@ OURS: dict[str, str] = {
     "headless": "an instance answers on its own port",
     "uds": "instances are reached by address and port: use bind and port",
 }
+# What compose files and other tools have beside a command, with its place here. Each is met among engine arguments and
+# among the keys of an instance.
+BESIDE: dict[str, str] = {
+    "image": "set vllm_server_image, the image of all instances of a host",
+    "version": "set vllm_server_version, the release of the image",
+    "shm_size": "set vllm_server_shm_size_mib",
+    "shm_size_mib": "set vllm_server_shm_size_mib",
+    "ipc": "set vllm_server_ipc",
+    "ipc_mode": "set vllm_server_ipc",
+    "environment": "use the instance's key env",
+    "env_file": "use the instance's key env",
+    "volumes": "only the model's folder and the caches are mounted: set vllm_server_hub_dir and vllm_server_cache_dir",
+    "volume": "only the model's folder and the caches are mounted: set vllm_server_hub_dir and vllm_server_cache_dir",
+    "ports": "use the instance's keys bind and port",
+    "container_name": "leave it out, containers are named after their instance",
+    "restart": "leave it out, the host keeps the server running",
+    "runtime": "leave it out, GPUs reach the container by CDI",
+    "deploy": "use the instance's key gpus",
+    "command": "use the instance's key engine_args",
+    "entrypoint": "leave it out, the image's own is used",
+    "args": "use the instance's key engine_args",
+    "extra_args": "use the instance's key engine_args",
+    "vllm_args": "use the instance's key engine_args",
+    "healthcheck": "use the instance's keys smoke and watch",
+    "timeout": "use the instance's key timeouts",
+    "hub_dir": "set vllm_server_hub_dir",
+    "cache_dir": "set vllm_server_cache_dir",
+}
+# Variables that a release does not read any more, with what does it now: (engine argument, the sentence without it).
+VARIABLES_NOW: dict[str, tuple[str, str]] = {
+    "VLLM_ATTENTION_BACKEND": ("attention_backend", "use the engine argument attention_backend"),
+    "VLLM_USE_V1": ("", "leave it out, there is no other engine any more"),
+    "VLLM_FLASH_ATTN_VERSION": ("attention_config", "use attention_config: {flash_attn_version: 2} of engine_args"),
+    "VLLM_ALL2ALL_BACKEND": ("all2all_backend", "use the engine argument all2all_backend"),
+    "VLLM_TORCH_PROFILER_DIR": ("profiler_config", "use the engine argument profiler_config"),
+    "VLLM_MODEL": ("", "use the instance's key model"),
+    "VLLM_MODEL_NAME": ("", "use the instance's key model"),
+    "VLLM_ARGS": ("", "use the instance's key engine_args"),
+    "VLLM_EXTRA_ARGS": ("", "use the instance's key engine_args"),
+    "VLLM_SERVED_MODEL_NAME": ("", "use the instance's key served_model_name"),
+    "VLLM_HOST": ("", "use the instance's key bind"),
+}

@@ -10,17 +10,23 @@ from __future__ import annotations
 
 import typing as t
 
+from . import shorthand
 from .findings import Findings
+from .instances import KEYS
 from .names import canonical
+from .sampling import SAMPLED
 from .schema import Schema
-from .spellings import DROPPED, OURS, PARSER_NAMES, RENAMED, SPECULATIVE, VARIABLES
+from .spellings import BESIDE, DROPPED, OURS, PARSER_NAMES, RENAMED, SPECULATIVE, VARIABLES
 
+# Names with a meaning of their own: none of them is an abbreviation.
+TABLES = frozenset({*KEYS, *DROPPED, *OURS, *RENAMED, *SPECULATIVE, *SAMPLED})
 PARSER_LISTS = {"reasoning_parser": "reasoning_parsers", "tool_call_parser": "tool_parsers"}
 
 
 def translate(origin: str, given: t.Mapping[str, t.Any], schema: Schema, found: Findings) -> dict[str, t.Any]:
     """The layer in this release's names. A value of None stays: it unsets what a lower layer set."""
-    layer = _one_spelling(origin, given, schema, found)
+    layer = _one_spelling(origin, shorthand.written_out(origin, given, schema, found), schema, found)
+    _elsewhere(origin, layer, schema, found)
     _ours(origin, layer, found)
     _variables(origin, layer, schema, found)
     _speculative(origin, layer, schema, found)
@@ -36,7 +42,7 @@ def _one_spelling(origin: str, given: t.Mapping[str, t.Any], schema: Schema, fou
     written: dict[str, str] = {}
     for spelling, stated in given.items():
         bare = canonical(spelling)
-        name, value = _without_no(aliases.get(bare, bare), stated, schema)
+        name, value = _without_no(_whole_name(origin, aliases.get(bare, bare), schema, found), stated, schema)
         if name in written:
             found.error(
                 f"{origin}: {name} is given twice, as '{written[name]}' and as '{spelling}'; keep one of the two."
@@ -45,6 +51,33 @@ def _one_spelling(origin: str, given: t.Mapping[str, t.Any], schema: Schema, fou
         written[name] = spelling
         layer[name] = value
     return layer
+
+
+def _whole_name(origin: str, name: str, schema: Schema, found: Findings) -> str:
+    """An abbreviation in full. Where unknown names are passed on, it is passed on too."""
+    if found.unknown == "warn" or name in schema.arguments or name in schema.gone or name in schema.coming:
+        return name
+    if name in TABLES or name in BESIDE or name.upper() in VARIABLES:
+        return name
+    whole = shorthand.unabbreviated(name, schema)
+    if whole is None:
+        return name
+    found.warn(f"{origin}: {name} is short for {whole}, as vLLM's own parser has it; write {whole}.")
+    return whole
+
+
+def _elsewhere(origin: str, layer: dict[str, t.Any], schema: Schema, found: Findings) -> None:
+    """What is no engine argument and has its place somewhere else."""
+    for name in [name for name in layer if name not in schema.arguments]:
+        if name in BESIDE:
+            del layer[name]
+            found.error(f"{origin}: {name} is no engine argument: {BESIDE[name]}.")
+        elif name in KEYS:
+            del layer[name]
+            found.error(f"{origin}: {name} is no engine argument: it is a key of the instance, beside engine_args.")
+        elif name in SAMPLED:
+            del layer[name]
+            found.error(f"{origin}: {name} is no engine argument: clients send it, use the instance's key sampling.")
 
 
 def _without_no(name: str, value: t.Any, schema: Schema) -> tuple[str, t.Any]:

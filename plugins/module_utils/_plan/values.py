@@ -53,6 +53,9 @@ class NoValueError(BadValueError):
 def checked(argument: Argument, value: t.Any) -> t.Any:
     """The value as it is rendered and digested; raises BadValueError."""
     if argument.many:
+        if isinstance(value, str) and argument.type in ("int", "float") and re.search(r"[,\[ ]", value.strip()):
+            wanted = ", ".join(re.findall(r"-?\d+(?:\.\d+)?", value))
+            raise BadValueError(f"is the text '{value}': write a list, [{wanted}].")
         items = value if isinstance(value, list) else [value]
         if not items:
             raise NoValueError("is an empty list: give a value, or null to unset it.")

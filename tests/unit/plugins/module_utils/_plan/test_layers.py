@@ -147,12 +147,11 @@ def test_old_spellings_are_translated_with_a_warning(
 @pytest.mark.parametrize(
     ("version", "given", "says"),
     [
-        ("0.32.0", {"max_num_seq": 4}, "no engine argument max_num_seq. Did you mean max_num_seqs?"),
+        ("0.32.0", {"max_num_sequs": 4}, "no engine argument max_num_sequs. Did you mean max_num_seqs?"),
         ("0.32.0", {"speculativ_config": {}}, "Did you mean speculative_config?"),
         ("0.32.0", {"swap_space": 4}, "gone since vLLM 0.18.0: leave it out (the V1 engine never swaps)"),
         ("0.32.0", {"num_lookahead_slots": 4}, "gone since vLLM 0.12.0: leave it out"),
         ("0.10.0", {"kv_cache_memory_bytes": 4}, "comes with vLLM 0.10.2"),
-        ("0.32.0", {"compilation_config.mode": 3}, "is a key of compilation_config: write that as a mapping"),
         ("0.32.0", {"reasoning_parser": "qwen"}, "has no reasoning_parser 'qwen'. Did you mean qwen3?"),
         ("0.32.0", {"tool_call_parser": "hermess"}, "Did you mean hermes?"),
         ("0.32.0", {"quantization": "awqq"}, "Did you mean awq?"),
@@ -219,8 +218,8 @@ def test_wrong_types_are_refused_even_then() -> None:
 
 def test_fault_of_a_class_is_told_once_for_all_instances() -> None:
     two = [fleet.instance(), fleet.instance(name="other", port=8001)]
-    found = fleet.outcome(instances=two, class_engine_args={"max_num_seq": 1})
-    told = "class gpu_test: vLLM 0.32.0 has no engine argument max_num_seq. Did you mean max_num_seqs?"
+    found = fleet.outcome(instances=two, class_engine_args={"max_num_sequs": 1})
+    told = "class gpu_test: vLLM 0.32.0 has no engine argument max_num_sequs. Did you mean max_num_seqs?"
     assert found.errors == (f"{told} vllm_server_unknown_arguments: warn passes it on as it is.",)
 
 

@@ -290,7 +290,7 @@ def test_model_files() -> None:
 
 def test_everything_together() -> None:
     facts = {**fleet.host_facts(), "systemd": False, "listening": [{"address": "0.0.0.0", "port": 8000}]}
-    wrong = fleet.instance(gpus=[7], engine_args={"max_num_seq": 1, "host": "x"}, env={"HF_TOKEN": "x"})
+    wrong = fleet.instance(gpus=[7], engine_args={"max_num_sequs": 1, "host": "x"}, env={"HF_TOKEN": "x"})
     found = errors(facts=facts, instances=[wrong], image="")
     assert len(found) == 7
 

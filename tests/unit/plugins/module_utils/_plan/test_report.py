@@ -31,7 +31,10 @@ assistant: restart (the server is replaced, the old one is kept to go back to), 
     address 127.0.0.1:8000, GPUs GPU-0
     arguments:
         gpu_memory_utilization  0.88       class gpu_test
-        max_num_seqs            8 (was 4)  instance"""
+        max_num_seqs            8 (was 4)  instance
+    note: What sampling leaves out (temperature, top_k, min_p, repetition_penalty) comes from the model's own \
+generation_config.json, where it has one: state it, or turn that off with the engine argument generation_config: \
+vllm."""
     )
 
 
