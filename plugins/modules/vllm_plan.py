@@ -160,6 +160,8 @@ options:
     description:
       - Above all layers, for surveys. C(profile) takes the place of the instance's own profile and stands above its
         arguments; C(instance) says for which one; C(version) replaces O(version). Empty texts are unset.
+      - With O(only_plan), C(version) also says what an upgrade would break or change, in RV(upgrade), and the tag of
+        O(image) follows it where it says the release.
     type: dict
     default: {}
 attributes:
@@ -353,6 +355,14 @@ host:
   description:
     - C(host_class), C(driver) with C(version) and C(cuda_version), and C(gpus), each with C(uuid), C(index), C(name),
       C(compute_capability), C(mig), C(total_mib), C(reserved_mib), C(used_mib) and C(problems).
+  returned: O(only_plan)
+  type: dict
+upgrade:
+  description:
+    - What another release would break or change, where C(target.version) differs from O(version); else empty.
+    - C(from) and C(to) are releases, C(image) is the one that O(image) becomes, where its tag says the release.
+    - C(breaks) has the errors that O(version) does not have; C(changes) has C(instance), empty for all of the host,
+      C(kind) (C(argument), C(variable), C(default), C(memory), C(metric), C(cuda)) and C(text).
   returned: O(only_plan)
   type: dict
 diff:

@@ -78,6 +78,16 @@ def tagged(image: str, version: str, findings: Findings) -> None:
     (findings.warn if stated[4] or stated[5] else findings.error)(found)
 
 
+def at(image: str, version: str) -> str:
+    """The image of another release: its tag follows where it says one, and a digest of the other build goes."""
+    match, stated = TAG_VERSION.search(image), VERSION.fullmatch(version.strip())
+    numbers = ".".join(stated.group(1, 2, 3)) if stated is not None else ""
+    if match is None or numbers in ("", match["numbers"]):
+        return image
+    start, end = match.span("numbers")
+    return re.sub(r"@sha256:[0-9a-f]+$", "", image[:start] + numbers + image[end:])
+
+
 def states_release(image: str) -> bool:
     """Whether the image's own tag says which release it is, so that the stated version is more than a guess."""
     return TAG_VERSION.search(image) is not None

@@ -60,6 +60,7 @@ class Inputs:
     fingerprints: Json = dataclasses.field(default_factory=dict)
     target_instance: str = ""
     target_profile: str = ""
+    stated_version: str = ""
     ladder: tuple[str, ...] = ()
     rungs: t.Mapping[str, str] = dataclasses.field(default_factory=dict)
     promote: bool = False
@@ -105,6 +106,7 @@ def read(args: t.Mapping[str, t.Any], history: Json, readings: t.Mapping[str, Js
         fingerprints=_mapping(given, "fingerprints", errors),
         target_instance=str(target.get("instance") or ""),
         target_profile=str(target.get("profile") or ""),
+        stated_version=stated,
         ladder=names("ladder", given.get("ladder"), errors.append),
     )
 

@@ -39,6 +39,7 @@ def host(name: str, result: Json) -> Json:
         "warnings": list(result.get("warnings") or []),
         "plans": list(result.get("plans") or []),
         "drafts": list(result.get("drafts") or []),
+        "upgrade": dict(result.get("upgrade") or {}),
     }
 
 
