@@ -56,6 +56,15 @@ def look_up(name: str, models: t.Mapping[str, Json], catalogue: t.Mapping[str, J
     )
 
 
+def assumptions(model: Model) -> list[str]:
+    """Where the facts about the model are not the host's own."""
+    if model.source == "host":
+        return []
+    if model.source == "catalogue":
+        return [f"{model.name} is not on the host yet: its geometry is the collection's catalogue's."]
+    return [f"{model.name} is neither on the host nor in the collection's catalogue: nothing is known of it."]
+
+
 def caution(model: Model) -> str:
     """That nothing was checked, where nothing is known; a path is looked at on the host, and said there."""
     if model.source != "nothing" or model.name.startswith("/"):
@@ -64,12 +73,3 @@ def caution(model: Model) -> str:
         f"Nobody here knows the model {model.name}: its files are not on the host and it is not in the collection's "
         "catalogue, so that neither its name nor whether it fits could be checked. Download it first to be sure."
     )
-
-
-def assumptions(model: Model) -> list[str]:
-    """Where the facts about the model are not the host's own."""
-    if model.source == "host":
-        return []
-    if model.source == "catalogue":
-        return [f"{model.name} is not on the host yet: its geometry is the collection's catalogue's."]
-    return [f"{model.name} is neither on the host nor in the collection's catalogue: nothing is known of it."]
