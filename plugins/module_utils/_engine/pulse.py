@@ -12,7 +12,7 @@ import math
 from dataclasses import dataclass, field
 
 from .._outside import documents
-from . import metrics
+from . import metrics, pooled
 from .wire import Http, NoAnswer, Reply
 
 PROMPT = "Hello"
@@ -44,6 +44,19 @@ def one_token(http: Http, url: str, model: str, deadline: float) -> Reply:
         problem = documents.misfit(reply.body, TOKEN, "the answer")
         if problem or not reply.body["choices"]:
             raise NoAnswer(problem or "the answer has no choice")
+    return reply
+
+
+def one_answer(http: Http, url: str, model: str, deadline: float, pools: bool) -> Reply:
+    """The reply to the least that can be asked: one token, of a server that pools its numbers. Raises NoAnswer."""
+    if not pools:
+        return one_token(http, url, model, deadline)
+    _path, reply = pooled.asked(http, url, model, PROMPT, deadline)
+    if reply.status == 200:
+        try:
+            pooled.numbers(reply)
+        except ValueError as error:
+            raise NoAnswer(str(error)) from error
     return reply
 
 

@@ -33,7 +33,6 @@ SPEECH = re.compile(r"^(Whisper|Voxtral.*Realtime|CohereAsr|Qwen3ASR|FireRedASR|
 BY_NAME = re.compile(
     r"(?:^|[/_.-])(embed(?:ding)?s?|e5|bge|gte|rerank(?:er)?|reward|colbert)(?=$|[_.-])", re.IGNORECASE
 )
-POOLING = "pooling"
 
 
 def caution(model: Model, values: t.Mapping[str, t.Any]) -> str:
@@ -42,6 +41,7 @@ def caution(model: Model, values: t.Mapping[str, t.Any]) -> str:
         return ""
     named = (model.config or {}).get("architectures") or [""]
     architecture = str(named[0]) if isinstance(named, list) and named else ""
+    how = "State the engine argument runner: pooling (task: embed before vLLM 0.11), and it proves itself by that."
     if SPEECH.match(architecture):
         return (
             f"{model.name} is a speech model ({architecture}): its server answers at /v1/audio and gives no "
@@ -50,12 +50,12 @@ def caution(model: Model, values: t.Mapping[str, t.Any]) -> str:
     if NO_GENERATION.search(architecture) and not GENERATION.search(architecture):
         return (
             f"{model.name} does not generate ({architecture}): vLLM starts it as a pooling server (embeddings, "
-            "classes or scores), which gives no completions, by which a release proves itself."
+            f"classes or scores), which gives no completions. {how}"
         )
     found = BY_NAME.search(model.name)
     if found is None:
         return ""
     return (
         f"{model.name} is by its name ({found[1]}) no model that generates: where its files say so too, vLLM starts it "
-        "as a pooling server, which gives no completions, by which a release proves itself."
+        f"as a pooling server, which gives no completions. {how}"
     )

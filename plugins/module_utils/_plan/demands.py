@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import typing as t
 
+from .._engine.pooled import pools
 from . import modelcheck
 from .catalogue import Model
 from .names import listed
@@ -28,9 +29,22 @@ OWN_TOOLS = (*HARMONY, "stral", "xtral")
 
 def problems(smoke: Json, values: Values, model: Model, schema: Schema) -> list[str]:
     """One sentence for each demand that no answer can satisfy."""
+    if pools(values):
+        return _of_pooling(smoke)
     found = [_tool_call(smoke, values, model, schema), _reasoning(smoke, values, model)]
     found += [_tokens(where, asked, values, model) for where, asked in _stated_tokens(smoke)]
     return [text for text in found if text]
+
+
+# What only a generation has.
+OF_GENERATION = ("pattern", "json_schema", "prompts", "warn_latency", "warn_first_token")
+
+
+def _of_pooling(smoke: Json) -> list[str]:
+    """A server that pools shows numbers, and nothing of these."""
+    asked = [name for name in OF_GENERATION if smoke.get(name)]
+    asked += [name for name in ("tool_call", "reasoning") if smoke.get(name) is True]
+    return [f"smoke.{name} is stated, and a server that pools generates nothing: leave it out." for name in asked]
 
 
 def _tool_call(smoke: Json, values: Values, model: Model, schema: Schema) -> str:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import typing as t
 
+from .._engine.pooled import ARGUMENTS
 from .checks import Doubt
 from .layers import Resolved
 from .schema import Schema, version_key
@@ -66,12 +67,13 @@ GENERATES: dict[str, tuple[str, ...]] = {
 }
 
 
-def _generates(values: Values, schema: Schema) -> str:
+def _answers(values: Values, schema: Schema) -> str:
     for name, fine in GENERATES.items():
-        if name in schema.arguments and values.get(name, fine[0]) not in fine:
+        allowed = (*fine, *ARGUMENTS[name])
+        if name in schema.arguments and values.get(name, fine[0]) not in allowed:
             return (
-                f"{name} is '{values[name]}', and a release proves itself by a generation, which such a server does "
-                f"not give: leave {name} out or write {' or '.join(fine)}."
+                f"{name} is '{values[name]}', and a release proves itself by a generation or by what it pools, which "
+                f"such a server does not give: leave {name} out or write {' or '.join(fine)}."
             )
     return ""
 
@@ -82,10 +84,10 @@ TOGETHER: tuple[t.Callable[[Values, Schema], str], ...] = (
     _whole_prompts,
     _automatic_length,
     _graph_sizes,
-    _generates,
+    _answers,
 )
 # What is no prediction: such a server could never give its proof.
-NEVER = (_generates,)
+NEVER = (_answers,)
 
 
 def contradictions(arguments: t.Sequence[Resolved], schema: Schema) -> list[Doubt]:

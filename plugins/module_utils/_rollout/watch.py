@@ -17,6 +17,7 @@ from dataclasses import dataclass, replace
 from .._engine import pulse
 from .._engine.diagnosis import Diagnosis
 from .._engine.expect import base_url
+from .._engine.pooled import pools
 from .._engine.wire import Http, NoAnswer
 from . import units
 from .api_keys import ApiKeyMissing
@@ -191,7 +192,9 @@ class Watch:
     def _token(http: Http, url: str, current: Entry, limits: Limits) -> tuple[int, str]:
         """The status of the answer to one question, 0 for none, and the words of an answer without a token."""
         try:
-            reply = pulse.one_token(http, url, current.release["served_model_names"][0], limits.deadline)
+            release = current.release
+            name, pooling = release["served_model_names"][0], pools(release["arguments"])
+            reply = pulse.one_answer(http, url, name, limits.deadline, pooling)
         except NoAnswer as error:
             return 0, str(error)
         return reply.status, "" if reply.status == 200 else reply.error

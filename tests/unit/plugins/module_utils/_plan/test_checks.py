@@ -151,7 +151,7 @@ def test_what_serves_is_refused_by_no_check(name: str) -> None:
         ({"own": {"profile": "nobody"}}, "there is no profile nobody"),
         ({"engine_args": {"seed": ""}}, "seed is empty"),
         ({"engine_args": {"allowed_media_domains": []}}, "is an empty list"),
-        ({"engine_args": {"runner": "pooling"}}, "a release proves itself by a generation"),
+        ({"engine_args": {"runner": "draft"}}, "a release proves itself by a generation or by what it pools"),
         ({"class_limits": {"max_num_seqs": 2}}, "class gpu_test allows at most 2"),
         ({"engine_args": {"no_such_thing": 1}}, "vllm_server_unknown_arguments: warn passes it on as it is."),
     ],

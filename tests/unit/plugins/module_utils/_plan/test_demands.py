@@ -131,3 +131,12 @@ def test_a_rung_on_which_the_smoke_test_cannot_pass_is_left_out() -> None:
     plan = fleet.plan(instances=[own], settings={"fallback_shorter": True})
     assert plan["rungs"] == []
     assert any("smoke.max_tokens is 600, and max_model_len is 512" in note for note in plan["notes"])
+
+
+def test_a_server_that_pools_generates_nothing() -> None:
+    engine_args = {"runner": "pooling"}
+    assert fleet.outcome(instances=[fleet.instance(engine_args=engine_args)]).errors == ()
+    smoke = {"pattern": "4", "tool_call": True, "prompt": "Hi"}
+    errors = fleet.outcome(instances=[fleet.instance(engine_args=engine_args, smoke=smoke)]).errors
+    assert len(errors) == 2
+    assert all("a server that pools generates nothing: leave it out" in text for text in errors)
