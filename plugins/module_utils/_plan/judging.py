@@ -76,6 +76,7 @@ def start(tenant: fit.Tenant, inputs: Inputs) -> startcheck.Start:
         version=inputs.version,
         image=inputs.image,
         capabilities=tuple(sorted(capabilities)),
+        architectures=inputs.history.get("architectures") or {},
     )
 
 

@@ -33,7 +33,7 @@ from .findings import Findings
 from .inputs import Inputs
 from .instances import Instance
 from .layers import Layer, Resolved
-from .names import meant
+from .names import meant, nearest
 from .schema import Schema, version_key
 from .translate import translate
 
@@ -44,7 +44,11 @@ DRAIN = "shutdown_timeout"
 
 @dataclasses.dataclass(frozen=True)
 class Prepared:
-    """An instance before GPUs are assigned to it. `doubts` are settled once it is known what serves."""
+    """An instance before GPUs are assigned to it. `doubts` are settled once it is known what serves.
+
+    `meant` are arguments whose names are refused, by the names that were probably meant: what follows is judged with
+    them, so that one mistake is told once.
+    """
 
     instance: Instance
     arguments: tuple[Resolved, ...]
@@ -54,10 +58,11 @@ class Prepared:
     model: Model
     notes: tuple[str, ...] = ()
     doubts: tuple[Doubt, ...] = ()
+    meant: t.Mapping[str, t.Any] = dataclasses.field(default_factory=dict)
 
     def values(self) -> Json:
         """Arguments that are set, by name."""
-        return {argument.name: argument.value for argument in self.arguments if argument.set}
+        return {**self.meant, **{argument.name: argument.value for argument in self.arguments if argument.set}}
 
 
 def prepare(
@@ -77,9 +82,10 @@ def prepare(
     length = modelcheck.longest(model.config)
     found = limits.hold(found, inputs.class_limits, inputs.host_class, schema, length, findings)
     found = _remote_code(found, instance, inputs, findings)
-    values = {argument.name: argument.value for argument in found if argument.set}
+    guessed = _meant(found, schema, findings)
+    values = {**guessed, **{argument.name: argument.value for argument in found if argument.set}}
     doubts = [
-        *together.contradictions(found, schema),
+        *together.contradictions(values, schema),
         *modelcheck.problems(values, moved.variables, model, schema.version),
         Doubt("value", drafting.problem(values, model, schema.version)),
     ]
@@ -106,12 +112,21 @@ def prepare(
         instance=instance,
         arguments=tuple(found),
         variables=moved.variables,
+        meant=guessed,
         sampling=told,
         warnings=tuple(dict.fromkeys(placed(instance.name, text) for text in findings.warnings)),
         model=model,
         doubts=tuple(doubt._replace(text=placed(instance.name, doubt.text)) for doubt in findings.doubts),
         notes=(*([chosen.why] if chosen.why else []), *habits.notes(values), *([left] if left else [])),
     )
+
+
+def _meant(found: t.Sequence[Resolved], schema: Schema, findings: Findings) -> Json:
+    """Values of names that the release does not have, by the nearest name that it has."""
+    if findings.unknown == "warn":
+        return {}
+    guesses = {one.name: nearest(one.name, schema.arguments) for one in found if one.name not in schema.arguments}
+    return {guess: one.value for one in found if one.set and (guess := guesses.get(one.name))}
 
 
 def _drained(given: list[Layer], instance: Instance, inputs: Inputs, schema: Schema) -> list[Layer]:

@@ -16,6 +16,7 @@ from .schema import VERSION
 
 Json = dict[str, t.Any]
 HISTORY = "history.json"
+ARCHITECTURES = "architectures.json"
 SCHEMA = 1
 
 
@@ -29,6 +30,9 @@ def load(directory: str, readings_directory: str = "") -> tuple[Json, dict[str, 
     READINGS_DIRECTORY holds readings of one's own, which come before those beside the history; it need not exist yet.
     """
     history = _read(os.path.join(directory, HISTORY))
+    models = os.path.join(directory, ARCHITECTURES)
+    if os.path.exists(models):
+        history = {**history, "architectures": _read(models).get("architectures") or {}}
     readings = _readings(directory)
     if readings_directory and os.path.isdir(readings_directory):
         readings.update(_readings(readings_directory))

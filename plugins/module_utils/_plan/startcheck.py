@@ -36,7 +36,10 @@ PARTITION = "VLLM_PP_LAYER_PARTITION"
 
 @dataclasses.dataclass(frozen=True)
 class Start:
-    """One engine that is to start. CAPABILITIES: of its GPUs, as NVML writes them."""
+    """One engine that is to start.
+
+    CAPABILITIES: of its GPUs, as NVML writes them. ARCHITECTURES: names of models' classes to [since, gone, ...].
+    """
 
     values: Values
     variables: t.Mapping[str, str]
@@ -44,6 +47,7 @@ class Start:
     version: str
     image: str
     capabilities: tuple[str, ...] = ()
+    architectures: t.Mapping[str, t.Sequence[str]] = dataclasses.field(default_factory=dict)
 
     @property
     def at(self) -> Version:
@@ -59,6 +63,7 @@ def problems(start: Start) -> list[Doubt]:
     """One doubt for each rule that would stop it."""
     found = [
         Doubt("capability", _sparse(start)),
+        Doubt("capability", _architecture(start)),
         Doubt("value", _offload(start)),
         Doubt("value", _partition(start)),
     ]
@@ -71,6 +76,30 @@ def cautions(start: Start) -> list[str]:
     """What may stop it, where the image's release is not sure."""
     found = [] if states_release(start.image) else [_turboquant(start)]
     return [f"{text} The image may be newer than its version says." for text in found if text]
+
+
+def _architecture(start: Start) -> str:
+    """model_executor/models/registry.py. A model with code of its own, or run by Transformers, needs no class there."""
+    config = start.model.config or {}
+    named = config.get("architectures")
+    names = [str(one) for one in named] if isinstance(named, list) else []
+    own_code = bool(config.get("auto_map")) and start.values.get("trust_remote_code") is True
+    known = [name for name in names if name in start.architectures]
+    if not known or own_code or start.values.get("model_impl") in ("transformers", "terratorch"):
+        return ""
+    if any(sum(version_key(mark) <= start.at for mark in start.architectures[name]) % 2 for name in known):
+        return ""
+    name = known[0]
+    past = [mark for mark in start.architectures[name] if version_key(mark) <= start.at]
+    if past:
+        return (
+            f"{start.model.name} is of the architecture {name}, which is gone since vLLM {past[-1]} and not supported "
+            f"in {start.version}: use an older image, or another model."
+        )
+    return (
+        f"{start.model.name} is of the architecture {name}, which comes with vLLM {start.architectures[name][0]} "
+        f"and is not supported in {start.version}: use a newer image."
+    )
 
 
 def _sparse(start: Start) -> str:

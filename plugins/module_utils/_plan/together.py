@@ -12,7 +12,6 @@ import typing as t
 
 from .._engine.pooled import ARGUMENTS
 from .checks import Doubt
-from .layers import Resolved
 from .schema import Schema, version_key
 
 Values = t.Mapping[str, t.Any]
@@ -90,8 +89,7 @@ TOGETHER: tuple[t.Callable[[Values, Schema], str], ...] = (
 NEVER = (_answers,)
 
 
-def contradictions(arguments: t.Sequence[Resolved], schema: Schema) -> list[Doubt]:
+def contradictions(values: Values, schema: Schema) -> list[Doubt]:
     """One doubt for each pair of arguments that vLLM would refuse together."""
-    values = {argument.name: argument.value for argument in arguments if argument.set}
     found = [(rule, rule(values, schema)) for rule in TOGETHER]
     return [Doubt(None if rule in NEVER else "value", text) for rule, text in found if text]

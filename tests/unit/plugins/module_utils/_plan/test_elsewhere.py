@@ -272,3 +272,36 @@ def test_no_weights_are_needed_where_none_are_loaded() -> None:
 )
 def test_a_nearest_word_is_near(name: str, known: list[str], found: str | None) -> None:
     assert names.nearest(name, known) == found
+
+
+@pytest.mark.parametrize(
+    ("given", "name"),
+    [
+        ({"tensor_paralell_size": 2}, "tensor_paralell_size"),
+        ({"enable_auto_tool_choice": True, "tool_call_parsr": "hermes"}, "tool_call_parsr"),
+    ],
+)
+def test_what_follows_from_a_mistake_is_not_told(given: Json, name: str) -> None:
+    """30 GB of weights fit two such GPUs and not one, and the parser is there in all but its spelling."""
+    config = {
+        "architectures": ["LlamaForCausalLM"],
+        "num_hidden_layers": 40,
+        "hidden_size": 5120,
+        "num_attention_heads": 40,
+        "intermediate_size": 13824,
+        "vocab_size": 32000,
+        "max_position_embeddings": 4096,
+    }
+    size = 30_000_000_000 if "paralell" in name else 10_000_000_000
+    seen = {"/srv/models/tiny": {"config": config, "weights": {"bytes": size}, "problems": [], "notes": []}}
+    memory = {"total": 24576, "reserved": 480, "free": 24000}
+    gpus = [fleet.gpu(n, memory_mib=memory, processes=[], compute_capability="8.6") for n in range(2)]
+    arguments = {"max_model_len": 1024, "max_num_seqs": 4, **given}
+    found = with_args(arguments, models=seen, facts={**fleet.host_facts(), "gpus": gpus})
+    assert len(found.errors) == 1
+    assert f"has no engine argument {name}. Did you mean" in found.errors[0]
+    without = {key: value for key, value in arguments.items() if key != name}
+    assert (
+        "paralell" not in name
+        or "does not fit" in with_args(without, models=seen, facts={**fleet.host_facts(), "gpus": gpus}).errors[0]
+    )

@@ -13,6 +13,7 @@ from ansible_collections.gpufleet.vllm.plugins.module_utils._plan import draftin
 from ansible_collections.gpufleet.vllm.plugins.module_utils._plan.catalogue import Model
 from ansible_collections.gpufleet.vllm.plugins.module_utils._plan.memory.architecture import from_config
 from ansible_collections.gpufleet.vllm.plugins.module_utils._plan.schema import version_key
+from ansible_collections.gpufleet.vllm.tests.unit.plugins.module_utils._plan import fleet
 
 Json = dict[str, t.Any]
 OFFICIAL = "docker.io/vllm/vllm-openai:v0.20.0"
@@ -55,6 +56,35 @@ def test_sparse_latent_attention(config: Json | None, version: str, capability: 
     errors, _ = said(config, version, capabilities=("9.0", capability))
     assert bool(errors) == refused
     assert all("needs compute capability 9.x or 10.x" in text and capability in text for text in errors)
+
+
+@pytest.mark.parametrize(
+    ("names", "version", "changes", "says"),
+    [
+        # _TEXT_GENERATION_MODELS and the others of registry.py in the releases named.
+        (["Qwen3_5ForConditionalGeneration"], "0.16.0", {}, "comes with vLLM 0.17.0 and is not supported in 0.16.0"),
+        (["Qwen3_5ForConditionalGeneration"], "0.17.0", {}, ""),
+        (["GptOssForCausalLM"], "0.9.2", {}, "use a newer image"),
+        (["QWenLMHeadModel"], "0.33.0", {}, "is gone since vLLM 0.24.0"),
+        (["QWenLMHeadModel"], "0.23.0", {}, ""),
+        (["Qwen3_5ForConditionalGeneration", "LlamaForCausalLM"], "0.16.0", {}, ""),
+        (["Qwen3_5ForConditionalGeneration"], "0.16.0", {"model_impl": "transformers"}, ""),
+        (["NobodyKnowsForCausalLM"], "0.16.0", {}, ""),
+        ([], "0.16.0", {}, ""),
+    ],
+)
+def test_architectures_by_release(names: list[str], version: str, changes: Json, says: str) -> None:
+    known = fleet.HISTORY["architectures"]
+    errors, _ = said({**PLAIN, "architectures": names}, version, values=changes, architectures=known)
+    assert bool(errors) == bool(says)
+    assert all(says in text for text in errors)
+
+
+def test_a_model_that_brings_its_own_code_needs_no_class() -> None:
+    config = {**PLAIN, "architectures": ["Qwen3_5ForConditionalGeneration"], "auto_map": {"AutoModel": "x.Y"}}
+    known = fleet.HISTORY["architectures"]
+    assert said(config, "0.16.0", architectures=known)[0]
+    assert not said(config, "0.16.0", architectures=known, values={"trust_remote_code": True})[0]
 
 
 @pytest.mark.parametrize(
