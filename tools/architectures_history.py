@@ -4,9 +4,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Architectures of models by vLLM release, from unpacked source archives: prints architectures.json.
 
-    tools/architectures_history.py 0.32.0=FOLDER 0.33.0=FOLDER ... > roles/vllm_server/files/engine_args/architectures.json
+    tools/architectures_history.py 0.32.0=FOLDER 0.33.0=FOLDER ... > architectures.json
 
-FOLDER holds the package `vllm` of that release. All releases are given, oldest first: a name counts from the release after
+FOLDER is the package `vllm` of that release. All releases are given, oldest first: a name counts from the release after
 the last one that lacked it, so that a release that was not read refuses nothing, and as gone only where it was missed.
 Models that only Transformers runs are left out: they may run before vLLM lists them.
 """

@@ -47,7 +47,8 @@ def test_an_embedding_is_a_proof() -> None:
     ],
 )
 def test_the_next_question_where_one_is_not_for_this_model(answers: dict[str, Reply], path: str) -> None:
-    http = Script(models=MODELS, embeddings=NOT_HERE, **answers)
+    http = Script(models=MODELS, embeddings=NOT_HERE)
+    http.answers |= answers
     assert prove(http, POOLS).answered_in == path
 
 
