@@ -56,9 +56,9 @@ class Prepared:
     sampling: Json
     warnings: tuple[str, ...]
     model: Model
+    meant: t.Mapping[str, t.Any] = dataclasses.field(default_factory=dict)
     notes: tuple[str, ...] = ()
     doubts: tuple[Doubt, ...] = ()
-    meant: t.Mapping[str, t.Any] = dataclasses.field(default_factory=dict)
 
     def values(self) -> Json:
         """Arguments that are set, by name."""
