@@ -13,7 +13,7 @@ from __future__ import annotations
 import dataclasses
 import typing as t
 
-from . import quantized
+from . import quantized, schemes
 from .catalogue import Model
 from .checks import Doubt
 from .image import states_release
@@ -64,6 +64,7 @@ def problems(start: Start) -> list[Doubt]:
     found = [
         Doubt("capability", _sparse(start)),
         Doubt("capability", _architecture(start)),
+        Doubt("capability", schemes.problem(start.model.config, start.version, start.capabilities)),
         Doubt("value", _offload(start)),
         Doubt("value", _partition(start)),
     ]

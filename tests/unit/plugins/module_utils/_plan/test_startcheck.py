@@ -108,6 +108,33 @@ def test_weights_offloaded_from_layers_of_several_kinds(
     assert all("re-initialized while weights are offloaded" in text for text in errors)
 
 
+@pytest.mark.parametrize(
+    ("weights", "inputs", "version", "capability", "says"),
+    [
+        # get_min_capability of CompressedTensorsW4A16Fp4, -WNA16, -W8A16Fp8, -W8A8Int8 and -W4A8Fp8.
+        ({"num_bits": 4, "type": "float", "group_size": 16}, None, "0.14.0", "7.5", "NVFP4 weights, which needs"),
+        ({"num_bits": 4, "type": "float", "group_size": 16}, None, "0.16.0", "7.5", ""),
+        ({"num_bits": 4, "type": "float", "group_size": 32}, None, "0.33.0", "7.5", "MXFP4 weights, which needs"),
+        ({"num_bits": 4, "type": "int", "group_size": 128}, None, "0.11.0", "7.5", "integer weights, which needs"),
+        ({"num_bits": 4, "type": "int", "group_size": 128}, None, "0.12.0", "7.5", ""),
+        ({"num_bits": 8, "type": "float"}, {"num_bits": 8, "type": "float"}, "0.14.0", "7.5", "FP8 weights"),
+        ({"num_bits": 8, "type": "float"}, {"num_bits": 8, "type": "float"}, "0.14.0", "8.6", ""),
+        ({"num_bits": 8, "type": "int"}, {"num_bits": 8, "type": "int"}, "0.16.0", "7.0", "INT8 weights and"),
+        ({"num_bits": 4, "type": "int"}, {"num_bits": 8, "type": "float"}, "0.24.0", "8.9", "INT4 weights and FP8"),
+        ({"num_bits": 3, "type": "odd"}, None, "0.14.0", "7.0", ""),
+        (None, None, "0.14.0", "7.0", ""),
+    ],
+)
+def test_schemes_of_compressed_tensors(
+    weights: Json | None, inputs: Json | None, version: str, capability: str, says: str
+) -> None:
+    group = {"weights": weights, "input_activations": inputs}
+    section = {"quant_method": "compressed-tensors", "config_groups": {"group_0": group}}
+    errors, _ = said({**PLAIN, "quantization_config": section}, version, capabilities=(capability,))
+    assert bool(errors) == bool(says)
+    assert all(says in text for text in errors)
+
+
 def test_turboquant_of_a_model_with_states() -> None:
     values = {"kv_cache_dtype": "turboquant_3bit_nc"}
     assert "use fp8, or vLLM 0.21.0 or newer" in said(LINEAR, "0.20.0", values=values)[0][0]
