@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from plugins.module_utils._engine.diagnosis import diagnose
+from plugins.module_utils._diagnosis.diagnosis import diagnose
 
 LINES = 30
 WIDTH = 200

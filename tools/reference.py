@@ -3,8 +3,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Writes the reference of roles and modules from their own documentation.
 
-Usage: ``python -m tools.reference [--check]``. Writes docs/roles/*.md and docs/modules/*.md; with ``--check`` it writes
-nothing, prints how the files differ from their sources, and exits with 1 when they do.
+Usage: ``python -m tools.reference [--check]``. Writes docs/roles/*.md, docs/modules/*.md and docs/dangers.md; with
+``--check`` it writes nothing, prints how the files differ from their sources, and exits with 1 when they do.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ import typing as t
 import yaml
 from antsibull_docs_parser import dom
 
+from . import dangers
 from .markdown import ROLE_ENTRY_POINT, nested, paragraphs, sections
 
 CHECKOUT = pathlib.Path(__file__).resolve().parents[1]
@@ -117,6 +118,7 @@ def pages(checkout: pathlib.Path) -> dict[str, str]:
         name = spec.parents[1].name
         entry_points = yaml.safe_load(spec.read_text(encoding="utf-8"))["argument_specs"]
         made[f"docs/roles/{name}.md"] = role_page(name, entry_points)
+    made[dangers.PATH] = dangers.page()
     return made
 
 
@@ -136,11 +138,9 @@ def main(arguments: list[str]) -> int:
     parser = argparse.ArgumentParser(prog="python -m tools.reference", description=__doc__)
     parser.add_argument("--check", action="store_true", help="write nothing, say what differs")
     check = parser.parse_args(arguments).check
-    written = {
-        str(path.relative_to(CHECKOUT)): path.read_text(encoding="utf-8")
-        for folder in FOLDERS
-        for path in (CHECKOUT / folder).glob("*.md")
-    }
+    pages_there = [path for folder in FOLDERS for path in (CHECKOUT / folder).glob("*.md")]
+    pages_there += (CHECKOUT / "docs").glob(pathlib.Path(dangers.PATH).name)
+    written = {str(path.relative_to(CHECKOUT)): path.read_text(encoding="utf-8") for path in pages_there}
     made = pages(CHECKOUT)
     if check:
         lines = differences(made, written)

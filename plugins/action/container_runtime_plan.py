@@ -9,7 +9,8 @@ import typing as t
 
 from ansible.plugins.action import ActionBase
 
-from ansible_collections.gpufleet.vllm.plugins.module_utils._runtime.plan import looked_at, managed
+from ansible_collections.gpufleet.vllm.plugins.module_utils._runtime.plan import Plan, looked_at, managed
+from ansible_collections.gpufleet.vllm.plugins.module_utils._settings.masking import masked
 
 Json = dict[str, t.Any]
 
@@ -62,8 +63,14 @@ class ActionModule(ActionBase):
             return {**result, "failed": True, "msg": "There are no facts of the host: it was not observed."}
         if not args["manage"]:
             plan = looked_at(facts)
-            return {**result, "changed": False, **plan.as_result(), "warnings": [*plan.missing, *plan.warnings]}
+            return {**result, "changed": False, **_told(plan), "warnings": [*plan.missing, *plan.warnings]}
         plan = managed(facts, args)
         if plan.errors:
-            return {**result, "failed": True, "msg": " ".join(plan.errors), **plan.as_result()}
-        return {**result, "changed": False, **plan.as_result()}
+            return {**result, "failed": True, "msg": masked(" ".join(plan.errors)), **_told(plan)}
+        return {**result, "changed": False, **_told(plan)}
+
+
+def _told(plan: Plan) -> Json:
+    """The result for anybody to see: who sets what may be a secret has it from the variable."""
+    result = plan.as_result()
+    return {**t.cast("Json", masked(result)), "settings": masked(result["settings"])}

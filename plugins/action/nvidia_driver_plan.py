@@ -11,6 +11,7 @@ from ansible.plugins.action import ActionBase
 
 from ansible_collections.gpufleet.vllm.plugins.module_utils._driver.plan import Plan, plan
 from ansible_collections.gpufleet.vllm.plugins.module_utils._gpu.host import machine
+from ansible_collections.gpufleet.vllm.plugins.module_utils._outside.concealing import concealed
 
 Json = dict[str, t.Any]
 FIX = "nvidia_driver_manage is false, so nothing was changed: set it to true to have it put right."
@@ -36,7 +37,7 @@ class ActionModule(ActionBase):
             return {**result, "failed": True, "msg": "There are no facts of the host: it was not observed."}
         local = str((task_vars or {}).get("ansible_connection", "")) == "local"
         made = plan(args["facts"], args["settings"], args["host_class"], {"machine": machine(), "local": local})
-        return {**result, **_result(made, args["facts"]["state"])}
+        return {**result, **concealed(_result(made, args["facts"]["state"]))}
 
 
 def _result(made: Plan, state: str) -> Json:

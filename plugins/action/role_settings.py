@@ -11,6 +11,8 @@ from ansible.plugins.action import ActionBase
 
 from ansible_collections.gpufleet.vllm.plugins.module_utils._settings.reader import without_secrets
 from ansible_collections.gpufleet.vllm.plugins.plugin_utils import role_settings as settings
+from ansible_collections.gpufleet.vllm.plugins.plugin_utils import stated, unknown_variables
+from ansible_collections.gpufleet.vllm.plugins.plugin_utils.unknown_variables import OWN
 
 Json = dict[str, t.Any]
 
@@ -28,19 +30,26 @@ class ActionModule(ActionBase):
             {
                 "role": {"type": "str", "required": True},
                 "check": {"type": "list", "elements": "str", "default": []},
+                "values": {"type": "bool", "default": False},
             }
         )
         variables = task_vars or {}
-        errors: list[str] = []
+        errors = settings.renamed(variables)
         try:
-            wanted, *others = (settings.options_of(role) for role in (args["role"], *args["check"]))
+            asked = {role: settings.options_of(role) for role in (args["role"], *args["check"])}
         except settings.WrongSettingsError as error:
             return {**result, "failed": True, "msg": str(error), "errors": error.errors}
-        found = settings.read(wanted, variables, self._templar.template, errors)
-        for options in others:
-            settings.read(options, variables, self._templar.template, errors)
+        template = self._templar.template
+        read = {role: settings.read(options, variables, template, errors) for role, options in asked.items()}
+        own = settings.read({OWN: settings.option(OWN)}, variables, template, [])[OWN]
+        unknown, unsure = unknown_variables.found(map(str, variables), own)
+        errors += unknown
+        if args["values"]:
+            errors += stated.errors(read, errors)
+        if unsure:
+            result["warnings"] = unsure
         if errors:
             message = settings.failure(str(variables.get("inventory_hostname", "the host")), errors)
             return {**result, "failed": True, "msg": message, "errors": errors}
-        told = without_secrets(wanted, found).items()
+        told = without_secrets(asked[args["role"]], read[args["role"]]).items()
         return {**result, "changed": False, **{name.removeprefix(f"{args['role']}_"): value for name, value in told}}

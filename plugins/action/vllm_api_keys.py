@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import typing as t
 
-from ansible_collections.gpufleet.vllm.plugins.module_utils._plan.api_key import stated
+from ansible_collections.gpufleet.vllm.plugins.module_utils._plan.inventory.api_key import stated
 from ansible_collections.gpufleet.vllm.plugins.plugin_utils.piped_action import PipedAction
 
 MODULE = "gpufleet.vllm.vllm_api_keys"

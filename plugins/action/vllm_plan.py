@@ -13,18 +13,19 @@ from ansible.utils.display import Display
 
 from ansible_collections.gpufleet.vllm.plugins.module_utils._outside.printable import printable_lines
 from ansible_collections.gpufleet.vllm.plugins.module_utils._plan import (
-    climb,
-    data_files,
-    inputs,
     overview,
     planner,
+    promotion_plans,
     report,
-    schema_files,
+    upgrade,
 )
+from ansible_collections.gpufleet.vllm.plugins.module_utils._plan.inventory import inputs
+from ansible_collections.gpufleet.vllm.plugins.plugin_utils import data_files, schema_files
 
 OPTIONS = frozenset(
     {
         "advisories",
+        "apply_hardening",
         "catalogue",
         "class_engine_args",
         "class_limits",
@@ -34,7 +35,7 @@ OPTIONS = frozenset(
         "host_class",
         "image",
         "instances",
-        "ladder",
+        "promotion",
         "models",
         "only_plan",
         "profiles",
@@ -70,19 +71,22 @@ class ActionModule(ActionBase):  # type: ignore[misc,unused-ignore]
         host = str((task_vars or {}).get("inventory_hostname", "the host"))
         errors: list[str] = []
         only_plan, promote = (inputs.switch(self._task.args.get(key), key, errors) for key in ("only_plan", "promote"))
-        outcome, about, climbs = self._plan(errors, promote)
+        outcome, about, promotions, upgraded = self._plan(errors, promote, only_plan)
         shown = bool(outcome.blocks) and (outcome.changed or only_plan or promote or self._task.check_mode)
         if shown:
             display.display(printable_lines("\n".join(f"[{host}] {block}" for block in outcome.blocks)))
+        if upgraded:
+            display.display(printable_lines(f"[{host}] " + "\n".join(upgrade.lines(upgraded))))
         result |= {
             "changed": outcome.changed and not only_plan and not promote,
             "warnings": _unsaid(outcome) if shown else list(outcome.warnings),
             "plans": list(outcome.plans),
             "advisories": list(outcome.advisories),
-            **({"climbs": climbs} if promote else {}),
+            **({"promotions": promotions} if promote else {}),
         }
         if only_plan:
             result |= {"host": about, "errors": list(outcome.errors), "drafts": list(outcome.drafts)}
+            result |= {"upgrade": upgraded}
         if outcome.errors:
             message = report.failure(host, outcome.errors)
             return result | {"failed": not only_plan, "msg": message, "errors": list(outcome.errors)}
@@ -96,20 +100,22 @@ class ActionModule(ActionBase):  # type: ignore[misc,unused-ignore]
         return plan["active"] and (not self._task.check_mode or plan["change"] in ("none", "live"))
 
     def _plan(
-        self, errors: list[str], promote: bool
-    ) -> tuple[planner.Outcome, dict[str, t.Any], list[dict[str, t.Any]]]:
+        self, errors: list[str], promote: bool, only_plan: bool
+    ) -> tuple[planner.Outcome, dict[str, t.Any], list[dict[str, t.Any]], dict[str, t.Any]]:
         args = self._task.args
         try:
             history, readings = schema_files.load(str(args.get("schemas", "")), str(args.get("readings") or ""))
             documents = {name: data_files.read(str(args.get(name) or ""), name) for name in DATA_FILES}
         except (schema_files.BadSchemaError, data_files.BadDataError) as error:
-            return planner.Outcome(errors=(*errors, str(error))), {}, []
+            return planner.Outcome(errors=(*errors, str(error))), {}, [], {}
         given = {
             key: value for key, value in args.items() if key not in ("schemas", "readings", "only_plan", "promote")
         } | documents
         read = dataclasses.replace(inputs.read(given, history, readings, errors), promote=promote)
-        climbs: list[dict[str, t.Any]] = []
+        promotions: list[dict[str, t.Any]] = []
+        upgrading = only_plan and upgrade.wanted(read)
+        read = upgrade.target(read) if upgrading else read
         outcome = planner.plan_host(read, errors)
         if promote:
-            outcome, climbs = climb.plan(read, outcome)
-        return outcome, overview.host(read), climbs
+            outcome, promotions = promotion_plans.plan(read, outcome)
+        return outcome, overview.host(read), promotions, upgrade.compare(read, outcome) if upgrading else {}

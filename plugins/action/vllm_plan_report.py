@@ -15,7 +15,7 @@ from ansible.plugins.action import ActionBase
 from ansible.utils.display import Display
 
 from ansible_collections.gpufleet.vllm.plugins.module_utils._outside.printable import printable_lines
-from ansible_collections.gpufleet.vllm.plugins.module_utils._plan.plain import plain
+from ansible_collections.gpufleet.vllm.plugins.module_utils._settings.canonical_json import plain
 from ansible_collections.gpufleet.vllm.plugins.plugin_utils.plan_page import fleet, page, summary
 
 Json = dict[str, t.Any]

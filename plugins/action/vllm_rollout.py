@@ -1,7 +1,7 @@
 # Copyright: gpufleet.vllm contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Starts each planned change on its host and follows it to its end. The host carries it out, or takes it back."""
+"""Starts each planned change on its host and follows it to its end. The host carries it out, or rolls it back."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from ansible.errors import AnsibleActionFail, AnsibleConnectionFailure
 
 from ansible_collections.gpufleet.vllm.plugins.module_utils._outside import documents
 from ansible_collections.gpufleet.vllm.plugins.module_utils._outside.printable import all_printable, printable
-from ansible_collections.gpufleet.vllm.plugins.module_utils._plan.api_key import stated
+from ansible_collections.gpufleet.vllm.plugins.module_utils._plan.inventory.api_key import stated
 from ansible_collections.gpufleet.vllm.plugins.module_utils._rollout.journal import GOOD_OUTCOMES
-from ansible_collections.gpufleet.vllm.plugins.module_utils._rollout.units import PROGRAM, unit_name
+from ansible_collections.gpufleet.vllm.plugins.module_utils._state.units import PROGRAM, unit_name
 from ansible_collections.gpufleet.vllm.plugins.plugin_utils import rollout_requests
 from ansible_collections.gpufleet.vllm.plugins.plugin_utils.host_program import build
 from ansible_collections.gpufleet.vllm.plugins.plugin_utils.piped_action import PipedAction
@@ -31,7 +31,7 @@ LOST_LIMIT = 600
 LOST_PAUSE = 5
 # No unreachable host: nothing that stands in a rescue would run for one.
 LOST = (
-    "{}: the host has been out of reach for {} s. It finishes the rollout or takes it back by itself; look at it with "
+    "{}: the host has been out of reach for {} s. It finishes the rollout or rolls it back by itself; look at it with "
     "playbooks/verify.yml."
 )
 
@@ -42,9 +42,9 @@ OPTIONS = {
     "rollback": {"type": "list", "elements": "str", "default": []},
     "retry": {"type": "bool", "default": False},
     "instances": {"type": "raw", "default": []},
-    "take_back": {"type": "list", "elements": "dict", "default": []},
+    "roll_back": {"type": "list", "elements": "dict", "default": []},
     "because": {"type": "str", "default": ""},
-    "climbs": {"type": "list", "elements": "dict", "default": []},
+    "promotions": {"type": "list", "elements": "dict", "default": []},
 }
 
 Json = dict[str, t.Any]
@@ -102,67 +102,89 @@ class ActionModule(PipedAction):
         result.update(changed=False, results=[], updated=[], warnings=[])
         due = rollout_requests.planned(args["plans"], args["retry"]) + rollout_requests.rollbacks(args["rollback"])
         if self._task.check_mode:
-            climbing = any(climb["plans"] for climb in args["climbs"])
-            return {**result, "changed": bool(due or args["take_back"] or climbing), "climbed": []}
+            promoting = any(promotion["plans"] for promotion in args["promotions"])
+            return {**result, "changed": bool(due or args["roll_back"] or promoting), "promoted": []}
         self._vars = task_vars or {}
         self._host = str(self._task.delegate_to or self._vars.get("inventory_hostname", "the host"))
-        if args["take_back"]:
-            return self._take_back(args["take_back"], args["because"], result)
-        if args["climbs"]:
-            return self._climb(args["climbs"], args["retry"], result)
+        if args["roll_back"]:
+            return self._roll_back(args["roll_back"], args["because"], result)
+        if args["promotions"]:
+            return self._promote(args["promotions"], args["retry"], result)
         return self._go_forward(due, result)
 
     def _go_forward(self, due: t.Sequence[Due], result: Json) -> Json:
-        """One after another; the first that fails stops the rest."""
+        """One after another; the first that fails stops the rest, and with it an exchange of ports is rolled back."""
+        steps: list[tuple[Due, Json]] = []
         for at, one in enumerate(due):
+            steps = [step for step in steps if step[0].exchange == one.exchange]
             message = self._carry_out(one, result)
             outcome = result["results"][-1]
             if outcome["outcome"] not in GOOD_OUTCOMES:
-                left = ", ".join(later.instance for later in due[at + 1 :])
-                untouched = f" Not tried after that: {left}." if left else ""
+                message += self._undo(steps, outcome, result)
+                names = dict.fromkeys(later.instance for later in due[at + 1 :] if later.instance != one.instance)
+                untouched = f" Not tried after that: {', '.join(names)}." if names else ""
                 return {**result, "failed": True, "msg": message + untouched}
             change = rollout_requests.updated(one, outcome)
             result["updated"] += [change] if change else []
+            steps += [(one, outcome)] if one.exchange else []
         return result
 
-    def _take_back(self, updated: t.Sequence[Json], because: str, result: Json) -> Json:
+    def _undo(self, steps: t.Sequence[tuple[Due, Json]], failed: Json, result: Json) -> str:
+        """Roll back what an exchange of ports has done before one of its steps failed, the last first; what to say."""
+        if not steps:
+            return ""
+        names = {step.instance for step, _outcome in steps}
+        result["updated"] = [one for one in result["updated"] if one["instance"] not in names]
+        if failed["outcome"] == "lost":
+            return f" The exchange of ports is half done ({', '.join(sorted(names))}): the next run goes on with it."
+        told = []
+        for step, outcome in reversed(steps):
+            back = rollout_requests.undone(step, outcome)
+            if back is not None:
+                message = self._carry_out(back, result)
+                good = result["results"][-1]["outcome"] in GOOD_OUTCOMES
+                told.append(f"{'Rolled back' if good else 'Not rolled back'}: {message}")
+        return " ".join(["", "The exchange of ports was given up.", *told])
+
+    def _roll_back(self, updated: t.Sequence[Json], because: str, result: Json) -> Json:
         """The last change first; one that does not go back keeps no other from going."""
         told, failed = [], False
         for before in reversed(updated):
-            one = rollout_requests.way_back(before, because)
+            one = rollout_requests.rollback(before, because)
             if one is None:
                 told.append(rollout_requests.stays(before))
                 continue
             try:
                 message = self._carry_out(one, result)
             except AnsibleConnectionFailure as error:
-                told.append(f"{one.instance}: not taken back, the host is out of reach ({error}).")
+                told.append(f"{one.instance}: not rolled back, the host is out of reach ({error}).")
                 failed = True
                 continue
             back = result["results"][-1]["outcome"] in GOOD_OUTCOMES
-            told.append(f"{'Taken back' if back else 'Not taken back'}: {message}")
+            told.append(f"{'Rolled back' if back else 'Not rolled back'}: {message}")
             failed = failed or not back
         return {**result, "failed": failed, "msg": " ".join(told)}
 
-    def _climb(self, climbs: t.Sequence[Json], retry: bool, result: Json) -> Json:
-        """Each instance rung by rung, as far as rungs hold. One that does not hold is an answer and no failure."""
-        climbed: list[Json] = []
+    def _promote(self, promotions: t.Sequence[Json], retry: bool, result: Json) -> Json:
+        """Each instance profile by profile, as far as they hold. One that does not hold is an answer and no failure."""
+        promoted: list[Json] = []
         told: list[str] = []
-        for climb in climbs:
-            reached, why = climb["stands_on"], rollout_requests.ended_early(climb)
-            for profile, one in rollout_requests.rungs(climb, retry):
+        for promotion in promotions:
+            reached, why = promotion["stands_on"], rollout_requests.ended_early(promotion)
+            for profile, one in rollout_requests.promotion_steps(promotion, retry):
                 message = self._carry_out(one, result)
                 outcome = result["results"][-1]
                 if outcome["outcome"] in GOOD_OUTCOMES:
                     reached = profile
                     continue
                 if not reached or not rollout_requests.does_not_hold(outcome):
-                    return {**result, "climbed": climbed, "failed": True, "msg": " ".join([*told, message])}
+                    return {**result, "promoted": promoted, "failed": True, "msg": " ".join([*told, message])}
                 why = f"{profile} does not hold: {message}"
                 break
-            climbed.append({"instance": climb["instance"], "profile": reached, "ladder": climb["ladder"], "why": why})
-            told.append(rollout_requests.stands(climbed[-1]))
-        return {**result, "climbed": climbed, "msg": told}
+            known = {name: promotion[name] for name in ("instance", "promotion")}
+            promoted.append({**known, "profile": reached, "why": why})
+            told.append(rollout_requests.stands(promoted[-1]))
+        return {**result, "promoted": promoted, "msg": told}
 
     def _carry_out(self, one: Due, result: Json) -> str:
         """Start one request and follow it to its end, which goes to the results; the paragraph about it."""
@@ -173,7 +195,7 @@ class ActionModule(PipedAction):
             line = self._follow(one.instance, started["offset"])
             outcome, message = {"instance": one.instance, "outcome": line["outcome"], **line["facts"]}, line["detail"]
         result["results"].append(outcome)
-        touched = outcome["outcome"] != "refused" or outcome.get("taken_back", False)
+        touched = outcome["outcome"] != "refused" or outcome.get("rolled_back", False)
         result["changed"] = result["changed"] or touched
         result["warnings"] += [f"{one.instance}: {printable(warning)}" for warning in outcome.get("warnings", [])]
         if outcome["outcome"] == "fallback":
@@ -224,7 +246,7 @@ class ActionModule(PipedAction):
             return last
         message = (
             f"{instance}: the rollout ended without a word; look at `journalctl -u {unit_name(instance)}` on the host. "
-            "What it left unfinished is taken back by the host's watch within a minute, or by the next run."
+            "What it left unfinished is rolled back by the host's watch within a minute, or by the next run."
         )
         return {"outcome": "failed", "detail": message, "facts": {}}
 

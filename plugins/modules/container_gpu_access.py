@@ -97,8 +97,8 @@ import typing as t
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ansible_collections.gpufleet.vllm.plugins.module_utils._engine.wire import Http
-from ansible_collections.gpufleet.vllm.plugins.module_utils._rollout.docker import Docker, DockerError
+from ansible_collections.gpufleet.vllm.plugins.module_utils._docker.client import Docker, DockerError
+from ansible_collections.gpufleet.vllm.plugins.module_utils._engine.http_client import Http
 from ansible_collections.gpufleet.vllm.plugins.module_utils._runtime import gpu_probe
 from ansible_collections.gpufleet.vllm.plugins.module_utils._runtime.gpu_regain import (
     Instances,

@@ -185,7 +185,9 @@ packages:
   type: list
   elements: str
 settings:
-  description: Settings for M(gpufleet.vllm.docker_daemon).
+  description:
+    - Settings for M(gpufleet.vllm.docker_daemon). What may be secret in them is masked as V(***), which that module
+      refuses, so combine them with your O(daemon_options) first, C(recursive=true).
   returned: always
   type: dict
 unseen:

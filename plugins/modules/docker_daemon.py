@@ -25,6 +25,7 @@ options:
   settings:
     description:
       - The whole of our settings, as C(daemon.json) has them. One that was ours and is not given any more is removed.
+      - A value that is masked, as M(gpufleet.vllm.container_runtime_plan) masks secrets, is refused.
     type: dict
     required: true
   take_over:
@@ -74,17 +75,18 @@ from urllib.parse import urlencode
 
 from ansible.module_utils.basic import AnsibleModule
 
+from ansible_collections.gpufleet.vllm.plugins.module_utils._docker.client import Docker, DockerError
+from ansible_collections.gpufleet.vllm.plugins.module_utils._outside.concealing import MASK
 from ansible_collections.gpufleet.vllm.plugins.module_utils._prepare.files import Files, NotWritten
-from ansible_collections.gpufleet.vllm.plugins.module_utils._rollout.docker import Docker, DockerError
 from ansible_collections.gpufleet.vllm.plugins.module_utils._runtime import config_file
 from ansible_collections.gpufleet.vllm.plugins.module_utils._runtime.applying import (
     Ports,
     Refused,
     apply,
 )
-from ansible_collections.gpufleet.vllm.plugins.module_utils._runtime.boot import NO_SUCH_COMMAND
-from ansible_collections.gpufleet.vllm.plugins.module_utils._runtime.masking import masked
+from ansible_collections.gpufleet.vllm.plugins.module_utils._runtime.next_boot import NO_SUCH_COMMAND
 from ansible_collections.gpufleet.vllm.plugins.module_utils._runtime.observed import PATH, shown
+from ansible_collections.gpufleet.vllm.plugins.module_utils._settings.masking import masked
 
 ARGUMENTS: dict[str, dict[str, t.Any]] = {
     "settings": {"type": "dict", "required": True},
@@ -108,7 +110,7 @@ class Daemon(Docker):
 
 def open_text(raw: bytes) -> str:
     """The file as a diff shows it."""
-    return config_file.rendered(masked(shown(config_file.parsed(raw, PATH)))) if raw.strip() else ""
+    return config_file.rendered(shown(config_file.parsed(raw, PATH))) if raw.strip() else ""
 
 
 def main() -> None:
@@ -124,7 +126,13 @@ def main() -> None:
 
     params = module.params
     # What -vvv shows. As a secret of Ansible's each value of it would be masked wherever it is said, down to numbers.
-    invocation = {"module_args": {**params, "settings": masked(params["settings"])}}
+    invocation = {"module_args": {**masked(params), "settings": masked(params["settings"])}}
+    if MASK in str(params["settings"]):
+        module.fail_json(
+            msg=f"settings has {MASK} in the place of a secret: combine what container_runtime_plan returned with the "
+            "daemon_options that it was given (combine, recursive=true). Nothing was changed.",
+            invocation=invocation,
+        )
     try:
         done = apply(
             params["settings"],

@@ -258,13 +258,14 @@ from dataclasses import replace
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ansible_collections.gpufleet.vllm.plugins.module_utils._engine.wire import Http
+from ansible_collections.gpufleet.vllm.plugins.module_utils._docker.client import Docker
+from ansible_collections.gpufleet.vllm.plugins.module_utils._engine.http_client import Http
 from ansible_collections.gpufleet.vllm.plugins.module_utils._gpu import bindings, kernel_log, xid
 from ansible_collections.gpufleet.vllm.plugins.module_utils._gpu.facts import Ports, gather
+from ansible_collections.gpufleet.vllm.plugins.module_utils._host import status
 from ansible_collections.gpufleet.vllm.plugins.module_utils._prepare import installed, origins
 from ansible_collections.gpufleet.vllm.plugins.module_utils._prepare.files import Files
-from ansible_collections.gpufleet.vllm.plugins.module_utils._rollout import measurements, status
-from ansible_collections.gpufleet.vllm.plugins.module_utils._rollout.docker import Docker
+from ansible_collections.gpufleet.vllm.plugins.module_utils._rollout import measurements
 from ansible_collections.gpufleet.vllm.plugins.module_utils._runtime import gpu_probe, observed
 
 ARGUMENTS: dict[str, dict[str, t.Any]] = {
@@ -278,7 +279,7 @@ ARGUMENTS: dict[str, dict[str, t.Any]] = {
 def mistakes(disk_paths: t.Sequence[str], images: t.Sequence[str]) -> list[str]:
     """What is wrong with the arguments, a sentence each."""
     wrong = [
-        f"disk_paths has {path!r}, expected an absolute path: correct it."
+        f"gpu_detect_disk_paths has {path!r}, expected an absolute path: correct it."
         for path in disk_paths
         if not os.path.isabs(path)
     ]

@@ -12,7 +12,7 @@ short_description: Install the NVIDIA driver, packages and files, or leave the h
 version_added: 0.2.0
 description:
   - Space, names, what would have to be removed, and the download come first and fail with nothing changed. An
-    installation that fails after that is taken back, so that the host is as usable as before.
+    installation that fails after that is rolled back, so that the host is as usable as before.
   - With O(dkms), the module has to be there for O(kernel) in the end. It is built where that is all that is missing.
   - Driver packages that upgrades replace under running containers take their GPUs. With O(hold), every package of the
     driver is held.
@@ -54,7 +54,7 @@ options:
     type: bool
     default: false
   files:
-    description: Content of files by path. Those come first, and are taken back with the packages.
+    description: Content of files by path. Those come first, and are rolled back with the packages.
     type: dict
     default: {}
   digest:
@@ -131,7 +131,7 @@ import typing as t
 from ansible.module_utils.basic import AnsibleModule
 
 from ansible_collections.gpufleet.vllm.plugins.module_utils._driver.installing import Ports, Refused, carry_out
-from ansible_collections.gpufleet.vllm.plugins.module_utils._gpu.boot import has_module
+from ansible_collections.gpufleet.vllm.plugins.module_utils._gpu.next_boot import has_module
 from ansible_collections.gpufleet.vllm.plugins.module_utils._prepare.files import Files
 
 MIB = 1024 * 1024

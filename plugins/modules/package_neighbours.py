@@ -66,7 +66,7 @@ import typing as t
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ansible_collections.gpufleet.vllm.plugins.module_utils._driver.managers import Failed
+from ansible_collections.gpufleet.vllm.plugins.module_utils._prepare.managers import Failed
 from ansible_collections.gpufleet.vllm.plugins.module_utils._runtime.neighbours import Refused, must_not_remove
 
 ARGUMENTS: dict[str, dict[str, t.Any]] = {

@@ -177,6 +177,7 @@ import typing as t
 from ansible.module_utils.basic import AnsibleModule
 from ansible.module_utils.urls import fetch_url
 
+from ansible_collections.gpufleet.vllm.plugins.module_utils._outside.concealing import concealed, concealed_text
 from ansible_collections.gpufleet.vllm.plugins.module_utils._prepare import elsewhere
 from ansible_collections.gpufleet.vllm.plugins.module_utils._prepare.files import Files
 from ansible_collections.gpufleet.vllm.plugins.module_utils._prepare.placing import Ports, Refused, carry_out
@@ -241,13 +242,14 @@ def main() -> None:
     def listed(folder: str) -> list[str]:
         return os.listdir(folder) if os.path.isdir(folder) else []
 
+    invocation = {"module_args": concealed(module.params)}  # what -vvv shows
     files = Files()
     ports = Ports(files, run, fetch, offers=lambda of: elsewhere.offers(of, files, listed, module.params["replaces"]))
     try:
         result = carry_out(module.params, ports, module.check_mode)
     except Refused as error:
-        module.fail_json(msg=str(error))
-    module.exit_json(**result)
+        module.fail_json(msg=concealed_text(str(error)), invocation=invocation)
+    module.exit_json(**concealed(result), invocation=invocation)
 
 
 if __name__ == "__main__":

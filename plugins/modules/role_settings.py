@@ -16,7 +16,9 @@ description:
   - Returns each, typed, by its name without that of the role, so that C(nvidia_driver_manage) is C(manage). Secrets
     are not among them; an instance of C(vllm_server_instances) comes without its C(api_key).
   - What is blank (null, or a text with nothing in it) states nothing. The default applies.
-  - Fails with everything that is wrong, each with the variable, its value and what is right.
+  - Fails with everything that is wrong, each with the variable, its value and what is right. A variable that is nearly
+    one of the collection's, and is none, is wrong; of others that begin like them it warns. Those in
+    C(vllm_server_own_variables) are left alone.
   - It runs on the control node and needs no connection.
 author:
   - gpufleet.vllm contributors (@gpufleet)
@@ -30,6 +32,12 @@ options:
     type: list
     elements: str
     default: []
+  values:
+    description:
+      - Check values too, as far as that can be done before the host is looked at, so that all that is wrong is told
+        before anything is changed. Of V(vllm_server) that is everything in a plan that hangs on no fact.
+    type: bool
+    default: false
 attributes:
   check_mode:
     support: full

@@ -69,8 +69,8 @@ fingerprints:
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ansible_collections.gpufleet.vllm.plugins.module_utils._rollout.api_keys import fingerprint, host_secret
-from ansible_collections.gpufleet.vllm.plugins.module_utils._rollout.store import STATE_DIR
+from ansible_collections.gpufleet.vllm.plugins.module_utils._state.api_keys import fingerprint, host_secret
+from ansible_collections.gpufleet.vllm.plugins.module_utils._state.store import STATE_DIR
 
 
 def main() -> None:

@@ -27,7 +27,8 @@ options:
       - One mapping for each vLLM server of the host. Keys are C(name), C(model), C(port) (all three required),
         C(served_model_name), C(revision), C(profile), C(goal), C(engine_args), C(bind), C(gpus), C(exclusive_group),
         C(active), C(api_key), C(env), C(sampling), C(smoke), C(timeouts), C(on_failure), C(fallback),
-        C(ladder), C(memory_check), C(capability_check), C(quantization_check) and C(value_check).
+        C(promotion), C(allow_dangerous), C(memory_limit), C(container_user), C(memory_check), C(capability_check),
+        C(quantization_check) and C(value_check).
       - C(profile) V(auto) chooses parallel sizes by the model's size and the number of GPUs, and batch sizes by
         C(goal), which is V(throughput), V(balanced) or V(latency).
       - C(gpus) is V(auto), a count, or a list of indices, UUIDs or MIG UUIDs. V(auto) takes as many as the tensor,
@@ -35,20 +36,20 @@ options:
         keeps the GPUs that it runs on.
       - C(api_key) is a text or a list of texts, from a vault. A plan holds its fingerprint, never the key.
       - Engine arguments are written as vLLM names them, with underscores or as options of the command line.
-      - C(ladder) lists profiles from the safest up. The instance is planned with the one whose release the host has
-        verified last, so that a plan neither climbs nor falls by itself; where there is none, with C(profile), or the
+      - C(promotion) lists profiles from the safest up. The instance is planned with the one whose release the host has
+        verified last, so that a plan neither rises nor falls by itself; where there is none, with C(profile), or the
         first of the list.
     type: list
     elements: dict
     required: true
-  ladder:
-    description: The ladder of instances that state none.
+  promotion:
+    description: The promotion of instances that state none.
     type: list
     elements: str
     default: []
   promote:
     description:
-      - Also plan every rung above the one that an instance stands on, as whole releases in RV(climbs), which
+      - Also plan every profile above the one that an instance stands on, as whole releases in RV(promotions), which
         M(gpufleet.vllm.vllm_rollout) carries out. Nothing counts as changed, so nothing is notified.
       - C(instance) of O(target) says for which instance, for all of them where it is empty.
     type: bool
@@ -122,13 +123,15 @@ options:
       - C(hub_dir) and C(cache_dir) are the host's folders for models and for compiled kernels.
       - C(shm_size_mib) is the shared memory of a container in MiB, 2048 where nothing is stated; C(shm_size) takes
         sizes such as V(2g). C(ipc) is V(private) or V(host).
-      - C(on_failure) is V(rollback), V(fallback) or V(stop). C(ladder) holds the rungs of instances with no
-        C(fallback) of their own, C(fallback_rungs) is how many are tried at most, and C(fallback_shorter) allows a
+      - C(on_failure) is V(rollback), V(fallback) or V(stop). C(fallback) holds the steps of instances with no
+        C(fallback) of their own, C(fallback_steps) is how many are tried at most, and C(fallback_shorter) allows a
         shorter C(max_model_len) than clients plan with. C(ask_parser) has the image's own parser asked first.
       - C(env) goes into every container, below the instance's own. C(smoke), C(timeouts) (seconds) and
         C(watch) likewise.
       - C(accept_advisories) plans a release that is refused because of its advisories.
       - C(allow_trust_remote_code) lists the models that may run Python code of their own.
+      - C(allow_dangerous) names engine arguments and variables that are planned although they open something. Without
+        their names they are refused.
       - C(memory_check), C(capability_check), C(quantization_check) and C(value_check) are V(refuse), or V(warn) to plan
         what that check would refuse; an instance's own come first. What would have been refused is in C(overruled) of
         RV(plans).
@@ -148,6 +151,12 @@ options:
     description: Remove instances that are on the host and not listed.
     type: bool
     default: false
+  apply_hardening:
+    description:
+      - Restart what serves with container settings of an older schema. Otherwise they come with its next restart, which
+        C(notes) of RV(plans) say.
+    type: bool
+    default: false
   only_plan:
     description:
       - Plans to be read and not to be carried out. Errors do not fail the task, they are in RV(errors), with the plans
@@ -160,6 +169,8 @@ options:
     description:
       - Above all layers, for surveys. C(profile) takes the place of the instance's own profile and stands above its
         arguments; C(instance) says for which one; C(version) replaces O(version). Empty texts are unset.
+      - With O(only_plan), C(version) also says what an upgrade would break or change, in RV(upgrade), and the tag of
+        O(image) follows it where it says the release.
     type: dict
     default: {}
 attributes:
@@ -215,8 +226,8 @@ EXAMPLES = r"""
 """
 
 RETURN = r"""
-climbs:
-  description: How to climb the ladder of each instance that has one.
+promotions:
+  description: How to promote each instance that has one.
   returned: when O(promote=true)
   type: list
   elements: dict
@@ -224,8 +235,8 @@ climbs:
     instance:
       description: Name of the instance.
       type: str
-    ladder:
-      description: Profiles of its ladder, the safest first.
+    promotion:
+      description: Profiles of its promotion, the safest first.
       type: list
       elements: str
     stands_on:
@@ -236,12 +247,13 @@ climbs:
       type: list
       elements: dict
     ends:
-      description: C(profile) and C(because) of the rung that cannot be planned. Null where all can.
+      description: C(profile) and C(because) of the profile that cannot be planned. Null where all can.
       type: dict
 plans:
   description:
     - One for each listed instance, in the order in which they are to be carried out, those that are removed first. Of
-      instances that share GPUs, those come first that give memory back. Empty where something is wrong.
+      instances that share GPUs, those come first that give memory back, and who gives a port up before who takes it.
+      Empty where something is wrong.
   returned: always
   type: list
   elements: dict
@@ -310,25 +322,38 @@ plans:
       type: dict
     settings:
       description:
-        - Deadlines in seconds and the question of the smoke test, where they were stated; C(on_failure), C(rungs) (how
-          many are tried at most) and C(ask_parser). C(profile) is the rung of an instance with a ladder, which the host
-          remembers.
+        - Deadlines in seconds and the question of the smoke test, where they were stated; C(on_failure),
+          C(fallback_steps) (how many are tried at most) and C(ask_parser). C(profile) is the one that an instance
+          with a promotion stands on, which the host remembers.
         - Deadlines in seconds, the question of the smoke test and how the instance is watched, where they were stated.
           The host acts on them later; where they alone differ, the change is V(live).
       type: dict
-    rungs:
+    fallbacks:
       description:
         - What may be tried in the place of the release, top first, each a release of its own with C(digest), C(release)
           and C(client), the failures that it C(helps), and its C(changes) in words.
       type: list
       elements: dict
-    ladder:
-      description: Profiles of the instance's ladder, the safest first. Empty without one.
+    promotion:
+      description: Profiles of its promotion, the safest first. Empty without one.
       type: list
       elements: str
     image_id:
       description: Id of the image on the host; null where it is not there.
       type: str
+    exchange:
+      description:
+        - Names of the instances that exchange their ports, in the order in which they find theirs free. Such plans
+          stand one behind the other, and are carried out whole or rolled back.
+      returned: where ports are exchanged
+      type: list
+      elements: str
+    by_way_of:
+      description:
+        - The release on a free port, with C(digest), C(release), C(client) and C(settings), that is carried out before
+          the first of C(exchange).
+      returned: for the last of C(exchange)
+      type: dict
 advisories:
   description: Known advisories that hold for the release, with C(id), C(introduced), C(fixed), C(kind), C(conditions).
   returned: always
@@ -353,6 +378,14 @@ host:
   description:
     - C(host_class), C(driver) with C(version) and C(cuda_version), and C(gpus), each with C(uuid), C(index), C(name),
       C(compute_capability), C(mig), C(total_mib), C(reserved_mib), C(used_mib) and C(problems).
+  returned: O(only_plan)
+  type: dict
+upgrade:
+  description:
+    - What another release would break or change, where C(target.version) differs from O(version); else empty.
+    - C(from) and C(to) are releases, C(image) is the one that O(image) becomes, where its tag says the release.
+    - C(breaks) has the errors that O(version) does not have; C(changes) has C(instance), empty for all of the host,
+      C(kind) (C(argument), C(variable), C(default), C(memory), C(metric), C(cuda)) and C(text).
   returned: O(only_plan)
   type: dict
 diff:

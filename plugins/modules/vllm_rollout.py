@@ -8,7 +8,7 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: vllm_rollout
-short_description: Carry out planned changes of vLLM instances, or take them back
+short_description: Carry out planned changes of vLLM instances, or roll them back
 version_added: 0.1.0
 description:
   - Starts each planned change as a unit of the host's own systemd (C(gpufleet-rollout@INSTANCE.service)) and follows
@@ -17,7 +17,8 @@ description:
     it answers, holds it for the stability window, and only then commits. Whatever fails on the way, the host puts the
     last known good release back and proves that one, also when the controller is gone.
   - Changes of one host are carried out one after another, so that instances which share a GPU never start at the same
-    time. The first that fails stops the rest.
+    time. The first that fails stops the rest, and where ports were being exchanged, what was done of that is taken
+    back.
   - A host that is out of reach for ten minutes while its rollout is followed has failed, and is not unreachable, so
     that a C(rescue) around the task runs. The rollout itself goes on.
   - The program that does this on the host, C(gpufleet-host), is brought by this action when the host has another one.
@@ -35,7 +36,7 @@ options:
     elements: dict
     default: []
   rollback:
-    description: Names of instances whose previous verified release is put back.
+    description: Names of instances to roll back to their previous verified release.
     type: list
     elements: str
     default: []
@@ -50,24 +51,24 @@ options:
     type: list
     elements: dict
     default: []
-  take_back:
+  roll_back:
     description:
-      - What an earlier task of the same run has updated (its RV(updated)), to be taken back, the last first. Each way
-        back is refused where the host serves another release by now. One that fails keeps no other from going.
+      - What an earlier task of the same run has updated (its RV(updated)), to be rolled back, the last first. Each
+        rollback is refused where the host serves another release by now. One that fails keeps no other from going.
       - The other options are not read then.
     type: list
     elements: dict
     default: []
   because:
-    description: Why O(take_back) is asked for. The host remembers it as the cause for which the release is rejected.
+    description: Why O(roll_back) is asked for. The host remembers it as the cause for which the release is rejected.
     type: str
     default: ""
-  climbs:
+  promotions:
     description:
-      - What M(gpufleet.vllm.vllm_plan) returned with O(gpufleet.vllm.vllm_plan#module:promote=true). The rungs of each
-        instance are carried out one after another, as far as they hold. A rung that is taken back, or refused for what
-        it is, ends the climb of its instance and is no failure. A failure of the moment is one, and so is that of the
-        rung that an instance begins at.
+      - What M(gpufleet.vllm.vllm_plan) returned with O(gpufleet.vllm.vllm_plan#module:promote=true). The profiles of
+        each instance are carried out one after another, as far as they hold. A profile that is rolled back, or refused
+        for what it is, ends the promotion of its instance and is no failure. A failure of the moment is one, and so is
+        that of the profile that an instance begins at.
       - O(plans) and O(rollback) are not read then.
     type: list
     elements: dict
@@ -115,8 +116,8 @@ RETURN = r"""
 msg:
   description:
     - What failed, with the cause, what serves now and what to do.
-    - With O(take_back), what became of each. With O(climbs), a list of where each instance stands.
-  returned: failure, and with O(take_back) or O(climbs)
+    - With O(roll_back), what became of each. With O(promotions), a list of where each instance stands.
+  returned: failure, and with O(roll_back) or O(promotions)
   type: raw
 results:
   description: What became of each change, in the order in which they were carried out.
@@ -129,19 +130,19 @@ results:
       type: str
     outcome:
       description:
-        - V(verified), V(repaired), V(live) and V(removed) are what was wanted, V(fallback) means that a rung of the
-          ladder serves in the place of the planned release.
-        - V(refused) means that nothing was touched for it, V(restored) that the last known good release serves again,
-          V(stopped) that the failed release was stopped and nothing serves, V(failed) that nothing is sure to serve,
-          V(lost) that the host went out of reach and goes on by itself.
+        - V(verified), V(repaired), V(live) and V(removed) are what was wanted, V(fallback) means that a step of its
+          fallback serves in the place of the planned release.
+        - V(refused) means that nothing was touched for it, V(rolled_back) that the last known good release serves
+          again, V(stopped) that the failed release was stopped and nothing serves, V(failed) that nothing is sure to
+          serve, V(lost) that the host went out of reach and goes on by itself.
       type: str
     warnings:
       description: What the smoke test found that fails nothing, such as a bound on latency that was passed.
       returned: when O(plans) had a release to try, and it was verified
       type: list
       elements: str
-    taken_back:
-      description: That a rollout that had been cut off was taken back before this change was refused.
+    rolled_back:
+      description: That a rollout that had been cut off was rolled back before this change was refused.
       returned: when it was
       type: bool
     failure:
@@ -152,9 +153,9 @@ results:
       description: Folder on the host that keeps the failed engine's log.
       returned: on failure
       type: str
-climbed:
+promoted:
   description: Where each instance stands.
-  returned: with O(climbs)
+  returned: with O(promotions)
   type: list
   elements: dict
   contains:
@@ -164,8 +165,8 @@ climbed:
     profile:
       description: The highest profile that holds.
       type: str
-    ladder:
-      description: All profiles of the ladder, the safest first.
+    promotion:
+      description: All its profiles, the safest first.
       type: list
       elements: str
     why:
@@ -181,13 +182,13 @@ updated:
       description: Name of the instance.
       type: str
     change:
-      description: The kind of change.
+      description: The kind of change; V(exchange) where ports were exchanged.
       type: str
     serves:
       description: Digest of the release that serves since. Empty where no engine was started.
       type: str
     container:
-      description: Its container. A way back that reaches another host, through a mistaken inventory, is refused by it.
+      description: Its container. A rollback that reaches another host, through a mistaken inventory, is refused by it.
       type: str
 """
 
@@ -196,10 +197,11 @@ import typing as t
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ansible_collections.gpufleet.vllm.plugins.module_utils._rollout import request, units
-from ansible_collections.gpufleet.vllm.plugins.module_utils._rollout.api_keys import ApiKeys, fingerprint, host_secret
-from ansible_collections.gpufleet.vllm.plugins.module_utils._rollout.durable import write_atomically
-from ansible_collections.gpufleet.vllm.plugins.module_utils._rollout.store import Store
+from ansible_collections.gpufleet.vllm.plugins.module_utils._host import request
+from ansible_collections.gpufleet.vllm.plugins.module_utils._state import units
+from ansible_collections.gpufleet.vllm.plugins.module_utils._state.api_keys import ApiKeys, fingerprint, host_secret
+from ansible_collections.gpufleet.vllm.plugins.module_utils._state.durable import write_atomically
+from ansible_collections.gpufleet.vllm.plugins.module_utils._state.store import Store
 
 
 def program_needed(module: AnsibleModule) -> bool:
@@ -261,9 +263,9 @@ def main() -> None:
             "rollback": {"type": "list", "elements": "str", "default": []},
             "retry": {"type": "bool", "default": False},
             "instances": {"type": "list", "elements": "dict", "default": []},
-            "take_back": {"type": "list", "elements": "dict", "default": []},
+            "roll_back": {"type": "list", "elements": "dict", "default": []},
             "because": {"type": "str", "default": ""},
-            "climbs": {"type": "list", "elements": "dict", "default": []},
+            "promotions": {"type": "list", "elements": "dict", "default": []},
             "instance": {"type": "str"},
             "request": {"type": "dict"},
             "api_key": {"type": "list", "elements": "str", "default": [], "no_log": True},

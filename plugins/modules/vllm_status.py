@@ -82,8 +82,8 @@ watch:
       description: Restarts that are remembered, each with C(at) and C(by), which is V(watch) or V(docker).
       type: list
       elements: dict
-    returned:
-      description: The release that was returned (C(from)), the one that took its place (C(to)), and when (C(at)).
+    rolled_back:
+      description: The release that was rolled back (C(from)), the one that took its place (C(to)), and when (C(at)).
       type: dict
     events:
       description: What the watch did, newest last.
@@ -138,12 +138,12 @@ import typing as t
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ansible_collections.gpufleet.vllm.plugins.module_utils._engine.wire import Http
-from ansible_collections.gpufleet.vllm.plugins.module_utils._rollout.docker import Docker
-from ansible_collections.gpufleet.vllm.plugins.module_utils._rollout.proof import prove_instance
-from ansible_collections.gpufleet.vllm.plugins.module_utils._rollout.status import observe_one
-from ansible_collections.gpufleet.vllm.plugins.module_utils._rollout.store import Store, instances
-from ansible_collections.gpufleet.vllm.plugins.module_utils._rollout.watch_record import UNTIL_RESUMED
+from ansible_collections.gpufleet.vllm.plugins.module_utils._docker.client import Docker
+from ansible_collections.gpufleet.vllm.plugins.module_utils._engine.http_client import Http
+from ansible_collections.gpufleet.vllm.plugins.module_utils._host.proof import prove_instance
+from ansible_collections.gpufleet.vllm.plugins.module_utils._host.status import observe_one
+from ansible_collections.gpufleet.vllm.plugins.module_utils._state.store import Store, instances
+from ansible_collections.gpufleet.vllm.plugins.module_utils._watch.watch_record import UNTIL_RESUMED
 
 
 def release(entry: dict[str, t.Any]) -> str:

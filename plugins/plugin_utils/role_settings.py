@@ -15,8 +15,9 @@ from pathlib import Path
 import yaml
 from ansible.errors import AnsibleError
 
-from ansible_collections.gpufleet.vllm.plugins.module_utils._plan.names import meant
 from ansible_collections.gpufleet.vllm.plugins.module_utils._settings import reader
+from ansible_collections.gpufleet.vllm.plugins.module_utils._settings import renamed as names_of_before
+from ansible_collections.gpufleet.vllm.plugins.module_utils._settings.names import meant
 
 ROLES = Path(__file__).resolve().parents[2] / "roles"
 # Entry points of a specification. None is called `main`: Ansible would judge values itself before any task of the role,
@@ -55,27 +56,37 @@ def options_of(role: str) -> Json:
     return t.cast("Json", specification(role)[OF_ROLE])
 
 
+@functools.cache
+def variables() -> Json:
+    """The option of each variable of every role and playbook."""
+    return {name: one for role in roles() for entry in specification(role).values() for name, one in entry.items()}
+
+
 def option(variable: str) -> Json:
     """The option of one variable, of any role or playbook."""
-    known = {name: one for role in roles() for entry in specification(role).values() for name, one in entry.items()}
+    known = variables()
     if variable not in known:
         raise WrongSettingsError([f"There is no variable {variable}.{meant(variable, known)}"])
     return t.cast("Json", known[variable])
 
 
-def read(
-    options: Json, variables: t.Mapping[str, t.Any], template: t.Callable[[t.Any], t.Any], errors: list[str]
-) -> Json:
+def read(options: Json, given: t.Mapping[str, t.Any], template: t.Callable[[t.Any], t.Any], errors: list[str]) -> Json:
     """What a host has for each option, typed."""
-    given = {}
+    values = {}
     for name in options:
         try:
-            given[name] = template(variables[name]) if name in variables else None
+            values[name] = template(given[name]) if name in given else None
         except AnsibleError as error:
             # A role parameter that is omitted states nothing.
             if type(error).__name__ != "AnsibleValueOmittedError":
                 errors.append(f"{name} cannot be read: {str(error).rstrip('.')}.")
-    return reader.read(options, given, errors)
+    return reader.read(options, values, errors)
+
+
+def renamed(variables: t.Mapping[str, t.Any]) -> list[str]:
+    """A sentence for each variable that somebody sets by its name of before."""
+    known = names_of_before.VARIABLES.items()
+    return [f"There is no variable {old}: {names_of_before.told(new)}." for old, new in known if old in variables]
 
 
 def failure(host: str, errors: t.Sequence[str]) -> str:

@@ -9,47 +9,60 @@ import dataclasses
 import typing as t
 
 from ansible_collections.gpufleet.vllm.plugins.module_utils._rollout.failure import rejects
+from ansible_collections.gpufleet.vllm.plugins.module_utils._state.state import STOPOVER
 
 Json = dict[str, t.Any]
 
 # What gives ports and GPUs back comes first.
 ORDER = ("remove", "live", "repair", "restart", "create")
 KINDS = {"remove": "remove", "live": "live", "repair": "repair", "restart": "rollout", "create": "rollout"}
-DOCUMENTS = ("digest", "release", "client", "settings", "rungs", "let_through")
-# Why a change that a run has made is not taken back.
+DOCUMENTS = ("digest", "release", "client", "settings", "fallbacks", "let_through")
+# Why a change that a run has made is not rolled back.
 STAYS = {
     "create": "stays on release {serves}: this run has created it, and there is none before it",
     "live": "keeps what clients are told: the engine was not touched",
     "remove": "stays removed",
+    "exchange": "stays on release {serves}: this run has exchanged its port with that of another instance",
 }
 
 
 @dataclasses.dataclass(frozen=True)
 class Due:
-    """One request for the host. `change` is the plan's, or `rollback`."""
+    """One request for the host. `change` is the plan's, `rollback`, or `exchange` for a step of an exchange of ports.
+
+    `exchange` are the instances of that exchange; it is whole or rolled back.
+    """
 
     instance: str
     change: str
     request: Json
+    exchange: tuple[str, ...] = ()
 
 
 def planned(plans: t.Sequence[Json], retry: bool, in_order: bool = False) -> list[Due]:
     """What the plans ask for. IN_ORDER: as they stand, because each builds on the one before it."""
     due = [plan for plan in plans if plan["change"] != "none"]
-    if not in_order:
-        due.sort(key=lambda plan: ORDER.index(plan["change"]))
-    return [
-        Due(
-            str(plan["instance"]),
-            str(plan["change"]),
-            {
-                "kind": KINDS[plan["change"]],
-                "retry": retry,
-                "plan": {name: plan.get(name) for name in DOCUMENTS},
-            },
-        )
-        for plan in due
-    ]
+    if in_order:
+        return [_due(plan, retry) for plan in due]
+    found: list[Due] = []
+    for plan in sorted(due, key=lambda plan: ORDER.index(plan["change"])):
+        names = plan.get("exchange") or [""]
+        last = next((one for one in due if one["instance"] == names[-1]), None)
+        if plan["instance"] == names[0] and last is not None:
+            found.append(_due({**last, **last["by_way_of"]}, retry))
+        found.append(_due(plan, retry))
+    return found
+
+
+def _due(plan: Json, retry: bool) -> Due:
+    documents = {name: plan.get(name) for name in DOCUMENTS}
+    request: Json = {"kind": KINDS[plan["change"]], "retry": retry, "plan": documents}
+    exchange = tuple(plan.get("exchange") or ())
+    if not exchange:
+        return Due(str(plan["instance"]), str(plan["change"]), request)
+    # Another configuration in its place, or nothing at all, would be half an exchange.
+    request |= {"plan": {**documents, "rungs": []}, "on_failure": "rollback"}
+    return Due(str(plan["instance"]), "exchange", request, exchange)
 
 
 def rollbacks(names: t.Sequence[str]) -> list[Due]:
@@ -58,16 +71,29 @@ def rollbacks(names: t.Sequence[str]) -> list[Due]:
 
 
 def updated(one: Due, outcome: Json) -> Json | None:
-    """What a later failure in the same run may take back; None where nothing is different from before."""
+    """What a later failure in the same run may roll back; None where nothing is different from before."""
     serves = str(outcome.get("serves") or "")
-    if one.change in ("rollback", "repair") or (one.change in ("restart", "create") and not serves):
+    started = one.change in ("restart", "create", "exchange")
+    if one.change in ("rollback", "repair") or (started and not serves) or is_stopover(one):
         return None
     container = str(outcome.get("container") or "")
     return {"instance": one.instance, "change": one.change, "serves": serves, "container": container}
 
 
-def way_back(before: Json, because: str) -> Due | None:
-    """The request that takes one change back, from the digest that it led to; None where there is no way back."""
+def is_stopover(one: Due) -> bool:
+    """Whether it is the step to a port of the moment."""
+    return bool((one.request["plan"].get("settings") or {}).get(STOPOVER)) if one.exchange else False
+
+
+def undone(one: Due, outcome: Json) -> Due | None:
+    """The request that takes a step of an exchange back. Its release is not to blame for another one's failure."""
+    serves, container = str(outcome.get("serves") or ""), str(outcome.get("container") or "")
+    request = {"kind": "rollback", "from": serves, "container": container, "blame": False}
+    return Due(one.instance, "rollback", request) if serves else None
+
+
+def rollback(before: Json, because: str) -> Due | None:
+    """The request that rolls one change back, from the digest that it led to; None where there is no rollback."""
     if before["change"] != "restart":
         return None
     request = {
@@ -80,36 +106,36 @@ def way_back(before: Json, because: str) -> Due | None:
 
 
 def stays(before: Json) -> str:
-    """Why there is no way back."""
+    """Why there is no rollback."""
     return f"{before['instance']}: {STAYS[before['change']].format(serves=before['serves'][:12])}."
 
 
 def does_not_hold(outcome: Json) -> bool:
-    """Whether a rung was judged, taken back or refused for what it is: a failure of the moment judges none."""
+    """Whether a profile was judged, rolled back or refused for what it is: a failure of the moment judges none."""
     failure_class = str((outcome.get("failure") or {}).get("failure_class") or "")
-    return outcome["outcome"] in ("restored", "refused") and bool(failure_class) and rejects(failure_class)
+    return outcome["outcome"] in ("rolled_back", "refused") and bool(failure_class) and rejects(failure_class)
 
 
-def ended_early(climb: Json) -> str:
-    """Why the plan ends a climb before the top of its ladder."""
-    ends = climb.get("ends")
+def ended_early(promotion: Json) -> str:
+    """Why the plan ends a promotion before its last profile."""
+    ends = promotion.get("ends")
     return f"{ends['profile']} was not tried: {ends['because']}" if ends else ""
 
 
-def rungs(climb: Json, retry: bool) -> list[tuple[str, Due]]:
-    """The requests of one climb, each with its profile, in the order of the ladder.
+def promotion_steps(promotion: Json, retry: bool) -> list[tuple[str, Due]]:
+    """The requests of one promotion, each with its profile, in their order.
 
-    A rung that fails is taken back, whatever the instance says of failures: another configuration in its place would
-    count as the rung.
+    A profile that fails is rolled back, whatever the instance says of failures: another configuration in its place
+    would count as the profile.
     """
-    due = planned([{**plan, "rungs": []} for plan in climb["plans"]], retry, in_order=True)
+    due = planned([{**plan, "fallbacks": []} for plan in promotion["plans"]], retry, in_order=True)
     for one in due:
         one.request["on_failure"] = "rollback"
-    return [(str(plan["profile"]), one) for plan, one in zip(climb["plans"], due, strict=True)]
+    return [(str(plan["profile"]), one) for plan, one in zip(promotion["plans"], due, strict=True)]
 
 
-def stands(climbed: Json) -> str:
-    """Where an instance stands after a climb."""
-    ladder, profile = climbed["ladder"], climbed["profile"]
-    rung = f"{climbed['instance']}: stands on {profile}, rung {ladder.index(profile) + 1} of {len(ladder)}"
-    return f"{rung}. {climbed['why']}" if climbed["why"] else f"{rung}."
+def stands(promoted: Json) -> str:
+    """Where an instance stands after a promotion."""
+    names, profile = promoted["promotion"], promoted["profile"]
+    where = f"{promoted['instance']}: stands on {profile}, number {names.index(profile) + 1} of {len(names)}"
+    return f"{where}. {promoted['why']}" if promoted["why"] else f"{where}."

@@ -13,14 +13,15 @@ import typing as t
 
 from ansible.plugins.action import ActionBase
 
+from ansible_collections.gpufleet.vllm.plugins.module_utils._outside.concealing import concealed, concealed_text
 from ansible_collections.gpufleet.vllm.plugins.module_utils._outside.printable import all_printable, printable
 
 Json = dict[str, t.Any]
 
 
 def as_told(result: t.Mapping[str, t.Any]) -> Json:
-    """A module's result without anything that steers a terminal. A message and a warning are one line each."""
-    clean: Json = all_printable(dict(result))
+    """A module's result without secrets, nor what steers a terminal. A message and a warning are one line each."""
+    clean: Json = concealed(all_printable(dict(result)))
     for name, make in (("msg", _message), ("warnings", _warnings)):
         if name in clean:
             clean[name] = make(clean[name])
@@ -28,7 +29,7 @@ def as_told(result: t.Mapping[str, t.Any]) -> Json:
 
 
 def _message(said: t.Any) -> t.Any:
-    return printable(said) if isinstance(said, str) else said
+    return concealed_text(printable(said)) if isinstance(said, str) else said
 
 
 def _warnings(said: t.Any) -> t.Any:
@@ -38,7 +39,7 @@ def _warnings(said: t.Any) -> t.Any:
 def _without_controls(value: t.Any) -> t.Any:
     """Warnings are objects since ansible-core 2.19."""
     if isinstance(value, str):
-        return printable(value)
+        return concealed_text(printable(value))
     if isinstance(value, tuple):
         return tuple(map(_without_controls, value))
     if dataclasses.is_dataclass(value) and not isinstance(value, type):

@@ -8,6 +8,7 @@
     fit_accuracy.py --rows FILE --split    constants fitted on one part of the rows, reported on the other, by source
     fit_accuracy.py --rows FILE --fit      the constants that all of FILE gives, as Python
     fit_accuracy.py --rows FILE --each     one line a row besides, on stderr
+    fit_accuracy.py --rows FILE --table    unseen rows by release, as docs/accuracy.md has them
 
 Errors are GiB of KV cache on the first rank, as its log line has it; concurrency is relative.
 """
@@ -29,7 +30,7 @@ from ansible_collections.gpufleet.vllm.plugins.module_utils._plan.memory.calibra
     SHIPPED,
     Calibration,
 )
-from ansible_collections.gpufleet.vllm.tests.bench import fit_constants, startup_rows  # noqa: E402
+from ansible_collections.gpufleet.vllm.tests.bench import fit_constants, fit_releases, startup_rows  # noqa: E402
 from ansible_collections.gpufleet.vllm.tests.bench.fit_metrics import (  # noqa: E402
     FLAT_GIB,
     Baseline,
@@ -155,8 +156,12 @@ def main() -> None:
     parser.add_argument("--split", action="store_true")
     parser.add_argument("--fit", action="store_true")
     parser.add_argument("--each", action="store_true")
+    parser.add_argument("--table", action="store_true")
     options = parser.parse_args()
     rows = startup_rows.load(options.rows)
+    if options.table:
+        sys.stdout.write("\n".join(fit_releases.table(rows)) + "\n")
+        return
     if options.fit:
         for name, value in fit_constants.fit(rows).values().items():
             sys.stdout.write(f"    {name}={value},\n")

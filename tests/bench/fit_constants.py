@@ -20,12 +20,8 @@ from ansible_collections.gpufleet.vllm.plugins.module_utils._plan.memory.calibra
     TRITON_SAMPLER,
     Calibration,
 )
-from ansible_collections.gpufleet.vllm.plugins.module_utils._plan.memory.overhead import (
-    Load,
-    captures,
-    logits_gib,
-    second_runner,
-)
+from ansible_collections.gpufleet.vllm.plugins.module_utils._plan.memory.graphs import captures
+from ansible_collections.gpufleet.vllm.plugins.module_utils._plan.memory.overhead import Load, logits_gib
 from ansible_collections.gpufleet.vllm.plugins.module_utils._plan.memory.settings import resolve
 from ansible_collections.gpufleet.vllm.tests.bench import startup_rows
 
@@ -63,7 +59,7 @@ def facts_of(row: Row) -> Facts | None:
         logits=logits_gib(architecture, settings.sequences),
         state=settings.batched_tokens * (architecture.hidden_size or 0) * 2.0 / 1024.0**3,
         captures=captures(load, architecture),
-        second=second_runner(settings.version, architecture),
+        second=settings.second,
         log=row.get("log_breakdown") or {},
     )
 

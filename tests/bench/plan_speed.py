@@ -22,12 +22,9 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[2]))
 
 # Importing it makes the collection importable.
 from tests.conftest import CHECKOUT  # noqa: I001
-from ansible_collections.gpufleet.vllm.plugins.module_utils._plan import (
-    data_files,
-    inputs,
-    planner,
-    schema_files,
-)
+from ansible_collections.gpufleet.vllm.plugins.plugin_utils import data_files, schema_files
+from ansible_collections.gpufleet.vllm.plugins.module_utils._plan.inventory import inputs
+from ansible_collections.gpufleet.vllm.plugins.module_utils._plan import planner
 from ansible_collections.gpufleet.vllm.tests.unit.plugins.module_utils._plan import fleet
 
 Json = dict[str, t.Any]

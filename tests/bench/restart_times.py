@@ -1,7 +1,7 @@
 # Copyright: gpufleet.vllm contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What a restart costs the clients of a server, and how fast a bad one is noticed and taken back.
+"""What a restart costs the clients of a server, and how fast a bad one is noticed and rolled back.
 
     python tests/bench/restart_times.py [--rounds 3]
 
@@ -9,7 +9,7 @@ Needs the lab (`make lab`). One host, one real vLLM; somebody asks it for a toke
 
 - `ours`, `docker_stop_start`, `docker_rm_run`, `docker_compose_up`: seconds without an answer while an argument changes
 - `noticed`: seconds from the exit of a bad engine until the host begins to take it back
-- `restored`: seconds from there until the old release answers again; `pulled`: images pulled meanwhile
+- `rolled_back`: seconds from there until the old release answers again; `pulled`: images pulled meanwhile
 
 Prints one JSON object; `over_bare` is the least of ours less the least of docker_stop_start.
 """
@@ -81,8 +81,8 @@ def events(host: Host, since: float) -> list[Json]:
     return [json.loads(line) for line in lines]
 
 
-def taken_back(host: Host) -> Json:
-    """Roll out a release whose engine exits, and time its way back."""
+def rolled_back(host: Host) -> Json:
+    """Roll out a release whose engine exits, and time its rollback."""
     mark, began = host.mark(), time.time()
     bad = never_seen(merged(sequences(8), {"engine_args": {"no_such_flag": 1}}))
 
@@ -93,11 +93,11 @@ def taken_back(host: Host) -> Json:
     answers = asked_during(host, roll_out)
     seen, stages = events(host, began), {line["stage"]: line for line in reversed(host.stages(mark))}
     died_after, died_at = life_of_the_candidate(seen)
-    noticed = stages["restore"]["elapsed"] - stages["ready"]["elapsed"] - died_after
+    noticed = stages["rollback"]["elapsed"] - stages["ready"]["elapsed"] - died_after
     first = min(line["answered"] for line in answers.lines if not line["error"] and line["asked"] > died_at)
     return {
         "noticed": round(noticed, 1),
-        "restored": round(first - died_at - noticed, 1),
+        "rolled_back": round(first - died_at - noticed, 1),
         "pulled": sum(event["Action"] == "pull" for event in seen),
     }
 
@@ -114,7 +114,7 @@ def life_of_the_candidate(seen: list[Json]) -> tuple[float, float]:
 def one_round(host: Host) -> Json:
     serve_ours(host)
     bare = Bare(host)
-    seconds: Json = {"ours": asked_during(host, lambda: ours(host, bare)).longest_gap, **taken_back(host)}
+    seconds: Json = {"ours": asked_during(host, lambda: ours(host, bare)).longest_gap, **rolled_back(host)}
     host.run("docker", "stop", CONTAINER)
     return {**seconds, **{way: bare_gap(host, bare, way) for way in BARE}}
 
@@ -135,7 +135,7 @@ def summary(rounds: list[Json]) -> Json:
         "seconds": figures,
         "over_bare": round(mine - bare, 1),
         "ratio_to_bare": round(mine / bare, 2),
-        "restored_over_bare": round(figures["restored"]["min"] - bare, 1),
+        "restored_over_bare": round(figures["rolled_back"]["min"] - bare, 1),
     }
 
 

@@ -15,23 +15,13 @@ import pathlib
 import re
 import typing as t
 
-from ansible_collections.gpufleet.vllm.plugins.module_utils._plan.memory.architecture import (
-    Architecture,
-    Experts,
-)
-from ansible_collections.gpufleet.vllm.plugins.module_utils._plan.memory.layers import (
-    Layers,
-    mixed,
-    uniform,
-)
-from ansible_collections.gpufleet.vllm.plugins.module_utils._plan.memory.quantization import (
-    Quantization,
-    by_name,
-)
 from ansible_collections.gpufleet.vllm.plugins.module_utils._plan.memory.request import (
     GpuMemory,
     MemoryRequest,
 )
+from ansible_collections.gpufleet.vllm.plugins.module_utils._plan.model.architecture import Architecture, Experts
+from ansible_collections.gpufleet.vllm.plugins.module_utils._plan.model.layers import Layers, mixed, uniform
+from ansible_collections.gpufleet.vllm.plugins.module_utils._plan.model.quantization import Quantization, by_name
 
 Row = dict[str, t.Any]
 
@@ -207,6 +197,7 @@ def question(row: Row, weights: t.Literal["given", "predicted"] = "given") -> Me
         loaded_weights_gib=row.get("weights_gib") if weights == "given" else None,
         parameters=parameters * 1e9 if parameters else None,
         gpus=gpus_of(row),
+        caches=row.get("caches"),
         # A row does not say what its image had installed.
         plugins=("gguf", "bitsandbytes"),
     )

@@ -24,11 +24,11 @@ INVENTORY = ("--inventory", "tests/compat/inventory")
 # What the plan itself warns of, such as an advisory, is no word of Ansible's.
 WARNED = re.compile(r"\[(?:DEPRECATION )?WARNING\](?!: vLLM ).{0,300}")
 CHANGED = merged(ASSISTANT, {"engine_args": {"max_num_seqs": 8}})
-# The first rung is what serves.
-LADDER = {
+# The first profile is what serves.
+PROFILES = {
     **{key: value for key, value in ASSISTANT.items() if key != "engine_args"},
     "engine_args": {key: value for key, value in ASSISTANT["engine_args"].items() if key != "max_num_seqs"},
-    "ladder": ["low", "middle"],
+    "promotion": ["low", "middle"],
 }
 PROFILES = {"low": {"engine_args": {"max_num_seqs": 4}}, "middle": {"engine_args": {"max_num_seqs": 6}}}
 
@@ -48,7 +48,7 @@ def says(ended: Play, *texts: str) -> None:
 
 @pytest.fixture(scope="module")
 def good() -> str:
-    """What serves, and what each way back leads to."""
+    """What serves, and what each rollback leads to."""
     return HOST.serving()
 
 
@@ -94,10 +94,10 @@ def test_failing_rollout(good: str) -> None:
     )
     says(
         ended,
-        f"It was taken back. Release {good[:12]} serves again",
+        f"It was rolled back. Release {good[:12]} serves again",
         f"The rollout failed on {HOST.name}. What serves now:",
         f"Failed, for the reason above: {HOST.name}.",
-        f"{CANARY.name}: Taken back: assistant: release {good[:12]} is verified",
+        f"{CANARY.name}: Rolled back: assistant: release {good[:12]} is verified",
         "Nothing was changed on any other host.",
     )
     assert (ended.recap(HOST.name)["failed"], ended.recap(CANARY.name)["failed"]) == (1, 0)
@@ -106,8 +106,8 @@ def test_failing_rollout(good: str) -> None:
 
 
 def test_promote() -> None:
-    ended = play(PROMOTE, HOST.name, **wanted(LADDER), vllm_server_profiles=PROFILES)
-    says(ended, "assistant: stands on middle, rung 2 of 2.")
+    ended = play(PROMOTE, HOST.name, **wanted(PROFILES), vllm_server_profiles=PROFILES)
+    says(ended, "assistant: stands on middle, number 2 of 2.")
 
 
 def test_rollback(good: str) -> None:

@@ -16,7 +16,9 @@ import typing as t
 
 import yaml
 
-from ansible_collections.gpufleet.vllm.plugins.module_utils._plan import inputs, overview, planner, schema_files
+from ansible_collections.gpufleet.vllm.plugins.module_utils._plan import overview, planner
+from ansible_collections.gpufleet.vllm.plugins.module_utils._plan.inventory import inputs
+from ansible_collections.gpufleet.vllm.plugins.plugin_utils import schema_files
 from ansible_collections.gpufleet.vllm.tests.data.model_configs import CONFIGS
 
 Json = dict[str, t.Any]

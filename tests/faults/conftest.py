@@ -22,12 +22,16 @@ from ansible_collections.gpufleet.vllm.tests.faults.play import CHECKOUT, INVENT
 from ansible_collections.gpufleet.vllm.tests.faults.wanted import ASSISTANT, wanted
 
 # What every build runs; the rest takes longer and runs on request.
-CI = "F1 F3 F4 F7 F9 F14 F16 F17 F19 F21 F22 F23 F27 F29 F31"
-# Parts of these rows that show the same at another moment.
+CI = "F1 F3 F4 F7 F9 F14 F16 F17 F19 F21 F22 F23 F27 F29 F31 F35 F36"
+# Parts of these rows that show the same at another moment, or take longer.
 ON_REQUEST: tuple[str, ...] = (
     "test_f19_controller_killed_after_the_stop[smoke, its workers live on]",
     "test_f19_controller_killed_after_the_stop[hold]",
     "test_f27_rollout_on_a_damaged_state_file",
+    "test_f36_name_of_ours[previous]",
+    "test_f36_committed_copy",
+    "test_f36_old_state_put_back",
+    "test_f36_previous_release_pruned",
 )
 KILL = "kill"
 HERE = pathlib.Path(__file__).parent
@@ -38,6 +42,7 @@ RECORD, VERSIONS = "record", "versions"
 PHASES = ("setup", "call", "teardown")
 RECORD_OF = pytest.StashKey[Record]()
 VERSIONS_OF_RUN = pytest.StashKey[dict[str, t.Any]]()
+BEGAN = pytest.StashKey[float]()
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -45,6 +50,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--faults", default="", help="faults to run, such as 'F3 F19', or 'ci'; default: all")
     parser.addoption("--kills", type=int, default=0, help="random kills; without --faults nothing but them")
     parser.addoption("--seed", type=int, default=None, help="of the random kills; default: from the clock, printed")
+    parser.addoption(
+        "--page", action="store_true", help="put a run of all faults, or of kills, into docs/faults-result.md"
+    )
     parser.addoption("--keep-hosts", action="store_true", help="leave the hosts to the next run")
 
 
@@ -59,6 +67,7 @@ def pytest_configure(config: pytest.Config) -> None:
     unknown = _asked(config) - KNOWN
     if unknown:
         raise pytest.UsageError(f"no row for {', '.join(sorted(unknown))}")
+    config.stash[BEGAN] = time.monotonic()
     given = getattr(config, "workerinput", {})
     if config.getoption("--seed") is None:
         config.option.seed = given.get("seed", int(time.time()))
@@ -224,10 +233,10 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
     faults = [record for record in records if record.fault != KILL]
     kills = [record for record in records if record.fault == KILL]
     if faults:
-        _tell(terminalreporter, "faults", faults, versions)
+        _tell(terminalreporter, report.FAULTS, faults, versions)
     if kills:
         seed = str(config.getoption("--seed"))
-        _tell(terminalreporter, "kills", kills, {**versions, "seed": seed})
+        _tell(terminalreporter, report.KILLS, kills, {**versions, "seed": seed})
         terminalreporter.write_line(random_kills.hits(_struck(kills)))
         terminalreporter.write_line(random_kills.too_few(_struck(kills), len(kills)))
         terminalreporter.write_line(f"The same kills again: --seed {seed}")
@@ -258,10 +267,19 @@ def _records(sent: list[dict[str, t.Any]]) -> list[Record]:
 def _tell(
     terminalreporter: pytest.TerminalReporter, name: str, records: list[Record], versions: dict[str, str]
 ) -> None:
+    config = terminalreporter.config
     terminalreporter.section(name)
     terminalreporter.write_line(report.table(records))
-    report.write(name, records, versions)
+    minutes = round((time.monotonic() - config.stash[BEGAN]) / 60)
+    text = report.write(name, records, versions, minutes, getattr(config.option, "numprocesses", None) or 1)
     terminalreporter.write_line(report.tally(records))
+    if config.getoption("--page"):
+        missing = KNOWN - {record.fault for record in records} if name == report.FAULTS else set()
+        if missing:
+            terminalreporter.write_line(f"not put on the page: {', '.join(sorted(missing))} did not run")
+        else:
+            report.put_on_page(name, text)
+            terminalreporter.write_line(f"put on the page: {report.PAGE}")
 
 
 def _sent(terminalreporter: pytest.TerminalReporter) -> list[dict[str, t.Any]]:

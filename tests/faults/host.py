@@ -21,6 +21,8 @@ ENGINE = "VLLM::EngineCore"
 INSTANCE = "assistant"
 CONTAINER = f"vllm-{INSTANCE}"
 UNIT = f"gpufleet-rollout@{INSTANCE}.service"
+WATCH_SERVICE = "gpufleet-watch.service"
+PROGRAM = "/usr/local/lib/gpufleet/gpufleet-host"
 STATE_DIR = f"/var/lib/gpufleet/{INSTANCE}"
 STATE_DIRS = "/var/lib/gpufleet/*"
 STAGES = f"{STATE_DIR}/stages.jsonl"
@@ -95,6 +97,14 @@ class Host:
             return ""
         return str(found["Config"]["Labels"].get("io.gpufleet.digest", ""))
 
+    def serving_container(self) -> str:
+        """Its container's id; '' where none has the instance's name."""
+        return str((self.containers().get(CONTAINER) or {}).get("Id", ""))
+
+    def verified_container(self) -> str:
+        """That of the release that the state calls current; '' where none is."""
+        return str((self.state().get("current") or {}).get("container_id", ""))
+
     def generates(self, url: str = URL, model: str = INSTANCE, limit: float = 60) -> str:
         """The answer to a real question; '' where there is none."""
         body = {"model": model, "messages": [{"role": "user", "content": "Say hello."}], "max_tokens": 8}
@@ -106,6 +116,23 @@ class Host:
 
     def healthy(self, url: str = URL) -> bool:
         return self.succeeds("curl", "--silent", "--fail", "--max-time", "2", "--output", "/dev/null", f"{url}/health")
+
+    def told(self, *words: str) -> Json:
+        """What the program on the host prints as JSON."""
+        return t.cast(Json, json.loads(self.run(PROGRAM, *words, check=False)))
+
+    def limits(self, unit: str) -> dict[str, int]:
+        """What the kernel lets the processes of a unit have, by controller; empty where the unit has none now.
+
+        Raises AssertionError where systemd says otherwise.
+        """
+        shown = ("--property=MainPID", "--property=MemoryMax", "--property=TasksMax")
+        said = dict(line.split("=", 1) for line in self.run("systemctl", "show", *shown, unit).splitlines())
+        given = (FILES / "limits.py").read_text()
+        held = t.cast(dict[str, int], json.loads(self.run("python3", "-", said["MainPID"], given=given)))
+        stated = {"memory": int(said["MemoryMax"]), "pids": int(said["TasksMax"])}
+        assert held in ({}, stated), f"{unit} has {held}, and systemd says {stated}"
+        return held
 
     def snapshot(self) -> Json:
         """Digests of the files that are ours, and every container: equal where nothing was written or started."""

@@ -155,7 +155,7 @@ class Row:
         Where that word is that nothing serves, they may fail from then on.
         """
         lines = self.host.stages(self.mark)
-        stops = [epoch(line["at"]) for line in lines if line["stage"] in ("stop", "restore")]
+        stops = [epoch(line["at"]) for line in lines if line["stage"] in ("stop", "rollback")]
         ends = [
             math.inf if line["outcome"] in NOTHING_SERVES else epoch(line["at"]) for line in lines if "outcome" in line
         ]
@@ -175,14 +175,14 @@ class Row:
         self.serves(self.good.digest)
         self.has_nothing_to_do()
 
-    def taken_back(self, play: Play, bad: Json, failure_class: str, *texts: str, **variables: t.Any) -> None:
+    def rolled_back(self, play: Play, bad: Json, failure_class: str, *texts: str, **variables: t.Any) -> None:
         """The release failed with this class, the good one serves again, and the same is refused from now on."""
         self.put_back(play, failure_class, *texts)
         self.is_refused(bad, **variables)
 
     def put_back(self, play: Play, failure_class: str, *texts: str) -> None:
         """The play failed with this class, and the good release serves again."""
-        self.refused(play, f"({failure_class})", "It was taken back.", *texts)
+        self.refused(play, f"({failure_class})", "It was rolled back.", *texts)
         self.only_while_down()
         self.serves(self.good.digest)
         assert self.outcome()["facts"]["failure"]["failure_class"] == failure_class

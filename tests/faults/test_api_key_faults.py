@@ -26,7 +26,7 @@ def test_f30_key_rotation(row: Row) -> None:
     assert [answered(row.host), answered(row.host, first)] == ["401", "200"]
     # A release with the next key that fails leaves the key before it in force.
     bad = row.changed(api_key=second, engine_args={"tokenizer": "/models/none"})
-    row.refused(row.roll_out(bad), "It was taken back.")
+    row.refused(row.roll_out(bad), "It was rolled back.")
     assert [answered(row.host, second), answered(row.host, first)] == ["401", "200"]
     play = row.roll_out(row.changed(api_key=second))
     assert play.code == 0, play.log

@@ -23,7 +23,7 @@ def test_f01_unknown_argument(row: Row) -> None:
     bad = row.changed(engine_args={"no_such_flag": 1})
     with row.asking():
         play = row.roll_out(bad, **UNASKED)
-    row.taken_back(play, bad, "flag.unknown", "error: unrecognized arguments: --no-such-flag 1", **UNASKED)
+    row.rolled_back(play, bad, "flag.unknown", "error: unrecognized arguments: --no-such-flag 1", **UNASKED)
 
 
 def test_f02_engine_refuses_a_value(row: Row) -> None:
@@ -31,7 +31,7 @@ def test_f02_engine_refuses_a_value(row: Row) -> None:
     bad = row.changed(engine_args={"tokenizer": "/models/none"})
     with row.asking():
         play = row.roll_out(bad)
-    row.taken_back(play, bad, "model.missing", "/models/none")
+    row.rolled_back(play, bad, "model.missing", "/models/none")
 
 
 def test_f03_dies_of_its_first_token(row: Row) -> None:
@@ -44,7 +44,7 @@ def test_f03_dies_of_its_first_token(row: Row) -> None:
         play = row.start(bad)
         row.at(play, "stop", "true")
     row.ended(play)
-    row.taken_back(play, bad, "cpu.attention", "failed at stage smoke", "Unsupported CPU attention configuration")
+    row.rolled_back(play, bad, "cpu.attention", "failed at stage smoke", "Unsupported CPU attention configuration")
 
 
 def test_f10_out_of_memory(row: Row) -> None:
@@ -54,7 +54,7 @@ def test_f10_out_of_memory(row: Row) -> None:
         play = row.start(bad)
         row.at(play, "ready", "docker", "update", "--memory=200m", "--memory-swap=200m", CONTAINER)
         row.ended(play)
-    row.taken_back(play, bad, "host.oom", "the container ran out of memory (exit code 137)")
+    row.rolled_back(play, bad, "host.oom", "the container ran out of memory (exit code 137)")
 
 
 def test_f11_crash_loop(row: Row) -> None:
@@ -65,12 +65,12 @@ def test_f11_crash_loop(row: Row) -> None:
         row.at(play, "hold", "docker", "update", "--restart=always", CONTAINER)
         row.host.run("pkill", "-KILL", "--full", ENGINE)
         row.ended(play)
-    assert row.outcome()["outcome"] == "restored"
-    row.taken_back(play, bad, row.outcome()["facts"]["failure"]["failure_class"])
+    assert row.outcome()["outcome"] == "rolled_back"
+    row.rolled_back(play, bad, row.outcome()["facts"]["failure"]["failure_class"])
 
 
 def test_f12_slow_start(row: Row) -> None:
-    """A start that takes 20 s longer, below the deadline: no false way back."""
+    """A start that takes 20 s longer, below the deadline: no false rollback."""
     slow = row.changed()
     with row.asking():
         play = row.start(slow)
@@ -85,16 +85,16 @@ def test_f12_slow_start(row: Row) -> None:
 
 
 def test_f13_start_past_its_deadline(row: Row) -> None:
-    """A start that does not end: taken back at the deadline, five seconds more or less."""
+    """A start that does not end: rolled back at the deadline, five seconds more or less."""
     limit = 30
     bad = row.changed(timeouts={"ready": limit})
     with row.asking():
         play = row.start(bad)
         row.at(play, "ready", "docker", "pause", CONTAINER)
         row.ended(play)
-    row.taken_back(play, bad, "ready.timeout", f"not ready within {limit} s")
+    row.rolled_back(play, bad, "ready.timeout", f"not ready within {limit} s")
     elapsed = {line["stage"]: line["elapsed"] for line in reversed(row.host.stages(row.mark)[:-1])}
-    assert elapsed["restore"] - elapsed["ready"] == pytest.approx(limit, abs=5)
+    assert elapsed["rollback"] - elapsed["ready"] == pytest.approx(limit, abs=5)
 
 
 def test_f14_hangs_while_healthy(row: Row) -> None:
@@ -107,4 +107,4 @@ def test_f14_hangs_while_healthy(row: Row) -> None:
             row.host.run("pkill", "-STOP", "--full", ENGINE)
             assert row.host.healthy()
         row.ended(play)
-    row.taken_back(play, bad, "smoke.no_answer", "got no answer within 10 s")
+    row.rolled_back(play, bad, "smoke.no_answer", "got no answer within 10 s")

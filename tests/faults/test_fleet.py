@@ -28,7 +28,7 @@ def test_f31_one_of_four_hosts_fails(row: Row, others: list[Host]) -> None:
     row.only_while_down()
     assert play.recap(row.host.name)["failed"] == 0
     assert play.recap(failing.name)["failed"] == 1
-    row.says(play, f"The rollout failed on {failing.name}.", "It was taken back.")
+    row.says(play, f"The rollout failed on {failing.name}.", "It was rolled back.")
     assert [play.recap(host.name) for host in rest] == [{}] * len(rest)
     assert [host.snapshot() for host in rest] == before
     assert failing.serving() == was

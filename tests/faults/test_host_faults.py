@@ -40,7 +40,7 @@ def test_f22_docker_restarts_in_steady_state(row: Row) -> None:
 
 
 def test_f22_docker_restarts_in_a_rollout(row: Row) -> None:
-    """Docker restarts while a candidate starts: a clean way back, and the release is not blamed for it."""
+    """Docker restarts while a candidate starts: a clean rollback, and the release is not blamed for it."""
     changed = row.changed()
     with row.asking():
         play = row.start(changed)

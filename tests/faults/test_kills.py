@@ -48,7 +48,7 @@ def test_f19_controller_killed_after_the_stop(row: Row, stage: str, whole_group:
 
 
 def test_f20_ssh_lost_after_the_switch(row: Row, over_ssh: dict[str, str]) -> None:
-    """The ssh server is gone while a bad release is tried: the host takes it back without anybody."""
+    """The ssh server is gone while a bad release is tried: the host rolls it back without anybody."""
     bad = row.changed(model="/models/tiny-16")
     with row.asking():
         play = row.start(bad, **over_ssh)
@@ -60,7 +60,7 @@ def test_f20_ssh_lost_after_the_switch(row: Row, over_ssh: dict[str, str]) -> No
         row.host.run("systemctl", "start", "ssh.service")
         row.ended(play)
     row.says(play, "the host is out of reach and goes on by itself")
-    row.taken_back(play, bad, "cpu.attention", "Unsupported CPU attention configuration")
+    row.rolled_back(play, bad, "cpu.attention", "Unsupported CPU attention configuration")
 
 
 def test_f23_two_operators(row: Row) -> None:
@@ -79,18 +79,18 @@ def test_f23_two_operators(row: Row) -> None:
 
 
 def test_f24_stale_lock(row: Row) -> None:
-    """The transaction and what would have taken it back are killed: the watch takes it back, and says so."""
+    """The transaction and what would have rolled it back are killed: the watch rolls it back, and says so."""
     changed = row.changed()
     with row.asking():
         play = row.start(changed)
         row.at(play, "ready", "systemctl", "stop", WATCH)  # until both are dead
         row.host.signal("KILL")
-        row.at(play, "restore", "systemctl", "kill", "--signal=KILL", UNIT)
+        row.at(play, "rollback", "systemctl", "kill", "--signal=KILL", UNIT)
         row.host.at_rest()
         assert row.host.state()["candidate"], "nothing is unfinished"
         killed = row.host.mark()
         row.host.run("systemctl", "start", WATCH)
-        row.host.at_stage(killed, "restore", "systemctl", "kill", "--signal=STOP", UNIT)
+        row.host.at_stage(killed, "rollback", "systemctl", "kill", "--signal=STOP", UNIT)
         try:
             early = row.roll_out(changed)
         finally:
@@ -100,7 +100,7 @@ def test_f24_stale_lock(row: Row) -> None:
         row.host.at_stage(killed, "end")
         row.host.at_rest()
     row.only_while_down()
-    taken_back = [line["detail"] for line in row.host.stages(killed) if line["stage"] == "restore"]
-    assert "interrupted" in taken_back[0] and "the watch takes it back" in taken_back[0]
+    rolled_back = [line["detail"] for line in row.host.stages(killed) if line["stage"] == "rollback"]
+    assert "interrupted" in rolled_back[0] and "the watch rolls it back" in rolled_back[0]
     row.serves(row.good.digest)
     row.converges(changed)

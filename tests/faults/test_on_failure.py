@@ -1,7 +1,7 @@
 # Copyright: gpufleet.vllm contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A release fails where something else than the way back was asked for: the next rung of its ladder, or a full stop."""
+"""A release fails where something else than a rollback was asked for: the next fallback step, or a full stop."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ ROLLBACK = "gpufleet.vllm.rollback"
 
 
 def test_f10_out_of_memory_falls_back(row: Row) -> None:
-    """Out of memory, with a ladder: the next rung serves, proved, and is what one more run leaves alone."""
+    """Out of memory, with a fallback: the next step serves, proved, and is what one more run leaves alone."""
     asked = {"vllm_server_on_failure": "fallback"}
     bad = row.changed(fallback=[{"helps": ["host.oom"], "engine_args": {"max_num_seqs": 2}}])
     with row.asking():

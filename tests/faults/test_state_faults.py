@@ -20,8 +20,8 @@ UNASKED = {"vllm_server_unknown_arguments": "warn", "vllm_server_ask_parser": Fa
 STATE = f"{STATE_DIR}/state.json"
 
 
-def test_f16_way_back_fails(row: Row) -> None:
-    """The image before is gone and its registry out of reach: no second way back, and what is missing is said."""
+def test_f16_rollback_fails(row: Row) -> None:
+    """The image before is gone and its registry out of reach: no second rollback, and what is missing is said."""
     bad = row.changed(engine_args={"no_such_flag": 1})
     image = row.host.state()["current"]["image_id"]
     with row.asking(), row.host.out_of_reach(images.REGISTRY.partition(":")[0]) as cut_off:
@@ -34,8 +34,8 @@ def test_f16_way_back_fails(row: Row) -> None:
         row.ended(play)
     row.only_while_down()
     assert play.code == 2
-    row.says(play, "was put back and failed at stage pull", "No such image", "no third release is tried")
-    assert [line["stage"] for line in row.host.stages(row.mark)].count("restore") == 1
+    row.says(play, "The rollback to release", "failed at stage pull", "No such image", "no third release is tried")
+    assert [line["stage"] for line in row.host.stages(row.mark)].count("rollback") == 1
     assert row.outcome()["outcome"] == "failed"
     assert row.host.state()["failed"]
     assert row.host.serving() == ""
@@ -69,7 +69,7 @@ def test_f17_first_release_is_bad(row: Row) -> None:
 
 
 def test_f18_another_container_runs(row: Row) -> None:
-    """Somebody runs another container in the place of the verified one: one run repairs it, with no way back."""
+    """Somebody runs another container in the place of the verified one: one run repairs it, with no rollback."""
     found = row.host.containers()[CONTAINER]
     row.host.run("docker", "rm", "--force", CONTAINER)
     labels = ("--label=io.gpufleet.instance=assistant", "--label=io.gpufleet.digest=" + "0" * 64)
@@ -79,7 +79,7 @@ def test_f18_another_container_runs(row: Row) -> None:
     play = row.roll_out(None)
     assert play.code == 0, play.log
     row.says(play, "assistant: repair")
-    assert "restore" not in [line["stage"] for line in row.host.stages(row.mark)]
+    assert "rollback" not in [line["stage"] for line in row.host.stages(row.mark)]
     row.serves(row.good.digest)
     row.has_nothing_to_do()
 
@@ -198,6 +198,6 @@ def test_f25_state_folder_not_writable(row: Row, unwritable: str) -> None:
     with row.asking():
         play = row.roll_out(row.changed())
     why = {"full": "No space left on device", "read-only": "Read-only file system"}[unwritable]
-    row.refused(play, "nothing was touched, because what is asked for cannot be written down on the host:", why)
+    row.refused(play, "refused before anything was touched (state.unwritable)", f"{STATE_DIR} cannot be written: {why}")
     assert row.host.read(STATE) == before
     row.nothing_touched()

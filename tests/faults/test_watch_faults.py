@@ -11,7 +11,7 @@ from ansible_collections.gpufleet.vllm.tests.faults.host import ENGINE, INSTANCE
 from ansible_collections.gpufleet.vllm.tests.faults.matrix import Row
 
 # The timer ticks every 30 s; a look is due at each.
-ATTENTIVE = {"interval": 1, "deadline": 5, "looks": 2, "restarts": 2, "young": 3600}
+ATTENTIVE = {"interval": 1, "deadline": 5, "failure_threshold": 2, "restarts": 2, "rollback_window": 3600}
 
 
 def test_f15_dies_after_the_commit(row: Row) -> None:
@@ -26,7 +26,7 @@ def test_f15_dies_after_the_commit(row: Row) -> None:
         row.host.at_rest()
     row.serves(row.good.digest)
     known = json.loads(row.host.run("/usr/local/lib/gpufleet/gpufleet-host", "status", INSTANCE))
-    assert known["watch"]["returned"]["to"] == row.good.digest
+    assert known["watch"]["rolled_back"]["to"] == row.good.digest
     assert [rejection["failure_class"] for rejection in row.host.state()["rejected"]][-1] == "watch.died"
     assert row.host.run("find", f"/var/lib/gpufleet/{INSTANCE}/diagnosis", "-path", "*-watch/engine.log")
     row.is_refused(bad)

@@ -8,13 +8,13 @@ from __future__ import annotations
 import random
 import typing as t
 
-from ansible_collections.gpufleet.vllm.plugins.module_utils._plan import layers, render
-from ansible_collections.gpufleet.vllm.plugins.module_utils._plan.findings import Findings
-from ansible_collections.gpufleet.vllm.plugins.module_utils._plan.layers import Layer
-from ansible_collections.gpufleet.vllm.plugins.module_utils._plan.schema import Argument, Schema
-from ansible_collections.gpufleet.vllm.plugins.module_utils._plan.spellings import OURS
-from ansible_collections.gpufleet.vllm.plugins.module_utils._plan.translate import PARSER_LISTS
-from ansible_collections.gpufleet.vllm.plugins.module_utils._plan.values import MAXIMUM, MINIMUM, SHARES
+from ansible_collections.gpufleet.vllm.plugins.module_utils._findings.findings import Findings
+from ansible_collections.gpufleet.vllm.plugins.module_utils._plan.arguments import layers, render
+from ansible_collections.gpufleet.vllm.plugins.module_utils._plan.arguments.layers import Layer
+from ansible_collections.gpufleet.vllm.plugins.module_utils._plan.arguments.translate import PARSER_LISTS
+from ansible_collections.gpufleet.vllm.plugins.module_utils._vllm.schema import Argument, Schema
+from ansible_collections.gpufleet.vllm.plugins.module_utils._vllm.spellings import OURS
+from ansible_collections.gpufleet.vllm.plugins.module_utils._vllm.values import MAXIMUM, MINIMUM, SHARES
 
 Json = dict[str, t.Any]
 # The parser keeps LoRA modules as objects and loads the plugins that are named.

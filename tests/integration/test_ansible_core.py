@@ -1,7 +1,7 @@
 # Copyright: gpufleet.vllm contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What ansible-core does with handlers, which the way back is built on: a release that differs is noticed here."""
+"""What ansible-core does with handlers, which the rollback is built on: a release that differs is noticed here."""
 
 from __future__ import annotations
 

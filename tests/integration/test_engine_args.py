@@ -17,7 +17,8 @@ import uuid
 
 import pytest
 
-from ansible_collections.gpufleet.vllm.plugins.module_utils._plan import schema, schema_files
+from ansible_collections.gpufleet.vllm.plugins.module_utils._vllm import schema
+from ansible_collections.gpufleet.vllm.plugins.plugin_utils import schema_files
 from ansible_collections.gpufleet.vllm.tests.integration import lab_image, random_plans
 
 Json = dict[str, t.Any]

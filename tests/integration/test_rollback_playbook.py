@@ -36,7 +36,7 @@ def test_what_has_nothing_to_go_back_to_is_said_and_left_alone(tmp_path: pathlib
         ("b", "g2"),
     ]
     assert "No instance is on g4." in ended.said and "No instance is on g1." not in ended.said
-    assert "Nothing was put back" not in ended.said
+    assert "Nothing was rolled back" not in ended.said
 
 
 def test_where_nothing_is_kept_anywhere_the_run_says_so_and_fails(tmp_path: pathlib.Path) -> None:
@@ -44,7 +44,7 @@ def test_where_nothing_is_kept_anywhere_the_run_says_so_and_fails(tmp_path: path
     assert (ended.code, ended.asked) == (2, [])
     for one, host in (("a", "g1"), ("b", "g1"), ("a", "g2")):
         assert NOTHING.format(one, host) in ended.said
-    assert "Nothing was put back: no previous release is kept on g1, g2." in ended.said
+    assert "Nothing was rolled back: no previous release is kept on g1, g2." in ended.said
     assert "serves." not in ended.said
 
 
@@ -57,10 +57,17 @@ def test_one_that_is_named_is_asked_of_the_host(tmp_path: pathlib.Path, previous
     assert "no previous release" not in ended.said
 
 
+def test_a_check_run_ends_as_the_real_one_would(tmp_path: pathlib.Path) -> None:
+    fleet = Fleet(tmp_path, {"g1": {"previous": {"a": None, "b": KEPT}}})
+    ended = fleet.run("rollback", "--check", vllm_server_target_instance="a")
+    assert (ended.code, ended.asked, ended.recap("g1")["changed"]) == (2, [], 0)
+    assert "a: no previous release is kept on g1, so that a real run would be refused." in ended.said
+
+
 def test_a_check_run_says_what_would_be_put_back_and_asks_no_engine(tmp_path: pathlib.Path) -> None:
     """What was stopped where it failed does not serve yet: to prove it would fail the very run that is to bring it."""
     fleet = Fleet(tmp_path, {"g1": {"previous": {"a": KEPT, "b": None}, "not_proved": True}})
     ended = fleet.run("rollback", "--check", vllm_server_target_instance="a")
     assert ended.code == 0
-    assert "a: release oooooooooooo would be put back in the place of nothing." in ended.said
+    assert "a: it would be rolled back to release oooooooooooo from nothing." in ended.said
     assert "serves." not in ended.said

@@ -174,6 +174,25 @@ def test_no_host_is_touched_for_what_is_wrong_in_the_last_role(tmp_path: pathlib
     assert "A setting of g1 is wrong: vllm_server_retry is 'perhaps': write true or false." in ended.said
 
 
+def test_no_host_is_touched_for_a_value_that_the_plan_would_refuse(tmp_path: pathlib.Path) -> None:
+    """With what is wrong in its type, in one run."""
+    fleet = Fleet(tmp_path, {"g1": {"plans": [restart()]}})
+    wrong = {"name": "a", "model": "/m", "port": 0, "engine_args": {"max_model_length": 1}}
+    more = {"vllm_server_retry": "perhaps", "nvidia_driver_branch": "²", "container_runtime_nofile": -1}
+    ended = fleet.run("site", vllm_server_instances=[wrong], vllm_server_imgae="x", **more)
+    assert (ended.code, ended.kinds) == (2, []) and "Observe GPUs" not in ended.said
+    assert "6 settings of g1 are wrong:" in ended.said
+    for words in (
+        "port is 0",
+        "no engine argument max_model_length",
+        "vllm_server_retry is",
+        "branch is '²'",
+        "nofile is -1",
+    ):
+        assert words in ended.said, words
+    assert "vllm_server_imgae is no variable of any role. Did you mean vllm_server_image?" in ended.said
+
+
 @pytest.mark.parametrize("playbook", ["site", "prepare", "promote"])
 def test_a_share_of_hosts_that_is_none(tmp_path: pathlib.Path, playbook: str) -> None:
     ended = Fleet(tmp_path, {"g1": {"plans": [restart()]}}).run(playbook, "-e", "vllm_server_serial=all")

@@ -1,7 +1,7 @@
 # Copyright: gpufleet.vllm contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The playbook site.yml over several hosts: who goes first, who is touched after a failure, and what is taken back."""
+"""The playbook site.yml over several hosts: who goes first, who is touched after a failure, and what is rolled back."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from ansible_collections.gpufleet.vllm.tests.integration.scripted_hosts import F
 
 GOOD: Json = {"plans": [restart()]}
 CREATED: Json = {"plans": [{**restart(), "change": "create"}]}
-BAD: Json = {"plans": [restart()], "outcomes": {"a": "restored"}}
+BAD: Json = {"plans": [restart()], "outcomes": {"a": "rolled_back"}}
 LOST: Json = {"plans": [restart()], "outcomes": {"a": "lost"}}
 WRONG: Json = {"plans": [restart()], "errors": ["max_model_len is wrong"]}
 AWAY: Json = {"plans": [restart()], "unreachable": True}
@@ -110,7 +110,7 @@ def test_a_healthy_host_beside_one_that_fails_still_proves_itself(tmp_path: path
     [(BAD, [*rolled("g3", "g2"), *returned("g3")]), (WRONG, [*rolled("g3"), *returned("g3")])],
     ids=["in the rollout", "in the plan"],
 )
-def test_what_earlier_batches_and_the_canary_got_is_taken_back(
+def test_what_earlier_batches_and_the_canary_got_is_rolled_back(
     tmp_path: pathlib.Path, bad: Json, kinds: list[tuple[str, str]]
 ) -> None:
     hosts = {"g1": UNCHANGED, "g2": bad, "g3": GOOD, "g4": GOOD}
@@ -119,7 +119,7 @@ def test_what_earlier_batches_and_the_canary_got_is_taken_back(
     host, instance, request = ended.asked[-1]
     assert (host, instance) == ("g3", "a")
     assert request == {"kind": "rollback", "from": NEW, "container": "c-g3", "reason": G2_FAILED}
-    assert "g3: Taken back: a: verified" in ended.said
+    assert "g3: Rolled back: a: verified" in ended.said
 
 
 def test_each_host_goes_back_once_however_many_fail(tmp_path: pathlib.Path) -> None:
@@ -133,24 +133,24 @@ def test_each_host_goes_back_once_however_many_fail(tmp_path: pathlib.Path) -> N
     for told in (
         "Failed, for the reason above: g1, g2, g4.",
         "What serves now: nobody can say, the host is out of reach.",
-        "g3: Taken back: a: verified",
+        "g3: Rolled back: a: verified",
         "g5: a: stays on release nnnnnnnnnnnn: this run has created it",
-        "g6: Not taken back: a: refused before",
+        "g6: Not rolled back: a: refused before",
         "g2 failed. g1 says what became of the others.",
     ):
         assert told in ended.said.replace("\n        reach", " reach"), told
 
 
-def test_what_cannot_be_reached_on_the_way_back_is_named_and_keeps_nobody_else(tmp_path: pathlib.Path) -> None:
+def test_what_cannot_be_reached_on_the_rollback_is_named_and_keeps_nobody_else(tmp_path: pathlib.Path) -> None:
     hosts = {"g1": BAD, "g2": {**GOOD, "back": "unreachable"}, "g3": GOOD}
     ended = Fleet(tmp_path, hosts).run(vllm_server_rollback_scope="run")
     assert (ended.code, ended.kinds[-2:]) == (2, returned("g2", "g3"))
-    assert "g2: a: not taken back, the host is out of reach" in ended.said and "g3: Taken back" in ended.said
+    assert "g2: a: not rolled back, the host is out of reach" in ended.said and "g3: Rolled back" in ended.said
 
 
 def test_what_a_host_updated_before_it_failed_goes_back_too(tmp_path: pathlib.Path) -> None:
     hosts: dict[str, Json] = {
-        "g1": {"plans": [restart("b"), restart("c"), restart("a")], "outcomes": {"a": "restored"}},
+        "g1": {"plans": [restart("b"), restart("c"), restart("a")], "outcomes": {"a": "rolled_back"}},
     }
     ended = Fleet(tmp_path, hosts).run(vllm_server_rollback_scope="run")
     assert [(instance, request["kind"]) for _host, instance, request in ended.asked] == [

@@ -13,7 +13,7 @@ from __future__ import annotations
 import typing as t
 from dataclasses import dataclass
 
-from .._plan.image import OLDEST_DRIVER, SHIPPED_DRIVER
+from .._vllm.images import OLDEST_DRIVER, SHIPPED_DRIVER
 
 Version = tuple[int, ...]
 
@@ -49,7 +49,7 @@ PREFERRED = (580, 595, 615, 620)
 
 def numbers(text: str) -> Version:
     """`580.95.05` as numbers."""
-    return tuple(int(part) for part in text.split(".") if part.isdigit())
+    return tuple(int(part) for part in text.split(".") if part.isdecimal())
 
 
 def oldest_for(cuda: str) -> int | None:

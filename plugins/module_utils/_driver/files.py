@@ -12,8 +12,8 @@ from __future__ import annotations
 import typing as t
 
 from .choice import Choice
+from .driver_options import DriverOptions
 from .host import Host
-from .wishes import Wishes
 
 HEADER = "# Written by gpufleet.vllm, which overwrites it."
 MODPROBE = "/etc/modprobe.d/gpufleet-nvidia.conf"
@@ -36,17 +36,17 @@ FAMILY = (
 GLOBS = "nvidia-* libnvidia-* libcuda1 cuda-drivers* firmware-nvidia-gsp"
 
 
-def render(host: Host, choice: Choice, wishes: Wishes, hold_too: t.Sequence[str] = ()) -> dict[str, str]:
+def render(host: Host, choice: Choice, options: DriverOptions, hold_too: t.Sequence[str] = ()) -> dict[str, str]:
     """Content by path."""
-    wanted = {MODPROBE: _modprobe(wishes)}
+    wanted = {MODPROBE: _modprobe(options)}
     if host.family == "apt":
         wanted[PREFERENCES] = _preferences(host, choice)
-        if wishes.hold:
+        if options.hold:
             wanted[UNATTENDED] = unattended(hold_too)
-    if wishes.persistence:
+    if options.persistence:
         wanted[PERSISTENCE] = _persistence()
-    if wishes.power_limit_w is not None:
-        wanted[POWER] = _power(wishes.power_limit_w)
+    if options.power_limit_w is not None:
+        wanted[POWER] = _power(options.power_limit_w)
     return wanted
 
 
@@ -56,9 +56,9 @@ def unattended(hold_too: t.Sequence[str] = ()) -> str:
     return f"{HEADER.replace('#', '//', 1)}\nUnattended-Upgrade::Package-Blacklist {{\n{names}}};\n"
 
 
-def _modprobe(wishes: Wishes) -> str:
+def _modprobe(options: DriverOptions) -> str:
     lines = [HEADER, "blacklist nouveau", "options nouveau modeset=0"]
-    lines += [f"options nvidia {name}={value}" for name, value in wishes.module_options]
+    lines += [f"options nvidia {name}={value}" for name, value in options.module_options]
     return "\n".join([*lines, ""])
 
 

@@ -4,7 +4,7 @@
 """Installs a driver on a host, packages and files, or leaves the host as it was.
 
 What can fail without touching anything comes first: space, names, what would have to go, the download. What fails after
-that is taken back: packages that were added go, versions that changed come back, and so do files.
+that is rolled back: packages that were added go, versions that changed come back, and so do files.
 
 Private to the collection: may change without notice.
 """
@@ -18,8 +18,9 @@ from dataclasses import dataclass
 
 from .._gpu.ownership import is_driver
 from .._gpu.prepared import STAMP
+from .._outside import documents
 from .._prepare.files import Files, NotWritten
-from .managers import Apt, Dnf, Failed, Manager, Run, told
+from .._prepare.managers import Apt, Dnf, Failed, Manager, Run, told
 
 Json = dict[str, t.Any]
 
@@ -89,7 +90,7 @@ def _wanted(params: Json, files: Files) -> dict[str, bytes | None]:
     if not params["digest"]:
         return wanted
     try:
-        earlier = json.loads(files.read(f"/{STAMP}") or b"{}")["files"]
+        earlier = documents.parse((files.read(f"/{STAMP}") or b"{}").decode("utf-8", "replace"))["files"]
     except (ValueError, KeyError, TypeError):
         earlier = {}
     return {**dict.fromkeys(path for path in earlier if path not in wanted), **wanted}
@@ -165,11 +166,11 @@ def _build_failed(kernel: str, ports: Ports) -> str:
 
 
 def _back(manager: Manager, before: t.Mapping[str, str]) -> str:
-    """Take back what was begun; what is there now, in a sentence."""
+    """Roll back what was begun; what is there now, in a sentence."""
     try:
-        manager.take_back(dict(before))
+        manager.roll_back(dict(before))
     except Failed as error:
-        return f"It could not be taken back altogether ({error}): see dpkg --audit or dnf history."
+        return f"It could not be rolled back altogether ({error}): see dpkg --audit or dnf history."
     return "The host is as it was."
 
 

@@ -14,8 +14,8 @@ import typing as t
 from dataclasses import dataclass, field
 
 from .choice import Choice
+from .driver_options import DriverOptions
 from .host import ARCHITECTURES, Host
-from .wishes import Wishes
 
 Json = dict[str, t.Any]
 
@@ -76,12 +76,12 @@ class Packages:
         }
 
 
-def packages(host: Host, choice: Choice, wishes: Wishes, errors: list[str]) -> Packages:
+def packages(host: Host, choice: Choice, options: DriverOptions, errors: list[str]) -> Packages:
     """What makes the chosen driver; what is missing to say so goes to `errors`."""
     if host.system.startswith("el"):
-        return _enterprise(host, choice, wishes, errors)
+        return _enterprise(host, choice, options, errors)
     if choice.origin == "nvidia":
-        return _nvidia_deb(host, choice, wishes, errors)
+        return _nvidia_deb(host, choice, options, errors)
     return _debian(host, choice) if host.system.startswith("debian") else _ubuntu(host, choice)
 
 
@@ -115,8 +115,8 @@ def _ubuntu(host: Host, choice: Choice) -> Packages:
     )
 
 
-def _nvidia_deb(host: Host, choice: Choice, wishes: Wishes, errors: list[str]) -> Packages:
-    url = _url(host, wishes)
+def _nvidia_deb(host: Host, choice: Choice, options: DriverOptions, errors: list[str]) -> Packages:
+    url = _url(host, options)
     branch, ubuntu = choice.branch, host.system.startswith("ubuntu")
     names: tuple[str, ...]
     if ubuntu and branch < UNSUFFIXED:
@@ -132,15 +132,15 @@ def _nvidia_deb(host: Host, choice: Choice, wishes: Wishes, errors: list[str]) -
         manager = "nvidia-fabricmanager"
     apt = {"uris": [f"{url}/"], "suites": ["/"]}
     return Packages(
-        repositories=({"name": NVIDIA_NAME, "apt": apt, **_key(host, wishes, url, errors)},),
+        repositories=({"name": NVIDIA_NAME, "apt": apt, **_key(host, options, url, errors)},),
         first=(f"nvidia-driver-pinning-{branch}",),
         headers=_deb_headers(host),
         packages=(*names, *((manager,) if host.nvswitches else ())),
     )
 
 
-def _enterprise(host: Host, choice: Choice, wishes: Wishes, errors: list[str]) -> Packages:
-    url, major = _url(host, wishes), host.system[2:]
+def _enterprise(host: Host, choice: Choice, options: DriverOptions, errors: list[str]) -> Packages:
+    url, major = _url(host, options), host.system[2:]
     kind = "open" if choice.open_modules else "dkms"
     module = "kmod-nvidia-open-dkms" if choice.open_modules else "kmod-nvidia-latest-dkms"
     if host.distribution == "rhel":
@@ -157,11 +157,11 @@ def _enterprise(host: Host, choice: Choice, wishes: Wishes, errors: list[str]) -
     stream = (("dnf", "-y", "module", "enable", f"nvidia-driver:{choice.branch}-{kind}"),) if major == "9" else ()
     return Packages(
         repositories=(
-            {"name": NVIDIA_NAME, "yum": {"baseurl": url}, **_key(host, wishes, url, errors)},
+            {"name": NVIDIA_NAME, "yum": {"baseurl": url}, **_key(host, options, url, errors)},
             {
                 "name": EPEL_NAME,
                 "yum": {
-                    "baseurl": wishes.dkms_url.rstrip("/") or f"{EPEL}/{major}/Everything/{host.architecture}/",
+                    "baseurl": options.dkms_url.rstrip("/") or f"{EPEL}/{major}/Everything/{host.architecture}/",
                     "include_packages": ["dkms"],
                 },
                 "key_url": f"{EPEL}/RPM-GPG-KEY-EPEL-{major}",
@@ -187,18 +187,18 @@ def _deb_headers(host: Host) -> tuple[str, ...]:
     return (f"linux-headers-{host.boot_kernel}", *follow)
 
 
-def _url(host: Host, wishes: Wishes) -> str:
+def _url(host: Host, options: DriverOptions) -> str:
     folder, _key_of = NVIDIA[host.system]
-    return wishes.repository_url.rstrip("/") or f"{CUDA_REPOSITORIES}/{folder}/{ARCHITECTURES[host.architecture]}"
+    return options.repository_url.rstrip("/") or f"{CUDA_REPOSITORIES}/{folder}/{ARCHITECTURES[host.architecture]}"
 
 
-def _key(host: Host, wishes: Wishes, url: str, errors: list[str]) -> Json:
+def _key(host: Host, options: DriverOptions, url: str, errors: list[str]) -> Json:
     _folder, key = NVIDIA[host.system]
-    fingerprint = wishes.fingerprint or key.fingerprint
+    fingerprint = options.fingerprint or key.fingerprint
     if not fingerprint:
         errors.append(
             f"The fingerprint of {key.file}, the key of NVIDIA's repository for {host.distribution} {host.version}, is "
             "not known "
             "here: look it up where you trust it, and set nvidia_driver_key_fingerprint."
         )
-    return {"key": wishes.key, "key_url": wishes.key_url or f"{url}/{key.file}", "fingerprints": [fingerprint]}
+    return {"key": options.key, "key_url": options.key_url or f"{url}/{key.file}", "fingerprints": [fingerprint]}

@@ -1,7 +1,7 @@
 # Copyright: gpufleet.vllm contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What is to be done about the driver of one host: from its facts and the inventory's wishes to steps, or to refusals.
+"""What is to be done about the driver of one host: from its facts and the inventory's options to steps, or to refusals.
 
 A pure function. The steps are data; the role carries them out. A host whose driver is right has none.
 
@@ -17,12 +17,11 @@ from dataclasses import dataclass, field
 
 from .._gpu.surroundings import WSL
 from . import choice as choosing
-from . import files, keepers, packages
+from . import driver_options, files, keepers, packages
 from . import host as hosts
-from . import wishes as asked
 from .choice import Choice
+from .driver_options import PREFIX, DriverOptions
 from .host import Host
-from .wishes import PREFIX, Wishes
 
 Json = dict[str, t.Any]
 
@@ -56,22 +55,22 @@ class Plan:
 def plan(facts: Json, given: Json, host_class: str = "", control: Json | None = None) -> Plan:
     """The plan of one host. `control`: the control node's `machine`, and whether the host is `local` to it."""
     made = Plan()
-    wishes, host = asked.read(given, made.errors), hosts.read(facts)
+    options, host = driver_options.read(given, made.errors), hosts.read(facts)
     if host_class == CPU or not (host.gpus or _under_windows(facts)) or host.state == "gpu_lost":
         return made
-    keeper = keepers.keeper(host, wishes)
+    keeper = keepers.keeper(host, options)
     # Where the module is the host's, one that is older than its library waits for a reboot, whoever keeps it.
     upgraded = host.state == "driver_library_mismatch" and host.container is None
-    if keeper and not upgraded and (keeper.outside or _somebody_has_to(host, wishes)):
-        return _left_alone(made, host, wishes, keeper)
-    choice = choosing.choose(host, wishes, made.errors, made.warnings, keepers.origin(host))
+    if keeper and not upgraded and (keeper.outside or _somebody_has_to(host, options)):
+        return _left_alone(made, host, options, keeper)
+    choice = choosing.choose(host, options, made.errors, made.warnings, keepers.origin(host))
     if choice is None:
-        return _refused(made, host, wishes)
-    parts = packages.packages(host, choice, wishes, made.errors)
-    contents = files.render(host, choice, wishes, parts.hold_too)
+        return _refused(made, host, options)
+    parts = packages.packages(host, choice, options, made.errors)
+    contents = files.render(host, choice, options, parts.hold_too)
     digest = _digest(choice, parts, contents, host)
     made.why = choice.why
-    made.due = _due(host, choice, wishes, parts, digest)
+    made.due = _due(host, choice, options, parts, digest)
     if keeper and "install" in made.due:  # of the role's own once, and another plan now
         made.errors.append(f"Another driver is asked for than the one that is there. {keeper.who}: {keeper.way}.")
     changes = _changes(made, host, choice, parts)
@@ -83,20 +82,20 @@ def plan(facts: Json, given: Json, host_class: str = "", control: Json | None = 
         "codename": host.codename,
         "repositories": list(parts.repositories),
         "components": list(parts.components),
-        "apply": _apply(made.due, host, choice, wishes, parts, contents, digest) | {"changes": changes},
+        "apply": _apply(made.due, host, choice, options, parts, contents, digest) | {"changes": changes},
         "initramfs": host.family == "apt" and "configure" in made.due,
         "kernel": host.boot_kernel,
         "loadable": host.boot_kernel == host.kernel and host.state != "driver_library_mismatch",
         "gpus": len(host.gpus),
         "drain": host.serving if changes else [],
-        "persistence": wishes.persistence,
-        "power_unit": files.POWER_UNIT if wishes.power_limit_w is not None else "",
+        "persistence": options.persistence,
+        "power_unit": files.POWER_UNIT if options.power_limit_w is not None else "",
         "fabric_manager": bool(host.nvswitches),
-        "reboot": _reboot(host, wishes, control or {}),
+        "reboot": _reboot(host, options, control or {}),
     }
     if not made.due:
         made.errors, made.warnings = [], []
-    elif not wishes.manage:
+    elif not options.manage:
         _look_only(made, host)
     return made
 
@@ -106,22 +105,23 @@ def _under_windows(facts: Json) -> bool:
     return bool(facts["os"].get("container") == WSL and facts["state"] != "no_gpu")
 
 
-def _somebody_has_to(host: Host, wishes: Wishes) -> bool:
+def _somebody_has_to(host: Host, options: DriverOptions) -> bool:
     """Whether a driver of somebody else's would have to be replaced."""
-    fits = _fits(host, wishes)
+    fits = _fits(host, options)
     if host.state == "healthy":
         return not fits
     return host.state in INSTALLABLE and not (fits and host.boot_module)
 
 
-def _left_alone(made: Plan, host: Host, wishes: Wishes, keeper: keepers.Keeper) -> Plan:
+def _left_alone(made: Plan, host: Host, options: DriverOptions, keeper: keepers.Keeper) -> Plan:
     """A driver that nothing is done to: it will do, or who keeps it has to act."""
-    lacking = keepers.lacking(host, wishes, _fits(host, wishes))
+    lacking = keepers.lacking(host, options, _fits(host, options))
     if lacking:
-        made.errors.append(f"{lacking} {keeper.who}: {keeper.way}.")
+        # Another driver would help no card that the image is not made for.
+        made.errors += choosing.dropped(host, options) or [f"{lacking} {keeper.who}: {keeper.way}."]
     stated = [
         f"{PREFIX}{name}"
-        for name, value in (("power_limit_w", wishes.power_limit_w), ("module_options", wishes.module_options))
+        for name, value in (("power_limit_w", options.power_limit_w), ("module_options", options.module_options))
         if value
     ]
     if stated:
@@ -130,33 +130,33 @@ def _left_alone(made: Plan, host: Host, wishes: Wishes, keeper: keepers.Keeper) 
             "host."
         )
     unheld = sorted(name for name, held in host.packages.items() if not held)
-    if unheld and wishes.hold and host.family == "apt" and not lacking:
+    if unheld and options.hold and host.family == "apt" and not lacking:
         made.warnings.append(
             f"An upgrade would part {', '.join(unheld)} from the kernel module, which is not this host's: run "
             f"`apt-mark hold {' '.join(unheld)}`."
         )
-    if made.errors and not wishes.manage:
+    if made.errors and not options.manage:
         made.missing, made.errors = made.errors, []
     return made
 
 
-def _refused(made: Plan, host: Host, wishes: Wishes) -> Plan:
+def _refused(made: Plan, host: Host, options: DriverOptions) -> Plan:
     """Nothing fits. A driver that works and that nobody asked to change is not an error."""
-    if host.state == "healthy" and wishes.branch is None:
+    if host.state == "healthy" and options.branch is None:
         made.errors, made.warnings = [], []
-    elif not wishes.manage:
+    elif not options.manage:
         made.missing, made.errors = [host.advice or "The driver is not the one that is asked for.", *made.errors], []
     return made
 
 
-def _due(host: Host, choice: Choice, wishes: Wishes, parts: packages.Packages, digest: str) -> list[str]:
+def _due(host: Host, choice: Choice, options: DriverOptions, parts: packages.Packages, digest: str) -> list[str]:
     """install, configure, hold, start: in this order, none where the host is right."""
     stamp = host.prepared
     ours = stamp is not None
     changed = stamp is not None and (stamp["digest"] != digest or not stamp["intact"])
     if host.state == "driver_library_mismatch":
         return ["start"]
-    fits = _fits(host, wishes)
+    fits = _fits(host, options)
     asleep = host.state == "driver_not_loaded" and fits and not ours
     due = []
     if (
@@ -167,31 +167,31 @@ def _due(host: Host, choice: Choice, wishes: Wishes, parts: packages.Packages, d
         due += ["install", "configure"]
     elif ours and choice.dkms and not host.boot_module:
         due += ["install"]
-    elif asleep or (not ours and (wishes.power_limit_w is not None or wishes.module_options)):
+    elif asleep or (not ours and (options.power_limit_w is not None or options.module_options)):
         due += ["configure"]
     unheld = [name for name, held in host.packages.items() if not held]
-    if wishes.hold and host.family == "apt" and (unheld or "install" in due):
+    if options.hold and host.family == "apt" and (unheld or "install" in due):
         due += ["hold"]
     return [*due, *(["start"] if due or host.state != "healthy" else [])]
 
 
-def _fits(host: Host, wishes: Wishes) -> bool:
+def _fits(host: Host, options: DriverOptions) -> bool:
     """Whether the driver that is there will do: the branch asked for, else one that cards and image can use."""
     version = host.driver_version
     if not version:
         return False
-    if wishes.branch is not None:
-        return version[0] == wishes.branch
+    if options.branch is not None:
+        return version[0] == options.branch
     if host.open_modules is False and not choosing.runs_closed(host):
         return False
-    return not choosing.too_old(host, wishes, version)
+    return not choosing.too_old(host, options, version)
 
 
 def _apply(
     due: t.Collection[str],
     host: Host,
     choice: Choice,
-    wishes: Wishes,
+    options: DriverOptions,
     parts: packages.Packages,
     contents: Json,
     digest: str,
@@ -210,7 +210,7 @@ def _apply(
         "digest": digest if ours else "",
         "dkms": choice.dkms and install,
         "kernel": host.boot_kernel,
-        "hold": wishes.hold,
+        "hold": options.hold,
         "hold_too": list(parts.hold_too),
     }
 
@@ -241,14 +241,14 @@ def _other_reasons(made: Plan, host: Host, facts: Json, drained: t.Collection[st
         made.errors.append("The host does not run systemd, which keeps the driver's daemons: use a host that does.")
 
 
-def _reboot(host: Host, wishes: Wishes, control: Json) -> Json:
+def _reboot(host: Host, options: DriverOptions, control: Json) -> Json:
     """Whether the host may be rebooted, and what to say where it may not."""
     if control.get("local") or (host.machine is not None and host.machine == control.get("machine")):
         return {
             "allowed": False,
             "because": "it is the control node of this play: reboot it by hand, and run this again.",
         }
-    if not wishes.reboot:
+    if not options.reboot:
         return {
             "allowed": False,
             "because": f"{PREFIX}reboot is false: set it to true, or reboot the host, and run this again.",

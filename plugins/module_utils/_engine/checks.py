@@ -10,11 +10,11 @@ from __future__ import annotations
 
 import typing as t
 
-from .asking import Answer, must_answer, must_suit, put, reasoning_of
 from .expect import TOOL, TOOL_SCHEMA, Check, Expectation, Json
+from .http_client import Http, parsed
 from .json_fit import misfit
-from .refusals import NotProved, shown
-from .wire import Http, parsed
+from .openai_client import Answer, must_answer, must_suit, put, reasoning_of
+from .smoke_errors import NotProved, shown
 
 FUNCTION: Json = {"name": TOOL, "description": "Report the status.", "parameters": TOOL_SCHEMA}
 EXTRA: dict[str, Json] = {

@@ -11,6 +11,8 @@ from __future__ import annotations
 import typing as t
 from dataclasses import dataclass, field
 
+from . import pooled
+
 Json = dict[str, t.Any]
 
 PROMPT = "Say hello."
@@ -69,7 +71,8 @@ class Expectation:
     """What the plan promised.
 
     max_model_len in tokens, None where the engine decides. enough is what a complete answer takes, in tokens.
-    warn_latency and warn_first_token are in seconds, None for no bound.
+    warn_latency and warn_first_token are in seconds, None for no bound. With pools it answers with numbers, and is
+    asked for nothing else.
     """
 
     base_url: str
@@ -80,6 +83,7 @@ class Expectation:
     enough: int = ENOUGH
     warn_latency: float | None = None
     warn_first_token: float | None = None
+    pools: bool = False
 
 
 def base_url(bind: str, port: int) -> str:
@@ -114,6 +118,7 @@ def expectation(release: t.Mapping[str, t.Any], settings: t.Mapping[str, t.Any])
         Check(f"prompts[{at}]", Question(**{**common, **prompt, **({"chat": True} if "messages" in prompt else {})}))
         for at, prompt in enumerate(prompts)
     ]
+    pooling = pooled.pools(arguments)
     if thinks and "pattern" in smoke:
         smoke.setdefault("max_tokens", None)
     return Expectation(
@@ -121,9 +126,10 @@ def expectation(release: t.Mapping[str, t.Any], settings: t.Mapping[str, t.Any])
         served_model_names=tuple(release["served_model_names"]),
         max_model_len=planned if isinstance(planned, int) and planned > 0 else None,
         question=Question(**smoke),
-        checks=tuple(checks),
+        checks=() if pooling else tuple(checks),
         enough=enough,
-        **bounds,
+        pools=pooling,
+        **({} if pooling else bounds),
     )
 
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 import typing as t
 
 from .._outside.printable import printable
-from .wire import Http, NoAnswer
+from .http_client import Http, NoAnswer
 
 SHOWN = 60
 

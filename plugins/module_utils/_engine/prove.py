@@ -16,12 +16,13 @@ from dataclasses import asdict, dataclass, replace
 
 from .._outside import documents
 from .._outside.printable import printable_lines
-from .asking import ask, has_no_chat_template, must_answer, must_suit, put
 from .checks import check
 from .expect import Expectation
-from .pace import Clock, Pace, measure, too_slow
-from .refusals import SHOWN, NotProved
-from .wire import Http, NoAnswer, Reply
+from .http_client import Http, NoAnswer, Reply
+from .latency import Clock, Pace, measure, too_slow
+from .openai_client import ask, has_no_chat_template, must_answer, must_suit, put
+from .pooled import must_pool
+from .smoke_errors import SHOWN, NotProved
 
 LISTED: documents.Shape = {"data": [{"id": str, "max_model_len?": int}]}
 
@@ -75,10 +76,17 @@ def listed_length(reply: Reply, expected: Expectation) -> int | None:
 
 
 def answers(http: Http, expected: Expectation) -> Proof:
-    """The least that every engine has to show: its names, its length, and one answer. Raises NotProved."""
+    """The least that every engine has to show: its names, its length, and one answer. Raises NotProved.
+
+    A server that pools answers with numbers.
+    """
     models = ask(http, "GET", f"{expected.base_url}/v1/models", expected.question.deadline)
     length = listed_length(models, expected)
     question = expected.question
+    if expected.pools:
+        name = expected.served_model_names[0]
+        path, count = must_pool(http, expected.base_url, name, question.prompt, question.deadline)
+        return Proof(expected.served_model_names, length, f"{count} numbers", path, 0)
     reply = put(http, expected, question, length)
     if question.chat is True and has_no_chat_template(reply):
         raise NotProved("smoke.chat", f"smoke.chat: the question was answered {reply.status}: {reply.error}")

@@ -11,21 +11,8 @@ from __future__ import annotations
 import typing as t
 from dataclasses import dataclass, replace
 
-from .._runtime import gpu_access
-from . import (
-    boot,
-    container_engine,
-    driver,
-    host,
-    ownership,
-    pci,
-    prepared,
-    report,
-    sockets,
-    state,
-    surroundings,
-    xid,
-)
+from .._docker import container_engine, gpu_access, sockets
+from . import driver, host, next_boot, ownership, pci, prepared, report, state, surroundings, xid
 
 Json = dict[str, t.Any]
 
@@ -71,7 +58,7 @@ def gather(ports: Ports, disk_paths: t.Sequence[str], images: t.Sequence[str]) -
     name, advice = state.judge(seen)
     engine = container_engine.observe(ports.engine, root, ports.gpu_probe)
     system = host.operating_system(root)
-    boots, packages = boot.observe(root, system["kernel"]), ports.packages()
+    boots, packages = next_boot.observe(root, system["kernel"]), ports.packages()
     parts = [name for name in packages if ownership.is_driver(name)]
     library, module = driver.library_path(root), boots["driver_module"]
     return {

@@ -141,7 +141,7 @@ def _driver(path: str) -> str | None:
 
 def _numa_node(path: str) -> int | None:
     text = _read(os.path.join(path, "numa_node"))
-    return int(text) if text.isdigit() else None  # the kernel writes -1 where it does not know
+    return int(text) if text.isdecimal() else None  # the kernel writes -1 where it does not know
 
 
 def _read(path: str) -> str:

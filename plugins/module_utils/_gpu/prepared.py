@@ -9,9 +9,10 @@ Private to the collection: may change without notice.
 from __future__ import annotations
 
 import hashlib
-import json
 import os
 import typing as t
+
+from .._outside import documents
 
 Json = dict[str, t.Any]
 
@@ -34,7 +35,7 @@ def prepared(root: str = "/") -> Json | None:
     """What the role wrote when it had finished: the digest of its plan, and whether its files are as it left them."""
     try:
         with open(os.path.join(root, STAMP), encoding="utf-8") as file:
-            stamp = json.load(file)
+            stamp = documents.parse(file.read())
         intact = all(_digest(root, path) == digest for path, digest in stamp["files"].items())
         return {"digest": stamp["digest"], "intact": intact}
     except (OSError, ValueError, KeyError, TypeError, AttributeError):

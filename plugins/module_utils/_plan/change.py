@@ -11,9 +11,11 @@ from __future__ import annotations
 import dataclasses
 import typing as t
 
-from .._rollout import deadlines, watch_policy
-from .layers import VLLM_DEFAULT, Resolved
-from .plain import canonical_json
+from .._docker import hardening
+from .._settings.canonical_json import canonical_json
+from .._state import deadlines
+from .._watch import watch_policy
+from .arguments.layers import VLLM_DEFAULT, Resolved
 
 Json = dict[str, t.Any]
 Kind = t.Literal["none", "live", "restart", "create", "repair", "remove"]
@@ -34,6 +36,7 @@ class Change:
 class Desired:
     """What an instance should be. `image_id` is the id behind the image's name on this host, where it is there.
 
+    `older` is the same release as the running one's schema of container settings has it, where that is an older one.
     `settings` are what the host acts on later: limits, the smoke test, the watch. They are no part of the release.
     """
 
@@ -43,10 +46,11 @@ class Desired:
     arguments: t.Sequence[Resolved]
     image_id: str | None
     settings: Json
+    older: Json | None = None
 
 
 def stands_in(current: Json, digest: str, retry: bool) -> bool:
-    """Whether what serves is a rung that was taken in the place of the planned release, which is not tried again."""
+    """Whether what serves is a step that was taken in the place of the planned release, which is not tried again."""
     return bool(digest) and current.get("fallback_of") == digest and not retry
 
 
@@ -98,8 +102,18 @@ def downtime_seconds(kind: Kind, observed: Json | None) -> float | None:
     return None if kind == "remove" else 0.0
 
 
-def refusals(name: str, digest: str, observed: Json | None, retry: bool, image_id: str | None = None) -> list[str]:
-    """Why this instance may not be touched now. `image_id` as in Desired; without it any image may be meant."""
+def refusals(
+    name: str,
+    digest: str,
+    observed: Json | None,
+    retry: bool,
+    image_id: str | None = None,
+    written: t.Container[str] = (),
+) -> list[str]:
+    """Why this instance may not be touched now. `image_id` as in Desired; without it any image may be meant.
+
+    `written` are other digests of the same release: as older container settings have it.
+    """
     if observed is None:
         return []
     found = []
@@ -122,7 +136,7 @@ def refusals(name: str, digest: str, observed: Json | None, retry: bool, image_i
         found += [
             _rejected_text(where, entry)
             for entry in observed.get("rejected", [])
-            if entry["digest"] == digest and _same_image(entry, image_id)
+            if (entry["digest"] == digest or entry["digest"] in written) and _same_image(entry, image_id)
         ]
     return found
 
@@ -138,7 +152,7 @@ def cautions(name: str, digest: str, observed: Json | None, retry: bool) -> list
     found = []
     if seen.get("cut_off"):
         serves = "serves meanwhile" if seen.get("healthy") else "does not serve until then"
-        found.append(f"A rollout of instance {name} was cut off, and is taken back first: it {serves}.")
+        found.append(f"A rollout of instance {name} was cut off, and is rolled back first: it {serves}.")
     if seen.get("failed"):
         how = "could neither go on nor go back" if seen.get("current") else "was stopped where it failed"
         found.append(f"The last rollout {how}: {_sentence(seen['failed'])}")
@@ -180,7 +194,7 @@ def _sentence(text: str) -> str:
 
 def differences(running: Json, desired: Desired) -> list[str]:
     """`max_num_seqs: 4 -> 8 (instance)`, one for each thing that differs."""
-    wanted = desired.release
+    wanted = desired.older or desired.release
     found = argument_differences(running.get("arguments", {}), wanted["arguments"], desired.arguments)
     for key in ("image", "version", "bind", "port"):
         found += _pair(key, running.get(key), wanted[key])
@@ -190,9 +204,15 @@ def differences(running: Json, desired: Desired) -> list[str]:
     found += _pair("gpus", _gpus(running), _gpus(wanted))
     found += _mapping("env", running.get("env", {}), wanted["env"])
     found += _mapping("container", running.get("container", {}), wanted["container"])
+    if desired.older:
+        found += _pair("container settings", *map(schema_text, (running, desired.release)))
     if not found:
         found.append("the same arguments are written differently on the command line")
     return found
+
+
+def schema_text(release: Json) -> str:
+    return f"schema {hardening.schema_of(release)}"
 
 
 def argument_differences(running: Json, wanted: Json, arguments: t.Sequence[Resolved]) -> list[str]:
@@ -218,10 +238,10 @@ def client_differences(running: Json, wanted: Json) -> list[str]:
 
 
 def settings_differences(running: Json, wanted: Json) -> list[str]:
-    """What the host would act on later as it was stated before, `watch.looks: 3 -> 2`.
+    """What the host would act on later as it was stated before, `watch.failure_threshold: 3 -> 2`.
 
-    A default that is stated is no difference. The `profile` of a ladder is nothing that the host acts on: it remembers
-    where it stands.
+    A default that is stated is no difference. The `profile` of a promotion is nothing that the host acts on: it
+    remembers where it stands.
     """
     found = []
     for name in sorted({*running, *wanted} - {"profile"}):

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import typing as t
 
-from . import schema
+from .._vllm import schema
 from .change import shown
 
 Json = dict[str, t.Any]
@@ -28,15 +28,27 @@ def changes(
     if not version or version == planned.version:
         return []
     try:
-        before = schema.resolve(version, history, readings)
+        found = differing(version, planned, overridden, history, readings)
     except schema.UnknownVersionError:
         return [f"Which defaults differ from vLLM {version}, which runs, is not known."]
+    if not found:
+        return []
+    return [f"Defaults that change from vLLM {version} to {planned.version}: {', '.join(found)}."]
+
+
+def differing(
+    version: str,
+    planned: schema.Schema,
+    overridden: t.Container[str],
+    history: Json,
+    readings: t.Mapping[str, Json],
+) -> list[str]:
+    """`name old -> new` for each default that nobody overrides. Raises UnknownVersionError."""
+    before = schema.resolve(version, history, readings)
     found = []
     for name, now in sorted(planned.arguments.items()):
         then = before.arguments.get(name)
         if then is None or then.default == now.default or name in overridden:
             continue
         found.append(f"{name} {shown(then.default)} -> {shown(now.default)}")
-    if not found:
-        return []
-    return [f"Defaults that change from vLLM {version} to {planned.version}: {', '.join(found)}."]
+    return found

@@ -13,28 +13,31 @@ from __future__ import annotations
 import dataclasses
 import typing as t
 
-from .._rollout.measurement import Measurement
-from .catalogue import Model, assumptions
-from .findings import Findings
-from .layers import Resolved
+from .._findings.findings import Findings
+from .._state.measurement import Measurement
+from .._vllm.schema import Schema
+from .._vllm.values import BadValueError, ChoiceError, checked
+from .arguments.layers import Resolved
+from .memory.catalogue import Model, assumptions
 from .memory.measured import instead_of_sums
-from .memory.plan import MemoryPlan, plan_memory
+from .memory.plan import SMALL_BATCH, MemoryPlan, plan_memory
 from .memory.request import Claim, GpuMemory, Holder, MemoryRequest
 from .memory.settings import number
-from .schema import Schema
-from .values import BadValueError, ChoiceError, checked
+from .memory.unified import SHARED
 
 Json = dict[str, t.Any]
 # What an engine holds beside its share: contexts, CUDA graphs.
 BESIDE_SHARE_MIB = 800
 UTILISATION = "gpu_memory_utilization"
 FIXED = "kv_cache_memory_bytes"
+CAPPED = ("max_num_seqs", "max_num_batched_tokens")
 OURS = "ours"
 
 
 @dataclasses.dataclass(frozen=True)
-class Tenant:
-    """An instance and the GPUs it is to have. `running` is the verified release whose container runs now."""
+class Placement:
+    """An instance and the GPUs it is to have. `running` is the verified release whose container runs now; `drafter` the
+    model that guesses ahead, where its files are known."""
 
     name: str
     owner: str
@@ -44,15 +47,16 @@ class Tenant:
     uuids: tuple[str, ...]
     model: Model
     running: Json | None = None
+    drafter: Model | None = None
 
 
 @dataclasses.dataclass(frozen=True)
-class House:
-    """All tenants of one host; `leaving` are running releases of instances that are removed or do not start."""
+class HostLoad:
+    """All placements of one host; `leaving` are running releases of instances that are removed or do not start."""
 
     facts: Json
     schema: Schema
-    tenants: tuple[Tenant, ...]
+    placements: tuple[Placement, ...]
     leaving: tuple[Json, ...] = ()
     plugins_allowed: bool = False
 
@@ -76,35 +80,64 @@ def judgeable(values: Json, schema: Schema) -> bool:
     return True
 
 
-def caps(tenant: Tenant, house: House) -> list[Resolved]:
+def caps(placement: Placement, host_load: HostLoad) -> list[Resolved]:
     """Smaller defaults where vLLM's own do not fit. What is free now plays no part: a release must not move with it."""
-    if not tenant.uuids or not judgeable(tenant.values, house.schema):
+    if not placement.uuids or not judgeable(placement.values, host_load.schema):
         return []
-    still = dataclasses.replace(tenant, active=False, running=None)
-    found = plan_memory(_request(still, dataclasses.replace(house, tenants=(still,))), advise=False).caps or {}
-    return [Resolved(name, value, OURS) for name, value in found.items() if tenant.values.get(name) != value]
+    still = dataclasses.replace(placement, active=False, running=None)
+    found = plan_memory(_request(still, dataclasses.replace(host_load, placements=(still,))), advise=False).caps or {}
+    return [Resolved(name, value, OURS) for name, value in found.items() if placement.values.get(name) != value]
 
 
-def plan(tenant: Tenant, house: House, measured: Measurement | None = None) -> MemoryPlan | None:
+def kept(placement: Placement, host_load: HostLoad, current: Json | None, found: list[Resolved]) -> list[Resolved]:
+    """FOUND, or what CURRENT has in its place where that verified release asks for the same in everything else.
+
+    What the sums say moves with our own releases; a server that has proved itself must not be restarted for that.
+    """
+    unset = [name for name in CAPPED if name not in placement.values]
+    if current is None or not unset:
+        return found
+    was = current.get("arguments") or {}
+    same = _without(was, unset) == _without(placement.values, unset)
+    if not same or current.get("version") != host_load.schema.version or _model_of(current) != placement.model.name:
+        return found
+    if not any(name in was for name in unset):
+        return []
+    # What somebody set and has taken away is not ours to keep.
+    ours = len(unset) == len(CAPPED) and all(was.get(name) == value for name, value in zip(CAPPED, SMALL_BATCH))
+    return [Resolved(name, was[name], OURS) for name in unset] if ours else found
+
+
+def _without(values: Json, names: t.Sequence[str]) -> Json:
+    return {name: value for name, value in values.items() if name not in names}
+
+
+def _model_of(release: Json) -> str:
+    return str((release.get("model") or {}).get("id") or "")
+
+
+def plan(placement: Placement, host_load: HostLoad, measured: Measurement | None = None) -> MemoryPlan | None:
     """None where there are no GPUs to judge by, or nothing to judge. MEASURED takes the place of the sums."""
-    if not tenant.uuids or not judgeable(tenant.values, house.schema):
+    if not placement.uuids or not judgeable(placement.values, host_load.schema):
         return None
-    found = plan_memory(_request(tenant, house))
+    found = plan_memory(_request(placement, host_load))
     return found if measured is None else instead_of_sums(found, measured)
 
 
-def as_dict(found: MemoryPlan, tenant: Tenant) -> Json:
+def as_dict(found: MemoryPlan, placement: Placement) -> Json:
     document = found.as_dict()
-    document["assumptions"] = [*assumptions(tenant.model), *document["assumptions"]]
-    for rank, uuid in zip(document["gpus"], tenant.uuids):
+    document["assumptions"] = [*assumptions(placement.model), *document["assumptions"]]
+    for rank, uuid in zip(document["gpus"], placement.uuids):
         rank["uuid"] = uuid
     return document
 
 
-def report(found: MemoryPlan, tenant: Tenant, house: House, findings: Findings) -> None:
+def report(found: MemoryPlan, placement: Placement, host_load: HostLoad, findings: Findings) -> None:
     """What would refuse the plan goes to the doubts, the rest to the warnings."""
-    where = f"instance {tenant.name}"
-    setup = [reason for reason in found.reasons if reason.kind == "setup" and not _told(reason.text, tenant, house)]
+    where = f"instance {placement.name}"
+    setup = [
+        reason for reason in found.reasons if reason.kind == "setup" and not _told(reason.text, placement, host_load)
+    ]
     short = [reason for reason in found.reasons if reason.kind in ("memory", "busy")]
     findings.warnings += [f"{where}: {text}" for text in found.warnings]
     if found.verdict == "tight":
@@ -119,10 +152,10 @@ def report(found: MemoryPlan, tenant: Tenant, house: House, findings: Findings) 
         findings.doubt("memory", text, any(reason.here for reason in against))
 
 
-def _told(text: str, tenant: Tenant, house: House) -> bool:
+def _told(text: str, placement: Placement, host_load: HostLoad) -> bool:
     """Whether checking the arguments has said it already: that the release has no such quantization."""
-    asked = tenant.values.get("quantization")
-    methods = house.schema.quantization_methods
+    asked = placement.values.get("quantization")
+    methods = host_load.schema.quantization_methods
     return text.startswith("Quantization ") and bool(asked) and bool(methods) and asked not in methods
 
 
@@ -145,7 +178,17 @@ def _sums(found: MemoryPlan) -> str:
 
 
 def _help(found: MemoryPlan) -> str:
-    """What would fit instead."""
+    """What would fit instead. No length and no number of sequences brings back what something else holds."""
+    words = []
+    if not any(reason.kind == "busy" and reason.word == "does_not_fit" for reason in found.reasons):
+        words += _limits(found)
+    if found.changes:
+        change = found.changes[0]
+        words.append(f" Nearest change: {change.name}: {change.value} ({change.verdict.replace('_', ' ')}).")
+    return "".join(words)
+
+
+def _limits(found: MemoryPlan) -> list[str]:
     words = []
     length, sequences = found.largest_length, found.largest_sequences
     if length and length["expected"] > 0:
@@ -155,34 +198,36 @@ def _help(found: MemoryPlan) -> str:
         words.append(f" At most max_num_seqs {sequences} fits.")
     elif found.verdict == "does_not_fit":
         words.append(" No max_num_seqs makes it fit.")
-    if found.changes:
-        change = found.changes[0]
-        words.append(f" Nearest change: {change.name}: {change.value} ({change.verdict.replace('_', ' ')}).")
-    return "".join(words)
+    return words
 
 
-def _request(tenant: Tenant, house: House) -> MemoryRequest:
-    asked = tenant.values.get("quantization")
+def _request(placement: Placement, host_load: HostLoad) -> MemoryRequest:
+    asked = placement.values.get("quantization")
+    drafter, host = placement.drafter, host_load.facts.get("memory_mib") or {}
     return MemoryRequest(
-        version=house.schema.version,
-        model=tenant.model.name,
-        arguments=tenant.values,
-        config=tenant.model.config,
-        architecture=tenant.model.architecture,
-        weights_bytes=tenant.model.weights_bytes,
-        parameters=tenant.model.parameters,
-        gpus=tuple(_gpu(uuid, tenant, house) for uuid in tenant.uuids),
-        environment=tenant.variables,
-        plugins=("gguf", "bitsandbytes", str(asked)) if house.plugins_allowed else (),
+        version=host_load.schema.version,
+        model=placement.model.name,
+        arguments=placement.values,
+        config=placement.model.config,
+        architecture=placement.model.architecture,
+        weights_bytes=placement.model.weights_bytes,
+        parameters=placement.model.parameters,
+        gpus=tuple(_gpu(uuid, placement, host_load) for uuid in placement.uuids),
+        drafter=None if drafter is None else drafter.architecture,
+        drafter_bytes=None if drafter is None else drafter.weights_bytes,
+        host_free_mib=host.get("available") if placement.active else host.get("total"),
+        unified=any(_shares_host(uuid, host_load.facts) for uuid in placement.uuids),
+        environment=placement.variables,
+        plugins=("gguf", "bitsandbytes", str(asked)) if host_load.plugins_allowed else (),
     )
 
 
-def _gpu(uuid: str, tenant: Tenant, house: House) -> GpuMemory:
-    fact, part = _fact(uuid, house.facts)
+def _gpu(uuid: str, placement: Placement, host_load: HostLoad) -> GpuMemory:
+    fact, part = _fact(uuid, host_load.facts)
     claims = tuple(
-        _claim(other, house)
-        for other in house.tenants
-        if other.active and other.owner != tenant.owner and uuid in other.uuids
+        _claim(other, host_load)
+        for other in host_load.placements
+        if other.active and other.owner != placement.owner and uuid in other.uuids
     )
     if part is not None:
         return GpuMemory(
@@ -193,24 +238,29 @@ def _gpu(uuid: str, tenant: Tenant, house: House) -> GpuMemory:
             claims=claims,
         )
     memory = fact.get("memory_mib") or {}
-    going = _going(uuid, tenant, house)
+    going = _going(uuid, placement, host_load)
     processes = fact.get("processes") or []
-    ours = [process for process in processes if _runs_here(uuid, house) and _like_ours(process)]
+    ours = [process for process in processes if _runs_here(uuid, host_load) and _like_ours(process)]
     others = [process for process in processes if process not in ours]
     return GpuMemory(
         index=fact["index"],
         name=str(fact.get("name") or ""),
         total_mib=memory.get("total"),
         reserved_mib=memory.get("reserved"),
-        free_mib=memory.get("free") if tenant.active else _when_empty(memory),
+        free_mib=memory.get("free") if placement.active else _when_empty(memory),
         compute_capability=fact.get("compute_capability"),
-        own_mib=_given_back(going, ours, others, memory, house) if tenant.active else 0.0,
+        own_mib=_given_back(going, ours, others, memory, host_load) if placement.active else 0.0,
         claims=claims,
         holders=tuple(
             Holder(process["pid"], str(process.get("name") or "a process"), process.get("memory_mib"))
             for process in others
         ),
     )
+
+
+def _shares_host(uuid: str, facts: Json) -> bool:
+    fact, _part = _fact(uuid, facts)
+    return (fact.get("memory_mib") or {}).get("source") == SHARED
 
 
 def _when_empty(memory: Json) -> float | None:
@@ -230,28 +280,28 @@ def _fact(uuid: str, facts: Json) -> tuple[Json, Json | None]:
     return {"index": 0}, None
 
 
-def _claim(other: Tenant, house: House) -> Claim:
+def _claim(other: Placement, host_load: HostLoad) -> Claim:
     fixed = number(other.values.get(FIXED))
     if fixed is None:
-        return Claim(other.name, fraction=house.utilisation(other.values))
+        return Claim(other.name, fraction=host_load.utilisation(other.values))
     weights = (other.model.weights_bytes or 0) / max(1, int(number(other.values.get("tensor_parallel_size")) or 1))
     return Claim(other.name, gib=(fixed + weights) / 2**30)
 
 
-def _going(uuid: str, tenant: Tenant, house: House) -> list[Json]:
-    """Releases that run on the GPU and have stopped before the tenant starts: its own, those that leave or change."""
-    found = [release for release in house.leaving if _on(release, uuid)]
-    for other in house.tenants:
+def _going(uuid: str, placement: Placement, host_load: HostLoad) -> list[Json]:
+    """Releases that run on the GPU and have stopped before this one starts: its own, those that leave or change."""
+    found = [release for release in host_load.leaving if _on(release, uuid)]
+    for other in host_load.placements:
         if other.running is None or not _on(other.running, uuid):
             continue
         same = other.running.get("arguments", {}).get(UTILISATION) == other.values.get(UTILISATION)
-        if other.name == tenant.name or other.owner == tenant.owner or not other.active or not same:
+        if other.name == placement.name or other.owner == placement.owner or not other.active or not same:
             found.append(other.running)
     return found
 
 
-def _runs_here(uuid: str, house: House) -> bool:
-    running = [*house.leaving, *(one.running for one in house.tenants if one.running is not None)]
+def _runs_here(uuid: str, host_load: HostLoad) -> bool:
+    running = [*host_load.leaving, *(one.running for one in host_load.placements if one.running is not None)]
     return any(_on(release, uuid) for release in running)
 
 
@@ -266,7 +316,7 @@ def _like_ours(process: Json) -> bool:
 
 
 def _given_back(
-    going: t.Sequence[Json], ours: t.Sequence[Json], others: t.Sequence[Json], memory: Json, house: House
+    going: t.Sequence[Json], ours: t.Sequence[Json], others: t.Sequence[Json], memory: Json, host_load: HostLoad
 ) -> float:
     """MiB: no more than those releases may hold, and no more than such processes do."""
     total, free = memory.get("total"), memory.get("free")
@@ -281,5 +331,5 @@ def _given_back(
         arguments = release.get("arguments", {})
         if number(arguments.get(FIXED)) is not None:
             return used
-        allowed += house.utilisation(arguments) * float(total) + BESIDE_SHARE_MIB
+        allowed += host_load.utilisation(arguments) * float(total) + BESIDE_SHARE_MIB
     return min(used, allowed)

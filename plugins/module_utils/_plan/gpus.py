@@ -11,9 +11,9 @@ from __future__ import annotations
 import dataclasses
 import typing as t
 
-from .findings import Findings
-from .instances import Instance
-from .names import listed
+from .._findings.findings import Findings
+from .._settings.names import listed
+from .inventory.instances import Instance
 
 Json = dict[str, t.Any]
 Owners = dict[str, set[str]]

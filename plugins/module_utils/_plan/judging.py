@@ -11,10 +11,13 @@ from __future__ import annotations
 import dataclasses
 import typing as t
 
-from . import checks, fit, hostcheck, image, measured, rollout_settings
-from .findings import Findings
-from .inputs import Inputs
-from .instances import Instance
+from .._findings import checks
+from .._findings.findings import Findings
+from . import fit, measured
+from .checks import host_checks, image, inside, startcheck
+from .inventory import rollout_settings
+from .inventory.inputs import Inputs
+from .inventory.instances import Instance
 from .prepare import Prepared
 
 Json = dict[str, t.Any]
@@ -30,18 +33,24 @@ class Judged:
     warnings: list[str]
 
 
-def judge(one: Prepared, release: Json, serves: bool, house: fit.House, inputs: Inputs, findings: Findings) -> Judged:
+def judge(
+    one: Prepared, release: Json, serves: bool, host_load: fit.HostLoad, inputs: Inputs, findings: Findings
+) -> Judged:
     """What refuses the release is added to the errors. SERVES: exactly this release serves already."""
-    tenant = next(tenant for tenant in house.tenants if tenant.name == one.instance.name)
+    placement = next(placement for placement in host_load.placements if placement.name == one.instance.name)
     found, of_host = Findings(doubts=list(one.doubts)), Findings()
     memory = None
     known = measured.of(release, inputs)
-    if inputs.host_class != hostcheck.CPU:
-        plan = fit.plan(tenant, house, known)
+    if inputs.host_class != host_checks.CPU:
+        plan = fit.plan(placement, host_load, known)
         if plan is not None:
-            fit.report(plan, tenant, house, found)
-            memory = fit.as_dict(plan, tenant)
+            fit.report(plan, placement, host_load, found)
+            memory = fit.as_dict(plan, placement)
         image.check(inputs.image, inputs.version, inputs.facts, one.variables, of_host)
+    begun, where = start(placement, inputs), f"instance {placement.name}"
+    found.doubts += [doubt._replace(text=f"{where}: {doubt.text}") for doubt in startcheck.problems(begun)]
+    found.warnings += [f"{where}: {text}" for text in startcheck.cautions(begun)]
+    _files(begun, release, where, found)
     findings.warnings += of_host.warnings
     chosen = ways(one.instance, inputs)
     settled = checks.settle([*found.doubts, *of_host.doubts], chosen, serves, known.at if known else "")
@@ -50,13 +59,40 @@ def judge(one: Prepared, release: Json, serves: bool, house: fit.House, inputs: 
     return Judged(memory, list(settled.overruled), sorted(chosen.let_through), warnings)
 
 
-def refusal(lower: Prepared, release: Json, tenant: fit.Tenant, house: fit.House, inputs: Inputs) -> str:
-    """Why a rung, of which nothing serves, is none; '' where it may be tried."""
+def _files(begun: startcheck.Start, release: Json, where: str, found: Findings) -> None:
+    """An image of somebody else's may bring files of its own."""
+    volumes = release["container"]["volumes"]
+    for what in inside.missing(begun.values, begun.variables, volumes):
+        text = f"{where}: {inside.problem(what, volumes)}"
+        if inside.official(begun.image):
+            found.doubt("value", text)
+        else:
+            found.warnings.append(f"{text} The image may have it.")
+
+
+def start(placement: fit.Placement, inputs: Inputs) -> startcheck.Start:
+    """The placement as it is to start."""
+    gpus = [gpu for gpu in inputs.facts.get("gpus") or [] if gpu.get("uuid") in placement.uuids]
+    capabilities = {str(gpu["compute_capability"]) for gpu in gpus if gpu.get("compute_capability")}
+    return startcheck.Start(
+        values=placement.values,
+        variables=placement.variables,
+        model=placement.model,
+        version=inputs.version,
+        image=inputs.image,
+        capabilities=tuple(sorted(capabilities)),
+        architectures=inputs.history.get("architectures") or {},
+    )
+
+
+def refusal(lower: Prepared, release: Json, placement: fit.Placement, host_load: fit.HostLoad, inputs: Inputs) -> str:
+    """Why a step, of which nothing serves, is none; '' where it may be tried."""
     found = Findings(doubts=list(lower.doubts))
     known = measured.of(release, inputs)
-    plan = fit.plan(tenant, house, known)
+    plan = fit.plan(placement, host_load, known)
     if plan is not None:
-        fit.report(plan, tenant, house, found)
+        fit.report(plan, placement, host_load, found)
+    found.doubts += startcheck.problems(start(placement, inputs))
     errors = checks.settle(found.doubts, ways(lower.instance, inputs), started=known.at if known else "").errors
     return errors[0] if errors else ""
 

@@ -10,9 +10,9 @@ from __future__ import annotations
 
 import typing as t
 
-from .._rollout.measurement import Measurement, key_of, parsed
 from .._rollout.measurements import KEPT
-from .inputs import Inputs
+from .._state.measurement import Measurement, key_of, parsed
+from .inventory.inputs import Inputs
 
 Json = dict[str, t.Any]
 

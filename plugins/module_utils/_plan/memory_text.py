@@ -11,7 +11,7 @@ from __future__ import annotations
 import typing as t
 
 from .change import shown
-from .gpu_parts import Parts, parts
+from .memory.gpu_parts import Parts, parts
 
 Json = dict[str, t.Any]
 VERDICTS = {
@@ -37,10 +37,14 @@ def lines(memory: Json | None, copies: int = 1) -> list[str]:
     """The memory of one instance, which has COPIES data parallel ranks; nothing where it takes no GPU."""
     if not memory:
         return []
-    found = [f"memory: {VERDICTS[memory['verdict']]}{_prefixed(', ', held(memory, copies))}"]
+    refused = memory["verdict"] == "does_not_fit"
+    busy = any(reason["kind"] == "busy" and reason["verdict"] == "does_not_fit" for reason in memory["reasons"])
+    found = [f"memory: {VERDICTS[memory['verdict']]}{'' if refused else _prefixed(', ', held(memory, copies))}"]
     found += [f"    because {reason['text']}" for reason in memory["reasons"]]
     found += [f"    {line}" for line in sums(memory["gpus"])]
-    found += [f"    {line}" for line in (cache(memory), largest(memory), help_text(memory)) if line]
+    # What something else holds comes back with no length and no number of sequences.
+    most = "" if busy else largest(memory)
+    found += [f"    {line}" for line in (cache(memory), most, help_text(memory)) if line]
     found += [f"    assumed: {text}" for text in memory["assumptions"]]
     return found
 

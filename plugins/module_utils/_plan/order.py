@@ -10,23 +10,23 @@ from __future__ import annotations
 
 import typing as t
 
-from .fit import House
+from .fit import HostLoad
 
 Json = dict[str, t.Any]
 
 
-def carried_out(plans: t.Sequence[Json], observed: t.Mapping[str, Json], house: House) -> list[Json]:
+def carried_out(plans: t.Sequence[Json], observed: t.Mapping[str, Json], host_load: HostLoad) -> list[Json]:
     """What goes makes room for what comes, and what shrinks for what grows."""
-    return sorted(plans, key=lambda plan: (plan["change"] != "remove", _growth(plan, observed, house)))
+    return sorted(plans, key=lambda plan: (plan["change"] != "remove", _growth(plan, observed, host_load)))
 
 
-def _growth(plan: Json, observed: t.Mapping[str, Json], house: House) -> float:
+def _growth(plan: Json, observed: t.Mapping[str, Json], host_load: HostLoad) -> float:
     """What a restart claims of its GPUs above what runs, in GPUs; 0 for what is not restarted."""
     if plan["change"] != "restart":
         return 0.0
     running = observed[plan["instance"]]["current"]["release"]
-    return round(_claimed(plan["release"], house) - _claimed(running, house), 6)
+    return round(_claimed(plan["release"], host_load) - _claimed(running, host_load), 6)
 
 
-def _claimed(release: Json, house: House) -> float:
-    return house.utilisation(release["arguments"]) * len((release.get("gpus") or {}).get("uuids", ()))
+def _claimed(release: Json, host_load: HostLoad) -> float:
+    return host_load.utilisation(release["arguments"]) * len((release.get("gpus") or {}).get("uuids", ()))

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import typing as t
 
-from .inputs import Inputs
+from .inventory.inputs import Inputs
 
 Json = dict[str, t.Any]
 

@@ -13,36 +13,34 @@ from __future__ import annotations
 import dataclasses
 import typing as t
 
+from .._findings import checks
+from .._findings.findings import Findings
+from .._settings.names import meant
+from .._vllm import schema
 from . import (
-    advisories,
-    auto_profile,
     change,
-    checks,
     defaults,
-    descent,
+    fallback_releases,
     fit,
+    gpu_sharing,
     gpus,
-    hostcheck,
-    image,
-    instances,
+    hardening,
     judging,
-    limits,
     order,
+    ports,
     prepare,
     promotion,
     release,
     report,
-    rollout_settings,
-    schema,
-    tenants,
-    unified,
+    unlisted,
 )
-from .findings import Findings
+from .arguments import auto_profile, limits
+from .checks import advisories, host_checks, image, image_name
 from .gpus import Assignment
-from .inputs import Inputs
-from .instances import Instance
-from .names import meant
-from .plain import digest
+from .inventory import container_options, instances, rollout_settings
+from .inventory.inputs import Inputs
+from .inventory.instances import Instance
+from .memory import unified
 from .prepare import Prepared
 
 Json = dict[str, t.Any]
@@ -87,15 +85,18 @@ class Host:
 def plan_host(inputs: Inputs, errors: t.Sequence[str] = ()) -> Outcome:
     """`errors` are those that reading the inputs has found already."""
     findings = Findings(inputs.unknown_arguments, errors=list(errors))
-    listed = _instances(inputs, findings)
+    listed = listed_instances(inputs, findings)
     observed = {entry["name"]: entry for entry in inputs.facts.get("instances", [])}
     listed = [promotion.standing(one, inputs, observed.get(one.name), findings.errors) for one in listed]
     findings.errors += _host(inputs, listed, observed)
-    known = _schema(inputs, findings)
+    known = schema_of(inputs, findings)
     if known is None or not inputs.facts:
         return Outcome(errors=tuple(dict.fromkeys(findings.errors)))
     findings.warnings += [*known.warnings, *_reading_warnings(inputs, known), *_target_warnings(inputs, listed)]
     findings.errors += limits.problems(inputs.class_limits, known)
+    for one in listed:
+        stated = (one.memory_limit_mib, one.container_user)
+        findings.errors += container_options.problems(one.name, *stated, inputs.settings, inputs.facts)
     accepted = bool(inputs.settings.get("accept_advisories"))
     advisories.check(inputs.version, inputs.advisories, listed, accepted, findings)
     image.tagged(inputs.image, inputs.version, findings)
@@ -103,12 +104,12 @@ def plan_host(inputs: Inputs, errors: t.Sequence[str] = ()) -> Outcome:
     prepared = [prepare.prepare(one, inputs, known, findings.errors, shares[one.name]) for one in listed]
     host = Host(inputs, known, observed, shares)
     assigned = _assign(prepared, host, findings)
-    prepared, house = tenants.moved_in(prepared, inputs, known, observed, assigned)
-    plans = [_plan(one, host, assigned, house, findings) for one in prepared]
-    plans += _unlisted(inputs, listed, observed, findings)
+    prepared, host_load = gpu_sharing.placed(prepared, inputs, known, observed, assigned)
+    plans = [_plan(one, host, assigned, host_load, findings) for one in prepared]
+    plans += unlisted.plans(inputs, listed, observed, findings)
     for plan in plans:
         findings.warnings += [*plan["warnings"], *map(checks.overruled_text, plan["overruled"])]
-    found = _refused(plans, findings) if findings.errors else _outcome(plans, findings.warnings, observed, house)
+    found = _refused(plans, findings) if findings.errors else _outcome(plans, findings.warnings, observed, host_load)
     return dataclasses.replace(found, advisories=tuple(advisories.affecting(inputs.version, inputs.advisories)))
 
 
@@ -121,8 +122,10 @@ def _refused(drafts: t.Sequence[Json], findings: Findings) -> Outcome:
     )
 
 
-def _outcome(plans: list[Json], warnings: list[str], observed: t.Mapping[str, Json], house: fit.House) -> Outcome:
-    plans = order.carried_out(plans, observed, house)
+def _outcome(
+    plans: list[Json], warnings: list[str], observed: t.Mapping[str, Json], host_load: fit.HostLoad
+) -> Outcome:
+    plans = ports.ordered(order.carried_out(plans, observed, host_load), observed, host_load.facts)
     changing = [plan for plan in plans if plan["change"] != "none"]
     return Outcome(
         plans=tuple(plans),
@@ -132,17 +135,18 @@ def _outcome(plans: list[Json], warnings: list[str], observed: t.Mapping[str, Js
     )
 
 
-def _instances(inputs: Inputs, findings: Findings) -> list[Instance]:
+def listed_instances(inputs: Inputs, findings: Findings) -> list[Instance]:
     defaults = inputs.settings.get("defaults") or {}
     read = [
-        instances.read(given, number + 1, defaults, findings.errors) for number, given in enumerate(inputs.instances)
+        instances.read(given, number + 1, defaults, findings.errors, inputs.history.get("arguments", ()))
+        for number, given in enumerate(inputs.instances)
     ]
     found = [instance for instance in read if instance is not None]
     rollout_settings.check(found, inputs.settings, findings)
     return found
 
 
-def _schema(inputs: Inputs, findings: Findings) -> schema.Schema | None:
+def schema_of(inputs: Inputs, findings: Findings) -> schema.Schema | None:
     if not inputs.version:
         return None
     try:
@@ -156,9 +160,9 @@ def _host(inputs: Inputs, listed: t.Sequence[Instance], observed: t.Mapping[str,
     if not inputs.facts:
         return ["There are no facts of the host: run gpufleet.vllm.gpu_facts first and pass what it found."]
     leaving = set(observed) - {instance.name for instance in listed} if inputs.remove_unlisted else set()
-    found = hostcheck.host_problems(inputs.facts, inputs.host_class) if listed or observed else []
-    found += hostcheck.duplicates(listed)
-    found += hostcheck.ports_taken(listed, inputs.facts, leaving)
+    found = host_checks.host_problems(inputs.facts, inputs.host_class) if listed or observed else []
+    found += host_checks.duplicates(listed)
+    found += host_checks.ports_taken(listed, inputs.facts, leaving)
     return found
 
 
@@ -182,9 +186,9 @@ def _target_warnings(inputs: Inputs, listed: t.Sequence[Instance]) -> list[str]:
 
 
 def _assign(prepared: t.Sequence[Prepared], host: Host, findings: Findings) -> t.Mapping[str, Assignment]:
-    if host.inputs.host_class == hostcheck.CPU:
+    if host.inputs.host_class == host_checks.CPU:
         findings.errors += [
-            f"instance {one.instance.name}: it asks for GPUs and the host is of class {hostcheck.CPU}: leave gpus "
+            f"instance {one.instance.name}: it asks for GPUs and the host is of class {host_checks.CPU}: leave gpus "
             "out, or put "
             "the host in a class with GPUs."
             for one in prepared
@@ -212,32 +216,48 @@ def _revision(instance: Instance, inputs: Inputs, current: Json | None) -> str |
 
 
 def _plan(
-    one: Prepared, host: Host, assigned: t.Mapping[str, Assignment], house: fit.House, findings: Findings
+    one: Prepared, host: Host, assigned: t.Mapping[str, Assignment], host_load: fit.HostLoad, findings: Findings
 ) -> Json:
     """The plan of a listed instance."""
     instance, inputs = one.instance, host.inputs
     gpu = assigned.get(instance.name, NO_GPU)
     seen, current = host.observed.get(instance.name), host.current(instance.name)
-    problems, notes = hostcheck.model_problems(instance, inputs.models)
+    dummy = one.values().get("load_format") == "dummy"
+    problems, notes = host_checks.model_problems(instance, inputs.models, dummy)
     findings.errors += problems
     revision = _revision(instance, inputs, current)
-    if instance.api_key and instance.name not in inputs.fingerprints:
+    told = f"instance {instance.name}: api_key is "
+    if (
+        instance.api_key
+        and instance.name not in inputs.fingerprints
+        and not any(text.startswith(told) for text in findings.errors)
+    ):
         findings.error(
             f"instance {instance.name}: it has an api_key and no fingerprint of it was passed: run "
             "gpufleet.vllm.vllm_api_keys first and pass what it returned."
         )
-    document = release.document(one, host.known, inputs, revision, gpu)
-    told = release.client(instance, one.arguments, one.sampling)
-    mark = digest(document)
+    chosen = hardening.choose(
+        instance.name,
+        lambda schema: release.document(one, host.known, inputs, revision, gpu, schema),
+        current,
+        inputs.image_id,
+        inputs.apply_hardening,
+        inputs.retry,
+    )
+    findings.errors += [chosen.error] if chosen.error else []
+    document, mark, written = chosen.release, chosen.digest, set(chosen.digests.values())
+    client = release.client(instance, one.arguments, one.sampling)
     image_id = inputs.image_id
-    findings.errors += change.refusals(instance.name, mark if instance.active else "", seen, inputs.retry, image_id)
-    judged = judging.judge(one, document, (current or {}).get("digest") == mark, house, inputs, findings)
+    refused = change.refusals(instance.name, mark if instance.active else "", seen, inputs.retry, image_id, written)
+    findings.errors += refused
+    serves = (current or {}).get("digest") in written
+    judged = judging.judge(one, document, serves, host_load, inputs, findings)
     running = (current or {}).get("release") or {}
     changed = defaults.changes(running, host.known, one.values(), inputs.history, inputs.readings)
     settings = rollout_settings.merged(instance, inputs.settings, [])
-    desired = change.Desired(document, mark, told, one.arguments, image_id, settings)
+    desired = change.Desired(document, mark, client, one.arguments, image_id, settings, chosen.older)
     decided = change.decide(desired, seen, inputs.retry) if instance.active else change.decide_inactive(seen)
-    below = descent.below(one, host, assigned, house, revision, mark, findings)
+    below = fallback_releases.below(one, host, assigned, host_load, revision, mark, chosen.schema, findings)
     return {
         "instance": instance.name,
         "active": one.instance.active,
@@ -251,16 +271,24 @@ def _plan(
             *one.warnings,
             *judged.warnings,
             *notes,
-            *unified.cautions(judged.memory, inputs.facts),
+            *unified.cautions(judged.memory, inputs.facts, inputs.version),
             *change.cautions(instance.name, mark, seen, inputs.retry),
         ],
-        "notes": [*promotion.notes(instance), *one.notes, *changed, *below.left_out],
+        "notes": [
+            *promotion.notes(instance),
+            *one.notes,
+            *changed,
+            *below.left_out,
+            *image_name.notes(inputs.image),
+            *container_options.notes(instance.container_user, instance.model, inputs.settings),
+            *(chosen.notes() if instance.active else ()),
+        ],
         "memory": judged.memory,
         "digest": mark,
         "release": document,
-        "client": told,
-        "rungs": list(below.rungs),
-        "ladder": list(instance.ladder),
+        "client": client,
+        "fallbacks": list(below.steps),
+        "promotion": list(instance.promotion),
         "stands_in": change.stands_in(current or {}, mark, inputs.retry),
         "settings": {**settings, **promotion.recorded(instance)},
         "image_id": image_id,
@@ -273,27 +301,3 @@ def _argument(argument: t.Any, current: Json | None) -> Json:
     if running is not None and argument.set and running.get(argument.name) != argument.value:
         found["from_value"] = running.get(argument.name)
     return found
-
-
-def _unlisted(
-    inputs: Inputs, listed: t.Sequence[Instance], observed: t.Mapping[str, Json], findings: Findings
-) -> list[Json]:
-    """Plans to remove instances that nobody lists any more; where that is not asked for, warnings that they stay."""
-    plans = []
-    for name in sorted(set(observed) - {instance.name for instance in listed}):
-        if not inputs.remove_unlisted:
-            findings.warn(
-                f"Instance {name} is on the host and not listed: it stays (vllm_server_remove_unlisted removes it)."
-            )
-            continue
-        findings.errors += change.refusals(name, "", observed[name], inputs.retry)
-        plans.append(_removal(name))
-    return plans
-
-
-def _removal(name: str) -> Json:
-    nothing: Json = dict.fromkeys(("digest", "release", "client", "image_id", "memory"))
-    empty = ("arguments", "overruled", "let_through", "warnings", "notes", "rungs", "ladder")
-    lists: Json = {**{name: [] for name in empty}, "settings": {}}
-    what: Json = {"change": "remove", "reasons": [change.UNLISTED], "downtime_seconds": None, "stands_in": False}
-    return {"instance": name, "active": False, **what, **lists, **nothing}

@@ -11,29 +11,19 @@ from __future__ import annotations
 import dataclasses
 import typing as t
 
-from . import (
-    api_key,
-    auto_profile,
-    catalogue,
-    demands,
-    environment,
-    habits,
-    layers,
-    limits,
-    modelcheck,
-    rollout_settings,
-    sampling,
-    together,
-)
-from .catalogue import Model
-from .checks import Doubt
-from .findings import Findings
-from .inputs import Inputs
-from .instances import Instance
-from .layers import Layer, Resolved
-from .names import meant
-from .schema import Schema
-from .translate import translate
+from .._findings.checks import Doubt
+from .._findings.findings import Findings
+from .._settings.names import meant, nearest
+from .._vllm.schema import Schema, version_key
+from .arguments import auto_profile, environment, layers, limits
+from .arguments.layers import Layer, Resolved
+from .arguments.translate import translate
+from .checks import answering, conflicts, dangers, drafting, hints, model_checks, reach, smoke_feasibility
+from .inventory import api_key, rollout_settings, sampling
+from .inventory.inputs import Inputs
+from .inventory.instances import Instance
+from .memory import catalogue
+from .memory.catalogue import Model
 
 Json = dict[str, t.Any]
 # In vLLM from 0.18.0.
@@ -42,7 +32,11 @@ DRAIN = "shutdown_timeout"
 
 @dataclasses.dataclass(frozen=True)
 class Prepared:
-    """An instance before GPUs are assigned to it. `doubts` are settled once it is known what serves."""
+    """An instance before GPUs are assigned to it. `doubts` are settled once it is known what serves.
+
+    `meant` are arguments whose names are refused, by the names that were probably meant: what follows is judged with
+    them, so that one mistake is told once.
+    """
 
     instance: Instance
     arguments: tuple[Resolved, ...]
@@ -50,12 +44,14 @@ class Prepared:
     sampling: Json
     warnings: tuple[str, ...]
     model: Model
+    meant: t.Mapping[str, t.Any] = dataclasses.field(default_factory=dict)
     notes: tuple[str, ...] = ()
     doubts: tuple[Doubt, ...] = ()
+    drafter: Model | None = None
 
     def values(self) -> Json:
         """Arguments that are set, by name."""
-        return {argument.name: argument.value for argument in self.arguments if argument.set}
+        return {**self.meant, **{argument.name: argument.value for argument in self.arguments if argument.set}}
 
 
 def prepare(
@@ -63,7 +59,7 @@ def prepare(
 ) -> Prepared:
     """What is wrong is added to `errors`, each sentence with its place. GPUS: how many the instance can count on.
 
-    ABOVE: a layer above all others, as a rung of the ladder is.
+    ABOVE: a layer above all others, as a profile of a promotion is.
     """
     findings = Findings(inputs.unknown_arguments)
     model = catalogue.look_up(instance.model, inputs.models, inputs.catalogue)
@@ -71,34 +67,63 @@ def prepare(
     chosen = _chosen(instance, model, gpus, inputs, findings)
     given = [*_layers(instance, inputs, schema, findings, moved.engine_args, chosen), *([above] if above else [])]
     found = layers.resolve(_drained(given, instance, inputs, schema), schema)
-    found = layers.check(found, schema, findings)
-    length = modelcheck.longest(model.config)
+    found = layers.check(found, schema, findings, model.config)
+    length = model_checks.longest(model.config)
     found = limits.hold(found, inputs.class_limits, inputs.host_class, schema, length, findings)
-    found = _remote_code(found, instance, inputs, findings)
-    values = {argument.name: argument.value for argument in found if argument.set}
-    doubts = [*together.contradictions(found, schema), *modelcheck.problems(values, moved.variables, model)]
-    findings.doubts += [doubt._replace(text=f"instance: {doubt.text}") for doubt in doubts]
+    found, allowed = dangers.judge(found, moved.variables, instance, inputs, schema, findings)
+    guessed = _meant(found, schema, findings)
+    values = {**guessed, **{argument.name: argument.value for argument in found if argument.set}}
+    doubts = [
+        *conflicts.contradictions(values, schema),
+        *model_checks.problems(values, moved.variables, model, schema.version),
+        Doubt("value", drafting.problem(values, model, schema.version)),
+    ]
+    findings.doubts += [doubt._replace(text=f"instance: {doubt.text}") for doubt in doubts if doubt.text]
     smoke = rollout_settings.merged(instance, inputs.settings, [])["smoke"]
-    findings.errors += [f"instance: {text}" for text in demands.problems(smoke, values, model, schema)]
-    heeded = [*modelcheck.cautions(model), *habits.cautions(values, model)]
+    if inputs.facts:  # without a host nobody knows the model
+        findings.errors += [f"instance: {text}" for text in smoke_feasibility.problems(smoke, values, model, schema)]
+    heeded = [
+        *model_checks.cautions(model),
+        *hints.cautions(values, model),
+        drafting.caution(values, inputs.models),
+        answering.caution(model, values),
+        catalogue.caution(model),
+        *reach.cautions(instance.bind, instance.api_key),
+    ]
     if instance.api_key:
         findings.errors += [f"instance: {text}" for text in api_key.problems(values, moved.variables, schema)]
-        heeded += api_key.cautions(instance.bind)
-    findings.warnings += [f"instance: {text}" for text in heeded]
+    findings.warnings += [f"instance: {text}" for text in heeded if text]
     if instance.revision and instance.model.startswith("/"):
         findings.error("instance: revision goes with a model of the hub, and the model is a path: leave it out.")
-    told = _sampling(instance, inputs, findings)
+    told = _sampling(instance, inputs, moved.sampling, _length(instance, values, inputs, model), findings)
+    left = sampling.left_to_the_model(told, values)
     errors += [placed(instance.name, text) for text in findings.errors]
     return Prepared(
         instance=instance,
         arguments=tuple(found),
         variables=moved.variables,
+        meant=guessed,
         sampling=told,
         warnings=tuple(dict.fromkeys(placed(instance.name, text) for text in findings.warnings)),
         model=model,
+        drafter=catalogue.drafter(values, inputs.models, inputs.catalogue),
         doubts=tuple(doubt._replace(text=placed(instance.name, doubt.text)) for doubt in findings.doubts),
-        notes=(*([chosen.why] if chosen.why else []), *habits.notes(values)),
+        notes=(
+            *([chosen.why] if chosen.why else []),
+            *hints.notes(values),
+            *allowed,
+            *reach.notes(values, model, schema),
+            *([left] if left else []),
+        ),
     )
+
+
+def _meant(found: t.Sequence[Resolved], schema: Schema, findings: Findings) -> Json:
+    """Values of names that the release does not have, by the nearest name that it has."""
+    if findings.unknown == "warn":
+        return {}
+    guesses = {one.name: nearest(one.name, schema.arguments) for one in found if one.name not in schema.arguments}
+    return {guess: one.value for one in found if one.set and (guess := guesses.get(one.name))}
 
 
 def _drained(given: list[Layer], instance: Instance, inputs: Inputs, schema: Schema) -> list[Layer]:
@@ -129,9 +154,9 @@ def placed(name: str, text: str) -> str:
 
 
 def targeted(instance: Instance, inputs: Inputs) -> bool:
-    """A rung of the instance's ladder is its profile already."""
+    """A profile of its promotion is its profile already."""
     meant_for_it = inputs.target_instance in ("", instance.name)
-    return bool(inputs.target_profile) and meant_for_it and inputs.target_profile not in instance.ladder
+    return bool(inputs.target_profile) and meant_for_it and inputs.target_profile not in instance.promotion
 
 
 def _layers(
@@ -194,28 +219,29 @@ def _environment(
     return instance, found
 
 
-def _sampling(instance: Instance, inputs: Inputs, findings: Findings) -> Json:
-    """Profile, then instance, then target; None unsets."""
+def _length(instance: Instance, values: Json, inputs: Inputs, model: Model) -> int | None:
+    """Tokens of one request: planned, else those that were verified, else what the model was made for."""
+    planned = values.get("max_model_len")
+    if isinstance(planned, int) and not isinstance(planned, bool):
+        return planned
+    seen: Json = next((one for one in inputs.facts.get("instances") or [] if one.get("name") == instance.name), {})
+    running = (seen.get("current") or {}).get("release") or {}
+    verified = ((seen.get("current") or {}).get("verified") or {}).get("max_model_len")
+    same = (running.get("model") or {}).get("id") == instance.model
+    if same and running.get("arguments", {}).get("max_model_len") == planned and isinstance(verified, int):
+        return verified
+    return None if planned is not None or values.get("hf_overrides") else model_checks.longest(model.config)
+
+
+def _sampling(
+    instance: Instance, inputs: Inputs, moved: t.Mapping[str, t.Any], length: int | None, findings: Findings
+) -> Json:
+    """What stood among the variables, then profile, then instance, then target; None unsets."""
     aimed = targeted(instance, inputs)
     chosen = inputs.target_profile if aimed else instance.profile
     profile = inputs.profiles.get(chosen, {}).get("sampling", {})
-    merged = {**instance.sampling, **profile} if aimed else {**profile, **instance.sampling}
-    findings.errors += [f"instance: {text}" for text in sampling.problems(merged)]
+    stated = {**instance.sampling, **profile} if aimed else {**profile, **instance.sampling}
+    merged = {**moved, **stated}
+    at = version_key(inputs.version)
+    findings.errors += [f"instance: {text}" for text in sampling.problems(merged, at, length)]
     return {name: value for name, value in sorted(merged.items()) if value is not None}
-
-
-def _remote_code(found: t.Sequence[Resolved], instance: Instance, inputs: Inputs, findings: Findings) -> list[Resolved]:
-    """trust_remote_code runs the model's own Python on the host: only where the inventory allows it by name."""
-    asked = any(argument.name == "trust_remote_code" and argument.value is True for argument in found)
-    allowed = inputs.settings.get("allow_trust_remote_code")
-    if not asked or allowed is True or (isinstance(allowed, list) and instance.model in allowed):
-        return list(found)
-    config = (inputs.models.get(instance.model) or {}).get("config") or {}
-    how = f"allow it with vllm_server_allow_trust_remote_code: [{instance.model}]"
-    if config.get("auto_map"):
-        findings.error(
-            f"instance: {instance.model} brings its own Python code and nobody has allowed it: read it, then {how}."
-        )
-    else:
-        findings.warn(f"instance: trust_remote_code is left out, nobody has allowed it; if the model needs it, {how}.")
-    return [argument for argument in found if argument.name != "trust_remote_code"]

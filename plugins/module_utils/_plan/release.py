@@ -10,23 +10,33 @@ from __future__ import annotations
 
 import typing as t
 
-from . import api_key
+from .._docker.hardening import CACHE_INSIDE, FIRST, NEWEST
+from .._vllm.schema import Schema
+from .arguments.layers import Resolved
+from .arguments.render import CONTAINER_PORT, command
 from .gpus import Assignment
-from .inputs import SHM_MIB, Inputs, mib
-from .instances import Instance
-from .layers import Resolved
+from .inventory import api_key, container_options
+from .inventory.inputs import SHM_MIB, Inputs, mib
+from .inventory.instances import Instance
 from .prepare import Prepared
-from .render import CONTAINER_PORT, command
-from .schema import Schema
 
 Json = dict[str, t.Any]
 # Where the container finds what the host lends it, whoever runs inside.
 HUB_INSIDE = "/var/cache/gpufleet/hub"
-CACHE_INSIDE = "/var/cache/gpufleet/vllm"
 
 
-def document(one: Prepared, schema: Schema, inputs: Inputs, revision: str | None, gpus: Assignment) -> Json:
-    """One release. Nothing in it changes while the inventory and the host's hardware stay as they are."""
+def document(
+    one: Prepared,
+    schema: Schema,
+    inputs: Inputs,
+    revision: str | None,
+    gpus: Assignment,
+    container_schema: int = NEWEST,
+) -> Json:
+    """One release. Nothing in it changes while the inventory and the host's hardware stay as they are.
+
+    `container_schema` is that of its container settings: what serves keeps its own.
+    """
     instance, arguments, settings = one.instance, one.arguments, inputs.settings
     local = instance.model.startswith("/")
     key_file = api_key.INSIDE if instance.api_key else ""
@@ -41,16 +51,16 @@ def document(one: Prepared, schema: Schema, inputs: Inputs, revision: str | None
         "served_model_names": list(instance.served_model_name),
         "arguments": {argument.name: argument.value for argument in arguments if argument.set},
         "command": command(schema, instance.model, revision, instance.served_model_name, arguments, key_file),
-        "env": _variables(one.variables, settings, local),
+        "env": _variables(instance, one.variables, settings, local),
         "bind": instance.bind,
         "port": instance.port,
         "gpus": {"mode": gpus.mode, "uuids": list(gpus.uuids)},
-        "container": _container(instance, settings, local),
+        "container": _container(instance, settings, local, container_schema),
     }
 
 
-def _variables(variables: t.Mapping[str, str], settings: Json, local: bool) -> dict[str, str]:
-    found = {}
+def _variables(instance: Instance, variables: t.Mapping[str, str], settings: Json, local: bool) -> dict[str, str]:
+    found = container_options.variables(instance.container_user, bool(settings.get("cache_dir")))
     if settings.get("hub_dir") and not local:
         found["HF_HUB_CACHE"] = HUB_INSIDE
     if settings.get("cache_dir"):
@@ -59,15 +69,20 @@ def _variables(variables: t.Mapping[str, str], settings: Json, local: bool) -> d
     return dict(sorted(found.items()))
 
 
-def _container(instance: Instance, settings: Json, local: bool) -> Json:
+def _container(instance: Instance, settings: Json, local: bool, schema: int) -> Json:
     volumes = []
     if local:
         volumes.append(f"{instance.model}:{instance.model}:ro")
     elif settings.get("hub_dir"):
         volumes.append(f"{settings['hub_dir']}:{HUB_INSIDE}:rw")
     if settings.get("cache_dir"):
-        volumes.append(f"{settings['cache_dir']}:{CACHE_INSIDE}:rw")
+        cache = settings["cache_dir"]
+        if schema > FIRST:
+            cache = container_options.own_cache(cache, instance.name, instance.container_user)
+        volumes.append(f"{cache}:{CACHE_INSIDE}:rw")
     return {
+        **({"schema": schema} if schema > FIRST else {}),
+        **container_options.stated(instance.memory_limit_mib, instance.container_user),
         "name": f"vllm-{instance.name}",
         "shm_size_mib": mib(settings.get("shm_size_mib") or settings.get("shm_size") or SHM_MIB),
         "ipc": settings.get("ipc") or "private",

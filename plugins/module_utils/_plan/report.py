@@ -10,7 +10,8 @@ from __future__ import annotations
 
 import typing as t
 
-from . import change, checks, memory_text
+from .._findings import checks
+from . import change, memory_text
 from .change import shown
 
 Json = dict[str, t.Any]
@@ -39,14 +40,14 @@ def block(plan: Json, refused: bool = False) -> str:
         lines += [f"    {line}" for line in memory_text.lines(plan.get("memory"), copies(plan))]
         lines += ["    arguments:"] if plan["arguments"] else []
         lines += ["        " + line for line in table(plan["arguments"])]
-    lines += [f"    if it fails: {_rung(rung)}" for rung in plan.get("rungs", [])]
+    lines += [f"    if it fails: {_step(step)}" for step in plan.get("fallbacks", [])]
     lines += [f"    note: {note}" for note in plan.get("notes", [])]
     lines += [f"    note: {text}" for text in notes(plan)]
     return "\n".join(lines)
 
 
-def _rung(rung: Json) -> str:
-    return f"{rung['changes']} (for {', '.join(rung['helps'])}; release {rung['digest'][:SHORT_DIGEST]})"
+def _step(step: Json) -> str:
+    return f"{step['changes']} (for {', '.join(step['helps'])}; release {step['digest'][:SHORT_DIGEST]})"
 
 
 def notes(plan: Json) -> list[str]:
@@ -151,6 +152,7 @@ def state_text(found: Json, origins: t.Mapping[str, str]) -> str:
     lines += _section("env", release["env"])
     container = release["container"]
     lines += ["container:", f"  ipc: {container['ipc']}", f"  shm_size_mib: {container['shm_size_mib']}"]
+    lines += [f"  {name}: {container[name]}" for name in ("memory_limit_mib", "schema", "user") if name in container]
     lines += [f"  volume: {volume}" for volume in container["volumes"]]
     lines += _section("sampling", (found.get("client") or {}).get("sampling") or {})
     for name, value in sorted((found.get("settings") or {}).items()):

@@ -12,6 +12,7 @@ import re
 import typing as t
 from dataclasses import dataclass
 
+from .._outside.concealing import concealed_text
 from . import openpgp
 
 KEYRINGS = "/etc/apt/keyrings"
@@ -64,7 +65,9 @@ class Apt:
         wrong = [*_name_mistakes(self.name), *_url_mistakes("uris", self.uris)]
         words = (*self.uris, *self.suites, *self.components, *self.architectures)
         wrong += [
-            f"{word!r} has white space in it: state it as several entries." for word in words if word.split() != [word]
+            f"{concealed_text(word)!r} has white space in it: state it as several entries."
+            for word in words
+            if word.split() != [word]
         ]
         flat = [suite for suite in self.suites if suite.endswith("/")]
         if not self.suites:
@@ -119,7 +122,7 @@ class Yum:
         """What is wrong with it, a sentence each."""
         wrong = [*_name_mistakes(self.name), *_url_mistakes("baseurl", (self.baseurl,))]
         texts = (self.baseurl, self.description, *self.include_packages)
-        wrong += [f"{text!r} has a line break in it: remove it." for text in texts if "\n" in text]
+        wrong += [f"{concealed_text(text)!r} has a line break in it: remove it." for text in texts if "\n" in text]
         if not (self.gpgcheck or self.repo_gpgcheck):
             wrong.append("gpgcheck and repo_gpgcheck are both false, so that no signature is checked: set one of them.")
         return wrong
@@ -172,8 +175,15 @@ def _name_mistakes(name: str) -> list[str]:
 
 def _url_mistakes(option: str, urls: tuple[str, ...]) -> list[str]:
     wrong = [
-        f"{option} has {url!r}, expected http://, https:// or file:/ in front: correct it."
+        f"{option} has {concealed_text(url)!r}, expected http://, https:// or file:/ in front: correct it."
         for url in urls
         if not url.startswith(SCHEMES)
+    ]
+    wrong += [
+        f"{option} has {concealed_text(url)!r}, and everybody on this host may read the file that it would stand in: "
+        "leave its credentials out, and put them into a file in /etc/apt/auth.conf.d with mode 0600 (man "
+        "apt_auth.conf), or use a mirror that asks for none."
+        for url in urls
+        if concealed_text(url) != url
     ]
     return wrong if urls else [f"{option} is empty: state where the repository is."]

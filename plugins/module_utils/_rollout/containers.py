@@ -10,9 +10,9 @@ from __future__ import annotations
 
 import contextlib
 
-from .container import LABEL_INSTANCE
-from .docker import Docker, DockerError, Json
-from .state import Entry, State
+from .._docker.client import Docker, DockerError, Json
+from .._docker.container import LABEL_INSTANCE
+from .._state.state import Entry, State
 
 HELD, PREVIOUS = "held", "previous"
 
@@ -27,15 +27,20 @@ def names(instance: str) -> tuple[str, ...]:
 
 
 def is_ours(docker: Docker, container: Json, instance: str) -> bool:
-    """Whether we made a container that has one of our names, as far as can be told without its id.
+    """Whether we made a container that has one of our names, as far as can be told without its id."""
+    return is_marked(docker, container, LABEL_INSTANCE, instance)
+
+
+def is_marked(docker: Docker, container: Json, label: str, value: str) -> bool:
+    """Whether the container itself has a label of ours.
 
     A label alone says nothing: `docker commit` copies it into an image, and from there into whatever is run of that. So
     its image must not have the label.
     """
-    if (container["Config"].get("Labels") or {}).get(LABEL_INSTANCE) != instance:
+    if (container["Config"].get("Labels") or {}).get(label) != value:
         return False
     image = docker.image(container["Image"]) or {}
-    return LABEL_INSTANCE not in ((image.get("Config") or {}).get("Labels") or {})
+    return label not in ((image.get("Config") or {}).get("Labels") or {})
 
 
 def ours(docker: Docker, instance: str) -> list[Json]:

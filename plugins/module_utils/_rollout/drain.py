@@ -16,11 +16,11 @@ import math
 
 from .._engine import metrics
 from .._engine.expect import base_url
-from .._engine.wire import Http, NoAnswer
-from .deadlines import timeout
+from .._engine.http_client import Http, NoAnswer
+from .._state.deadlines import timeout
+from .._state.state import Entry
 from .host import Host
 from .journal import Journal
-from .state import Entry
 
 POLL = 0.5
 ANSWER_WITHIN = 5.0

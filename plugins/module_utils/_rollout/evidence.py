@@ -11,13 +11,13 @@ from __future__ import annotations
 import threading
 import typing as t
 
-from .docker import DockerError, Json
+from .._docker.client import DockerError, Json
+from .._state.state import Entry
 from .gpu_memory import MIB
 from .host import Host
 from .nvml import Nvml
-from .state import Entry
 
-# A GPU that fell off the bus can keep NVML waiting in the kernel, and the way back waits for what is asked here.
+# A GPU that fell off the bus can keep NVML waiting in the kernel, and the rollback waits for what is asked here.
 NVML_WITHIN = 5.0
 
 

@@ -12,24 +12,22 @@ import os
 import traceback
 from dataclasses import dataclass
 
-from .._engine.diagnosis import Diagnosis
+from .._diagnosis import failures
+from .._diagnosis.diagnosis import Diagnosis
 from .._outside.printable import printable
-from .state import Entry, Rejection
+from .._state.state import Entry, Rejection
 
 # Failures of the moment, not of the release: the same release may be tried again without being asked to.
-OF_THE_MOMENT = (
+OF_THE_MOMENT = failures.OF_THE_MOMENT | {
     "api_key.missing",
+    "cache.folder",
+    "container.newer",
     "container.stop",
     "docker.away",
-    "disk.full",
     "image.pull",
     "interrupted",
     "internal",
-    "mem.busy",
-    "mem.raced",
-    "port.busy",
-    "host.killed",
-)
+}
 
 MISSING_KEY_ADVICE = "Run the playbook again: it brings the key."
 
@@ -43,7 +41,7 @@ class Refused(Exception):
 
 
 class Failed(Exception):
-    """A stage after the breadcrumb failed: the way back begins. `log` is the engine's log where there is one."""
+    """A stage after the breadcrumb failed: the rollback begins. `log` is the engine's log where there is one."""
 
     def __init__(self, diagnosis: Diagnosis, log: str = "") -> None:
         super().__init__(diagnosis.cause)
@@ -81,9 +79,9 @@ def rejects(failure_class: str) -> bool:
     return failure_class not in OF_THE_MOMENT
 
 
-def refused_text(instance: str, diagnosis: Diagnosis, taken_back: bool = False) -> str:
+def refused_text(instance: str, diagnosis: Diagnosis, rolled_back: bool = False) -> str:
     cause = diagnosis.cause.rstrip(".")
-    when = "after a rollout that was cut off had been taken back" if taken_back else "before anything was touched"
+    when = "after a rollout that was cut off had been rolled back" if rolled_back else "before anything was touched"
     return f"{instance}: refused {when} ({diagnosis.failure_class}): {cause}. {diagnosis.advice}"
 
 
@@ -101,12 +99,12 @@ def rejected_before(digest: str, rejection: Rejection) -> Diagnosis:
 
 
 def fallen_text(bad: Entry, told: Told) -> str:
-    """The sentence about a release in whose place the next rung of the ladder is tried."""
+    """The sentence about a release in whose place the next step of its fallback is tried."""
     return f"Release {_named(bad)} failed {told.what} "
 
 
 def fallback_text(instance: str, fallen: str, serving: Entry) -> str:
-    """The paragraph when a rung of the ladder serves in the place of the planned release."""
+    """The paragraph when a step of its fallback serves in the place of the planned release."""
     return (
         f"{instance}: {fallen}Release {_named(serving)} serves in its place, proved. "
         "Change the plan, or set vllm_server_retry=true to try the planned one again."
@@ -114,7 +112,7 @@ def fallback_text(instance: str, fallen: str, serving: Entry) -> str:
 
 
 def stopped_text(instance: str, fallen: str, bad: Entry, told: Told, held: Entry | None, kept: str) -> str:
-    """The paragraph when a failed release was stopped and nothing was put back, as vllm_server_on_failure asks."""
+    """The paragraph when a failed release was stopped with no rollback, as vllm_server_on_failure asks."""
     where = f" The log is kept in {kept}." if kept else ""
     back = (
         f"Release {held.short} is kept: playbooks/rollback.yml puts it back."
@@ -131,8 +129,8 @@ def _named(entry: Entry) -> str:
     return f"{entry.short} (fallback: {entry.fallback})" if entry.fallback else entry.short
 
 
-def restored_text(instance: str, bad: Entry, told: Told, serving: Entry | None, kept: str, fallen: str = "") -> str:
-    """The paragraph after a release was taken back; `fallen` tells of those that it was tried in the place of."""
+def rolled_back_text(instance: str, bad: Entry, told: Told, serving: Entry | None, kept: str, fallen: str = "") -> str:
+    """The paragraph after a release was rolled back; `fallen` tells of those that it was tried in the place of."""
     now = (
         f"Release {serving.short} serves again, proved like a new one."
         if serving is not None
@@ -140,14 +138,14 @@ def restored_text(instance: str, bad: Entry, told: Told, serving: Entry | None, 
     )
     where = f" The log is kept in {kept}." if kept else ""
     failed = f"{fallen}Release {_named(bad)}" if fallen else f"release {_named(bad)}"
-    return f"{instance}: {failed} failed {told.what} It was taken back. {now} {told.advice}{where}"
+    return f"{instance}: {failed} failed {told.what} It was rolled back. {now} {told.advice}{where}"
 
 
 def failed_text(instance: str, bad: Entry, told: Told, back: Told, held: Entry, kept: str) -> str:
-    """The paragraph when the way back failed as well."""
+    """The paragraph when the rollback failed as well."""
     where = f" The log is kept in {kept}." if kept else ""
     return (
-        f"{instance}: release {bad.short} failed {told.what} Release {held.short} was put back and failed {back.what} "
+        f"{instance}: release {bad.short} failed {told.what} The rollback to release {held.short} failed {back.what} "
         f"Nothing is sure to serve, and no third release is tried. {back.advice}{where}"
     )
 

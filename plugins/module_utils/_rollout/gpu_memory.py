@@ -11,12 +11,12 @@ Private to the collection: may change without notice.
 
 from __future__ import annotations
 
-from .._engine.diagnosis import Diagnosis
+from .._diagnosis.diagnosis import Diagnosis
+from .._state.state import Entry
 from .failure import Failed
 from .host import Host
 from .journal import Journal
 from .nvml import Nvml
-from .state import Entry
 
 POLL = 0.5
 MIB = 1024 * 1024

@@ -15,10 +15,10 @@ import typing as t
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
 
-from .._engine.wire import Http
-from .._gpu.sockets import listening
-from .api_keys import ApiKeys
-from .docker import Docker
+from .._docker.client import Docker
+from .._docker.sockets import listening
+from .._engine.http_client import Http
+from .._state.api_keys import ApiKeys
 from .nvml import Nvml, bundled_nvml, gpu_facts
 from .weights import look_at, must_be_whole
 

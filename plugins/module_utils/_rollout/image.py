@@ -11,17 +11,20 @@ from __future__ import annotations
 import contextlib
 import json
 import re
+import typing as t
 
-from .container import entrypoint_style, version_probe_body
-from .deadlines import timeout
-from .docker import Docker, DockerError, Json, registry_auth
-from .durable import read_text, write_atomically
+from .._docker.client import Docker, DockerError, Json
+from .._docker.container import entrypoint_style, version_probe_body
+from .._outside import documents
+from .._state.deadlines import timeout
+from .._state.durable import read_text, write_atomically
+from .._state.state import Entry
+from . import probe
 from .failure import Refused
 from .host import Host
 from .journal import Journal
-from .state import Entry
+from .registry_login import CONFIG, NoLogin, auth_header
 
-DOCKER_CONFIG = "/root/.docker/config.json"
 PROBE_LIMIT = 120.0
 VERSION = re.compile(r"[0-9A-Za-z.+!_-]{1,64}")
 REACH_REGISTRY = (
@@ -29,15 +32,14 @@ REACH_REGISTRY = (
 )
 
 
-def present(host: Host, reference: str, journal: Journal, limit: float, config: str = DOCKER_CONFIG) -> Json:
+def present(host: Host, reference: str, journal: Journal, limit: float, config: str = CONFIG) -> Json:
     """The image's inspection; pulled first, in at most `limit` seconds, where it is not there. Raises Refused."""
     docker = host.docker
     image = docker.image(reference)
     if image is not None:
         return image
     journal.stage("pull", reference)
-    text = read_text(config)
-    auth = registry_auth(reference, json.loads(text)) if text else ""
+    auth = _login(reference, config, journal)
     layers: dict[str, tuple[int, int]] = {}
     deadline = host.clock.monotonic() + limit
 
@@ -64,6 +66,14 @@ def present(host: Host, reference: str, journal: Journal, limit: float, config: 
     if image is None:
         raise Refused("image.pull", f"the image {reference} is not there after its pull", "Pull it by hand and look.")
     return image
+
+
+def _login(reference: str, config: str, journal: Journal) -> str:
+    try:
+        return auth_header(reference, config)
+    except NoLogin as problem:
+        journal.note(f"pulling without a login: {problem}")
+        return ""
 
 
 def again(host: Host, entry: Entry, journal: Journal) -> Json | None:
@@ -119,29 +129,27 @@ def version_of(docker: Docker, image_id: str, cache: str) -> str:
 
 def _cached(cache: str) -> dict[str, str]:
     try:
-        known = json.loads(read_text(cache) or "{}")
+        known = documents.parse(read_text(cache) or "{}")
     except (OSError, ValueError):
         return {}
-    return known if isinstance(known, dict) else {}
+    whole = isinstance(known, dict) and all(isinstance(said, str) for said in known.values())
+    return t.cast("dict[str, str]", known) if whole else {}
 
 
 def _asked(docker: Docker, image_id: str) -> str:
     name = f"gpufleet-version-{image_id.rpartition(':')[2][:12]}"
-    docker.remove(name)  # what a preflight that was killed left
-    container = docker.create(name, version_probe_body(image_id))
-    try:
-        docker.start(container)
-        if docker.wait(container, PROBE_LIMIT) != 0:
-            return ""
-        lines = docker.logs(container).splitlines()
-        said = lines[-1].partition(" ")[2].strip() if lines else ""
-        return said if VERSION.fullmatch(said) else ""
-    except DockerError as error:
-        if error.status == 0:
-            raise
-        return ""  # the daemon lives and the image has nothing that could be asked
-    finally:
-        docker.remove(container)
+    with probe.made(docker, name, version_probe_body(image_id)) as container:
+        try:
+            docker.start(container)
+            if docker.wait(container, PROBE_LIMIT) != 0:
+                return ""
+            lines = docker.logs(container).splitlines()
+        except DockerError as error:
+            if error.status == 0:
+                raise
+            return ""  # the daemon lives and the image has nothing that could be asked
+    said = lines[-1].partition(" ")[2].strip() if lines else ""
+    return said if VERSION.fullmatch(said) else ""
 
 
 def must_agree(image: Json, release: Json, version: str) -> None:

@@ -12,21 +12,22 @@ import contextlib
 import sys
 import typing as t
 
+from .._outside.concealing import concealed, concealed_log
 from .._outside.printable import printable
+from .._state.store import Store
 from .host import Clock
-from .store import Store
 
 HEARTBEAT = 30.0
 
-# What ends a transaction. `fallback`: a rung of the ladder serves. `refused`: nothing was touched. `restored`: taken
-# back. `stopped`: nothing serves, as was asked for. `failed`: nothing is sure to serve.
-OUTCOMES = ("verified", "fallback", "repaired", "live", "removed", "refused", "restored", "stopped", "failed")
+# What ends a transaction. `fallback`: a step of its fallback serves. `refused`: nothing was touched. `rolled_back`: the
+# release before it serves again. `stopped`: nothing serves, as was asked for. `failed`: nothing is sure to serve.
+OUTCOMES = ("verified", "fallback", "repaired", "live", "removed", "refused", "rolled_back", "stopped", "failed")
 GOOD_OUTCOMES = ("verified", "fallback", "repaired", "live", "removed")
 
 
 def spoken(line: str) -> None:
     """A line for a console or the unit's own journal."""
-    sys.stdout.write(f"{printable(line)}\n")
+    sys.stdout.write(f"{concealed_log(printable(line))}\n")
     sys.stdout.flush()
 
 
@@ -66,18 +67,22 @@ class Journal:
 
     def _write(self, what: dict[str, t.Any]) -> None:
         self._spoke = self._clock.monotonic()
-        what["detail"] = printable(what["detail"])
+        what["detail"] = concealed_log(printable(what["detail"]))  # it may quote an engine's log
         line = {
             "at": self._clock.utc(),
             "elapsed": round(self.elapsed, 1),
             "instance": self._store.instance,
             "stage": self.stage_name,
-            **what,
+            **concealed(what),
         }
         try:
             self._store.append_stage(line)
-        except OSError as error:  # a full disk must not keep the way back from being gone
+            if "outcome" in line:
+                self._store.take_last_word()  # one that was remembered before is not the last any more
+        except OSError as error:  # a full disk must not keep the rollback from being gone
             self._aloud(f"the stage log cannot be written: {error}")
+            if "outcome" in line:
+                self._store.keep_last_word(line)
         self._aloud(f"{line['instance']}  {line['elapsed']:6.1f} s  {line['stage']}  {line['detail']}".rstrip())
 
     def _aloud(self, line: str) -> None:

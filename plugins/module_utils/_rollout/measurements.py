@@ -14,12 +14,13 @@ import json
 import os
 import typing as t
 
-from . import measurement
-from .durable import read_text, write_atomically
+from .._outside import documents
+from .._state import measurement
+from .._state.durable import read_text, write_atomically
+from .._state.measurement import Measurement
+from .._state.state import Entry, Json
+from .._state.store import STATE_DIR, Store
 from .host import Host
-from .measurement import Measurement
-from .state import Entry, Json
-from .store import STATE_DIR, Store
 
 FILE = "measurements.json"
 KEPT = 100
@@ -77,8 +78,8 @@ def _alone(state_dir: str) -> t.Iterator[None]:
 def _read(path: str) -> list[Measurement]:
     """None where the file is damaged: what it held is measured again."""
     try:
-        found = json.loads(read_text(path) or "[]")
-    except (ValueError, RecursionError):
+        found = documents.parse(read_text(path) or "[]")
+    except ValueError:
         return []
     rows = found if isinstance(found, list) else []
     return [one for one in map(measurement.parsed, rows[-KEPT:]) if one is not None]

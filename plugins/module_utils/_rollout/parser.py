@@ -13,15 +13,19 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
+import typing as t
 
-from .._engine.diagnosis import diagnose
-from .container import STATED, device_requests, variables
-from .docker import Docker, DockerError, Json
-from .durable import read_text, write_atomically
+from .._diagnosis.diagnosis import diagnose
+from .._docker import hardening
+from .._docker.client import Docker, DockerError, Json
+from .._docker.container import STATED, device_requests, variables
+from .._outside import documents
+from .._state.durable import read_text, write_atomically
+from .._state.state import Entry
+from . import probe
 from .failure import Refused
 from .host import Host
 from .journal import Journal
-from .state import Entry
 
 LIMIT = 180.0
 REFUSED = 2  # how argparse ends a command line that it does not take
@@ -46,7 +50,7 @@ print("{UNDERSTOOD}")
 """
 
 
-def probe_body(entry: Entry) -> Json:
+def probe_body(entry: Entry, selinux: bool = False) -> Json:
     """A container that only parses: the release's devices and environment, no port, no network, no files."""
     release = entry.release
     return {
@@ -58,7 +62,7 @@ def probe_body(entry: Entry) -> Json:
         "HostConfig": {
             "NetworkMode": "none",
             "DeviceRequests": device_requests(release["gpus"]),
-            "SecurityOpt": ["no-new-privileges"],
+            **hardening.probe_options(release, selinux),
             **STATED,
         },
     }
@@ -86,7 +90,7 @@ def must_parse(host: Host, journal: Journal, entry: Entry, cache: str) -> None:
         with contextlib.suppress(OSError):  # who cannot remember asks again
             write_atomically(cache, json.dumps(known, indent=1))
     if known[question]:
-        found = diagnose(known[question], REFUSED)
+        found = diagnose(known[question], REFUSED, release=entry.release)
         cause = f"the image's own parser does not take the command: {found.cause}"
         raise Refused(found.failure_class, cause, found.advice)
 
@@ -94,24 +98,21 @@ def must_parse(host: Host, journal: Journal, entry: Entry, cache: str) -> None:
 def _remembered(cache: str) -> dict[str, str]:
     """What was refused by question, in the parser's words; '' for what was understood."""
     try:
-        known = json.loads(read_text(cache) or "{}")
+        known = documents.parse(read_text(cache) or "{}")
     except (OSError, ValueError):
         return {}
-    return known if isinstance(known, dict) else {}
+    whole = isinstance(known, dict) and all(isinstance(said, str) for said in known.values())
+    return t.cast("dict[str, str]", known) if whole else {}
 
 
 def _asked(docker: Docker, entry: Entry) -> str | None:
     """What the parser refuses, in its own words; '' where it takes all, None where it could not be asked."""
     name = f"gpufleet-parser-{entry.release['instance']}"
     try:
-        docker.remove(name)  # what a preflight that was killed left
-        container = docker.create(name, probe_body(entry))
-        try:
+        selinux = hardening.has_selinux(docker.get("/info"))
+        with probe.made(docker, name, probe_body(entry, selinux)) as container:
             docker.start(container)
-            code = docker.wait(container, LIMIT)
-            said = docker.logs(container)
-        finally:
-            docker.remove(container)
+            code, said = docker.wait(container, LIMIT), docker.logs(container)
     except DockerError:
         return None
     if code == 0 and UNDERSTOOD in said:

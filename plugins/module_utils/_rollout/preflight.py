@@ -12,19 +12,20 @@ import os
 import re
 from dataclasses import replace
 
+from .._docker import hardening
+from .._docker.client import DockerError, Json
 from .._engine.expect import Question, expectation
 from .._engine.json_fit import unusable
+from .._state.deadlines import timeout
+from .._state.state import Entry, State
+from .._state.store import Store
 from . import containers
 from . import image as images
-from .api_keys import ApiKeyMissing
-from .deadlines import timeout
-from .docker import DockerError, Json
-from .failure import MISSING_KEY_ADVICE, Refused, rejected_before
+from .belongings import key_is_readable
+from .failure import Refused, rejected_before
 from .host import MIB, Host
 from .journal import Journal
 from .parser import must_parse
-from .state import Entry, State
-from .store import Store
 
 # State, stages, and the newest logs of failed engines, some of which are long.
 STATE_MIB = 64
@@ -39,6 +40,8 @@ def preflight(
     """
     journal.stage("preflight", f"release {candidate.short}")
     release = candidate.release
+    if hardening.schema_of(release) not in hardening.SCHEMAS:
+        raise Refused(**hardening.unknown(release).as_dict())
     _question_can_be_asked(candidate)
     try:
         _state_can_be_kept(host, store)
@@ -67,14 +70,14 @@ def _with_image(host: Host, store: Store, journal: Journal, candidate: Entry) ->
     """The candidate with the id of its image; a kept container has the image that it was made from."""
     kept = host.docker.container(candidate.container_id) if candidate.container_id else None
     if kept is not None:
-        _key_is_readable(host, candidate.release, kept)
+        key_is_readable(host, candidate.release, kept)
         return candidate
     image = images.again(host, candidate, journal) if candidate.verified_at else None
     if image is None:
         image = images.present(host, candidate.release["image"], journal, timeout(candidate, "pull"))
     version = images.version_of(host.docker, image["Id"], _beside(store, "images.json"))
     images.must_agree(image, candidate.release, version)
-    _key_is_readable(host, candidate.release, image)
+    key_is_readable(host, candidate.release, image)
     digest = images.digest_of(image, candidate.release["image"])
     return replace(candidate, image_id=image["Id"], image_digest=digest or candidate.image_digest)
 
@@ -96,23 +99,6 @@ def _state_can_be_kept(host: Host, store: Store) -> None:
         raise Refused("state.unwritable", cause, "Make it writable, and make room there.") from error
     if free < STATE_MIB:
         raise Refused("disk.full", f"{store.folder} has {free} MiB free, {STATE_MIB} are needed", "Make room there.")
-
-
-def _key_is_readable(host: Host, release: Json, runs: Json) -> None:
-    """The key file is there and belongs to the user of `runs`, an image or a container."""
-    if not host.keys.path(release):
-        return
-    user = str((runs.get("Config") or {}).get("User") or "0").partition(":")[0]
-    if user != "root" and not user.isdigit():
-        raise Refused(
-            "api_key.user",
-            f"the image {release['image']} runs as {user}, and an API key file belongs to a number",
-            "Use an image whose user is root or a number, or leave `api_key` out.",
-        )
-    try:
-        host.keys.hand_over(release, 0 if user == "root" else int(user))
-    except ApiKeyMissing as error:
-        raise Refused("api_key.missing", str(error), MISSING_KEY_ADVICE) from error
 
 
 def _question_can_be_asked(candidate: Entry) -> None:

@@ -9,33 +9,21 @@ Private to the collection: may change without notice.
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import typing as t
 from dataclasses import replace
 
+from .._docker.client import Docker, DockerError, Json
+from .._docker.container import LABEL_DIGEST, LABEL_RELEASE
 from .._outside import documents
+from .._state import shapes
+from .._state.client_file import CLIENT_DIR
+from .._state.durable import read_text
+from .._state.state import Entry, State, StateNotOurs, StateProblem
+from .._state.store import Store
 from . import containers
-from .client_file import CLIENT_DIR, environment
-from .container import LABEL_DIGEST, LABEL_RELEASE
-from .docker import Docker, DockerError, Json
-from .durable import read_text
 from .journal import Journal
-from .state import Entry, State, StateNotOurs, StateProblem
-from .store import Store
 from .written import write_down
-
-# What a way back, the watch and the planner read of a release.
-RELEASE: documents.Shape = {
-    "instance": str,
-    "image": str,
-    "arguments": {},
-    "bind": str,
-    "port": int,
-    "served_model_names": [str],
-    "container": {"name": str},
-    "gpus": {"uuids": [str]},
-}
 
 
 def _entry(container: Json, client: Json) -> Entry:
@@ -60,7 +48,7 @@ def _entry(container: Json, client: Json) -> Entry:
 def _released(label: str) -> Json:
     """The release that a label holds: whoever makes a container writes its labels. Raises ValueError."""
     release = documents.parse(label)
-    problem = documents.misfit(release, RELEASE, "the label")
+    problem = documents.misfit(release, shapes.RELEASE, "the label")
     if problem:
         raise ValueError(problem)
     return t.cast(Json, release)
@@ -77,8 +65,10 @@ def rebuilt(instance: str, docker: Docker, client_dir: str = CLIENT_DIR) -> Stat
         text = read_text(os.path.join(client_dir, instance, "client.json"))
         if text is None:
             raise StateProblem("its client file is missing as well")
-        client = json.loads(text)
-        environment(client)  # all that a client file has to have
+        client = documents.parse(text)
+        wrong = shapes.of_client(client)
+        if wrong:
+            raise ValueError(wrong)
         return State(instance, current=_entry(verified[0], client), previous=_entry(kept[0], client) if kept else None)
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise StateProblem(f"its labels or its client file are damaged as well ({error!r})") from error
@@ -101,7 +91,7 @@ def _must_not_be_lost(store: Store, docker: Docker) -> None:
         raise StateProblem(f"it is missing, and {len(listed)} containers of the instance are there")
 
 
-def _later(state: State, docker: Docker) -> Json | None:
+def later_than(state: State, docker: Docker) -> Json | None:
     """The container that was verified after the state was written, as where a snapshot of the disk was restored."""
     try:
         verified = [found for found in containers.ours(docker, state.instance) if _is_verified(found)]
@@ -132,7 +122,7 @@ def load(store: Store, docker: Docker, client_dir: str = CLIENT_DIR) -> tuple[St
     except StateProblem as problem:
         state = rebuilt(store.instance, docker, client_dir)
         return state, f"{store.path('state.json')}: {problem}; rebuilt from the labels of its containers"
-    later = _later(state, docker)
+    later = later_than(state, docker)
     if later is None:
         return state, ""
     problem_text = f"it is older than the server {later['Name'][1:]} ({later['Id'][:12]}), which was verified after it"

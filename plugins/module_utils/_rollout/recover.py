@@ -10,18 +10,18 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from .._engine.diagnosis import Diagnosis
+from .._diagnosis.diagnosis import Diagnosis
+from .._docker.client import DockerError
+from .._state.client_file import CLIENT_DIR
+from .._state.state import Entry, State, StateNotOurs, StateProblem
+from .._state.store import Store
 from . import containers
-from .client_file import CLIENT_DIR
-from .docker import DockerError
 from .failure import Failed
 from .host import Host
 from .journal import Journal
 from .rebuild import settled
-from .state import Entry, State, StateNotOurs, StateProblem
-from .store import Store
+from .rollback import Rollback
 from .trial import Trial
-from .wayback import WayBack
 from .written import write_down
 
 # In the place of systemd's word: the watch found what its own recovery should have ended.
@@ -29,7 +29,7 @@ BY_WATCH = "watch"
 
 # $SERVICE_RESULT, as systemd tells ExecStopPost
 _ENDED = {
-    BY_WATCH: "the transaction was cut off, and so was its own recovery; the watch takes it back",
+    BY_WATCH: "the transaction was cut off, and so was its own recovery; the watch rolls it back",
     "timeout": "the transaction passed its last deadline",
     "signal": "the transaction was killed",
     "oom-kill": "the kernel killed the transaction for want of memory",
@@ -121,4 +121,4 @@ def recover(
         return _bring_up(host, store, journal, state) if service_result in _KILLED else ""
     journal.stage_name = store.last_stage()
     ended = Diagnosis("interrupted", reason(store.instance, service_result), "Run the playbook again.")
-    return WayBack(host, store, journal, client_dir).go(state, state.candidate, Failed(ended))
+    return Rollback(host, store, journal, client_dir).go(state, state.candidate, Failed(ended))

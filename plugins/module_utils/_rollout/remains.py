@@ -1,9 +1,9 @@
 # Copyright: gpufleet.vllm contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What is left of a failed release: looked at before its container is cleared away, written down after the way back.
+"""What is left of a failed release: looked at before its container is cleared away, written down after the rollback.
 
-The way back waits for no disk: of a transaction that is killed in between, the log is lost and the release serves.
+The rollback waits for no disk: of a transaction that is killed in between, the log is lost and the release serves.
 
 Private to the collection: may change without notice.
 """
@@ -12,12 +12,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from .docker import DockerError, Json
+from .._docker.client import DockerError, Json
+from .._state.state import Entry
+from .._state.store import Store
 from .evidence import evidence
 from .failure import Told
 from .host import Host
-from .state import Entry
-from .store import Store
 
 
 @dataclass(frozen=True)
@@ -51,10 +51,10 @@ def keep(store: Store, found: Remains | None) -> str:
     known = {"stage": told.stage, "digest": bad.digest, "release": bad.release, "fallback_of": bad.fallback_of}
     try:
         return store.keep_diagnosis(name, {**told.diagnosis.as_dict(), **known, **found.seen}, found.log)
-    except OSError:  # a full disk must not keep the way back from being gone
+    except OSError:  # a full disk must not keep the rollback from being gone
         return ""
 
 
 def keep_diagnosis(host: Host, store: Store, bad: Entry, told: Told, log: str = "") -> str:
-    """Look and keep at once, where nothing waits for the way back."""
+    """Look and keep at once, where nothing waits for the rollback."""
     return keep(store, remains(host, bad, told, log))

@@ -1,7 +1,7 @@
 # Copyright: gpufleet.vllm contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""One instance, from one release to the next: preflight, breadcrumb, stop, free, trial, commit, or the way back.
+"""One instance, from one release to the next: preflight, breadcrumb, stop, free, trial, commit, or the rollback.
 
 Private to the collection: may change without notice.
 """
@@ -11,11 +11,13 @@ from __future__ import annotations
 import typing as t
 from dataclasses import replace
 
-from .._engine.diagnosis import Diagnosis
+from .._diagnosis.diagnosis import Diagnosis
+from .._docker.client import DockerError
+from .._state.client_file import CLIENT_DIR, remove, write
+from .._state.deadlines import timeout
+from .._state.state import Entry, Json, Rejection, State
+from .._state.store import Store
 from . import containers, measurements
-from .client_file import CLIENT_DIR, remove, write
-from .deadlines import timeout
-from .docker import DockerError
 from .drain import drain, grace
 from .failure import (
     Failed,
@@ -28,24 +30,22 @@ from .failure import (
     refused_text,
     rejects,
 )
+from .fallback import Fallback
 from .gpu_memory import wait_until_free
 from .host import Host
 from .journal import Journal
-from .ladder import Ladder
 from .preflight import preflight
 from .rebuild import settled
 from .remains import keep_diagnosis
-from .state import Entry, Json, Rejection, State
-from .store import Store
+from .rollback import Rollback
 from .trial import Trial
-from .wayback import WayBack
 from .written import not_taken, tell_clients, write_down
 
 BY_AN_OPERATOR = Diagnosis("rolled_back", "an operator put the release before it back", "").as_dict()
 
 
 def _serving(entry: Entry) -> Json:
-    """What a way back has to find again: a container is of one host alone."""
+    """What a rollback has to find again: a container is of one host alone."""
     return {"serves": entry.digest, "container": entry.container_id}
 
 
@@ -57,10 +57,10 @@ class Transaction:
         # What was written down last: nothing is read again from a disk that may fail meanwhile.
         self._state = State(store.instance)
 
-    def run(self, request: Json, taken_back: bool = False) -> str:
+    def run(self, request: Json, rolled_back: bool = False) -> str:
         """Carry out a request (`kind`, `plan`, `retry`); one of journal.OUTCOMES.
 
-        `taken_back` says that an unfinished rollout was taken back just before, so that a refusal is not all that was.
+        `rolled_back` says that an unfinished rollout was just before, so that a refusal is not all that was.
         """
         act = {
             "rollout": self._rollout,
@@ -78,12 +78,12 @@ class Transaction:
             return act[request["kind"]](self._state, request)
         except Refused as refusal:
             diagnosis = refusal.diagnosis
-            message = refused_text(instance, diagnosis, taken_back)
-            more = {"taken_back": True} if taken_back else {}
+            message = refused_text(instance, diagnosis, rolled_back)
+            more = {"rolled_back": True} if rolled_back else {}
             self.journal.end("refused", message, failure=diagnosis.as_dict(), **more)
             return "refused"
         except (DockerError, OSError) as error:
-            # An unfinished candidate stays in the state: the unit's end takes it back.
+            # An unfinished candidate stays in the state: the unit's end rolls it back.
             diagnosis = Diagnosis("internal", str(error), "Look at docker.service and at the host's disks.")
             message = broken_text(instance, self.journal.stage_name, diagnosis)
             self.journal.end("failed", message, failure=diagnosis.as_dict())
@@ -99,7 +99,7 @@ class Transaction:
             return "verified"
         stops = request.get("on_failure", candidate.settings.get("on_failure")) == "stop"
         insists = "memory" not in (plan.get("let_through") or [])
-        return self._try(state, candidate, Ladder.of(candidate, request), stops, insists)
+        return self._try(state, candidate, Fallback.of(candidate, request), stops, insists)
 
     @staticmethod
     def _must_be_planned(current: Entry, request: Json) -> None:
@@ -126,7 +126,8 @@ class Transaction:
     def _rollback(self, state: State, request: Json) -> str:
         """The previous verified release becomes the candidate; what serves now is held and becomes the previous one.
 
-        What is rolled back from counts as rejected, or the next scheduled run would put it there again. A request that
+        What is rolled back from counts as rejected, or the next scheduled run would put it there again, unless the
+        request says that it is not to `blame`. A request that
         names it (`from`, `container`) is refused where something else serves by now, or on another host: nothing is put
         back twice. Its `reason` says why, where it was no operator.
         """
@@ -140,18 +141,18 @@ class Transaction:
             raise Refused(
                 "rollback.moved_on",
                 f"it was to go back from release {leaves[:12]} (container {container[:12]}), and {serves} is current",
-                "Nothing is left to take back.",
+                "Nothing is left to roll back.",
             )
         if previous is None:
             raise Refused(
                 "rollback.none", "no previous verified release is kept", "Roll the wanted release out instead."
             )
         candidate = preflight(self.host, self.store, self.journal, state, previous, True)
-        if current is not None:
+        if current is not None and request.get("blame", True):
             reason = request.get("reason") or BY_AN_OPERATOR
             rejection = Rejection(current.digest, at=self._now(), image_id=current.image_id, **reason)
             state = state.with_rejection(rejection)
-        return self._try(state, candidate, Ladder(candidate))
+        return self._try(state, candidate, Fallback(candidate))
 
     def _repair(self, state: State, request: Json) -> str:
         """Put the verified release right: as it stands where it serves, else afresh from its own document."""
@@ -187,8 +188,10 @@ class Transaction:
         self.journal.end("failed", message, failure=failure.diagnosis.as_dict(), log=kept)
         return "failed"
 
-    def _try(self, state: State, candidate: Entry, ladder: Ladder, stops: bool = False, insists: bool = True) -> str:
-        """The candidate, else a rung of its ladder, else back; where it `stops`, nothing is put back.
+    def _try(
+        self, state: State, candidate: Entry, fallback: Fallback, stops: bool = False, insists: bool = True
+    ) -> str:
+        """The candidate, else a step of its fallback, else back; where it `stops`, there is no rollback.
 
         Unless it `insists` on free GPU memory, the engine is asked whether there is enough.
         """
@@ -198,22 +201,22 @@ class Transaction:
             self._save(state)
         except Failed as failure:
             raise Refused(**failure.diagnosis.as_dict()) from failure
-        way_back = WayBack(self.host, self.store, self.journal, self.client_dir)
+        rollback = Rollback(self.host, self.store, self.journal, self.client_dir)
         try:
             self._stop(state.held)
         except Failed as failure:
-            return way_back.go(state, candidate, failure)
+            return rollback.go(state, candidate, failure)
         try:
-            verified = self._served(candidate, ladder, way_back, insists)
+            verified = self._served(candidate, fallback, rollback, insists)
             self._commit(verified)
         except Failed as failure:
             state = self._state
-            end, bad = way_back.stop if stops else way_back.go, state.candidate or candidate
+            end, bad = rollback.stop if stops else rollback.go, state.candidate or candidate
             outcome = end(state, bad, failure)
             self._no_longer_measured(bad, failure)
             return outcome
         if verified.fallback_of:
-            message = fallback_text(state.instance, way_back.fallen, verified)
+            message = fallback_text(state.instance, rollback.fallen, verified)
             self.journal.end("fallback", message, **_serving(verified), fallback_of=verified.fallback_of)
             return "fallback"
         length = verified.verified["max_model_len"]
@@ -222,8 +225,8 @@ class Transaction:
         self.journal.end("verified", f"{message}{verified.start_seconds} s.", **_serving(verified), warnings=warnings)
         return "verified"
 
-    def _served(self, candidate: Entry, ladder: Ladder, way_back: WayBack, insists: bool) -> Entry:
-        """The candidate proved, or the first rung that is. Raises Failed where no rung helps."""
+    def _served(self, candidate: Entry, fallback: Fallback, rollback: Rollback, insists: bool) -> Entry:
+        """The candidate proved, or the first step that is. Raises Failed where no step helps."""
         while True:
             state = self._state
             known = (state.held, state.previous)
@@ -232,17 +235,17 @@ class Transaction:
                 return self._serve(state, candidate, self._write_down_candidate, known)
             except Failed as failure:
                 state = self._state
-                rung = ladder.next(failure.diagnosis.failure_class, state)
-                if rung is None:
+                step = fallback.next(failure.diagnosis.failure_class, state)
+                if step is None:
                     raise
                 failed = state.candidate or candidate
                 try:
-                    told, self._state = way_back.fall(state, failed, failure, rung)
-                    way_back.fallen += fallen_text(failed, told)
+                    told, self._state = rollback.fall(state, failed, failure, step)
+                    rollback.fallen += fallen_text(failed, told)
                 except DockerError as error:
                     raise Failed(Diagnosis("docker.away", str(error), "Look at docker.service.")) from error
                 self._no_longer_measured(failed, failure)
-                candidate = rung
+                candidate = step
 
     def _write_down_candidate(self, made: Entry) -> None:
         self._save(replace(self._state, candidate=made))
@@ -253,7 +256,7 @@ class Transaction:
         write_down(self.store, self.journal, self._state)
 
     def _save(self, state: State) -> None:
-        """Nothing goes on that could not be taken back after a crash. Raises Failed."""
+        """Nothing goes on that could not be rolled back after a crash. Raises Failed."""
         try:
             self.store.save(state)
         except OSError as error:

@@ -1,7 +1,7 @@
 # Copyright: gpufleet.vllm contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Start one release and make it prove itself: start, ready, smoke, hold. The same for a candidate and for a way back.
+"""Start one release and make it prove itself: start, ready, smoke, hold. The same for a candidate and for a rollback.
 
 Private to the collection: may change without notice.
 """
@@ -14,22 +14,25 @@ import time
 import typing as t
 from dataclasses import dataclass, field, replace
 
-from .._engine.diagnosis import Diagnosis, diagnose, hanging
+from .._diagnosis.diagnosis import Diagnosis, diagnose, hanging
+from .._diagnosis.failures import BEFORE_THE_ENGINE, NAMED
+from .._diagnosis.measured import figures
+from .._diagnosis.phases import phase_of
+from .._docker import hardening
+from .._docker.client import NOT_UNDERSTOOD, DockerError, Json
+from .._docker.container import create_body
 from .._engine.expect import Expectation, expectation
-from .._engine.measured import figures
-from .._engine.phases import phase_of
+from .._engine.http_client import Http
 from .._engine.prove import Proof, answers, healthy, prove
-from .._engine.refusals import NotProved
-from .._engine.wire import Http
-from .api_keys import ApiKeyMissing
-from .container import create_body
-from .deadlines import ready_limit, timeout
-from .docker import NOT_UNDERSTOOD, DockerError, Json
+from .._engine.smoke_errors import NotProved
+from .._state.api_keys import ApiKeyMissing
+from .._state.deadlines import ready_limit, timeout
+from .._state.state import Entry
+from . import belongings
 from .failure import MISSING_KEY_ADVICE, Failed, unexpected
 from .host import Host
 from .image import again
 from .journal import Journal
-from .state import Entry
 
 POLL = 1.0
 # Seconds that an engine which gave no proper answer has to end: a busy host is slow to bury it.
@@ -99,6 +102,8 @@ class Trial:
             if found is None:
                 self.entry = replace(entry, container_id=self._made())
                 self.created(self.entry)
+            elif not self.runs_already:
+                belongings.hand_over(self.host, entry.release, found, self._selinux())
             docker.start(self.entry.container_id)
             started = docker.container(self.entry.container_id)
             if started is not None:
@@ -108,10 +113,19 @@ class Trial:
         except DockerError as error:
             raise Failed(self._start_refused(error)) from error
 
+    def _selinux(self) -> bool:
+        """Whether Docker labels what it starts: the first schema does not ask."""
+        asks = hardening.schema_of(self.entry.release) > hardening.FIRST
+        return asks and hardening.has_selinux(self.host.docker.get("/info"))
+
     def _made(self) -> str:
         """The id of a new container. An image that was pruned meanwhile is fetched once more."""
         entry, docker = self.entry, self.host.docker
-        body = create_body(entry.release, entry.digest, entry.image_id, self.host.keys.path(entry.release))
+        if hardening.schema_of(entry.release) not in hardening.SCHEMAS:
+            raise Failed(hardening.unknown(entry.release))
+        selinux = self._selinux()
+        body = create_body(entry.release, entry.digest, entry.image_id, self.host.keys.path(entry.release), selinux)
+        belongings.hand_over(self.host, entry.release, docker.image(entry.image_id) or {}, selinux)
         name = str(entry.release["container"]["name"])
         try:
             return docker.create(name, body)
@@ -125,8 +139,8 @@ class Trial:
         text = str(error)
         if error.status in (0, NOT_UNDERSTOOD):
             return Diagnosis("docker.away", text, "Look at docker.service.")
-        known = diagnose(text)
-        if known.failure_class == "driver.old":
+        known = diagnose(text, release=self.entry.release)
+        if known.failure_class in BEFORE_THE_ENGINE:
             return known
         if "port is already allocated" in text or "address already in use" in text:
             return Diagnosis("port.busy", text, "Choose another port, or stop what holds this one.")
@@ -150,7 +164,8 @@ class Trial:
     def _too_slow(self, seconds: float, phase: str) -> Diagnosis:
         hint = hanging(self._log())
         cause = f"not ready within {seconds:g} s (phase: {phase})" + (f"; its log says: {hint}" if hint else "")
-        return Diagnosis("ready.timeout", cause, "Set timeouts.ready higher if the engine only needs more time.")
+        more = f" {NAMED['shm.hang'].advice}" if hint else ""
+        return Diagnosis("ready.timeout", cause, f"Set timeouts.ready higher if the engine only needs more time.{more}")
 
     def _follow(self, seen: str, phase: str) -> tuple[str, str]:
         """Read what the log says after the time `seen`; the last time read, and the phase."""
@@ -210,14 +225,17 @@ class Trial:
             raise Failed(Diagnosis("container.gone", "the container was removed by somebody else", "Try again."))
         state = found["State"]
         if int(found.get("RestartCount") or 0) > self.restarts_before:
-            raise self._failed(diagnose(self._log(), state.get("ExitCode"), bool(state.get("OOMKilled"))))
+            raise self._failed(self._diagnosed(state))
         if not state["Running"]:
             exit_code = state.get("ExitCode")
-            diagnosis = diagnose(self._log(), exit_code, bool(state.get("OOMKilled")))
+            diagnosis = self._diagnosed(state)
             cause = diagnosis.cause
             if f"exit code {exit_code})" not in cause:
                 cause = f"the engine exited with code {exit_code}, its log says: {cause}"
             raise self._failed(replace(diagnosis, cause=cause))
+
+    def _diagnosed(self, state: Json) -> Diagnosis:
+        return diagnose(self._log(), state.get("ExitCode"), bool(state.get("OOMKilled")), self.entry.release)
 
     def _not_proved(self, error: NotProved) -> Failed:
         """An engine that dies of the question is told by its log; one that lives by its answer."""

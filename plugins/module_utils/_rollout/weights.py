@@ -8,8 +8,8 @@ Private to the collection: may change without notice.
 
 from __future__ import annotations
 
+from .._docker.client import Json
 from .._model.inspect import inspect, pickle_only
-from .docker import Json
 from .failure import Refused
 
 # With these vLLM looks for safetensors first, and takes pickles where there are none.

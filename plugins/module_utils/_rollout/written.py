@@ -8,12 +8,12 @@ Private to the collection: may change without notice.
 
 from __future__ import annotations
 
-from .._engine.diagnosis import Diagnosis
-from .client_file import remove, write
-from .durable import FULL
+from .._diagnosis.diagnosis import Diagnosis
+from .._state.client_file import remove, write
+from .._state.durable import FULL
+from .._state.state import Entry, State
+from .._state.store import Store
 from .journal import Journal
-from .state import Entry, State
-from .store import Store
 
 
 def not_taken(error: OSError, where: str) -> Diagnosis:

@@ -12,12 +12,13 @@ import json
 import time
 import typing as t
 
+from .._docker import docker_info
+from .._docker.client import DockerError
+from .._docker.shapes import records, text, texts
 from .._prepare.files import Files, NotProved, NotWritten
-from .._rollout.docker import DockerError
-from . import boot, config_file, daemon_json, docker_info, limits
-from .masking import has_secret
+from .._settings.masking import has_secret
+from . import config_file, daemon_json, limits, next_boot
 from .observed import PATH, RECORD, recorded
-from .shapes import records, text, texts
 
 PREVIOUS = "/etc/docker/daemon.json.previous"
 # What we set may hold a password, as that of a proxy.
@@ -48,7 +49,7 @@ class Ports(t.NamedTuple):
 
     files: Files
     daemon: Daemon
-    run: boot.Run
+    run: next_boot.Run
     now: t.Callable[[], float] = time.time
     sleep: t.Callable[[float], None] = time.sleep
 
@@ -92,12 +93,12 @@ def apply(
         if not check_mode and merged.ours != record["ours"]:
             ports.files.put({RECORD: _record(merged.ours, False)}, modes=PRIVATE)
         return Applied("none", before, after)
-    in_swarm = state.swarm or (not state.answers and boot.has_a_swarm(merged.config, ports.files.read))
+    in_swarm = state.swarm or (not state.answers and next_boot.has_a_swarm(merged.config, ports.files.read))
     _gates(current, merged.config, action, state, in_swarm, stop_containers)
     objection = limits.objection(merged.config, ports.files.read)
     if objection:
         raise Refused(f"{objection} Nothing was changed.")
-    objection = "" if same else boot.objection(after.decode(), ports.run, ports.files.read)
+    objection = "" if same else next_boot.objection(after.decode(), ports.run, ports.files.read)
     if objection:
         raise Refused(f"{objection} Nothing was changed.")
     if not check_mode:
@@ -183,8 +184,9 @@ def _carry_out(change: _Change, ports: Ports) -> None:
 
 
 def _modes(change: _Change, files: Files) -> dict[str, int]:
-    """A copy is read by nobody who may not read the file, and a password that we write by nobody but root."""
-    modes = {**PRIVATE, PREVIOUS: files.mode(PATH) or PRIVATE[RECORD]}
+    """A copy is read by nobody who may not read the file, and a password that we write, or copy, by nobody but root."""
+    secret = has_secret(config_file.parsed(change.before, PATH))
+    modes = {**PRIVATE, PREVIOUS: (None if secret else files.mode(PATH)) or PRIVATE[RECORD]}
     return {**modes, PATH: PRIVATE[RECORD]} if has_secret(change.merged.ours) else modes
 
 

@@ -17,7 +17,7 @@ import re
 import typing as t
 from dataclasses import dataclass
 
-from .masking import masked
+from .._settings.masking import masked
 
 Json = dict[str, t.Any]
 Path = tuple[str, ...]

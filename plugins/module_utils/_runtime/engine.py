@@ -113,5 +113,5 @@ def repository(on: Platform, version: str, mirror: Json) -> Json:
 
 def has_cdi(version: str | None) -> bool:
     """Whether an engine of this version gives devices to containers by the CDI specifications of today."""
-    numbers = [int(part) for part in (version or "").split("+")[0].split(".")[:2] if part.isdigit()]
+    numbers = [int(part) for part in (version or "").split("+")[0].split(".")[:2] if part.isdecimal()]
     return tuple(numbers) >= CDI_SINCE

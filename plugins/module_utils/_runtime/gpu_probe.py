@@ -18,7 +18,7 @@ import signal
 import stat
 import typing as t
 
-from .gpu_access import Probed, control_group
+from .._docker.gpu_access import Probed, control_group
 
 FOLDERS = ("", "nvidia-caps")
 PREFIX = "nvidia"

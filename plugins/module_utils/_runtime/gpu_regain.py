@@ -11,15 +11,15 @@ from __future__ import annotations
 import time
 import typing as t
 
-from .._engine.wire import Http
-from .._rollout import units
-from .._rollout.deadlines import TIMEOUTS, ready_limit
-from .._rollout.docker import Docker, DockerError
+from .._docker.client import Docker, DockerError
+from .._docker.gpu_access import Probe, given_gpus, running, seen
+from .._engine.http_client import Http
+from .._host.status import observe_one
 from .._rollout.drain import grace
-from .._rollout.state import Entry, StateProblem
-from .._rollout.status import observe_one
-from .._rollout.store import STATE_DIR, Store
-from .gpu_access import Probe, given_gpus, running, seen
+from .._state import units
+from .._state.deadlines import TIMEOUTS, ready_limit
+from .._state.state import Entry, StateProblem
+from .._state.store import STATE_DIR, Store
 
 POLL = 1.0
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 import re
 import typing as t
 
-from .docker_info import DESKTOP, DOCKER, PODMAN, ROOTLESS, SNAP
+from .._docker.docker_info import DESKTOP, DOCKER, PODMAN, ROOTLESS, SNAP
 
 Json = dict[str, t.Any]
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 import re
 import typing as t
 
-from .._driver.managers import Apt, Failed, Run
+from .._prepare.managers import Apt, Failed, Run
 
 ABORTED = "Operation aborted"
 # dnf's table: a package that is replaced stands below the one that replaces it; others are in a part of their own.

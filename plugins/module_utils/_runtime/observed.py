@@ -8,18 +8,18 @@ Private to the collection: may change without notice.
 
 from __future__ import annotations
 
-import json
 import typing as t
 
+from .._outside import documents
 from .._prepare.files import NotWritten
+from .._settings.masking import LOG_OPTIONS, masked
 from . import config_file, limits
 
 PATH = "/etc/docker/daemon.json"
 RECORD = "/etc/docker/gpufleet.json"
 
-# A proxy's address may hold a password, and so may options of log drivers other than these.
+# A proxy's address may hold a password.
 SECRET = ("proxies", "http-proxy", "https-proxy")
-LOG_OPTIONS = ("max-size", "max-file", "compress", "mode", "max-buffer-size", "labels", "env", "tag")
 
 Json = dict[str, t.Any]
 Read = t.Callable[[str], t.Optional[bytes]]
@@ -42,16 +42,18 @@ def observe(read: Read) -> Json:
 def recorded(read: Read) -> Json:
     """`ours`, the part of daemon.json that is ours, and `pending`; a record that cannot be read claims nothing."""
     try:
-        found = json.loads(read(RECORD) or b"{}")
-        return {"ours": dict(found.get("ours", {})), "pending": bool(found.get("pending", False))}
-    except (ValueError, AttributeError, TypeError, NotWritten):
-        return {"ours": {}, "pending": False}
+        found = documents.parse((read(RECORD) or b"{}").decode("utf-8"))
+    except (ValueError, NotWritten):
+        found = {}
+    if documents.misfit(found, {"ours?": {}, "pending?": bool}, "it"):
+        found = {}
+    return {"ours": found.get("ours") or {}, "pending": bool(found.get("pending"))}
 
 
 def shown(config: Json) -> Json:
-    """The settings without those that may be secret."""
+    """The settings without those that may be secret, and with any other secret masked."""
     open_ones = {key: value for key, value in config.items() if key not in SECRET}
     options = open_ones.get("log-opts")
     if isinstance(options, dict):
         open_ones["log-opts"] = {name: value for name, value in options.items() if name in LOG_OPTIONS}
-    return open_ones
+    return t.cast("Json", masked(open_ones))

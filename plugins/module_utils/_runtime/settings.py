@@ -13,10 +13,11 @@ from __future__ import annotations
 import re
 import typing as t
 
+from .._docker.shapes import mapping
+from .._settings import secret_values
+from .._settings.masking import masked
 from . import daemon_json
 from .daemon_json import VARIABLES
-from .masking import masked
-from .shapes import mapping
 
 Json = dict[str, t.Any]
 
@@ -131,6 +132,8 @@ def mistakes(asked: Json, gpus: bool, host: Host = BARE) -> list[str]:
         for key, variable in VARIABLES.items()
         if key in options and _is_set(asked, variable)
     ]
+    for name, value in asked.items():
+        wrong += secret_values.errors(f"container_runtime_{name}", value)
     size, files, nofile = asked["log_max_size"], asked["log_max_files"], asked["nofile"]
     if states(asked, "log_max_size") and not re.fullmatch(r"\d+[kmg]|0", str(size)):
         wrong.append(

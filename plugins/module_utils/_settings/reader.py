@@ -16,14 +16,14 @@ import copy
 import re
 import typing as t
 
-from .._plan.names import listed, meant
-from .._plan.plain import plain
-from . import types
+from .._outside.concealing import concealed, concealed_text
+from . import secret_values, types
+from .canonical_json import kind, plain
+from .masking import masked
+from .names import listed, meant
 from .types import Json, WrongError, is_blank
 
 LONGEST_SHOWN = 100
-# Up to the last @ before the host ends: a password may have one.
-_PASSWORD = re.compile(r"(?<=://)[^/\s]+(?=@)")
 # What no type says.
 SHAPES = {
     "vllm_server_serial": (
@@ -36,18 +36,27 @@ NOT_SHOWN = "what it is now is not shown, because secrets belong there"
 
 def read(options: Json, given: t.Mapping[str, t.Any], errors: list[str]) -> Json:
     """A value for each option. What is wrong is added to `errors`, a sentence each, and has its default."""
-    return {name: _one(name, option, given.get(name), errors) for name, option in options.items()}
+    values = {name: _one(name, option, given.get(name), errors) for name, option in options.items()}
+    for name, value in values.items():
+        errors += secret_values.errors(name, value)
+    return values
 
 
 def without_secrets(options: Json, values: Json) -> Json:
-    """The values for anybody to see: what is `no_log` is not among them."""
+    """The values for anybody to see: what is `no_log` is not among them, and every other secret is masked."""
+    kept = _without_no_log(options, values)
+    of_docker = {name: masked(kept[name]) for name in secret_values.MAY_HOLD if name in kept}
+    return t.cast("Json", concealed({**kept, **of_docker}))
+
+
+def _without_no_log(options: Json, values: Json) -> Json:
     kept = {name: value for name, value in values.items() if not options.get(name, {}).get("no_log")}
     for name, value in kept.items():
         inner = options.get(name, {}).get("options", {})
         if isinstance(value, dict):
-            kept[name] = without_secrets(inner, value)
+            kept[name] = _without_no_log(inner, value)
         elif isinstance(value, list):
-            kept[name] = [without_secrets(inner, item) if isinstance(item, dict) else item for item in value]
+            kept[name] = [_without_no_log(inner, item) if isinstance(item, dict) else item for item in value]
     return kept
 
 
@@ -65,15 +74,15 @@ def _one(where: str, option: Json, value: t.Any, errors: list[str]) -> t.Any:
 
 
 def _typed(where: str, option: Json, value: t.Any, errors: list[str]) -> t.Any:
-    kind = option["type"]
-    if kind == "list":
+    type_ = option["type"]
+    if type_ == "list":
         return _listing(option, value)
-    if kind == "dict":
+    if type_ == "dict":
         found = types.mapping(value)
         return _mapping(where, option["options"], found, errors) if "options" in option else plain(found, where, errors)
     if "choices" in option:
         return _choice(value, option["choices"])
-    found = SCALARS[kind](value)
+    found = SCALARS[type_](value)
     # Without the blank around it that a survey or a file leaves; inside a mapping it was meant.
     return found.strip() if isinstance(found, str) and "\n" not in found.strip() and "." not in where else found
 
@@ -131,7 +140,7 @@ def _mapping(where: str, options: Json, value: Json, errors: list[str]) -> Json:
 
 def _what_it_is(option: Json, value: t.Any) -> str:
     if _is_secret(option):
-        return f"is of type {type(value).__name__} ({NOT_SHOWN})"
+        return f"is of type {kind(value)} ({NOT_SHOWN})"
     return f"is {shown(value)}"
 
 
@@ -140,9 +149,8 @@ def _is_secret(option: Json) -> bool:
 
 
 def shown(value: t.Any) -> str:
-    """A value as an inventory has it, no longer than a line and without the password of an address."""
+    """A value as an inventory has it, no longer than a line and without secrets."""
     if isinstance(value, bool):
         return str(value).lower()
-    told = repr(str.__str__(value)) if isinstance(value, str) else str(value)
-    told = _PASSWORD.sub("***", told)
+    told = repr(concealed_text(str.__str__(value))) if isinstance(value, str) else str(concealed(value))
     return told if len(told) <= LONGEST_SHOWN else f"{told[:LONGEST_SHOWN]}..."

@@ -17,7 +17,7 @@ import typing as t
 
 from ansible.module_utils.common.validation import check_type_bool, check_type_dict, check_type_float, check_type_int
 
-from .._plan.plain import canonical_json
+from .canonical_json import canonical_json
 
 Json = dict[str, t.Any]
 # Ansible takes 1e999999999 for an integer, and is busy with it until the memory is full.

@@ -11,7 +11,7 @@ from __future__ import annotations
 import dataclasses
 import typing as t
 
-from ansible_collections.gpufleet.vllm.plugins.module_utils._plan.gpu_parts import Parts, parts
+from ansible_collections.gpufleet.vllm.plugins.module_utils._plan.memory.gpu_parts import Parts, parts
 
 Json = dict[str, t.Any]
 # Narrower pieces carry no text of their own.

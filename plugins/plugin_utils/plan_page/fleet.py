@@ -39,6 +39,7 @@ def host(name: str, result: Json) -> Json:
         "warnings": list(result.get("warnings") or []),
         "plans": list(result.get("plans") or []),
         "drafts": list(result.get("drafts") or []),
+        "upgrade": dict(result.get("upgrade") or {}),
     }
 
 
@@ -62,7 +63,7 @@ def _errors(result: Json) -> list[str]:
 def _place(entry: Json) -> tuple[int, list[tuple[int, str]]]:
     """gpu-2 before gpu-10."""
     pieces = re.findall(r"\d+|\D+", entry["name"])
-    return ORDER.index(entry["state"]), [(int(p), "") if p.isdigit() else (-1, p) for p in pieces]
+    return ORDER.index(entry["state"]), [(int(p), "") if p.isdecimal() else (-1, p) for p in pieces]
 
 
 def totals(hosts: t.Sequence[Json]) -> Json:

@@ -23,7 +23,16 @@ def summary(fleet: Json) -> str:
     rows = [_cells(row) for row in page["rows"]]
     widths = [max(len(line[column]) for line in (HEADINGS, *rows)) for column in range(len(HEADINGS))]
     lines = [_line(cells, widths) for cells in (HEADINGS, *rows)] if rows else []
-    return "\n".join([" ".join(page["headline"]), *lines])
+    return "\n".join([" ".join(page["headline"]), *lines, *_upgrades(fleet)])
+
+
+def _upgrades(fleet: Json) -> list[str]:
+    """A line for each host on which another release was asked about."""
+    asked = [(one["name"], one["upgrade"]) for one in fleet["hosts"] if one.get("upgrade")]
+    return [
+        f"{name}: vLLM {found['from']} -> {found['to']}: {len(found['breaks'])} break, {len(found['changes'])} change"
+        for name, found in asked
+    ]
 
 
 def _cells(row: Json) -> tuple[str, ...]:

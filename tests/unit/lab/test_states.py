@@ -11,9 +11,9 @@ import typing as t
 import pynvml
 import pytest
 
+from ansible_collections.gpufleet.vllm.plugins.module_utils._docker.client import DockerError
 from ansible_collections.gpufleet.vllm.plugins.module_utils._driver.plan import plan
 from ansible_collections.gpufleet.vllm.plugins.module_utils._gpu import facts
-from ansible_collections.gpufleet.vllm.plugins.module_utils._rollout.docker import DockerError
 from lab.gpu import description, pci
 
 Describe = t.Callable[..., None]

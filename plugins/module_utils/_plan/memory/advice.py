@@ -12,12 +12,13 @@ from __future__ import annotations
 import typing as t
 from dataclasses import dataclass
 
+from ..._vllm.images import parse_capability
+from ..model.estimate import Estimate
 from .budget import Budget
 from .capability import FP8_KV
-from .estimate import Estimate
-from .request import GpuMemory, parse_capability
+from .reason import SEVERITY, Word
+from .request import GpuMemory
 from .settings import AUTO_LENGTH, Settings
-from .verdict import SEVERITY, Word
 
 MOST_SEQUENCES = 4096
 HIGHEST_UTILISATION = 0.95
@@ -37,12 +38,14 @@ class Change:
         return {"name": self.name, "value": self.value, "verdict": self.verdict}
 
 
-def longest(budget: Budget, positions: int | None) -> dict[str, int] | None:
+def longest(budget: Budget, settings: Settings, positions: int | None) -> dict[str, int] | None:
     """Largest max_model_len in tokens: surely (low end) and by expectation; None when the cache is not known."""
     left = budget.kv
     if left is None or budget.layout is None:
         return None
-    limit = positions or 0
+    # Whoever asks for more than the model was made for has stretched it.
+    asked = settings.length if settings.length is not None and settings.length != AUTO_LENGTH else 0
+    limit = max(positions, asked) if positions else 0
 
     def capped(value: int) -> int:
         return min(value, limit) if limit else value

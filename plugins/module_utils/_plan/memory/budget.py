@@ -14,13 +14,17 @@ from __future__ import annotations
 import typing as t
 from dataclasses import dataclass
 
-from .architecture import Architecture
+from ..._vllm.images import parse_capability
+from ..model.architecture import Architecture
+from ..model.estimate import MIB_PER_GIB, ZERO, Estimate
+from ..model.figures import ELEMENT_BYTES
+from ..model.quantization import Quantization, by_name
+from .additions import additions
 from .calibration import Calibration
-from .estimate import MIB_PER_GIB, ZERO, Estimate
-from .kv import ELEMENT_BYTES, KvLayout, KvSettings, layout
-from .overhead import Graphs, Load, activation, from_environment, graphs, non_torch, warm_up
-from .quantization import Quantization, by_name
-from .request import GpuMemory, MemoryRequest, parse_capability
+from .graphs import Graphs, from_environment, graphs
+from .kv import KvLayout, KvSettings, layout
+from .overhead import Load, activation, non_torch, warm_up
+from .request import GpuMemory, MemoryRequest
 from .settings import Settings
 from .weights import RankWeights, WeightQuestion, predicted_gib, rank_weights
 
@@ -34,7 +38,8 @@ PEER_CONTEXT_GIB = 1.0
 
 @dataclass(frozen=True)
 class RankBudget:
-    """One rank on one GPU. free: what vLLM will find free at start, before its check."""
+    """One rank on one GPU. free: what vLLM will find free at start, before its check. room: what is left for the KV
+    cache, whatever was asked for it."""
 
     gpu: int
     name: str
@@ -46,6 +51,7 @@ class RankBudget:
     non_torch: Estimate
     graphs: Graphs
     kv: Estimate
+    room: Estimate
     free: Estimate | None
     warm_up: float
 
@@ -106,6 +112,9 @@ def weight_question(request: MemoryRequest, settings: Settings, architecture: Ar
         tensor_parallel=settings.tensor_parallel,
         pipeline_parallel=settings.pipeline_parallel,
         data_parallel=settings.data_parallel,
+        stage_layers=settings.stages,
+        predicts="mtp" in settings.speculation.method,
+        sees=settings.sees,
         load_quantization=own is None and settings.quantization in ("fp8", "bitsandbytes", "experts_int8"),
     )
 
@@ -122,6 +131,12 @@ def kv_settings(settings: Settings) -> KvSettings:
         concurrent_batches=settings.concurrent_batches,
         hybrid_manager=settings.hybrid_manager,
         prefix_caching=settings.prefix_caching,
+        drafted=settings.drafted,
+        draft_layers=settings.speculation.layers,
+        context_parallel=settings.context_parallel,
+        state_dtype=settings.state_dtype,
+        recurrent_dtype=settings.recurrent_dtype,
+        stages=settings.stages,
     )
 
 
@@ -134,7 +149,7 @@ def budget(
     pool = layout(architecture, kv_settings(settings)) if architecture is not None else None
     ranks: list[RankBudget] = []
     if weights is not None:
-        adapters = _adapters(architecture, settings, request)
+        more = additions(architecture, settings, request)
         known: dict[tuple[str | None, int], _Beside] = {}
         for position, gpu in enumerate(request.gpus[: settings.world]):
             whole = seen(gpu)
@@ -144,8 +159,8 @@ def budget(
             key = (gpu.compute_capability, stage)
             if key not in known:
                 known[key] = _beside(request, settings, architecture, calibration, gpu.compute_capability, stage)
-            loaded = weights.stages[stage].plus(adapters).minus(_offloaded(settings, weights.stages[stage]))
-            ranks.append(_rank(settings, gpu, whole, stage, loaded, known[key]))
+            loaded = weights.stages[stage].plus(more).minus(_offloaded(settings, weights.stages[stage]))
+            ranks.append(_rank(settings, gpu, whole, stage, loaded, known[key], pool))
     return Budget(tuple(ranks), weights, predicted_gib(question), pool)
 
 
@@ -209,10 +224,14 @@ def _beside(
         eager=settings.eager,
         graphs_counted=from_environment(request.environment),
         max_capture=settings.max_capture,
-        speculative_tokens=settings.speculative_tokens,
+        speculative_tokens=settings.drafted,
         lora_slots=settings.lora_slots,
         version_known=settings.version_known,
         caches=request.caches,
+        second=settings.second,
+        images=settings.images,
+        capture_sizes=settings.capture_sizes,
+        piecewise=settings.piecewise,
     )
     return _Beside(
         activation=activation(architecture, load, stage == settings.pipeline_parallel - 1, calibration),
@@ -223,15 +242,25 @@ def _beside(
 
 
 def _rank(
-    settings: Settings, gpu: GpuMemory, whole: Estimate, stage: int, loaded: Estimate, beside: _Beside
+    settings: Settings,
+    gpu: GpuMemory,
+    whole: Estimate,
+    stage: int,
+    loaded: Estimate,
+    beside: _Beside,
+    pool: KvLayout | None,
 ) -> RankBudget:
     requested = whole.times(settings.utilisation)
     left = requested.minus(loaded).minus(beside.activation).minus(beside.non_torch).minus(beside.graphs.counted)
+    if settings.drafted:
+        # What the drafter needs while it runs is not in the model's own figures.
+        left = left.minus(Estimate(0.0, 0.0, 0.5))
     if settings.kv_bytes is not None:
         left = Estimate.exact(settings.kv_bytes / 1024.0**3)
-    if settings.speculative_tokens:
-        # The drafter's weights and cache are not in the model's own figures.
-        left = left.minus(Estimate(0.0, 0.0, 0.1 * loaded.expected + 0.5))
+    room = left
+    if settings.kv_blocks is not None and pool is not None:
+        # Taken as it is, however much or little there is room for.
+        left = Estimate.exact(settings.kv_blocks * pool.block_bytes / 1024.0**3)
     return RankBudget(
         gpu=gpu.index,
         name=gpu.name,
@@ -243,6 +272,7 @@ def _rank(
         non_torch=beside.non_torch,
         graphs=beside.graphs,
         kv=left,
+        room=room,
         free=free_at_start(gpu, settings),
         warm_up=beside.warm_up,
     )
@@ -250,16 +280,3 @@ def _rank(
 
 def _offloaded(settings: Settings, weights: Estimate) -> Estimate:
     return Estimate.exact(min(settings.offload_gib, weights.expected)) if settings.offload_gib else ZERO
-
-
-def _adapters(architecture: Architecture | None, settings: Settings, request: MemoryRequest) -> Estimate:
-    """LoRA slots: two thin matrices beside each projection, one slot above max_loras. Measured weights hold them."""
-    if not settings.lora_slots or architecture is None or request.loaded_weights_gib is not None:
-        return ZERO
-    hidden = architecture.hidden_size or 0
-    wide = architecture.intermediate_size or 3 * hidden
-    heads, kv_heads, size = architecture.heads or 0, architecture.kv_heads or 0, architecture.head_size or 0
-    ends = 2 * (hidden + heads * size) + 2 * (hidden + kv_heads * size) + 3 * (hidden + wide)
-    slot = settings.lora_rank * ends * architecture.layers.count * 2.0 / 1024.0**3
-    value = slot * (settings.lora_slots + 1)
-    return Estimate(0.5 * value, value, 2.0 * value)

@@ -20,15 +20,29 @@ from .request import Version
 # Versions in which the accounting changed; read in the released sources of the versions on both sides.
 HYBRID_GROUPS = (0, 10, 0)
 TRITON_SAMPLER = (0, 17, 0)  # top-k/top-p in place; before it a full sort of the logits with 64-bit indices
+MODULAR_EXPERTS = (0, 14, 0)  # experts' kernels with workspaces of their own for what goes in and what comes out
 ALLREDUCE_FUSION = (0, 17, 0)  # all-reduce fused with RMSNorm, on by default: a workspace per tensor parallel rank
 PADDING_RULE = (0, 18, 0)  # groups of unlike size are padded up to a ratio of 1.5 instead of 1.25
 GRAPHS_COUNTED = (0, 20, 0)  # VLLM_MEMORY_PROFILER_ESTIMATE_CUDAGRAPHS on by default
 IN_FLIGHT_BATCHES = (0, 25, 0)  # a window holds the tokens of every batch in flight; 0.24 one batch, 0.26 all of them
-CONSUMED_BY_DEVICE = (0, 28, 0)  # what is held is read from the driver, not added up from torch's counters
+HYBRID_PREFIXES = (0, 26, 0)  # prefix caching on by default for models with state layers
+EVERY_STATE = ((0, 16, 0), (0, 28, 0))  # Mamba layers with prefix caching keep a state for every block
+STATES_ALIGNED = (0, 16, 0)  # a request's states are counted in blocks; before it, one a request
+CONSUMED_BY_DEVICE = (0, 27, 0)  # what is held is read from the driver, not added up from torch's counters
 ALL_RUNNER_V2 = (0, 29, 0)
+CAPTURES_BY_SEQUENCES = (0, 10, 2)  # no graph for more than twice max_num_seqs; before it always up to 512
+WHOLE_GRAPHS = (0, 11, 0)  # decoding captured whole besides
+WIDE_CAPTURES = (0, 12, 0)  # sizes from 256 on go in steps of 16
+V2_ENCODER = (0, 27, 0)  # the second runner tries the encoder of images at start
+V2_GRAPHS_COUNTED = (0, 29, 0)  # and estimates its graphs
+V2_WARMED_SAMPLER = (0, 33, 0)  # and samples with every parameter
 START_CHECK = (0, 9, 1)
+STATES_CHECKED = (0, 19, 0)  # fewer state blocks than max_num_seqs: graphs are cut short
+STATES_REFUSED = (0, 20, 0)  # and refused from here on
+OVERRIDE_CHECKED = (0, 22, 0)  # num_gpu_blocks_override counts when one request is checked against the cache
 UTILISATION_092 = (0, 20, 0)
 BIG_BATCH = (0, 28, 0)
+SMALL_GB10 = (0, 33, 0)
 
 
 @dataclass(frozen=True)
@@ -42,7 +56,7 @@ class Calibration:
     tensor_*: what a tensor parallel rank adds to it (NCCL and all-reduce buffers).
     graph_base, graph_layer: CUDA graphs at 86 captures, and what each layer adds.
     graph_experts: what a model of experts adds to them.
-    graph_v2: the second model runner's graphs as a share of the first one's.
+    graph_v2: the second model runner's graphs from 0.29 on as a share of the first one's.
     """
 
     sampler_sort: float
@@ -72,9 +86,10 @@ class Calibration:
 PRIOR = Calibration(
     # The sort holds logits (2 B and 4 B), sorted values (4 B), 64-bit indices and the sort's own copy of both,
     # softmax and masks: about ten float32 matrices. In place: logits, a copy, softmax and noise: about four.
+    # The second runner tries greedy sampling on the logits as they are, in 16 bits.
     sampler_sort=10.0,
     sampler_triton=4.0,
-    sampler_v2=1.0,
+    sampler_v2=0.5,
     hidden_copies=1.5,
     fixed=0.1,
     context_old=0.2,
@@ -93,8 +108,8 @@ SHIPPED = Calibration(
     sampler_sort=9.3505,
     # 0.17 to 0.19 on H100, twenty-four models of vocabularies from 32 to 262 thousand.
     sampler_triton=3.496,
-    # 0.29 and newer on one 24 GB card, five sizes of adapters: one copy; one laboratory.
-    sampler_v2=0.9341,
+    # As read in the source; 0.26 on an H200, Qwen2.5-0.5B: 0.34 GiB in all where half a copy is 0.29.
+    sampler_v2=0.5,
     hidden_copies=1.5,
     fixed=0.1,
     context_old=0.13,
@@ -110,6 +125,7 @@ SHIPPED = Calibration(
     graph_layer=0.0129,
     # The same for seven models of experts.
     graph_experts=0.4582,
-    # Not fitted: 0.42 GiB on one card where the first runner's line gives 0.85.
+    # Not fitted: 0.42 GiB on one card where the first runner's line gives 0.85. Before 0.29 as the first: 0.89 on an
+    # H200.
     graph_v2=0.5,
 )

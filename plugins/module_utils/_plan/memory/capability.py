@@ -14,30 +14,61 @@ from __future__ import annotations
 import typing as t
 from dataclasses import dataclass
 
-from ..checks import Check
-from .request import GpuMemory, Version, parse_capability
+from ..._findings.checks import Check
+from ..._vllm.images import parse_capability
+from . import cache_kernels
+from .request import GpuMemory, Version
 from .settings import Settings
 
 Capability = tuple[int, int]
 
-# Newest first: the first row whose release is not newer than the one at hand holds.
+# Newest first: the first row whose release is not newer than the one at hand holds. Read in 0.8.5 to 0.33.0, of which
+# 0.9.0 to 0.10.1 and 0.11.1 to 0.11.2 were left out.
 MINIMUM: dict[str, tuple[tuple[Version, Capability], ...]] = {
-    "fp8": (((0, 16, 0), (7, 5)), ((0, 0, 0), (8, 0))),
-    "awq": (((0, 0, 0), (7, 5)),),
-    "awq_marlin": (((0, 16, 0), (7, 5)), ((0, 0, 0), (8, 0))),
-    "gptq_marlin": (((0, 16, 0), (7, 5)), ((0, 0, 0), (8, 0))),
+    "auto-round": (((0, 0, 0), (6, 0)),),
     "auto_awq": (((0, 0, 0), (7, 5)),),
-    "gptq": (((0, 0, 0), (6, 0)),),
     "auto_gptq": (((0, 0, 0), (6, 0)),),
-    "mxfp4": (((0, 0, 0), (8, 0)),),
-    "gpt_oss_mxfp4": (((0, 0, 0), (8, 0)),),
-    "torchao": (((0, 0, 0), (7, 5)),),
-    "moe_wna16": (((0, 0, 0), (7, 0)),),
-    "experts_int8": (((0, 0, 0), (8, 0)),),
+    "awq": (((0, 0, 0), (7, 5)),),
+    "awq_marlin": (((0, 14, 0), (7, 5)), ((0, 0, 0), (8, 0))),
+    "bitblas": (((0, 0, 0), (7, 0)),),
     "bitsandbytes": (((0, 0, 0), (7, 0)),),
-    "gguf": (((0, 0, 0), (6, 0)),),
+    "compressed-tensors": (((0, 0, 0), (7, 0)),),
+    "deepseek_v4_fp8": (((0, 0, 0), (7, 5)),),
+    "experts_int8": (((0, 0, 0), (8, 0)),),
+    "fbgemm_fp8": (((0, 0, 0), (8, 0)),),
+    "fp8": (((0, 14, 0), (7, 5)), ((0, 0, 0), (8, 0))),
+    "fp8_per_block": (((0, 0, 0), (7, 5)),),
+    "fp8_per_channel": (((0, 0, 0), (7, 5)),),
+    "fp8_per_tensor": (((0, 0, 0), (7, 5)),),
     "fp_quant": (((0, 0, 0), (10, 0)),),
-    "modelopt": (((0, 28, 0), (8, 0)), ((0, 0, 0), (8, 9))),
+    "gguf": (((0, 0, 0), (6, 0)),),
+    "gpt_oss_mxfp4": (((0, 0, 0), (8, 0)),),
+    "gptq": (((0, 0, 0), (6, 0)),),
+    "gptq_bitblas": (((0, 10, 2), (8, 0)), ((0, 0, 0), (7, 0))),
+    "gptq_marlin": (((0, 22, 0), (6, 0)), ((0, 14, 0), (7, 5)), ((0, 0, 0), (8, 0))),
+    "gptq_marlin_24": (((0, 0, 0), (8, 0)),),
+    "hqq": (((0, 0, 0), (8, 0)),),
+    "humming": (((0, 0, 0), (7, 5)),),
+    "inc": (((0, 0, 0), (6, 0)),),
+    "int8_per_channel_weight_only": (((0, 0, 0), (7, 5)),),
+    "marlin": (((0, 0, 0), (8, 0)),),
+    "modelopt": (((0, 27, 0), (8, 0)), ((0, 0, 0), (8, 9))),
+    # NVFP4 goes through Marlin where the GPU has no FP4 of its own.
+    "modelopt_fp4": (((0, 14, 0), (7, 5)), ((0, 0, 0), (8, 0))),
+    "modelopt_mixed": (((0, 24, 0), (7, 5)), ((0, 0, 0), (8, 9))),
+    "modelopt_mxfp8": (((0, 20, 0), (8, 0)), ((0, 0, 0), (10, 0))),
+    "moe_wna16": (((0, 0, 0), (7, 0)),),
+    "mxfp4": (((0, 0, 0), (8, 0)),),
+    "mxfp8": (((0, 24, 0), (8, 0)), ((0, 20, 0), (7, 5)), ((0, 0, 0), (10, 0))),
+    "nvfp4": (((0, 0, 0), (10, 0)),),
+    "nvfp4_per_token": (((0, 0, 0), (7, 5)),),
+    "online": (((0, 0, 0), (7, 5)),),
+    "petit_nvfp4": (((0, 0, 0), (9, 0)),),
+    "ptpc_fp8": (((0, 14, 0), (7, 5)), ((0, 0, 0), (8, 0))),
+    "qqq": (((0, 0, 0), (8, 0)),),
+    "quark": (((0, 0, 0), (7, 0)),),
+    "rtn": (((0, 0, 0), (8, 0)),),
+    "torchao": (((0, 0, 0), (7, 5)),),
 }
 # Methods that left vLLM for a plugin: (first release without it, the plugin).
 OUT_OF_TREE: dict[str, tuple[Version, str]] = {
@@ -101,6 +132,9 @@ def _of_one(settings: Settings, method: str, capability: Capability) -> list[Fin
                     f"Quantization {method} needs compute capability {needed[0]}.{needed[1]}, this GPU has {text}.",
                 )
             )
+    no_kernel = cache_kernels.problem(settings.cache_dtype, settings.version, capability)
+    if no_kernel:
+        found.append(Finding(settings.version_known, no_kernel))
     if settings.cache_dtype.startswith("fp8") and capability < FP8_KV:
         found.append(
             Finding(

@@ -4,8 +4,9 @@
 
 """KV cache of one rank: bytes a block, blocks a request, requests and tokens that a pool holds, as vLLM groups layers.
 
-Layers of equal kind are split into groups of equal size that share one pool of blocks; a block is 16 tokens of every
-layer of one group, or more where a state must fit in it. Sizes are bytes, lengths tokens.
+Layers of equal kind are split into groups of equal size that share one pool of blocks. All blocks are equally large: a
+layer that keeps less a token has longer blocks, and one whose size does not divide the largest is padded. Sizes are
+bytes, lengths tokens. Source: v1/core/kv_cache_utils.py and the platforms' block sizes.
 
 Private to the collection: may change without notice.
 """
@@ -14,46 +15,38 @@ from __future__ import annotations
 
 import math
 import typing as t
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from .architecture import Architecture
-from .calibration import HYBRID_GROUPS, IN_FLIGHT_BATCHES, PADDING_RULE
-from .layers import Kept, Kind
+from ..model import kv_types
+from ..model.architecture import Architecture
+from ..model.layers import Kept, Kind
+from .calibration import EVERY_STATE, HYBRID_GROUPS, HYBRID_PREFIXES, IN_FLIGHT_BATCHES, PADDING_RULE, STATES_ALIGNED
 from .request import Version
 
 BLOCK_TOKENS = 16
+# The smallest block that the kernels of latent attention share with state layers.
+LATENT_BLOCK_TOKENS = 128
 LONGEST = 64 * 1024 * 1024
-# fp8_ds_mla: 512 one-byte values, 16 bytes of scales and 64 two-byte rotary values.
-DS_MLA_BYTES = 656
-ELEMENT_BYTES = {
-    "float32": 4.0,
-    "float": 4.0,
-    "bfloat16": 2.0,
-    "float16": 2.0,
-    "half": 2.0,
-    "fp8": 1.0,
-    "fp8_e4m3": 1.0,
-    "fp8_e5m2": 1.0,
-    "fp8_inc": 1.0,
-    "int8_per_token_head": 1.0,
-    "fp8_per_token_head": 1.0,
-    "nvfp4": 0.5625,
-    "int4_per_token_head": 0.53,
-}
 
 
 @dataclass(frozen=True)
 class Groups:
-    """COUNT groups of one kind; window in tokens where the kind has one."""
+    """COUNT groups of one kind whose blocks hold block_tokens; window in tokens where the kind has one."""
 
     kind: Kind
     count: int
     window: int = 0
+    block_tokens: int = BLOCK_TOKENS
 
 
 @dataclass(frozen=True)
 class KvLayout:
-    """One rank's pool. in_flight: tokens that may be scheduled and not yet settled."""
+    """One rank's pool.
+
+    block_tokens: the shortest block's. in_flight: tokens that may be scheduled and not yet settled. state_blocks: of
+    one request in each group of state layers, beside one for every block of its tokens where every_state.
+    context_parallel: ranks over which a request's tokens are spread.
+    """
 
     block_tokens: int
     block_bytes: float
@@ -61,6 +54,13 @@ class KvLayout:
     in_flight: int
     state_blocks: int
     version: Version
+    context_parallel: int = 1
+    every_state: bool = False
+
+    @property
+    def stateful(self) -> bool:
+        """Whether each request being answered holds a block for a state."""
+        return any(group.kind == "linear" for group in self.groups)
 
     def blocks(self, length: int) -> int:
         """Blocks that one request of LENGTH tokens takes, over all groups."""
@@ -68,12 +68,14 @@ class KvLayout:
 
     def _blocks_of(self, group: Groups, length: int) -> int:
         if group.kind == "linear":
-            return self.state_blocks
+            return self.state_blocks + (math.ceil(length / group.block_tokens) if self.every_state else 0)
+        if group.kind == "cross":
+            return math.ceil(group.window / group.block_tokens)
         if group.kind == "sliding":
-            return math.ceil(min(group.window - 1 + self.in_flight, length) / self.block_tokens) + 1
+            return math.ceil(min(group.window - 1 + self.in_flight, length) / group.block_tokens) + 1
         if group.kind == "chunked":
-            return math.ceil(min(group.window + self.in_flight, length) / self.block_tokens)
-        return math.ceil(length / self.block_tokens)
+            return math.ceil(min(group.window + self.in_flight, length) / group.block_tokens)
+        return math.ceil(math.ceil(length / self.context_parallel) / group.block_tokens)
 
     def needed_gib(self, length: int) -> float:
         """GiB that one request of LENGTH tokens needs, with the one block that vLLM keeps for itself."""
@@ -90,7 +92,8 @@ class KvLayout:
         """Tokens that GIB hold as vLLM logs them; from 0.21 derived from the concurrency."""
         if self.version >= (0, 21, 0):
             return int(self.concurrency(gib, length) * length)
-        return self.pool_blocks(gib) // sum(group.count for group in self.groups) * self.block_tokens
+        groups = sum(group.count for group in self.groups)
+        return self.pool_blocks(gib) // groups * self.block_tokens * self.context_parallel
 
     def longest(self, gib: float) -> int:
         """The longest single request that GIB hold, in whole blocks of tokens; 0 when none does."""
@@ -106,13 +109,17 @@ class KvLayout:
     @property
     def bytes_per_token(self) -> float:
         """Bytes that one more token of a long request takes: the groups that keep everything."""
-        growing = sum(group.count for group in self.groups if group.kind == "full")
-        return growing * self.block_bytes / self.block_tokens
+        growing = sum(group.count / group.block_tokens for group in self.groups if group.kind == "full")
+        return growing * self.block_bytes / self.context_parallel
 
 
 @dataclass(frozen=True)
 class KvSettings:
-    """The engine arguments that shape the cache, resolved to values."""
+    """The engine arguments that shape the cache, resolved to values.
+
+    prefix_caching: None where nobody set it. drafted: tokens a step beside the one that is sure; draft_layers: layers
+    of full attention that the drafter keeps in the same pool. stages: layers of each pipeline stage, as set by hand.
+    """
 
     version: Version
     dtype: str = "bfloat16"
@@ -123,69 +130,160 @@ class KvSettings:
     batched_tokens: int = 2048
     concurrent_batches: int = 1
     hybrid_manager: bool = True
-    prefix_caching: bool = True
+    prefix_caching: bool | None = None
+    drafted: int = 0
+    draft_layers: int = 0
+    context_parallel: int = 1
+    state_dtype: str = "auto"
+    recurrent_dtype: str = "auto"
+    stages: tuple[int, ...] = ()
 
 
-def element_bytes(architecture: Architecture, settings: KvSettings) -> float:
-    """Bytes of one cached element."""
-    cache = settings.cache_dtype
-    if cache in ("", "auto"):
-        quantization = architecture.quantization
-        if quantization is not None and quantization.kv_fp8:
-            return 1.0
-        return ELEMENT_BYTES.get(settings.dtype, 2.0)
-    return ELEMENT_BYTES.get(cache, 2.0)
+@dataclass(frozen=True)
+class _Pages:
+    """Layers whose pages are alike: COUNT of them, of BYTES for TOKENS each."""
+
+    kind: Kind
+    count: int
+    window: int
+    tokens: int
+    bytes: float
 
 
 def layout(architecture: Architecture, settings: KvSettings) -> KvLayout | None:
     """The pool of the rank with the most layers; None when the model's cache cannot be computed."""
     if not architecture.cacheable:
         return None
-    stages = settings.pipeline_parallel
-    kept = [Kept(one.kind, math.ceil(one.count / stages), one.window) for one in architecture.layers.kept]
-    if not settings.hybrid_manager or settings.version < HYBRID_GROUPS:
-        kept = _as_full(kept)
-    per_token = _layer_bytes(architecture, settings)
-    block_tokens = settings.block_tokens
+    pages = _pages(architecture, settings)
+    if not pages:
+        return None
+    attention = {(one.kind, one.window) for one in pages}
+    if len(attention) == 1:
+        # One group, whose layers need not be alike.
+        first = pages[0]
+        groups: tuple[Groups, ...] = (Groups(first.kind, 1, first.window, first.tokens),)
+        block_bytes = sum(one.bytes * one.count for one in pages)
+    else:
+        pages = _unified(pages)
+        size, groups = _grouped(pages, settings.version)
+        block_bytes = size * pages[0].bytes
     state = architecture.layers.state
-    if state is not None:
-        wide = state.wide_elements * 4.0 + state.narrow_elements * ELEMENT_BYTES.get(settings.dtype, 2.0)
-        page = wide / settings.tensor_parallel
-        block_tokens = max(block_tokens, math.ceil(page / per_token / BLOCK_TOKENS) * BLOCK_TOKENS)
-    size, groups = _grouped(kept, settings.version)
+    first_release, last = EVERY_STATE
+    every = state is not None and state.mamba and first_release <= settings.version < last and _caching(settings)
+    if block_bytes <= 0.0:
+        return None
     batches = settings.concurrent_batches if settings.version >= IN_FLIGHT_BATCHES else 1
     return KvLayout(
-        block_tokens=block_tokens,
-        block_bytes=per_token * block_tokens * size,
+        block_tokens=min(group.block_tokens for group in groups),
+        block_bytes=block_bytes,
         groups=groups,
         in_flight=settings.batched_tokens * batches,
-        state_blocks=2 if settings.prefix_caching and settings.version >= (0, 16, 0) else 1,
+        state_blocks=settings.drafted if every else _state_blocks(settings),
         version=settings.version,
+        context_parallel=settings.context_parallel,
+        every_state=every,
     )
 
 
-def _layer_bytes(architecture: Architecture, settings: KvSettings) -> float:
-    """Bytes that one layer of one rank keeps for one token."""
-    element = element_bytes(architecture, settings)
-    if architecture.latent_size is not None:
-        # Every rank holds the whole latent vector: tensor parallelism does not divide it.
-        return DS_MLA_BYTES if settings.cache_dtype == "fp8_ds_mla" else architecture.latent_size * element
-    heads = max(1, (architecture.kv_heads or 1) // settings.tensor_parallel)
-    head_size = architecture.head_size or 0
-    return heads * (head_size + (architecture.head_size_v or head_size)) * element
+def stage_layers(count: int, stages: int, partition: t.Sequence[int] = ()) -> tuple[int, ...]:
+    """Layers of each of STAGES pipeline stages. What does not divide goes to the stages before the last one."""
+    if len(partition) == stages and sum(partition) == count:
+        return tuple(partition)
+    found = [count // stages] * stages
+    for place in range(2, count % stages + 2):
+        found[-place] += 1
+    return tuple(found)
 
 
-def _as_full(kept: t.Sequence[Kept]) -> list[Kept]:
-    attention = sum(one.count for one in kept if one.kind != "linear")
-    result = [Kept("full", attention)] if attention else []
-    return result + [one for one in kept if one.kind == "linear"]
+def _state_blocks(settings: KvSettings) -> int:
+    """With prefix caching a request holds the state it goes on from, too; each drafted token has one of its own."""
+    if settings.version < STATES_ALIGNED:
+        return 1
+    return (2 if _caching(settings) else 1) + settings.drafted
 
 
-def _grouped(kept: t.Sequence[Kept], version: Version) -> tuple[int, tuple[Groups, ...]]:
+def _caching(settings: KvSettings) -> bool:
+    """Whether prefixes are cached; what a release does by default holds for models with state layers."""
+    return settings.version >= HYBRID_PREFIXES if settings.prefix_caching is None else settings.prefix_caching
+
+
+def _pages(architecture: Architecture, settings: KvSettings) -> list[_Pages]:
+    """All layers of the largest stage; empty where the bytes of a token are not known."""
+    layers = architecture.layers
+    share = max(stage_layers(layers.count, settings.pipeline_parallel, settings.stages)) / layers.count
+    kept = [replace(one, count=max(1, math.ceil(round(one.count * share, 6)))) for one in layers.kept]
+    if not settings.hybrid_manager or settings.version < HYBRID_GROUPS:
+        kept = [replace(one, kind="full", window=0) if one.kind in ("sliding", "chunked") else one for one in kept]
+    if settings.draft_layers:
+        kept = _with_drafter(kept, settings.draft_layers)
+    block = settings.block_tokens
+    page = 0.0
+    if layers.state is not None:
+        page = layers.state.page_bytes(
+            settings.tensor_parallel, settings.drafted, settings.dtype, settings.state_dtype, settings.recurrent_dtype
+        )
+    found: list[_Pages] = []
+    for one in kept:
+        if one.kind == "linear":
+            continue
+        row = kv_types.token_bytes(architecture, one, settings.tensor_parallel, settings.cache_dtype, settings.dtype)
+        if row is None:
+            return []
+        found.append(_Pages(one.kind, one.count, one.window, block, row))
+    if found and page:
+        # A block of attention is at least as large as a state, so that one pool serves both.
+        least = max(block, LATENT_BLOCK_TOKENS) if architecture.mla and settings.version >= (0, 27, 0) else block
+        widest = max(one.bytes for one in found)
+        block = max(block, least * math.ceil(page / (least * widest)))
+        found = [replace(one, tokens=block) for one in found]
+    found = [replace(one, bytes=one.bytes * one.tokens) for one in found]
+    found = _with_boundary(found, architecture, settings)
+    states = sum(one.count for one in kept if one.kind == "linear")
+    if states:
+        found.append(_Pages("linear", states, 0, block, page))
+    return found
+
+
+def _with_drafter(kept: list[Kept], layers: int) -> list[Kept]:
+    """The drafter's layers go with those that keep everything."""
+    for place, one in enumerate(kept):
+        if one.kind == "full":
+            return [*kept[:place], replace(one, count=one.count + layers), *kept[place + 1 :]]
+    return [*kept, Kept("full", layers)]
+
+
+def _with_boundary(pages: list[_Pages], architecture: Architecture, settings: KvSettings) -> list[_Pages]:
+    """Turboquant keeps the first and the last layers of a model without state layers as they are."""
+    if settings.cache_dtype not in kv_types.TURBOQUANT or architecture.layers.state is not None:
+        return pages
+    plain = kv_types.token_bytes(
+        architecture, architecture.layers.kept[0], settings.tensor_parallel, "auto", settings.dtype
+    )
+    count = min(2 * kv_types.BOUNDARY, pages[0].count)
+    if plain is None or count == pages[0].count:
+        return pages
+    first = replace(pages[0], count=pages[0].count - count)
+    return [first, *pages[1:], replace(first, count=count, bytes=plain * first.tokens)]
+
+
+def _unified(pages: t.Sequence[_Pages]) -> list[_Pages]:
+    """All pages as large as the largest: longer blocks where that comes out even, else padding."""
+    largest = max(one.bytes for one in pages)
+    found: dict[tuple[Kind, int, int], _Pages] = {}
+    for one in pages:
+        times = largest / one.bytes if one.bytes else 1.0
+        tokens = one.tokens * int(times) if one.kind != "linear" and times == int(times) else one.tokens
+        key = (one.kind, one.window, tokens)
+        before = found[key].count if key in found else 0
+        found[key] = _Pages(one.kind, before + one.count, one.window, tokens, largest)
+    return list(found.values())
+
+
+def _grouped(pages: t.Sequence[_Pages], version: Version) -> tuple[int, tuple[Groups, ...]]:
     """(layers in a group, groups). Small differences between the kinds are padded, large ones split."""
-    counts = [one.count for one in kept]
+    counts = [one.count for one in pages]
     size = min(counts)
     ratio = 1.5 if version >= PADDING_RULE else 1.25
     if max(counts) < size * ratio:
         size = max(counts)
-    return size, tuple(Groups(one.kind, math.ceil(one.count / size), one.window) for one in kept)
+    return size, tuple(Groups(one.kind, math.ceil(one.count / size), one.window, one.tokens) for one in pages)

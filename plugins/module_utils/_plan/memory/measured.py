@@ -14,11 +14,12 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from ..._rollout.measurement import Measurement
+from ..._state.measurement import Measurement
+from ..model.estimate import Estimate
 from .budget import Budget, RankBudget
-from .estimate import Estimate
 from .plan import MemoryPlan
-from .verdict import SEVERITY, Reason, word_of
+from .reason import SEVERITY, Reason
+from .verdict import word_of
 
 
 def instead_of_sums(plan: MemoryPlan, measured: Measurement) -> MemoryPlan:

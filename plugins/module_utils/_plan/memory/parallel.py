@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import math
 
-from .architecture import Architecture
+from ..model.architecture import Architecture
 from .settings import Settings
 
 # vLLM pads the vocabulary to a multiple of this before it is split.

@@ -32,17 +32,19 @@ from __future__ import annotations
 import typing as t
 from dataclasses import dataclass
 
-from ..._rollout.measurement import Measurement
-from ..checks import Check
-from . import capability, parallel
+from ..._findings.checks import Check
+from ..._state.measurement import Measurement
+from ..model.architecture import Architecture, from_config
+from ..model.estimate import Estimate
+from . import capability, parallel, starts
 from .advice import Change, longest, most_sequences, nearest
-from .architecture import Architecture, from_config
 from .budget import Budget, budget, quantization_for
-from .calibration import CONSUMED_BY_DEVICE, SHIPPED, Calibration
-from .estimate import Estimate
+from .calibration import SHIPPED, V2_GRAPHS_COUNTED, Calibration
+from .overrides import overridden
+from .reason import SEVERITY, Reason, Word
 from .request import NEWEST_KNOWN, MemoryRequest
 from .settings import AUTO_LENGTH, Settings, resolve
-from .verdict import SEVERITY, Reason, Word, judge, word_of
+from .verdict import judge, word_of
 
 SMALL_BATCH = (256, 2048)
 
@@ -138,7 +140,7 @@ def plan_memory(
     ADVISE: also look for what would fit (a few dozen further sums). CAP_UNSET: where vLLM's default for an argument
     that nobody set does not fit, plan with a smaller one; without it the sums are those of a start as it is.
     """
-    architecture = request.architecture or from_config(request.config)
+    architecture = overridden(request) or request.architecture or from_config(request.config)
     settings = resolve(request, architecture)
 
     def judged(other: Settings) -> tuple[Word, Budget]:
@@ -149,7 +151,8 @@ def plan_memory(
     verdict, caps = word_of(reasons), _caps(settings, reasons, judged) if cap_unset else {}
     if caps:
         settings = settings.changed(sequences=caps["max_num_seqs"], batched_tokens=caps["max_num_batched_tokens"])
-        text = f"This vLLM's defaults for GPUs of this size do not fit; with {_spell(caps)} it does."
+        why = reasons[0].text
+        text = f"This vLLM's defaults for GPUs of this size do not fit; with {_spell(caps)} it does. {why}"
         reasons, sums = _judge(request, settings, architecture, calibration)
         reasons = [Reason("tight", "memory", text), *reasons]
         verdict = word_of(sorted(reasons, key=lambda reason: -SEVERITY[reason.word]))
@@ -165,7 +168,7 @@ def plan_memory(
         warnings=tuple(_warnings(request, settings, architecture, sums)),
         assumptions=tuple(_assumptions(request, settings, architecture, sums)),
         caps=caps,
-        largest_length=longest(sums, architecture.positions if architecture is not None else None),
+        largest_length=longest(sums, settings, architecture.positions if architecture is not None else None),
         largest_sequences=most_sequences(settings, judged) if advise else None,
         changes=tuple(changes),
     )
@@ -178,6 +181,7 @@ def _judge(
     setup = [_against(text, None) for text in parallel.too_few_gpus(settings, len(request.gpus))]
     setup += [_against(text, "value") for text in parallel.problems(settings, architecture)]
     setup += [_against(one.reason, one.check) for one in _findings(request, settings, architecture) if one.refuse]
+    setup += starts.reasons(request, settings, sums)
     return judge(settings, architecture, sums, request.gpus, setup), sums
 
 
@@ -197,14 +201,19 @@ def _caps(
     settings: Settings, reasons: t.Sequence[Reason], judged: t.Callable[[Settings], tuple[Word, Budget]]
 ) -> dict[str, int]:
     """The smaller defaults, where nobody set either and the larger ones do not fit. Nothing that was set is touched."""
-    if word_of(reasons) != "does_not_fit" or not settings.unset or any(reason.kind != "memory" for reason in reasons):
+    if word_of(reasons) != "does_not_fit" or not settings.unset or any(_not_ours(reason) for reason in reasons):
         return {}
     sequences = min(settings.sequences, SMALL_BATCH[0]) if "max_num_seqs" in settings.unset else settings.sequences
-    tokens = SMALL_BATCH[1] if "max_num_batched_tokens" in settings.unset else settings.batched_tokens
+    smaller = "max_num_batched_tokens" in settings.unset and settings.chunked
+    tokens = SMALL_BATCH[1] if smaller else settings.batched_tokens
     other = settings.changed(sequences=sequences, batched_tokens=min(tokens, settings.batched_tokens))
     if other == settings or judged(other)[0] == "does_not_fit":
         return {}
     return {"max_num_seqs": other.sequences, "max_num_batched_tokens": other.batched_tokens}
+
+
+def _not_ours(reason: Reason) -> bool:
+    return reason.kind != "memory" or (reason.word == "does_not_fit" and not reason.capped)
 
 
 def _spell(caps: t.Mapping[str, int]) -> str:
@@ -255,8 +264,13 @@ def _assumptions(
         found.append("What the driver reserves is not known: about 0.5 GiB a GPU is assumed.")
     if sums.weights is not None and sums.weights.source == "parameters":
         found.append("The weight files are not there: their size is predicted from the model's parameters.")
-    if settings.version >= CONSUMED_BY_DEVICE and not settings.eager and request.caches is None:
+    if settings.second and settings.version >= V2_GRAPHS_COUNTED and not settings.eager and request.caches is None:
         found.append("Warm or cold compile caches move the KV cache by up to about 1 GiB; the range says so.")
+    if settings.speculation.method and not settings.speculation.known and request.loaded_weights_gib is None:
+        named = settings.speculation.model or settings.speculation.method
+        found.append(
+            f"Nothing is known of the drafter {named}: up to 4 GiB and one layer of KV cache are allowed for it."
+        )
     if architecture is not None and architecture.vocab_size is None:
         found.append("The vocabulary's size is not known: activation is a guess.")
     return found

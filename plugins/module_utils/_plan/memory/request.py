@@ -11,12 +11,11 @@ Private to the collection: may change without notice.
 
 from __future__ import annotations
 
-import functools
 import re
 import typing as t
 from dataclasses import dataclass, field
 
-from .architecture import Architecture
+from ..model.architecture import Architecture
 
 NEWEST_KNOWN = (0, 33, 0)
 Version = tuple[int, int, int]
@@ -29,13 +28,6 @@ def parse_version(text: str | None) -> Version | None:
     if match is None:
         return None
     return int(match.group(1)), int(match.group(2)), int(match.group(3) or 0)
-
-
-@functools.lru_cache(maxsize=64)
-def parse_capability(text: str | None) -> tuple[int, int] | None:
-    """(major, minor) of a compute capability such as 8.6; None when it is unknown."""
-    match = re.match(r"(\d+)\.(\d+)$", (text or "").strip())
-    return (int(match.group(1)), int(match.group(2))) if match else None
 
 
 @dataclass(frozen=True)
@@ -94,6 +86,8 @@ class MemoryRequest:
     gpus: the GPUs assigned to the instance, in order.
     caches: whether the compile caches of exactly this release are warm, where that is known.
     engine: V0 or V1 where it is known; otherwise V1 from vLLM 0.8.0.
+    drafter, drafter_bytes: the geometry and the files of the model that guesses ahead, where they are known.
+    host_free_mib: memory that is free on the host, page cache included; unified: the GPUs share it.
     environment: of the container; plugins: out-of-tree quantization methods that the image brings.
     """
 
@@ -108,5 +102,9 @@ class MemoryRequest:
     parameters: float | None = None
     caches: Caches | None = None
     engine: str | None = None
+    drafter: Architecture | None = None
+    drafter_bytes: int | None = None
+    host_free_mib: float | None = None
+    unified: bool = False
     environment: t.Mapping[str, str] = field(default_factory=dict)
     plugins: tuple[str, ...] = ()

@@ -16,9 +16,12 @@ import re
 import typing as t
 from dataclasses import dataclass, replace
 
-from .architecture import Architecture
-from .calibration import BIG_BATCH, UTILISATION_092
-from .request import NEWEST_KNOWN, GpuMemory, MemoryRequest, Version, parse_capability, parse_version
+from ..._vllm.images import parse_capability
+from ..model.architecture import Architecture
+from ..model.speculation import Speculation, speculation
+from .calibration import BIG_BATCH, SMALL_GB10, UTILISATION_092
+from .request import NEWEST_KNOWN, GpuMemory, MemoryRequest, Version, parse_version
+from .runner import second_runner
 
 AUTO_LENGTH = -1
 UNITS = {"k": 10**3, "m": 10**6, "g": 10**9, "K": 2**10, "M": 2**20, "G": 2**30}
@@ -27,7 +30,13 @@ UNITS_BYTES = {**UNITS, "t": 10**12, "T": 2**40}
 
 @dataclass(frozen=True)
 class Settings:
-    """Resolved. unset: names of arguments nobody set and whose default depends on the GPU."""
+    """Resolved. unset: names of arguments nobody set and whose default depends on the GPU.
+
+    chunked: a prompt may be split over batches. kv_bytes, kv_blocks: the KV cache as set by hand. offload_kv_gib: host
+    memory for the KV cache. stages: layers of each pipeline stage, as set by hand. sees: the encoder of images is
+    loaded; images: it is tried at start. capture_sizes: how many CUDA graphs are asked for; piecewise: none of them
+    is whole. second: vLLM's second model runner is taken.
+    """
 
     version: Version
     version_known: bool
@@ -48,17 +57,35 @@ class Settings:
     max_capture: int | None
     lora_slots: int
     lora_rank: int
-    speculative_tokens: int
+    speculation: Speculation
     concurrent_batches: int
     hybrid_manager: bool
-    prefix_caching: bool
+    prefix_caching: bool | None
     quantization: str
     offload_gib: float
     unset: tuple[str, ...] = ()
+    chunked: bool = True
+    kv_blocks: int | None = None
+    offload_kv_gib: float = 0.0
+    context_parallel: int = 1
+    state_dtype: str = "auto"
+    recurrent_dtype: str = "auto"
+    stages: tuple[int, ...] = ()
+    load_format: str = "auto"
+    images: bool = True
+    sees: bool = True
+    capture_sizes: int | None = None
+    piecewise: bool = False
+    second: bool = False
 
     @property
     def world(self) -> int:
         return self.tensor_parallel * self.pipeline_parallel * self.data_parallel
+
+    @property
+    def drafted(self) -> int:
+        """Tokens that are guessed in a step."""
+        return self.speculation.tokens
 
     def changed(self, **values: t.Any) -> Settings:
         return replace(self, **values)
@@ -81,20 +108,23 @@ def resolve(request: MemoryRequest, architecture: Architecture | None) -> Settin
     given = request.arguments
     parsed = parse_version(request.version)
     version = parsed or NEWEST_KNOWN
-    big, batch = default_batch(version, request.gpus)
-    sequences, tokens = _whole(given.get("max_num_seqs")), _whole(given.get("max_num_batched_tokens"))
-    unset = [name for name, value in (("max_num_seqs", sequences), ("max_num_batched_tokens", tokens)) if value is None]
-    tokens = tokens or batch
+    length = _length(given.get("max_model_len"), architecture)
+    chunked = given.get("enable_chunked_prefill") is not False
+    sequences, tokens, unset = _batch(given, version, request.gpus, None if chunked else length)
     pipeline = _whole(given.get("pipeline_parallel_size")) or 1
     asynchronous = version >= (0, 14, 0) and given.get("async_scheduling") is not False
+    compilation = mapping(given.get("compilation_config"))
+    guesses = speculation(
+        mapping(given.get("speculative_config")), architecture, request.drafter, request.drafter_bytes
+    )
     return Settings(
         version=version,
         version_known=parsed is not None,
         engine=request.engine or ("V0" if version < (0, 8, 0) else "V1"),
         utilisation=number(given.get("gpu_memory_utilization")) or (0.92 if version >= UTILISATION_092 else 0.9),
-        sequences=sequences or min(big, tokens),
+        sequences=sequences,
         batched_tokens=tokens,
-        length=_length(given.get("max_model_len"), architecture),
+        length=length,
         tensor_parallel=_whole(given.get("tensor_parallel_size")) or 1,
         pipeline_parallel=pipeline,
         data_parallel=_whole(given.get("data_parallel_size")) or 1,
@@ -102,32 +132,61 @@ def resolve(request: MemoryRequest, architecture: Architecture | None) -> Settin
         dtype_asked=str(given.get("dtype") or "auto").lower() not in ("", "auto"),
         cache_dtype=str(given.get("kv_cache_dtype") or "auto"),
         block_tokens=_whole(given.get("block_size")) or 16,
-        eager=given.get("enforce_eager") is True or _no_graphs(given.get("compilation_config")),
+        eager=_eager(given, compilation),
         kv_bytes=_whole(given.get("kv_cache_memory_bytes")),
-        max_capture=_whole(given.get("max_cudagraph_capture_size")),
+        max_capture=_max_capture(given, compilation),
         lora_slots=(_whole(given.get("max_loras")) or 1) if given.get("enable_lora") is True else 0,
         lora_rank=_whole(given.get("max_lora_rank")) or 16,
-        speculative_tokens=_speculative(given.get("speculative_config")),
+        speculation=guesses,
         concurrent_batches=(pipeline + 1 if pipeline > 1 else 2) if asynchronous else pipeline,
         hybrid_manager=given.get("disable_hybrid_kv_cache_manager") is not True,
-        prefix_caching=given.get("enable_prefix_caching") is not False,
+        prefix_caching=_switch(given.get("enable_prefix_caching")),
         quantization=str(given.get("quantization") or ""),
         offload_gib=number(given.get("cpu_offload_gb")) or 0.0,
-        unset=tuple(unset),
+        unset=unset,
+        chunked=chunked,
+        kv_blocks=_whole(given.get("num_gpu_blocks_override")),
+        offload_kv_gib=number(given.get("kv_offloading_size")) or 0.0,
+        context_parallel=_whole(given.get("decode_context_parallel_size")) or 1,
+        state_dtype=str(given.get("mamba_cache_dtype") or "auto"),
+        recurrent_dtype=str(given.get("mamba_ssm_cache_dtype") or "auto"),
+        stages=_stages(request.environment.get("VLLM_PP_LAYER_PARTITION")),
+        load_format=str(given.get("load_format") or "auto"),
+        images=_images(given),
+        sees=given.get("language_model_only") is not True,
+        capture_sizes=_capture_sizes(given, compilation),
+        piecewise=str(compilation.get("cudagraph_mode") or "").upper() == "PIECEWISE",
+        second=second_runner(version, architecture, guesses.method, request.environment),
     )
+
+
+def _batch(
+    given: t.Mapping[str, t.Any], version: Version, gpus: t.Sequence[GpuMemory], whole_length: int | None
+) -> tuple[int, int, tuple[str, ...]]:
+    """(max_num_seqs, max_num_batched_tokens, which of them nobody set). WHOLE_LENGTH: a prompt that is never split."""
+    big, batch = default_batch(version, gpus)
+    if str(given.get("performance_mode")) == "throughput" and version >= (0, 17, 0):
+        big, batch = 2 * big, 2 * batch
+    sequences, tokens = _whole(given.get("max_num_seqs")), _whole(given.get("max_num_batched_tokens"))
+    unset = [name for name, value in (("max_num_seqs", sequences), ("max_num_batched_tokens", tokens)) if value is None]
+    if tokens is None:
+        tokens = max(batch, whole_length or 0)
+    return sequences or min(big, tokens), tokens, tuple(unset)
 
 
 def default_batch(version: Version, gpus: t.Sequence[GpuMemory]) -> tuple[int, int]:
     """(max_num_seqs, max_num_batched_tokens) that `vllm serve` takes on such GPUs when nobody set them.
 
-    Below 70 GiB, and on an A100 (compute capability 8.0) of any size: 256 and 2048.
+    Below 70 GiB, on an A100 (compute capability 8.0) of any size, and from 0.33 on a GB10 (12.1): 256 and 2048.
     """
+    kinds = {parse_capability(gpu.compute_capability) for gpu in gpus}
     sizes = [gpu.seen_mib or gpu.total_mib for gpu in gpus]
     known = [size / 1024.0 for size in sizes if size]
-    if not known or min(known) < 70.0 or any(parse_capability(gpu.compute_capability) == (8, 0) for gpu in gpus):
-        return 256, 2048
-    if version >= BIG_BATCH and min(known) >= 160.0:
+    if version >= BIG_BATCH and known and min(known) >= 160.0:
         return 1024, 16384
+    small = {(8, 0), (12, 1)} if version >= SMALL_GB10 else {(8, 0)}
+    if not known or min(known) < 70.0 or kinds & small:
+        return 256, 2048
     return 1024, 8192
 
 
@@ -157,19 +216,58 @@ def _dtype(value: t.Any, architecture: Architecture | None) -> str:
     return "float16" if stored == "float32" else aliases.get(stored, stored)
 
 
-def _mapping(value: t.Any) -> t.Mapping[str, t.Any]:
+def _switch(value: t.Any) -> bool | None:
+    return value if isinstance(value, bool) else None
+
+
+def _eager(given: t.Mapping[str, t.Any], compilation: t.Mapping[str, t.Any]) -> bool:
+    if given.get("enforce_eager") is True or str(given.get("optimization_level")) == "0":
+        return True
+    return str(compilation.get("cudagraph_mode") or "").upper() == "NONE"
+
+
+def _sizes(given: t.Mapping[str, t.Any], compilation: t.Mapping[str, t.Any]) -> list[int]:
+    sizes = given.get("cudagraph_capture_sizes") or compilation.get("cudagraph_capture_sizes")
+    if isinstance(sizes, str):
+        sizes = [number(one) for one in re.split(r"[\s,]+", sizes.strip("[] "))]
+    found = [_whole(one) for one in sizes] if isinstance(sizes, (list, tuple)) else []
+    return [one for one in found if one is not None]
+
+
+def _max_capture(given: t.Mapping[str, t.Any], compilation: t.Mapping[str, t.Any]) -> int | None:
+    sizes = _sizes(given, compilation)
+    stated = given.get("max_cudagraph_capture_size") or compilation.get("max_cudagraph_capture_size")
+    return max(sizes) if sizes else _whole(stated)
+
+
+def _capture_sizes(given: t.Mapping[str, t.Any], compilation: t.Mapping[str, t.Any]) -> int | None:
+    return len(set(_sizes(given, compilation))) or None
+
+
+def _stages(value: str | None) -> tuple[int, ...]:
+    """VLLM_PP_LAYER_PARTITION: layers of each stage, with commas between."""
+    parts = [part.strip() for part in (value or "").split(",")]
+    return tuple(int(part) for part in parts) if all(part.isdecimal() for part in parts) else ()
+
+
+def _images(given: t.Mapping[str, t.Any]) -> bool:
+    """Not where the model runs as one of language alone, no image is allowed, or the trial is switched off."""
+    if given.get("language_model_only") is True or given.get("skip_mm_profiling") is True:
+        return False
+    limits = mapping(given.get("limit_mm_per_prompt"))
+    return not (limits and "image" in limits and not any(_allowed(limit) for limit in limits.values()))
+
+
+def _allowed(limit: t.Any) -> bool:
+    count = limit.get("count") if isinstance(limit, t.Mapping) else limit
+    return count != 0
+
+
+def mapping(value: t.Any) -> t.Mapping[str, t.Any]:
+    """An argument that is a document, given as one or as JSON; empty for anything else."""
     if isinstance(value, str):
         try:
             value = json.loads(value)
-        except ValueError:
+        except (ValueError, RecursionError):
             return {}
     return value if isinstance(value, t.Mapping) else {}
-
-
-def _no_graphs(value: t.Any) -> bool:
-    mode = _mapping(value).get("cudagraph_mode")
-    return str(mode).upper() == "NONE" if mode is not None else False
-
-
-def _speculative(value: t.Any) -> int:
-    return _whole(_mapping(value).get("num_speculative_tokens")) or 0

@@ -13,8 +13,8 @@ from __future__ import annotations
 
 import typing as t
 
+from ..model.estimate import MIB_PER_GIB
 from .budget import seen
-from .estimate import MIB_PER_GIB
 from .request import GpuMemory
 from .settings import Settings
 

@@ -12,20 +12,15 @@ Private to the collection: may change without notice.
 from __future__ import annotations
 
 import typing as t
-from dataclasses import dataclass
 
-from ..checks import Check
-from .architecture import Architecture
+from ..model.architecture import Architecture
 from .budget import Budget, RankBudget
-from .calibration import START_CHECK
+from .calibration import OVERRIDE_CHECKED, START_CHECK
+from .reason import SEVERITY, Reason, Word
 from .request import GpuMemory
 from .settings import AUTO_LENGTH, Settings
-from .sharing import crowded, holders, overbooked
+from .sharing import claimed, crowded, holders, overbooked
 
-Word = t.Literal["fits", "tight", "does_not_fit", "unknown"]
-# memory: other arguments would help; busy: something else holds the memory; setup: no amount of memory helps.
-Kind = t.Literal["memory", "busy", "setup", "unknown"]
-SEVERITY: dict[str, int] = {"fits": 0, "tight": 1, "unknown": 2, "does_not_fit": 3}
 # A context is at most this much where nobody said what is free.
 UNSEEN_CONTEXT_GIB = 0.75
 # Weights this much above what the parameters explain carry adapters or a drafter with graphs and caches of their own.
@@ -33,26 +28,15 @@ UNEXPLAINED_GIB = 1.0
 UNEXPLAINED_RATIO = 1.25
 
 
-@dataclass(frozen=True)
-class Reason:
-    """check: whose prediction it is; None is what nothing lets through. here: it depends on who else is on the GPUs."""
-
-    word: Word
-    kind: Kind
-    text: str
-    check: Check | None = "memory"
-    here: bool = False
-
-
 def judge(
     settings: Settings,
     architecture: Architecture | None,
     budget: Budget,
     gpus: t.Sequence[GpuMemory],
-    setup: t.Sequence[Reason],
+    before: t.Sequence[Reason],
 ) -> list[Reason]:
-    """Everything that speaks against plainly `fits`, worst first. SETUP: what rules the configuration out already."""
-    reasons = list(setup)
+    """Everything that speaks against plainly `fits`, worst first. BEFORE: what was found outside of these sums."""
+    reasons = list(before)
     for gpu in gpus[: settings.world]:
         booked = overbooked(gpu, settings)
         if booked:
@@ -78,7 +62,7 @@ def _once(reasons: t.Sequence[Reason]) -> list[Reason]:
 
 def _rank(rank: RankBudget, settings: Settings, gpus: t.Sequence[GpuMemory]) -> list[Reason]:
     if settings.kv_bytes is not None:
-        return _fixed_cache(rank)
+        return _fixed_cache(rank, settings, gpus)
     found: list[Reason] = []
     where = f"GPU {rank.gpu}"
     if rank.weights.low > rank.requested.high:
@@ -123,28 +107,52 @@ def _headroom(rank: RankBudget, settings: Settings) -> Reason | None:
     left = free - rank.requested.expected - on_top
     if left >= rank.warm_up:
         return None
+    graphs = f" after CUDA graphs of up to {rank.graphs.held.high:.1f} GiB are captured" if on_top else ""
     return Reason(
         "tight",
         "memory",
-        f"Beside its {rank.requested.expected:.1f} GiB vLLM finds {max(0.0, left):.1f} GiB on GPU {rank.gpu} after "
-        f"CUDA graphs; warming up the sampler for {settings.sequences} sequences may want {rank.warm_up:.1f} GiB.",
+        f"Beside its {rank.requested.expected:.1f} GiB vLLM finds {max(0.0, left):.1f} GiB on GPU {rank.gpu}{graphs}; "
+        f"warming up the sampler for {settings.sequences} sequences may want {rank.warm_up:.1f} GiB.",
     )
 
 
-def _fixed_cache(rank: RankBudget) -> list[Reason]:
-    """kv_cache_memory_bytes is taken as it is: nothing is profiled and nothing is checked before memory runs out."""
+def _fixed_cache(rank: RankBudget, settings: Settings, gpus: t.Sequence[GpuMemory]) -> list[Reason]:
+    """kv_cache_memory_bytes is taken as it is; what is free at start is looked at all the same."""
     parts = rank.weights.plus(rank.activation).plus(rank.non_torch).plus(rank.graphs.held).plus(rank.kv)
     limit = rank.free if rank.free is not None else rank.total
     text = f"Fixed KV cache: {parts.expected:.1f} GiB in all on GPU {rank.gpu}, {limit.expected:.1f} GiB are there."
     if parts.low > limit.high:
         return [Reason("does_not_fit", "memory", text, here=parts.low <= rank.total.high)]
-    return [Reason("tight", "memory", text)] if parts.high > limit.low else []
+    found = [Reason("tight", "memory", text)] if parts.high > limit.low else []
+    busy = _busy(rank, settings, gpus) or _last_to_start(rank, settings, gpus)
+    if busy is None:
+        return found
+    more = " kv_cache_memory_bytes does not skip this check: set gpu_memory_utilization to what is free, too."
+    return [Reason(busy.word, busy.kind, busy.text + more, busy.check, busy.here), *found]
+
+
+def _last_to_start(rank: RankBudget, settings: Settings, gpus: t.Sequence[GpuMemory]) -> Reason | None:
+    """Instances with fixed caches fit side by side, and the one that starts last finds too little free."""
+    gpu = next((one for one in gpus if one.index == rank.gpu), None)
+    if gpu is None or not gpu.claims or settings.version < START_CHECK:
+        return None
+    left = rank.total.expected * (1.0 - claimed(gpu))
+    if left >= rank.requested.expected:
+        return None
+    names = ", ".join(claim.instance for claim in gpu.claims)
+    text = (
+        f"Beside {names} about {max(0.0, left):.1f} of {rank.total.expected:.1f} GiB are free at start on GPU "
+        f"{rank.gpu}; gpu_memory_utilization {settings.utilisation:g} asks for {rank.requested.expected:.1f} GiB."
+    )
+    return Reason("does_not_fit" if settings.version_known else "tight", "busy", text, here=True)
 
 
 def _cache(settings: Settings, architecture: Architecture | None, budget: Budget) -> list[Reason]:
     left = budget.kv
     if left is None:
         return []
+    if settings.kv_blocks is not None and budget.layout is not None:
+        return _blocks(settings, budget)
     if left.high <= 0.0:
         text = f"Nothing is left for the KV cache: {left.expected:.1f} GiB after weights and what runs beside them."
         return [Reason("does_not_fit", "memory", text)]
@@ -161,6 +169,28 @@ def _cache(settings: Settings, architecture: Architecture | None, budget: Budget
     if left.high < needed:
         return [Reason("does_not_fit", "memory", text)]
     return [Reason("tight", "memory", text)] if left.low < needed else []
+
+
+def _blocks(settings: Settings, budget: Budget) -> list[Reason]:
+    """num_gpu_blocks_override is the cache, whatever there is room for."""
+    pool, blocks = t.cast("t.Any", budget.layout), t.cast(int, settings.kv_blocks)
+    found: list[Reason] = []
+    asked = blocks * pool.block_bytes / 1024.0**3
+    for rank in budget.ranks:
+        if asked > rank.room.low:
+            text = (
+                f"num_gpu_blocks_override {blocks} is {asked:.2f} GiB of KV cache; {rank.room.expected:.2f} GiB are "
+                f"left for it on GPU {rank.gpu} ({rank.room.low:.2f} to {rank.room.high:.2f}): leave it out."
+            )
+            found.append(Reason("does_not_fit" if asked > rank.room.high else "tight", "memory", text))
+    length = settings.length
+    if length in (None, AUTO_LENGTH) or pool.blocks(length) + 1 <= blocks:
+        return found
+    text = (
+        f"One request of {length} tokens needs {pool.blocks(length) + 1} blocks of KV cache, and "
+        f"num_gpu_blocks_override allows {blocks}: leave it out."
+    )
+    return [*found, Reason("does_not_fit" if settings.version >= OVERRIDE_CHECKED else "tight", "memory", text)]
 
 
 def _unexplained(budget: Budget, settings: Settings, architecture: Architecture | None) -> list[Reason]:
@@ -187,7 +217,9 @@ def _unknown(
         missing.append("how much memory the GPU has")
     if budget.weights is None:
         missing.append("how large the weights are")
-    if budget.layout is None and settings.kv_bytes is None:
+    if budget.layout is None and architecture is not None and architecture.cacheable:
+        missing.append(f"how many bytes a token takes with kv_cache_dtype {settings.cache_dtype}")
+    elif budget.layout is None and settings.kv_bytes is None:
         missing.append("the model's geometry (config.json)")
     if settings.length is None:
         missing.append("max_model_len, or the model's own limit")

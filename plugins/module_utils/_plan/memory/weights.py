@@ -9,14 +9,14 @@ Private to the collection: may change without notice.
 
 from __future__ import annotations
 
-import math
 import typing as t
 from dataclasses import dataclass
 
-from .architecture import Architecture
-from .estimate import GIB, Estimate
-from .kv import ELEMENT_BYTES
-from .quantization import Quantization
+from ..model.architecture import Architecture, Vision
+from ..model.estimate import GIB, Estimate
+from ..model.figures import ELEMENT_BYTES
+from ..model.quantization import Quantization
+from .kv import stage_layers
 
 Source = t.Literal["measured", "files", "parameters", "unknown"]
 
@@ -29,7 +29,9 @@ class WeightQuestion:
     """Everything the weights of one rank depend on.
 
     measured_gib: as vLLM logged it for the first stage; file_bytes: sum of the weight files; parameters: how many.
-    dtype: the dtype the model runs in; load_quantization: quantized while loading, the files are not.
+    dtype: the dtype the model runs in; stage_layers: layers of each stage, as set by hand; predicts: the layers
+    that guess further tokens are loaded; sees: the vision encoder is. load_quantization: quantized while loading, the
+    files are not.
     """
 
     architecture: Architecture | None
@@ -41,6 +43,9 @@ class WeightQuestion:
     tensor_parallel: int = 1
     pipeline_parallel: int = 1
     data_parallel: int = 1
+    stage_layers: tuple[int, ...] = ()
+    predicts: bool = False
+    sees: bool = True
     load_quantization: bool = False
 
 
@@ -65,7 +70,8 @@ def rank_weights(question: WeightQuestion) -> RankWeights | None:
             size *= EXPERT_PADDING
         elif quantization is None:
             size *= _widening(question)
-        return _split(question, size, "files", 0.01, 0.05)
+        left_out = min(_left_out(question, size), 0.5 * size)
+        return _split(question, size - left_out, "files", 0.01 + 0.5 * left_out / size, 0.05 + left_out / GIB)
     if predicted:
         return _split(question, predicted, "parameters", _doubt(question), 0.1)
     return None
@@ -90,6 +96,11 @@ def attention_parameters(architecture: Architecture) -> float:
     return float(architecture.layers.count * hidden * size * (2 * heads + 2 * kv_heads))
 
 
+def vision_parameters(vision: Vision) -> float:
+    """Parameters of the encoder of images."""
+    return vision.layers * (4.0 * vision.hidden_size**2 + 2.0 * vision.hidden_size * vision.intermediate_size)
+
+
 def count_parameters(architecture: Architecture) -> float | None:
     """Parameters from the geometry; None when the width of the layers is unknown."""
     hidden = architecture.hidden_size
@@ -108,10 +119,7 @@ def count_parameters(architecture: Architecture) -> float | None:
         feed = 3.0 * hidden * wide * layers
     else:
         return None
-    vision = architecture.vision
-    eyes = 0.0
-    if vision is not None:
-        eyes = vision.layers * (4.0 * vision.hidden_size**2 + 2.0 * vision.hidden_size * vision.intermediate_size)
+    eyes = vision_parameters(architecture.vision) if architecture.vision is not None else 0.0
     return embedding_parameters(architecture) + attention_parameters(architecture) + feed + eyes
 
 
@@ -136,6 +144,30 @@ def _predicted_bytes(question: WeightQuestion) -> float | None:
     plain = min(plain, parameters)
     size = (parameters - plain) * quantization.bits / 8.0 + plain * wide
     return size * EXPERT_PADDING if quantization.experts_only else size
+
+
+def _left_out(question: WeightQuestion, size: float) -> float:
+    """Bytes of the files that are not loaded: layers that guess further tokens, the encoder of images."""
+    architecture = question.architecture
+    if architecture is None:
+        return 0.0
+    found = 0.0
+    if architecture.predictors and not question.predicts:
+        found += _predictor_bytes(question, architecture, size)
+    if architecture.vision is not None and not question.sees:
+        found += vision_parameters(architecture.vision) * 2.0
+    return found
+
+
+def _predictor_bytes(question: WeightQuestion, architecture: Architecture, size: float) -> float:
+    """Layers like the model's own and a projection of two hidden states; files of 4 bits keep them in 16."""
+    layers, predictors = architecture.layers.count, architecture.predictors
+    if architecture.experts is not None:
+        return size * predictors / (layers + predictors)
+    hidden, wide = architecture.hidden_size or 0, architecture.intermediate_size or 0
+    one = attention_parameters(architecture) / layers + 3.0 * hidden * wide + 2.0 * hidden * hidden
+    quantization = question.quantization
+    return predictors * one * (1.0 if quantization is not None and quantization.bits >= 7.0 else 2.0)
 
 
 def _doubt(question: WeightQuestion) -> float:
@@ -180,7 +212,7 @@ def _stage_bytes(question: WeightQuestion, size: float, stage: int) -> float:
     if pipeline == 1:
         return _sharded(question, size - edges) + edges / tensor
     count = architecture.layers.count
-    share = math.ceil(count / pipeline) / count
+    share = stage_layers(count, pipeline, question.stage_layers)[stage] / count
     edge = (edges if architecture.tied else edges / 2.0) if stage in (0, pipeline - 1) else 0.0
     return _sharded(question, size - edges) * share + edge / tensor
 

@@ -22,4 +22,10 @@ class ActionModule(ActionBase):  # type: ignore[misc,unused-ignore]
         promote = bool(self._task.args.get("promote"))
         changed = not promote and any(plan["change"] != "none" for plan in plans)
         provable = [plan["instance"] for plan in plans]
-        return {**result, "changed": changed, "plans": plans, "provable": provable, "climbs": script.get("climbs", [])}
+        return {
+            **result,
+            "changed": changed,
+            "plans": plans,
+            "provable": provable,
+            "promotions": script.get("promotions", []),
+        }

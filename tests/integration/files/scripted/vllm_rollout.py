@@ -13,7 +13,7 @@ from ansible.errors import AnsibleConnectionFailure
 from ansible_collections.gpufleet.vllm.plugins.action import real_rollout  # type: ignore[attr-defined,unused-ignore]
 
 Json = dict[str, t.Any]
-SAID = {"verified": "verified", "restored": "CUDA out of memory. It was taken back.", "refused": "refused before"}
+SAID = {"verified": "verified", "rolled_back": "CUDA out of memory. It was rolled back.", "refused": "refused before"}
 
 
 class ActionModule(real_rollout.ActionModule):  # type: ignore[misc,unused-ignore]

@@ -21,7 +21,7 @@ def plan(instance: str, change: str) -> Json:
         "release": {},
         "client": {},
         "settings": {},
-        "rungs": [],
+        "fallbacks": [],
         "let_through": [],
         "warnings": ["x"],
     }

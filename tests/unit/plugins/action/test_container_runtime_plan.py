@@ -11,10 +11,19 @@ from unittest import mock
 import pytest
 import yaml
 from ansible.errors import AnsibleError
+from ansible.parsing.dataloader import DataLoader
+from ansible.template import Templar, trust_as_template
 
 from ansible_collections.gpufleet.vllm.plugins.action import container_runtime_plan
+from ansible_collections.gpufleet.vllm.plugins.module_utils._outside.concealing import MASK
+from ansible_collections.gpufleet.vllm.plugins.module_utils._runtime import settings
 from ansible_collections.gpufleet.vllm.plugins.modules import container_runtime_plan as documentation
-from ansible_collections.gpufleet.vllm.tests.unit.plugins.module_utils._runtime.hosts import facts, running
+from ansible_collections.gpufleet.vllm.tests.unit.plugins.module_utils._runtime.hosts import (
+    CHECKOUT,
+    asked,
+    facts,
+    running,
+)
 
 
 def run(**arguments: t.Any) -> dict[str, t.Any]:
@@ -72,3 +81,20 @@ def test_options_are_documented_as_they_are() -> None:
     for name, option in container_runtime_plan.ARGUMENTS.items():
         assert documented[name].get("default") == option.get("default"), name
         assert documented[name]["type"] == option["type"], name
+
+
+def test_what_is_masked_in_the_plan_is_written_as_it_is_stated() -> None:
+    """The role puts the variable over the plan, and the module writes no mask."""
+    options = {
+        "proxies": {"http-proxy": "http://svc:word@proxy:3128"},
+        "log-opts": {"splunk-token": "word", "max-size": "10m"},
+        "labels": ["owner=https://svc:word@host"],
+    }
+    planned = run(facts=facts(gpus=True), daemon_options=options)
+    assert "word" not in str(planned) and planned["settings"]["features"] == {"cdi": True}
+    tasks = yaml.safe_load((CHECKOUT / "roles/container_runtime/tasks/configure.yml").read_text())
+    expression = trust_as_template(tasks[0]["gpufleet.vllm.docker_daemon"]["settings"])
+    variables = {"__container_runtime_plan": planned, "container_runtime_daemon_options": options}
+    written = Templar(DataLoader(), variables=variables).template(expression)
+    wanted = settings.wanted(asked(daemon_options=options), gpus=True).all
+    assert written == wanted and MASK not in str(written)

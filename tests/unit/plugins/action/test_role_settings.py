@@ -52,6 +52,14 @@ def test_a_role_that_is_none() -> None:
         run({})
 
 
+def test_a_variable_by_its_name_of_before_is_refused_with_the_new_one() -> None:
+    found = run({"vllm_server_ladder": [], "vllm_server_fallback_rungs": "2"}, role="vllm_server")
+    assert found["errors"] == [
+        "There is no variable vllm_server_ladder: it is called vllm_server_promotion now, rename it.",
+        "There is no variable vllm_server_fallback_rungs: it is called vllm_server_fallback_steps now, rename it.",
+    ]
+
+
 def test_no_key_is_in_the_result() -> None:
     found = run({"vllm_server_instances": [{"name": "a", "api_key": "sk-hush"}]}, role="vllm_server")
     assert found["instances"] == [{"name": "a"}] and "hush" not in str(found)

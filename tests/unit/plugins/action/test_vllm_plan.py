@@ -70,20 +70,20 @@ def test_failure_tells_everything(shown: Shown) -> None:
     assert shown.texts == []
 
 
-def test_a_plan_for_climbing_notifies_nothing_and_holds_every_rung(shown: Shown) -> None:
-    given = {"profiles": fleet.PROFILES, "instances": [fleet.instance(ladder="safe_fallback,safe_extended")]}
+def test_a_plan_for_promoting_notifies_nothing_and_holds_every_profile(shown: Shown) -> None:
+    given = {"profiles": fleet.PROFILES, "instances": [fleet.instance(promotion="safe_fallback,safe_extended")]}
     found = run(promote=True, **given)
     assert found["changed"] is False
-    (climb,) = found["climbs"]
-    assert [plan["profile"] for plan in climb["plans"]] == ["safe_fallback", "safe_extended"]
+    (promotion,) = found["promotions"]
+    assert [plan["profile"] for plan in promotion["plans"]] == ["safe_fallback", "safe_extended"]
     assert [text.count("] assistant: ") for text in shown.texts] == [2]
-    assert "climbs" not in run(**given)
+    assert "promotions" not in run(**given)
 
 
-def test_a_plan_for_climbing_an_instance_without_a_ladder_fails(shown: Shown) -> None:
+def test_a_plan_for_promoting_an_instance_without_a_promotion_fails(shown: Shown) -> None:
     found = run(promote=True, target={"instance": "assistant"})
     assert (found["failed"], found["changed"]) == (True, False)
-    assert "Instance assistant has no ladder here" in found["msg"]
+    assert "Instance assistant has no promotion here" in found["msg"]
 
 
 @pytest.mark.parametrize(("check_mode", "texts"), [(False, 0), (True, 1)])
@@ -173,3 +173,31 @@ def test_every_option_is_documented() -> None:
     documentation = pathlib.Path(vllm_plan.__file__).parents[1] / "modules" / "vllm_plan.py"
     text = documentation.read_text()
     assert all(f"\n  {option}:\n" in text for option in vllm_plan.OPTIONS)
+
+
+@pytest.mark.parametrize("check_mode", [True, False])
+def test_another_version_to_be_read_says_what_it_breaks_and_changes(shown: Shown, check_mode: bool) -> None:
+    given = {"version": "0.17.0", "image": "vllm/vllm-openai:v0.17.0", "target": {"version": "0.33.0"}}
+    args = {"instances": [fleet.instance(engine_args={"swap_space": 4})], **given}
+    found = run(check_mode, only_plan=True, **args)
+    assert (found["failed"], found["changed"]) == (False, False)
+    assert (found["upgrade"]["from"], found["upgrade"]["to"]) == ("0.17.0", "0.33.0")
+    assert "swap_space is gone since vLLM 0.18.0" in found["upgrade"]["breaks"][0]
+    assert found["drafts"][0]["release"]["image"] == "vllm/vllm-openai:v0.33.0"
+    assert any(text.startswith("[gpu-1] upgrade vLLM 0.17.0 -> 0.33.0") for text in shown.texts)
+    json.dumps(found)
+
+
+def test_a_version_to_be_carried_out_changes_no_image(shown: Shown) -> None:
+    given: dict[str, t.Any] = {
+        "version": "0.17.0",
+        "image": "vllm/vllm-openai:v0.17.0",
+        "target": {"version": "0.33.0"},
+    }
+    assert "make the two agree" in run(**given)["errors"][0]
+    assert "upgrade" not in run(**given)
+
+
+def test_no_upgrade_is_told_where_none_is_asked_about(shown: Shown) -> None:
+    assert run(only_plan=True)["upgrade"] == {}
+    assert not any("upgrade" in text for text in shown.texts)

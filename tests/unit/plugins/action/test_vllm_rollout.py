@@ -39,7 +39,7 @@ def test_what_gives_ports_and_gpus_back_comes_first(run: t.Callable[..., Json]) 
     assert request == {
         "kind": "rollout",
         "retry": False,
-        "plan": {"digest": "d", "release": {}, "client": {}, "settings": {}, "rungs": [], "let_through": []},
+        "plan": {"digest": "d", "release": {}, "client": {}, "settings": {}, "fallbacks": [], "let_through": []},
     }
 
 
@@ -57,7 +57,7 @@ def test_check_mode_says_whether_and_touches_nothing(run: t.Callable[..., Json],
     assert (result["changed"], wire.module_calls, wire.commands) == (changed, [], [])
 
 
-@pytest.mark.parametrize(("outcome", "changed"), [("refused", False), ("restored", True), ("failed", True)])
+@pytest.mark.parametrize(("outcome", "changed"), [("refused", False), ("rolled_back", True), ("failed", True)])
 def test_the_first_that_fails_stops_the_rest(run: t.Callable[..., Json], outcome: str, changed: bool) -> None:
     failure = {"failure_class": "oom", "cause": "CUDA out of memory", "advice": "Less."}
     wire = Wire([news(ended(outcome, "It was not to be.", failure=failure)), news()])
@@ -68,8 +68,8 @@ def test_the_first_that_fails_stops_the_rest(run: t.Callable[..., Json], outcome
     assert result["results"] == [{"instance": "a", "outcome": outcome, "failure": failure}]
 
 
-def test_a_way_back_that_came_before_a_refusal_is_a_change(run: t.Callable[..., Json]) -> None:
-    wire = Wire([news(ended("refused", "a: no.", taken_back=True)), news()])
+def test_a_rollback_that_came_before_a_refusal_is_a_change(run: t.Callable[..., Json]) -> None:
+    wire = Wire([news(ended("refused", "a: no.", rolled_back=True)), news()])
     assert run(wire, rollback=["a"])["changed"] is True
 
 

@@ -54,7 +54,7 @@ def test_no_log_shows_nothing(run: t.Callable[..., Json]) -> None:
 
 def test_the_last_outcome_counts(run: t.Callable[..., Json]) -> None:
     wire = Wire(
-        [news(ended("restored", "An earlier one was taken back.")), news(ended("verified", "Verified.")), news()]
+        [news(ended("rolled_back", "An earlier one was rolled back.")), news(ended("verified", "Verified.")), news()]
     )
     assert run(wire, plans=[plan("a", "restart")])["results"][0]["outcome"] == "verified"
 
@@ -80,7 +80,7 @@ def test_a_line_that_stays_lost_fails_and_says_that_the_host_goes_on(run: t.Call
     result = run(wire, plans=[plan("a", "restart"), plan("b", "restart")])
     assert (result["failed"], result["results"][0]["outcome"], result["updated"]) == (True, "lost", [])
     assert result["msg"].startswith(
-        "a: the host has been out of reach for 600 s. It finishes the rollout or takes it back"
+        "a: the host has been out of reach for 600 s. It finishes the rollout or rolls it back"
     )
     assert result["msg"].endswith("Not tried after that: b.")
     assert action.LOST_LIMIT < wire.paused <= action.LOST_LIMIT + 2 * action.LOST_PAUSE

@@ -31,7 +31,7 @@ def texts(document: t.Any) -> t.Iterator[str]:
         yield from texts(part)
 
 
-@pytest.mark.parametrize("outcome", ["verified", "fallback", "restored", "failed", "\x1b[2J"])
+@pytest.mark.parametrize("outcome", ["verified", "fallback", "rolled_back", "failed", "\x1b[2J"])
 def test_no_stage_warning_or_end_steers_a_terminal(run: t.Callable[..., Json], outcome: str) -> None:
     stage = {**reached("\x1b[31msmoke"), "detail": STEERS}
     end = ended(outcome, STEERS, warnings=[STEERS], failure={"cause": STEERS}, log="/\x1b[2J")

@@ -13,10 +13,10 @@ import yaml
 from ansible.module_utils.basic import AnsibleModule
 from ansible.module_utils.testing import patch_module_args
 
+from ansible_collections.gpufleet.vllm.plugins.module_utils._docker.client import Docker
 from ansible_collections.gpufleet.vllm.plugins.module_utils._gpu import bindings
 from ansible_collections.gpufleet.vllm.plugins.module_utils._gpu.bindings import BindingsError
 from ansible_collections.gpufleet.vllm.plugins.module_utils._gpu.facts import Ports
-from ansible_collections.gpufleet.vllm.plugins.module_utils._rollout.docker import Docker
 from ansible_collections.gpufleet.vllm.plugins.modules import gpu_facts
 from ansible_collections.gpufleet.vllm.tests.unit.plugins.module_utils._gpu.doubles import FakeNvml, Gpu, Tree
 

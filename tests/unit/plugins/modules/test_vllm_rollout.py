@@ -15,12 +15,13 @@ import pytest
 from ansible.module_utils.basic import AnsibleModule
 from ansible.module_utils.testing import patch_module_args
 
-from ansible_collections.gpufleet.vllm.plugins.module_utils._rollout import units
-from ansible_collections.gpufleet.vllm.plugins.module_utils._rollout.api_keys import fingerprint, host_secret
-from ansible_collections.gpufleet.vllm.plugins.module_utils._rollout.deadlines import last_deadline
-from ansible_collections.gpufleet.vllm.plugins.module_utils._rollout.state import Entry, State
-from ansible_collections.gpufleet.vllm.plugins.module_utils._rollout.store import Store
+from ansible_collections.gpufleet.vllm.plugins.module_utils._state import units
+from ansible_collections.gpufleet.vllm.plugins.module_utils._state.api_keys import fingerprint, host_secret
+from ansible_collections.gpufleet.vllm.plugins.module_utils._state.deadlines import last_deadline
+from ansible_collections.gpufleet.vllm.plugins.module_utils._state.state import State
+from ansible_collections.gpufleet.vllm.plugins.module_utils._state.store import Store
 from ansible_collections.gpufleet.vllm.plugins.modules import vllm_rollout as module
+from ansible_collections.gpufleet.vllm.tests.unit.plugins.module_utils._rollout.releases import entry
 
 Json = dict[str, t.Any]
 PROGRAM = b"#!/usr/bin/python3\n"
@@ -45,7 +46,7 @@ class Place:
         self.units = folder / "systemd"
         self.commands: list[list[str]] = []
         self.systemctl = (0, "", "")
-        self.store = Store("a", str(folder / "state"))
+        self.store = Store("a", str(folder / "state"), str(folder / "run"))
         self.started: list[tuple[str, str, int]] = []
         self.requests: list[str] = []
         self.locked = False
@@ -75,7 +76,9 @@ def place(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> Place:
     monkeypatch.setattr(AnsibleModule, "run_command", command)
     monkeypatch.setattr(units, "running", lambda _instance: made.locked)
     monkeypatch.setattr(units, "start", start)
-    monkeypatch.setattr(module, "Store", lambda instance: Store(instance, str(tmp_path / "state")))
+    monkeypatch.setattr(
+        module, "Store", lambda instance: Store(instance, str(tmp_path / "state"), str(tmp_path / "run"))
+    )
     monkeypatch.setattr(AnsibleModule, "exit_json", ended)
     monkeypatch.setattr(AnsibleModule, "fail_json", lambda _module, **result: ended(_module, failed=True, **result))
     return made
@@ -114,7 +117,7 @@ def test_the_request_is_written_down_and_the_unit_started(place: Place) -> None:
 def test_the_last_deadline_is_above_what_is_put_back(place: Place) -> None:
     place.with_program()
     slow = {"timeouts": {"ready": 9000}}
-    place.store.save(State("a", current=Entry("d", {}, {}, slow)))
+    place.store.save(State("a", current=entry(settings=slow)))
     run(request=REQUEST)
     assert place.started == [("a", "rollout", last_deadline({}, slow))]
     assert last_deadline({}, slow) > last_deadline({})

@@ -12,11 +12,11 @@ import pytest
 from ansible.module_utils.basic import AnsibleModule
 from ansible.module_utils.testing import patch_module_args
 
-from ansible_collections.gpufleet.vllm.plugins.module_utils._rollout.store import Store, instances
-from ansible_collections.gpufleet.vllm.plugins.module_utils._rollout.watch_record import Record, Records
+from ansible_collections.gpufleet.vllm.plugins.module_utils._state.store import Store, instances
+from ansible_collections.gpufleet.vllm.plugins.module_utils._watch.watch_record import Record, Records
 from ansible_collections.gpufleet.vllm.plugins.modules import vllm_status as module
 from ansible_collections.gpufleet.vllm.tests.unit.plugins.module_utils._rollout.doubles import Engine
-from ansible_collections.gpufleet.vllm.tests.unit.plugins.module_utils._rollout.releases import entry, plan, rung
+from ansible_collections.gpufleet.vllm.tests.unit.plugins.module_utils._rollout.releases import entry, plan, step
 from ansible_collections.gpufleet.vllm.tests.unit.plugins.module_utils._rollout.scene import Scene
 
 Json = dict[str, t.Any]
@@ -79,9 +79,9 @@ def test_what_serves_is_proved_and_nothing_changes(scene: Scene, check: bool) ->
 
 
 def test_a_fallback_says_in_whose_place_it_serves(scene: Scene) -> None:
-    settings = {"smoke": {}, "timeouts": {}, "on_failure": "fallback", "rungs": 1}
+    settings = {"smoke": {}, "timeouts": {}, "on_failure": "fallback", "fallback_steps": 1}
     scene.engine(LENGTH, Engine(ready_after=99, exits_after=1.0, log=((0.5, "CUDA out of memory"),)))
-    assert scene.roll_out(LENGTH, rungs=[rung(512, "oom")], settings=settings) == "fallback"
+    assert scene.roll_out(LENGTH, steps=[step(512, "oom")], settings=settings) == "fallback"
     result = run()
     planned, serving = plan(LENGTH)["digest"], plan(512)["digest"]
     told = f"release {serving[:12]} (max_model_len -> 512, in the place of {planned[:12]})"
@@ -115,8 +115,8 @@ def test_a_pause_of_what_does_not_serve_is_said(scene: Scene) -> None:
     scene.docker.stopped(serving, 0)
     Records(scene.store).save(Record(paused_until="resumed"))
     assert run()["msg"] == (
-        "assistant does not serve: a rollout was cut off and is not taken back yet. Its watch is paused until somebody "
-        "resumes it."
+        "assistant does not serve: a rollout was cut off and is not rolled back yet. Its watch is paused until "
+        "somebody resumes it."
     )
 
 

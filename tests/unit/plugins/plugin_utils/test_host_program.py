@@ -23,12 +23,49 @@ def test_the_same_sources_are_the_same_bytes() -> None:
     assert (first.content, first.digest) == (second.content, second.digest)
 
 
-def test_another_source_is_another_program(tmp_path: pathlib.Path) -> None:
-    for room in host_program.ROOMS:
+@pytest.fixture
+def two_rooms(tmp_path: pathlib.Path) -> pathlib.Path:
+    """A command line that imports from two rooms, one of which imports from the other, and what nobody imports."""
+    for room in ("_host", "_engine", "_model"):
         (tmp_path / room).mkdir()
-    before = host_program.build(tmp_path)
-    (tmp_path / "_engine" / "new.py").write_text("x = 1\n")
-    assert host_program.build(tmp_path).digest != before.digest
+    (tmp_path / "_host" / "cli.py").write_text("from .._engine import proof\nfrom .words import LIST\n")
+    (tmp_path / "_host" / "words.py").write_text("LIST = 1\n")
+    (tmp_path / "_engine" / "proof.py").write_text("def run():\n    from .._model.hub import x\n")
+    (tmp_path / "_model" / "hub.py").write_text("x = 1\n")
+    (tmp_path / "_model" / "unused.py").write_text("x = 1\n")
+    return tmp_path
+
+
+def test_what_the_command_line_imports_is_packed_and_nothing_else(two_rooms: pathlib.Path) -> None:
+    modules = ["_engine/proof", "_host/cli", "_host/words", "_model/hub"]
+    assert ["/".join(module) for module in sorted(host_program.packed(two_rooms))] == modules
+
+
+def test_another_source_is_another_program(two_rooms: pathlib.Path) -> None:
+    before = host_program.build(two_rooms)
+    (two_rooms / "_model" / "unused.py").write_text("x = 2\n")
+    assert host_program.build(two_rooms).digest == before.digest
+    (two_rooms / "_model" / "hub.py").write_text("x = 2\n")
+    assert host_program.build(two_rooms).digest != before.digest
+
+
+IMPORT_EACH = """
+import importlib, sys, zipfile
+sys.path.insert(0, sys.argv[1])
+for name in zipfile.ZipFile(sys.argv[1]).namelist():
+    if name.startswith("gpufleet/") and not name.endswith("__init__.py"):
+        importlib.import_module(name[:-len(".py")].replace("/", "."))
+        print(name)
+"""
+
+
+def test_every_packed_file_can_be_imported_from_the_archive_alone(tmp_path: pathlib.Path) -> None:
+    program = tmp_path / "gpufleet-host"
+    program.write_bytes(host_program.build(MODULE_UTILS).content)
+    asked = [sys.executable, "-I", "-S", "-c", IMPORT_EACH, str(program)]
+    done = subprocess.run(asked, cwd=tmp_path, env={}, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert len(done.stdout.splitlines()) == len(host_program.packed(MODULE_UTILS))
 
 
 def test_it_runs_from_the_archive_alone(tmp_path: pathlib.Path) -> None:
@@ -62,7 +99,7 @@ def test_pynvml_comes_along(tmp_path: pathlib.Path) -> None:
     program.write_bytes(host_program.build(MODULE_UTILS).content)
     with zipfile.ZipFile(program) as archive:
         names = archive.namelist()
-    assert "pynvml.py" in names and "gpufleet/_rollout/cli.py" in names
+    assert "pynvml.py" in names and "gpufleet/_host/cli.py" in names
     assert not [name for name in names if "ansible" in name]
 
 

@@ -10,8 +10,8 @@ import typing as t
 import pytest
 
 from ansible_collections.gpufleet.vllm.plugins.module_utils._driver.choice import SIGNED, Choice, choose
+from ansible_collections.gpufleet.vllm.plugins.module_utils._driver.driver_options import DriverOptions
 from ansible_collections.gpufleet.vllm.plugins.module_utils._driver.host import SUPPORTED, read
-from ansible_collections.gpufleet.vllm.plugins.module_utils._driver.wishes import Wishes
 from ansible_collections.gpufleet.vllm.plugins.module_utils._gpu.ownership import is_driver
 from ansible_collections.gpufleet.vllm.tests.unit.plugins.module_utils._driver.machines import SYSTEMS, facts
 
@@ -19,10 +19,10 @@ OPEN_ONLY = ("RTX 5060 Ti", "RTX PRO 6000", "B200")
 EITHER = ("T4", "RTX 3060", "A100", "L40S", "H100 NVL")
 
 
-def chosen(seen: dict[str, t.Any], **wishes: t.Any) -> tuple[Choice | None, list[str], list[str]]:
+def chosen(seen: dict[str, t.Any], **options: t.Any) -> tuple[Choice | None, list[str], list[str]]:
     errors: list[str] = []
     warnings: list[str] = []
-    return choose(read(seen), Wishes(**wishes), errors, warnings), errors, warnings
+    return choose(read(seen), DriverOptions(**options), errors, warnings), errors, warnings
 
 
 @pytest.mark.parametrize("system", SUPPORTED)
@@ -84,7 +84,7 @@ def test_the_cuda_of_the_image(cuda: str, branch: int | None, given: int) -> Non
 
 
 @pytest.mark.parametrize(
-    ("system", "card", "wishes", "found"),
+    ("system", "card", "options", "found"),
     [
         # Debian's own archive: offered where cards and images allow.
         ("debian12", "RTX 3060", {"cuda": "12.9"}, 535),
@@ -107,8 +107,8 @@ def test_the_cuda_of_the_image(cuda: str, branch: int | None, given: int) -> Non
         ("el10", "L40S", {}, "Enterprise Linux has no driver in its own repositories: set it to nvidia"),
     ],
 )
-def test_the_origin_distribution(system: str, card: str, wishes: dict[str, t.Any], found: int | str) -> None:
-    choice, errors, _warnings = chosen(facts(system, card), origin="distribution", **wishes)
+def test_the_origin_distribution(system: str, card: str, options: dict[str, t.Any], found: int | str) -> None:
+    choice, errors, _warnings = chosen(facts(system, card), origin="distribution", **options)
     if isinstance(found, int):
         assert errors == []
         assert choice is not None
@@ -121,7 +121,7 @@ def test_the_origin_distribution(system: str, card: str, wishes: dict[str, t.Any
 
 
 @pytest.mark.parametrize(
-    ("cards", "wishes", "words"),
+    ("cards", "options", "words"),
     [
         (["GTX 1080"], {}, "compute capability 6.0 and no image from vLLM 0.8.5 on is compiled for less than 7.0"),
         (
@@ -142,8 +142,8 @@ def test_the_origin_distribution(system: str, card: str, wishes: dict[str, t.Any
         (["RTX 3060"], {"branch": 570, "cuda": "13.0"}, "CUDA 13.0, which takes branch 580 or newer, found 570"),
     ],
 )
-def test_what_is_refused(cards: list[str], wishes: dict[str, t.Any], words: str) -> None:
-    choice, errors, _warnings = chosen(facts("debian12", *cards), **wishes)
+def test_what_is_refused(cards: list[str], options: dict[str, t.Any], words: str) -> None:
+    choice, errors, _warnings = chosen(facts("debian12", *cards), **options)
     assert choice is None
     (error,) = errors
     # A card of branch 580 is refused for images with code for 7.5 and newer only.

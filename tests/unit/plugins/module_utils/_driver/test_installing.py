@@ -197,7 +197,7 @@ def test_what_would_have_to_go(host: Host) -> None:
     assert host.installed == BEFORE
 
 
-def test_a_build_that_fails_is_taken_back(host: Host) -> None:
+def test_a_build_that_fails_is_rolled_back(host: Host) -> None:
     host.builds = False
     with pytest.raises(Refused) as refused:
         carry_out(params(), host.ports, False)
@@ -226,9 +226,9 @@ def test_an_upgrade_that_fails_brings_the_versions_back(host: Host) -> None:
     assert host.installed == old
 
 
-def test_what_cannot_be_taken_back_is_said(host: Host) -> None:
+def test_what_cannot_be_rolled_back_is_said(host: Host) -> None:
     host.builds, host.fails = False, {"purge": "E: dpkg was interrupted"}
-    with pytest.raises(Refused, match=r"could not be taken back altogether \(E: dpkg was interrupted\)"):
+    with pytest.raises(Refused, match=r"could not be rolled back altogether \(E: dpkg was interrupted\)"):
         carry_out(params(), host.ports, False)
 
 

@@ -51,8 +51,41 @@ def packaged(origins: Json, version: str, state: str = "healthy", held: bool = F
     return keeps("packages", version, state, packages=names, driver={"origins": origins}, **changed)
 
 
-def planned(seen: Json, wishes: Json | None = None) -> Plan:
-    return plan(seen, CUDA_13 if wishes is None else wishes)
+def planned(seen: Json, options: Json | None = None) -> Plan:
+    return plan(seen, CUDA_13 if options is None else options)
+
+
+@pytest.mark.parametrize("options", [CUDA_13, {}])
+def test_no_other_driver_is_advised_for_a_card_that_vllm_has_dropped(options: Json) -> None:
+    about = {"brought_by": "runfile"}
+    old = facts("ubuntu24.04", "GTX 1080", state="driver_not_loaded", version="470.256.02", driver=about)
+    (error,) = planned(old, options).errors
+    assert "has compute capability 6.0" in error and "fit a newer card, or give the host the class cpu" in error
+    assert "nvidia-uninstall" not in error
+
+
+def test_a_card_has_a_last_branch() -> None:
+    about = {"brought_by": "unknown"}
+    seen = facts("ubuntu24.04", "V100", state="driver_not_loaded", version="470.256.02", driver=about)
+    errors = " ".join(planned(seen, {"cuda": "12.9"}).errors)
+    assert "driver 525 or newer, up to branch 580" in errors
+
+
+@pytest.mark.parametrize(
+    ("system", "command"),
+    [
+        ({"id": "fedora", "version": "42"}, "`dnf remove libnvidia-compute"),
+        ({"id": "rocky", "version": "9.4"}, "`dnf remove libnvidia-compute"),
+        ({"id": "amzn", "version": "2023"}, "`dnf remove libnvidia-compute"),
+        ({"id": "opensuse-leap", "version": "15.6"}, "`zypper remove libnvidia-compute"),
+        ({"id": "arch", "version": ""}, "`pacman -Rns libnvidia-compute"),
+        ({"id": "debian", "version": "12"}, "`apt-get purge libnvidia-compute"),
+        ({"id": "nixos", "version": "25.05"}, "`remove with its package manager libnvidia-compute"),
+    ],
+)
+def test_packages_are_removed_as_the_system_does_it(system: Json, command: str) -> None:
+    seen = packaged({"somebody": ["libnvidia-compute"]}, "470.256.02", "driver_not_loaded", os=system)
+    assert command in " ".join(planned(seen).errors)
 
 
 @pytest.mark.parametrize(
@@ -324,11 +357,11 @@ def test_a_card_that_takes_a_newer_driver_or_other_modules() -> None:
     assert "the open kernel modules, and the proprietary ones are loaded" in planned(closed).errors[0]
 
 
-@pytest.mark.parametrize("wishes", [{"power_limit_w": 300}, {"module_options": {"NVreg_A": 1}}])
-def test_what_cannot_be_set_from_a_container(wishes: Json) -> None:
-    (error,) = planned(lxc("healthy", "580.95.05", "580.95.05"), wishes).errors
-    assert f"so nvidia_driver_{next(iter(wishes))} cannot be set from here" in error
-    assert planned(keeps("runfile", "580.95.05"), wishes).due == ["configure", "start"]
+@pytest.mark.parametrize("options", [{"power_limit_w": 300}, {"module_options": {"NVreg_A": 1}}])
+def test_what_cannot_be_set_from_a_container(options: Json) -> None:
+    (error,) = planned(lxc("healthy", "580.95.05", "580.95.05"), options).errors
+    assert f"so nvidia_driver_{next(iter(options))} cannot be set from here" in error
+    assert planned(keeps("runfile", "580.95.05"), options).due == ["configure", "start"]
 
 
 def test_upgrades_would_part_a_container_from_its_machine() -> None:

@@ -30,8 +30,8 @@ def test_every_golden_file_has_a_case() -> None:
     assert {path.stem for path in cases.FOLDER.glob("*.json")} == set(cases.CASES)
 
 
-def plan(seen: Json, wishes: Json | None = None, **about: t.Any) -> planning.Plan:
-    return planning.plan(seen, wishes or {}, **about)
+def plan(seen: Json, options: Json | None = None, **about: t.Any) -> planning.Plan:
+    return planning.plan(seen, options or {}, **about)
 
 
 def done(**changed: t.Any) -> Json:
@@ -121,7 +121,7 @@ def test_due(seen: Json, due: list[str]) -> None:
 
 
 @pytest.mark.parametrize(
-    ("wishes", "due"),
+    ("options", "due"),
     [
         ({"branch": 580}, []),
         ({"branch": 595}, INSTALL),
@@ -129,8 +129,8 @@ def test_due(seen: Json, due: list[str]) -> None:
         ({"power_limit_w": 200}, ["configure", "start"]),
     ],
 )
-def test_wishes_for_a_driver_that_others_installed(wishes: Json, due: list[str]) -> None:
-    assert plan(facts("debian12", state="healthy", version="580.95.05"), wishes).due == due
+def test_wishes_for_a_driver_that_others_installed(options: Json, due: list[str]) -> None:
+    assert plan(facts("debian12", state="healthy", version="580.95.05"), options).due == due
 
 
 def test_a_driver_too_old_for_the_image_is_replaced() -> None:
@@ -170,7 +170,7 @@ def test_a_host_without_systemd() -> None:
 
 
 @pytest.mark.parametrize(
-    ("wishes", "control", "allowed", "because"),
+    ("options", "control", "allowed", "because"),
     [
         ({}, {}, False, "nvidia_driver_reboot is false"),
         ({"reboot": True}, {"machine": "bb"}, True, ""),
@@ -178,14 +178,14 @@ def test_a_host_without_systemd() -> None:
         ({"reboot": True}, {"local": True}, False, "it is the control node"),
     ],
 )
-def test_reboot(wishes: Json, control: Json, allowed: bool, because: str) -> None:
-    reboot = plan(facts("debian12"), wishes, control=control).details["reboot"]
+def test_reboot(options: Json, control: Json, allowed: bool, because: str) -> None:
+    reboot = plan(facts("debian12"), options, control=control).details["reboot"]
     assert reboot["allowed"] is allowed
     assert because in reboot["because"]
 
 
 @pytest.mark.parametrize(
-    ("seen", "wishes", "words"),
+    ("seen", "options", "words"),
     [
         (
             facts("debian12"),
@@ -204,8 +204,8 @@ def test_reboot(wishes: Json, control: Json, allowed: bool, because: str) -> Non
         (done(), {}, []),
     ],
 )
-def test_a_host_that_is_not_ours_to_change(seen: Json, wishes: Json, words: list[str]) -> None:
-    made = plan(seen, {**wishes, "manage": False})
+def test_a_host_that_is_not_ours_to_change(seen: Json, options: Json, words: list[str]) -> None:
+    made = plan(seen, {**options, "manage": False})
     assert (made.due, made.errors) == ([], [])
     assert len(made.missing) == len(words)
     for sentence, part in zip(made.missing, words, strict=True):
@@ -213,7 +213,7 @@ def test_a_host_that_is_not_ours_to_change(seen: Json, wishes: Json, words: list
 
 
 @pytest.mark.parametrize(
-    ("wishes", "words"),
+    ("options", "words"),
     [
         ({"branch": "581"}, "nvidia_driver_branch is '581', which is no branch"),
         ({"branch": "new"}, "nvidia_driver_branch is 'new'"),
@@ -226,8 +226,8 @@ def test_a_host_that_is_not_ours_to_change(seen: Json, wishes: Json, words: list
         ({"module_options": "a=1"}, "nvidia_driver_module_options is 'a=1'"),
     ],
 )
-def test_wishes_that_are_wrong(wishes: Json, words: str) -> None:
-    (error,) = plan(facts("debian12"), wishes).errors
+def test_wishes_that_are_wrong(options: Json, words: str) -> None:
+    (error,) = plan(facts("debian12"), options).errors
     assert words in error
 
 

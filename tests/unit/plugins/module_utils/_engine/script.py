@@ -8,7 +8,7 @@ from __future__ import annotations
 import typing as t
 
 from ansible_collections.gpufleet.vllm.plugins.module_utils._engine.expect import Expectation
-from ansible_collections.gpufleet.vllm.plugins.module_utils._engine.wire import Http, NoAnswer, Reply
+from ansible_collections.gpufleet.vllm.plugins.module_utils._engine.http_client import Http, NoAnswer, Reply
 
 URL = "http://127.0.0.1:8000"
 EXPECTED = Expectation(URL, ("assistant",), 1024)

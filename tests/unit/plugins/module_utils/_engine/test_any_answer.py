@@ -13,16 +13,16 @@ import typing as t
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ansible_collections.gpufleet.vllm.plugins.module_utils._engine import metrics, pulse
+from ansible_collections.gpufleet.vllm.plugins.module_utils._docker import client_shapes
+from ansible_collections.gpufleet.vllm.plugins.module_utils._engine import liveness, metrics
 from ansible_collections.gpufleet.vllm.plugins.module_utils._engine.expect import Check, Question
+from ansible_collections.gpufleet.vllm.plugins.module_utils._engine.http_client import NoAnswer, Reply
 from ansible_collections.gpufleet.vllm.plugins.module_utils._engine.prove import prove
-from ansible_collections.gpufleet.vllm.plugins.module_utils._engine.refusals import NotProved
-from ansible_collections.gpufleet.vllm.plugins.module_utils._engine.wire import NoAnswer, Reply
+from ansible_collections.gpufleet.vllm.plugins.module_utils._engine.smoke_errors import NotProved
+from ansible_collections.gpufleet.vllm.plugins.module_utils._host.status import container_facts
 from ansible_collections.gpufleet.vllm.plugins.module_utils._outside.documents import misfit
 from ansible_collections.gpufleet.vllm.plugins.module_utils._outside.printable import printable
-from ansible_collections.gpufleet.vllm.plugins.module_utils._rollout import docker_shapes
 from ansible_collections.gpufleet.vllm.plugins.module_utils._rollout.drain import in_flight
-from ansible_collections.gpufleet.vllm.plugins.module_utils._rollout.status import container_facts
 from ansible_collections.gpufleet.vllm.tests.unit.plugins.module_utils._engine.script import (
     EXPECTED,
     MODELS,
@@ -88,11 +88,11 @@ def test_any_answer_to_any_check(replies: list[Reply], stream: list[t.Any]) -> N
 @given(Replies)
 def test_any_answer_to_one_token(reply: Reply) -> None:
     with contextlib.suppress(NoAnswer):
-        assert pulse.one_token(Script(completions=reply), URL, "a", 1) == reply
+        assert liveness.one_token(Script(completions=reply), URL, "a", 1) == reply
 
 
 Values = st.floats().map(str) | st.text(max_size=6) | st.integers().map(str)
-Names = st.sampled_from([*pulse.WORK, "vllm:num_requests_running", "vllm:num_requests_waiting", "other", ""])
+Names = st.sampled_from([*liveness.WORK, "vllm:num_requests_running", "vllm:num_requests_waiting", "other", ""])
 Labels = st.sampled_from(["", '{engine="0"}', '{a="b c"}', "{"])
 Pages = st.lists(st.tuples(Names, Labels, Values).map(lambda row: f"{row[0]}{row[1]} {row[2]}")).map("\n".join)
 
@@ -100,15 +100,15 @@ Pages = st.lists(st.tuples(Names, Labels, Values).map(lambda row: f"{row[0]}{row
 @given(Pages | st.text())
 def test_any_page_of_metrics(page: str) -> None:
     with contextlib.suppress(NoAnswer):
-        metrics.parsed(page, pulse.WORK)
-    found = pulse.work(Script(metrics=Reply(200, page)), URL)
+        metrics.parsed(page, liveness.WORK)
+    found = liveness.work(Script(metrics=Reply(200, page)), URL)
     assert all(math.isfinite(value) for value in found.counted.values())
-    assert not pulse.moved(found, found)
+    assert not liveness.moved(found, found)
     count = in_flight(Script(metrics=Reply(200, page)), entry())
     assert count is None or count >= 0
 
 
 @given(Odd)
 def test_any_container(document: t.Any) -> None:
-    if not misfit(document, docker_shapes.CONTAINER, "it"):
+    if not misfit(document, client_shapes.CONTAINER, "it"):
         container_facts(document)

@@ -11,8 +11,8 @@ import pytest
 
 from ansible_collections.gpufleet.vllm.plugins.module_utils._engine.checks import check
 from ansible_collections.gpufleet.vllm.plugins.module_utils._engine.expect import Check, Question
-from ansible_collections.gpufleet.vllm.plugins.module_utils._engine.refusals import NotProved
-from ansible_collections.gpufleet.vllm.plugins.module_utils._engine.wire import NoAnswer, Reply
+from ansible_collections.gpufleet.vllm.plugins.module_utils._engine.http_client import NoAnswer, Reply
+from ansible_collections.gpufleet.vllm.plugins.module_utils._engine.smoke_errors import NotProved
 from ansible_collections.gpufleet.vllm.tests.unit.plugins.module_utils._engine.script import (
     EXPECTED,
     NO_TEMPLATE,
@@ -36,6 +36,7 @@ GOOD_CALL = call("report_status", '{"status": "ok"}')
         (TOOL_CALL, message("tool_calls", content=None, tool_calls=[GOOD_CALL])),
         (TOOL_CALL, message("stop", content="", tool_calls=[GOOD_CALL], reasoning_content="The user wants ...")),
         (TOOL_CALL, message("tool_calls", tool_calls=[GOOD_CALL, GOOD_CALL])),
+        (TOOL_CALL, message("tool_calls", tool_calls=[GOOD_CALL, call("another", "{}")])),
         (REASONING, message(content="42", reasoning="17 + 25 ...")),
         (REASONING, message(content="42", reasoning_content="17 + 25 ...")),
         (REASONING, message("length", reasoning="17 + 25 ...")),

@@ -41,6 +41,10 @@ PERSON = {
         (None, {"type": "null"}, ""),
         (0, {"const": False}, "the document is not its const"),
         ("ok", {"const": "ok"}, ""),
+        ({"0": "x"}, {"items": {"type": "integer"}}, ""),
+        ("x", {"items": {"type": "integer"}}, ""),
+        (5, {"items": {"type": "integer"}}, ""),
+        (["x"], {"type": "array"}, ""),
         ([1, "x"], {"type": "array", "items": {"type": "integer"}}, "the document[1] is no integer"),
     ],
 )

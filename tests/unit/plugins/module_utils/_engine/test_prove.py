@@ -11,10 +11,15 @@ import typing as t
 import pytest
 
 from ansible_collections.gpufleet.vllm.plugins.module_utils._engine.expect import Check, Question
-from ansible_collections.gpufleet.vllm.plugins.module_utils._engine.pace import Pace
-from ansible_collections.gpufleet.vllm.plugins.module_utils._engine.prove import answers, healthy, prove
-from ansible_collections.gpufleet.vllm.plugins.module_utils._engine.refusals import NotProved
-from ansible_collections.gpufleet.vllm.plugins.module_utils._engine.wire import NoAnswer, Reply
+from ansible_collections.gpufleet.vllm.plugins.module_utils._engine.http_client import NoAnswer, Reply
+from ansible_collections.gpufleet.vllm.plugins.module_utils._engine.latency import Pace
+from ansible_collections.gpufleet.vllm.plugins.module_utils._engine.prove import (
+    answers,
+    healthy,
+    must_ask_for_a_key,
+    prove,
+)
+from ansible_collections.gpufleet.vllm.plugins.module_utils._engine.smoke_errors import NotProved
 from ansible_collections.gpufleet.vllm.tests.unit.plugins.module_utils._engine.script import (
     EXPECTED,
     MODELS,
@@ -195,3 +200,49 @@ def test_a_bound_only_warns(bounds: t.Any, stream: t.Any, pace: t.Any, says: t.A
     proof = prove(engine, dataclasses.replace(EXPECTED, **bounds), lambda: next(ticks))
     assert proof.pace == pace
     assert [text.endswith(end) for text, end in zip(proof.warnings, says, strict=True)] == [True] * len(says)
+
+
+@pytest.mark.parametrize("status", [200, 204, 302, 400, 403, 404, 500, 503])
+def test_whoever_has_no_key_must_get_a_401(status: int) -> None:
+    """A server that has lost its key serves everybody, and every other proof of it would pass."""
+    with pytest.raises(NotProved, match=f"answers {status} without an API key, and must answer 401") as refused:
+        must_ask_for_a_key(Script(models=Reply(status, MODELS.body)), EXPECTED)
+    assert refused.value.failure_class == "smoke.open"
+    must_ask_for_a_key(Script(models=Reply(401, {"error": "Unauthorized"})), EXPECTED)
+
+
+class Locked(Script):
+    """Asks for its key, as vLLM does; an open one does not."""
+
+    def __init__(self, open_to_all: bool) -> None:
+        super().__init__(models=MODELS, chat=message(content="Hello"))
+        self.token, self.open_to_all = "key", open_to_all
+
+    def with_token(self, token: str) -> Script:
+        assert token == ""
+        return Script(models=MODELS if self.open_to_all else Reply(401, {"error": "Unauthorized"}))
+
+
+def test_requests_that_carry_a_key_also_prove_that_it_is_needed() -> None:
+    assert prove(Locked(open_to_all=False), EXPECTED).answer == "Hello"
+    with pytest.raises(NotProved, match="answers 200 without an API key"):
+        prove(Locked(open_to_all=True), EXPECTED)
+
+
+@pytest.mark.parametrize(
+    ("chat", "reply", "path"),
+    [
+        (True, message(content="Hello"), "/v1/chat/completions"),
+        ("auto", message(content="Hello"), "/v1/chat/completions"),
+        ("auto", NO_TEMPLATE, "/v1/completions"),
+        (False, NO_TEMPLATE, "/v1/completions"),
+    ],
+    ids=["a chat", "either, and it chats", "either, and it does not chat", "a completion"],
+)
+def test_the_pace_is_that_of_the_way_the_question_was_answered(chat: bool | str, reply: Reply, path: str) -> None:
+    token = {"choices": [{"index": 0, "text": "a", "delta": {"content": "a"}}]}
+    http = Script(models=MODELS, chat=reply, completions=completion(" world"), stream=(token,))
+    expected = dataclasses.replace(EXPECTED, question=Question(chat=chat), warn_latency=9.0)
+    proof = prove(http, expected, lambda: 1.0)
+    assert proof.pace == Pace(0.0, 0.0)
+    assert [asked for asked, _body in http.asked[-2:]] == [path, path]

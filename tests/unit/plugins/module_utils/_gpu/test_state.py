@@ -193,7 +193,7 @@ AMD_CARD = on_bus("amdgpu", vendor="0x1002")
         ),
         pytest.param([on_bus("vfio-pci")], NO_LIBRARY, {}, "no_gpu", "skipped: 0000:11:00.0", id="all passed through"),
         pytest.param(
-            [on_bus("vfio-pci")], NO_LIBRARY, {}, "no_gpu", "take its id away from vfio-pci", id="and the way back"
+            [on_bus("vfio-pci")], NO_LIBRARY, {}, "no_gpu", "take its id away from vfio-pci", id="and the rollback"
         ),
     ],
 )

@@ -67,11 +67,19 @@ def test_nothing_but_a_value_error(text: str) -> None:
 
 
 @pytest.mark.parametrize("piece", ["[", '{"a":', "[],", "1,", '"\\', "1e400,", "9"])
-def test_no_text_takes_long(piece: str) -> None:
-    began = time.process_time()
-    with pytest.raises(ValueError):
-        parse("[" + piece * (1024 * 1024 // len(piece)))
-    assert time.process_time() - began < 3
+def test_four_times_the_text_takes_no_more_than_four_times_as_long(piece: str) -> None:
+    """With room for what a busy machine adds; a way that looks back takes sixteen times as long."""
+
+    def seconds(size: int) -> float:
+        text, taken = "[" + piece * (size // len(piece)), []
+        for _time in range(3):
+            began = time.process_time()
+            with pytest.raises(ValueError):
+                parse(text)
+            taken.append(time.process_time() - began)
+        return max(min(taken), 0.002)  # below it nothing is told of two times
+
+    assert seconds(1024 * 1024) < 10 * seconds(256 * 1024)
 
 
 SHAPE: t.Any = {"a": str, "b?": [{"c": int, "d?": bool}], "e?": {}, "f?": float}

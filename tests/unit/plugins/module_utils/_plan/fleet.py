@@ -12,7 +12,10 @@ import typing as t
 
 import yaml
 
-from ansible_collections.gpufleet.vllm.plugins.module_utils._plan import inputs, planner, schema, schema_files
+from ansible_collections.gpufleet.vllm.plugins.module_utils._plan import planner
+from ansible_collections.gpufleet.vllm.plugins.module_utils._plan.inventory import inputs
+from ansible_collections.gpufleet.vllm.plugins.module_utils._vllm import schema
+from ansible_collections.gpufleet.vllm.plugins.plugin_utils import schema_files
 
 Json = dict[str, t.Any]
 ROLE = pathlib.Path(__file__).resolve().parents[5] / "roles" / "vllm_server"

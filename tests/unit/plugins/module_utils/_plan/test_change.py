@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ansible_collections.gpufleet.vllm.plugins.module_utils._plan import change
-from ansible_collections.gpufleet.vllm.plugins.module_utils._plan.plain import digest
+from ansible_collections.gpufleet.vllm.plugins.module_utils._settings.canonical_json import digest
 from ansible_collections.gpufleet.vllm.tests.unit.plugins.module_utils._plan import fleet
 
 ROLLBACK = "playbooks/rollback.yml -e vllm_server_target_instance=assistant"
@@ -51,7 +51,8 @@ def test_create_where_a_rollout_was_stopped(changes: dict[str, t.Any], reason: s
 
 
 @pytest.mark.parametrize(
-    "stated", [{"watch": {"looks": 3, "interval": 60}}, {"timeouts": {"hold": 60, "pull": 3600, "drain": 0}}]
+    "stated",
+    [{"watch": {"failure_threshold": 3, "interval": 60}}, {"timeouts": {"hold": 60, "pull": 3600, "drain": 0}}],
 )
 def test_a_default_that_is_stated_is_no_difference(stated: dict[str, t.Any]) -> None:
     assert after(stated)["change"] == "none"
@@ -125,11 +126,11 @@ def test_image_behind_a_tag(image_id: t.Any, change: t.Any) -> None:
             ["smoke.prompt: unset -> x", "timeouts.stop: 30 -> 5"],
         ),
         (
-            {"watch": {"looks": 3}},
-            {"watch": {"looks": 2, "enabled": "no"}},
-            ["watch.enabled: true -> false", "watch.looks: 3 -> 2"],
+            {"watch": {"failure_threshold": 3}},
+            {"watch": {"failure_threshold": 2, "enabled": "no"}},
+            ["watch.enabled: true -> false", "watch.failure_threshold: 3 -> 2"],
         ),
-        ({"watch": {"looks": 2}}, {}, ["watch.looks: 2 -> 3"]),
+        ({"watch": {"failure_threshold": 2}}, {}, ["watch.failure_threshold: 2 -> 3"]),
     ],
 )
 def test_settings_reach_the_host_without_a_restart(was: t.Any, changes: t.Any, reasons: list[str]) -> None:
@@ -189,8 +190,8 @@ def test_unlisted_instance(stated: t.Any, remove: bool) -> None:
             {"previous": {"digest": "a" * 64}, "previous_gone": "its container is gone"},
             f": the release before it, {'a' * 12}, is not whole: its container is gone.",
         ),
-        ({"cut_off": True}, "was cut off, and is taken back first: it serves meanwhile."),
-        ({"cut_off": True, "healthy": False}, "was cut off, and is taken back first: it does not serve until then."),
+        ({"cut_off": True}, "was cut off, and is rolled back first: it serves meanwhile."),
+        ({"cut_off": True, "healthy": False}, "was cut off, and is rolled back first: it does not serve until then."),
     ],
 )
 def test_what_to_heed_about_the_state(state: t.Any, says: t.Any) -> None:
@@ -232,10 +233,14 @@ def test_release_document() -> None:
     found = fleet.plan(settings=settings, instances=[fleet.instance(model="org/m", bind="0.0.0.0", env={"B": "x"})])
     release = found["release"]
     assert release["container"] == {
+        "schema": 2,
         "name": "vllm-assistant",
         "shm_size_mib": 4096,
         "ipc": "host",
-        "volumes": ["/srv/cache:/var/cache/gpufleet/vllm:rw", "/srv/hub:/var/cache/gpufleet/hub:rw"],
+        "volumes": [
+            "/srv/cache-by-instance/assistant:/var/cache/gpufleet/vllm:rw",
+            "/srv/hub:/var/cache/gpufleet/hub:rw",
+        ],
         "container_port": 8000,
     }
     assert release["env"] == {

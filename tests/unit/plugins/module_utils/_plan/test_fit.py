@@ -10,7 +10,7 @@ import typing as t
 
 import pytest
 
-from ansible_collections.gpufleet.vllm.plugins.module_utils._plan import planner
+from ansible_collections.gpufleet.vllm.plugins.module_utils._plan import memory_text, planner
 from ansible_collections.gpufleet.vllm.tests.unit.plugins.module_utils._plan import fleet
 
 Json = dict[str, t.Any]
@@ -186,13 +186,62 @@ def test_what_serves_already_is_not_refused_by_arithmetic() -> None:
     assert any("It serves all the same" in text for text in found.warnings)
 
 
+def test_what_something_else_holds_comes_back_with_no_other_length() -> None:
+    """Seen on an H200: "At most max_model_len 32768 fits" and "1311.2 requests at once", for want of free memory."""
+    busy = outcome([board(free=6000)], length(16384))
+    (error,) = busy.errors
+    assert "asks for" in error
+    assert "At most" not in error
+    assert "No max_num_seqs" not in error
+    text = "\n".join(memory_text.lines(busy.drafts[0]["memory"]))
+    assert "requests of" not in text
+    assert "at most" not in text
+    free = "\n".join(memory_text.lines(outcome([board()], length(16384)).plans[0]["memory"]))
+    assert "requests of 16384 tokens at once" in free
+    assert "at most" in free
+
+
+def test_what_fits_at_most_is_no_less_than_the_nearest_change() -> None:
+    """A model that was stretched: its own limit is no bound for what is offered."""
+    stretched = {**CATALOGUE["models"][AWQ_14B]["config"], "rope_scaling": {"rope_type": "yarn", "factor": 4.0}}
+    models = {AWQ_14B: {"config": stretched, "weights": {"bytes": 9_976_721_184}, "problems": [], "notes": []}}
+    found = outcome([board(total=24564)], {"model": AWQ_14B, **length(131072)}, models=models)
+    memory = found.drafts[0]["memory"]
+    nearest = [one["value"] for one in memory["changes"] if one["name"] == "max_model_len"]
+    assert nearest
+    assert memory["largest"]["max_model_len"]["expected"] >= max(nearest)
+
+
+CAPPED = {"max_num_seqs": 256, "max_num_batched_tokens": 2048}
+SHORT: Json = {
+    "model": "openai/gpt-oss-120b",
+    "engine_args": {"max_model_len": 4096, "gpu_memory_utilization": 0.7},
+}
+
+
+def planned(total: int, wanted: Json, seen: t.Sequence[Json] = (), **changes: t.Any) -> Json:
+    """The only plan of a host with one Hopper card, refused or not."""
+    found = outcome([board(total=total, compute_capability="9.0", **changes)], wanted, seen=seen, version="0.19.0")
+    (plan,) = [*found.plans, *found.drafts]
+    return plan
+
+
 def test_defaults_that_nobody_set_are_capped_and_free_memory_plays_no_part() -> None:
-    wanted = {"model": "openai/gpt-oss-120b", "engine_args": {"max_model_len": 4096, "gpu_memory_utilization": 0.75}}
-    plans = [
-        outcome([board(total=95830, free=free, compute_capability="9.0")], wanted) for free in (95300, 94000, 80000)
-    ]
-    arguments = [one["release"]["arguments"] for found in plans for one in (*found.plans, *found.drafts)]
+    arguments = [planned(95830, SHORT, free=free)["release"]["arguments"] for free in (95300, 94000, 80000)]
     assert len({json.dumps(one, sort_keys=True) for one in arguments}) == 1
+    assert CAPPED.items() <= arguments[0].items()
+
+
+@pytest.mark.parametrize(("had", "total"), [({}, 95830), (CAPPED, 143771)])
+def test_a_verified_release_keeps_its_caps_or_their_lack(had: Json, total: int) -> None:
+    """The sums move with our releases, digests must not. A new server would get caps on the one, none on the other."""
+    new = planned(total, SHORT)
+    assert (CAPPED.items() <= new["release"]["arguments"].items()) is not bool(had)
+    arguments = {name: value for name, value in new["release"]["arguments"].items() if name not in CAPPED}
+    before = fleet.observed({**new, "release": {**new["release"], "arguments": {**arguments, **had}}})
+    assert planned(total, SHORT, [before])["release"]["arguments"] == {**arguments, **had}
+    changed = {**SHORT, "engine_args": {**SHORT["engine_args"], "max_model_len": 3072}}
+    assert (CAPPED.items() <= planned(total, changed, [before])["release"]["arguments"].items()) is not bool(had)
 
 
 def test_values_that_are_wrong_anyway_get_no_sums() -> None:

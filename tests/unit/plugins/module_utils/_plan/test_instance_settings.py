@@ -9,7 +9,7 @@ import typing as t
 
 import pytest
 
-from ansible_collections.gpufleet.vllm.plugins.module_utils._plan import inputs, instances, rollout_settings
+from ansible_collections.gpufleet.vllm.plugins.module_utils._plan.inventory import inputs, instances, rollout_settings
 from ansible_collections.gpufleet.vllm.plugins.module_utils._settings import reader
 from ansible_collections.gpufleet.vllm.plugins.plugin_utils import role_settings
 from ansible_collections.gpufleet.vllm.tests.data import setting_cases as cases

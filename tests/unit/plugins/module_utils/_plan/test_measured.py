@@ -14,8 +14,8 @@ import pytest
 
 from ansible_collections.gpufleet.vllm.plugins.module_utils._model.inspect import inspect
 from ansible_collections.gpufleet.vllm.plugins.module_utils._plan import planner, report
-from ansible_collections.gpufleet.vllm.plugins.module_utils._rollout.measurement import key_of
 from ansible_collections.gpufleet.vllm.plugins.module_utils._rollout.weights import look_at
+from ansible_collections.gpufleet.vllm.plugins.module_utils._state.measurement import key_of
 from ansible_collections.gpufleet.vllm.tests.data.model_configs import CONFIGS
 from ansible_collections.gpufleet.vllm.tests.unit.plugins.module_utils._plan import fleet
 

@@ -47,7 +47,7 @@ def test_what_does_not_fit_says_why_and_shows_the_sums() -> None:
     text = "\n".join(memory_text.lines(plan("gpu_16gb", model="Qwen/Qwen2.5-32B-Instruct")["memory"]))
     assert text.startswith("memory: does not fit")
     assert "because 61.0 GiB of weights do not fit" in text
-    assert " 61.00 " in text
+    assert " 61.01 " in text
     assert "at most max_model_len 0" not in text
 
 

@@ -1,7 +1,7 @@
 # Copyright: gpufleet.vllm contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Ladders: the rung that an instance stands on, and the plans for climbing."""
+"""Promotion: the profile that an instance stands on, and the plans for promoting."""
 
 from __future__ import annotations
 
@@ -9,36 +9,37 @@ import typing as t
 
 import pytest
 
-from ansible_collections.gpufleet.vllm.plugins.module_utils._plan import climb, inputs, planner
+from ansible_collections.gpufleet.vllm.plugins.module_utils._plan import planner, promotion_plans
+from ansible_collections.gpufleet.vllm.plugins.module_utils._plan.inventory import inputs
 from ansible_collections.gpufleet.vllm.tests.unit.plugins.module_utils._plan import fleet
 
 Json = dict[str, t.Any]
-LADDER = ["safe_fallback", "safe_extended", "balanced_creative", "aggressive_max"]
-SAFE = {"ladder": LADDER}
+PROFILES = ["safe_fallback", "safe_extended", "balanced_creative", "aggressive_max"]
+SAFE = {"promotion": PROFILES}
 
 
 def planned(stands_on: str = "", **changes: t.Any) -> Json:
-    """The plan of an instance with the ladder, on a host that stands on a rung, or on none."""
+    """The plan of an instance with the promotion, on a host that stands on a profile, or on none."""
     facts = fleet.host_facts()
     if stands_on:
-        before = fleet.plan(profiles=fleet.PROFILES, instances=[fleet.instance(ladder=LADDER, profile=stands_on)])
+        before = fleet.plan(profiles=fleet.PROFILES, instances=[fleet.instance(promotion=PROFILES, profile=stands_on)])
         facts = fleet.facts_with(fleet.observed(before))
     given: Json = {"profiles": fleet.PROFILES, "instances": [fleet.instance(**SAFE)], "facts": facts}
     return fleet.plan(**{**given, **changes})
 
 
-def climbs(stands_on: str = "", facts: Json | None = None, **changes: t.Any) -> tuple[list[Json], tuple[str, ...]]:
+def promotions(stands_on: str = "", facts: Json | None = None, **changes: t.Any) -> tuple[list[Json], tuple[str, ...]]:
     if facts is None:
         facts = fleet.host_facts()
     if stands_on:
-        before = fleet.plan(profiles=fleet.PROFILES, instances=[fleet.instance(ladder=LADDER, profile=stands_on)])
+        before = fleet.plan(profiles=fleet.PROFILES, instances=[fleet.instance(promotion=PROFILES, profile=stands_on)])
         facts = fleet.facts_with(fleet.observed(before))
     given: Json = {"profiles": fleet.PROFILES, "instances": [fleet.instance(**SAFE)], "facts": facts}
     errors: list[str] = []
     read = inputs.read(fleet.task(**{**given, **changes}), fleet.HISTORY, fleet.READINGS, errors)
     base = planner.plan_host(read, errors)
     assert base.errors == ()
-    outcome, found = climb.plan(read, base)
+    outcome, found = promotion_plans.plan(read, base)
     return found, outcome.errors
 
 
@@ -47,32 +48,34 @@ def length(plan: Json) -> int:
 
 
 @pytest.mark.parametrize(("profile", "begins"), [("", 8192), ("balanced_creative", 12288)])
-def test_where_nothing_was_verified_a_ladder_begins_where_the_inventory_says(profile: str, begins: int) -> None:
+def test_where_nothing_was_verified_a_promotion_begins_where_the_inventory_says(profile: str, begins: int) -> None:
     found = planned(instances=[fleet.instance(**SAFE, profile=profile)])
     assert (found["change"], length(found)) == ("create", begins)
-    assert "playbooks/promote.yml climbs it" in found["notes"][0]
+    assert "playbooks/promote.yml goes on" in found["notes"][0]
 
 
-@pytest.mark.parametrize("rung", LADDER)
-def test_a_plan_stays_on_the_rung_that_was_verified(rung: str) -> None:
-    """Neither up nor down, and no change: a nightly run must not take a host off the rung that it has climbed to."""
-    found = planned(stands_on=rung)
-    assert (found["change"], found["settings"]["profile"]) == ("none", rung)
-    assert found["notes"][0].startswith(f"profile {rung} is rung {LADDER.index(rung) + 1} of 4 of its ladder")
+@pytest.mark.parametrize("profile", PROFILES)
+def test_a_plan_stays_on_the_profile_that_was_verified(profile: str) -> None:
+    """Neither up nor down, and no change: a nightly run must not take a host off the profile it has reached."""
+    found = planned(stands_on=profile)
+    assert (found["change"], found["settings"]["profile"]) == ("none", profile)
+    assert found["notes"][0].startswith(
+        f"profile {profile} is number {PROFILES.index(profile) + 1} of 4 of its promotion"
+    )
 
 
-def test_another_image_keeps_the_rung() -> None:
+def test_another_image_keeps_the_profile() -> None:
     found = planned(stands_on="balanced_creative", image="vllm/vllm-openai:v0.32.0-x")
     assert (found["change"], found["settings"]["profile"], length(found)) == ("restart", "balanced_creative", 12288)
 
 
-def test_a_rung_that_is_not_on_the_ladder_any_more_is_left() -> None:
-    shorter = [fleet.instance(ladder=LADDER[:2])]
+def test_a_profile_that_is_not_on_the_promotion_any_more_is_left() -> None:
+    shorter = [fleet.instance(promotion=PROFILES[:2])]
     found = planned(stands_on="balanced_creative", instances=shorter)
     assert (found["change"], found["settings"]["profile"]) == ("restart", "safe_fallback")
 
 
-def test_a_target_profile_of_the_ladder_is_the_rung_that_is_stood_on_afterwards() -> None:
+def test_a_target_profile_of_the_promotion_is_the_profile_that_is_stood_on_afterwards() -> None:
     """In the profile's own layer, or the next plan without the target would be another release."""
     own = [fleet.instance(**SAFE, engine_args={"gpu_memory_utilization": 0.8})]
     found = planned(instances=own, target={"profile": "safe_extended"})
@@ -82,51 +85,51 @@ def test_a_target_profile_of_the_ladder_is_the_rung_that_is_stood_on_afterwards(
     assert (after["change"], after["digest"]) == ("none", found["digest"])
 
 
-def test_a_target_profile_beside_the_ladder_stands_above_all() -> None:
+def test_a_target_profile_beside_the_promotion_stands_above_all() -> None:
     found = planned(stands_on="safe_extended", target={"profile": "few_users"})
     assert (found["change"], found["settings"]["profile"], length(found)) == ("restart", "safe_extended", 8192)
 
 
-def test_without_a_ladder_nothing_is_remembered() -> None:
+def test_without_a_promotion_nothing_is_remembered() -> None:
     found = fleet.plan(profiles=fleet.PROFILES, instances=[fleet.instance(profile="safe_fallback")])
-    assert ("profile" in found["settings"], found["ladder"]) == (False, [])
+    assert ("profile" in found["settings"], found["promotion"]) == (False, [])
 
 
-@pytest.mark.parametrize("ladder", [LADDER, ",".join(LADDER), " , ".join(LADDER)])
-def test_the_host_states_the_ladder_of_instances_that_state_none(ladder: t.Any) -> None:
-    found = fleet.plan(profiles=fleet.PROFILES, ladder=ladder)
-    assert (found["ladder"], found["settings"]["profile"]) == (LADDER, "safe_fallback")
+@pytest.mark.parametrize("promotion", [PROFILES, ",".join(PROFILES), " , ".join(PROFILES)])
+def test_the_host_states_the_promotion_of_instances_that_state_none(promotion: t.Any) -> None:
+    found = fleet.plan(profiles=fleet.PROFILES, promotion=promotion)
+    assert (found["promotion"], found["settings"]["profile"]) == (PROFILES, "safe_fallback")
 
 
 @pytest.mark.parametrize(
     ("given", "told"),
     [
-        ({"ladder": ["safe_fallback", "safe_extendet"]}, "there is no such profile. Did you mean safe_extended?"),
-        ({"ladder": ["safe_fallback", "safe_fallback"]}, "ladder has a profile twice"),
-        ({"ladder": LADDER, "profile": "debug"}, "and profile is debug: leave profile out"),
-        ({"ladder": {"a": 1}}, "ladder is {'a': 1}: write a list of names"),
-        ({"ladder": ["a", ""]}, "write a list of names, none of them empty"),
+        ({"promotion": ["safe_fallback", "safe_extendet"]}, "there is no such profile. Did you mean safe_extended?"),
+        ({"promotion": ["safe_fallback", "safe_fallback"]}, "promotion has a profile twice"),
+        ({"promotion": PROFILES, "profile": "debug"}, "and profile is debug: leave profile out"),
+        ({"promotion": {"a": 1}}, "promotion is {'a': 1}: write a list of names"),
+        ({"promotion": ["a", ""]}, "write a list of names, none of them empty"),
     ],
 )
-def test_a_ladder_that_is_none_is_refused(given: Json, told: str) -> None:
+def test_a_promotion_that_is_none_is_refused(given: Json, told: str) -> None:
     found = fleet.outcome(profiles=fleet.PROFILES, instances=[fleet.instance(**given)])
     assert any(told in error for error in found.errors), found.errors
 
 
-def test_a_climb_is_every_rung_above_in_its_order() -> None:
-    (found,), errors = climbs(stands_on="safe_fallback")
+def test_a_promotion_is_every_profile_above_in_its_order() -> None:
+    (found,), errors = promotions(stands_on="safe_fallback")
     assert (errors, found["stands_on"], found["ends"]) == ((), "safe_fallback", None)
     assert [(plan["profile"], plan["change"], length(plan)) for plan in found["plans"]] == [
         ("safe_extended", "restart", 10240),
         ("balanced_creative", "restart", 12288),
         ("aggressive_max", "restart", 16384),
     ]
-    assert [plan["settings"]["profile"] for plan in found["plans"]] == LADDER[1:]
+    assert [plan["settings"]["profile"] for plan in found["plans"]] == PROFILES[1:]
     assert len({plan["digest"] for plan in found["plans"]}) == 3
 
 
-def test_a_climb_begins_with_what_is_due_for_the_rung_itself() -> None:
-    (found,), _errors = climbs()
+def test_a_promotion_begins_with_what_is_due_for_the_profile_itself() -> None:
+    (found,), _errors = promotions()
     assert found["stands_on"] == ""
     assert [(plan["profile"], plan["change"]) for plan in found["plans"][:2]] == [
         ("safe_fallback", "create"),
@@ -134,15 +137,15 @@ def test_a_climb_begins_with_what_is_due_for_the_rung_itself() -> None:
     ]
 
 
-def test_at_the_top_there_is_nothing_to_climb() -> None:
-    (found,), errors = climbs(stands_on="aggressive_max")
+def test_at_the_top_there_is_nothing_to_promote() -> None:
+    (found,), errors = promotions(stands_on="aggressive_max")
     assert (found["plans"], found["ends"], errors) == ([], None, ())
 
 
 def rejected(profile: str) -> Json:
-    """A host that stands on the first rung and has rejected another one."""
+    """A host that stands on the first profile and has rejected another one."""
     first, bad = (
-        fleet.plan(profiles=fleet.PROFILES, instances=[fleet.instance(ladder=LADDER, profile=name)])
+        fleet.plan(profiles=fleet.PROFILES, instances=[fleet.instance(promotion=PROFILES, profile=name)])
         for name in ("safe_fallback", profile)
     )
     known = {
@@ -156,9 +159,9 @@ def rejected(profile: str) -> Json:
     return fleet.facts_with(fleet.observed(first, rejected=[known]))
 
 
-@pytest.mark.parametrize(("retry", "tried"), [(False, ["safe_extended"]), (True, LADDER[1:])])
-def test_a_rung_that_was_rejected_ends_the_climb_unless_it_is_asked_for(retry: bool, tried: list[str]) -> None:
-    (found,), _errors = climbs(facts=rejected("balanced_creative"), retry=retry)
+@pytest.mark.parametrize(("retry", "tried"), [(False, ["safe_extended"]), (True, PROFILES[1:])])
+def test_a_profile_that_was_rejected_ends_the_promotion_unless_it_is_asked_for(retry: bool, tried: list[str]) -> None:
+    (found,), _errors = promotions(facts=rejected("balanced_creative"), retry=retry)
     assert [plan["profile"] for plan in found["plans"]] == tried
     if retry:
         assert found["ends"] is None
@@ -168,33 +171,33 @@ def test_a_rung_that_was_rejected_ends_the_climb_unless_it_is_asked_for(retry: b
         assert "vllm_server_retry=true" in found["ends"]["because"]
 
 
-def test_a_rung_that_cannot_be_planned_ends_the_climb() -> None:
+def test_a_profile_that_cannot_be_planned_ends_the_promotion() -> None:
     limits = {"max_model_len": 12288}
-    (found,), _errors = climbs(stands_on="safe_fallback", class_limits=limits)
+    (found,), _errors = promotions(stands_on="safe_fallback", class_limits=limits)
     assert [plan["profile"] for plan in found["plans"]] == ["safe_extended", "balanced_creative"]
     assert found["ends"]["profile"] == "aggressive_max" and "12288" in found["ends"]["because"]
 
 
-def test_a_rung_that_changes_only_what_clients_are_told_restarts_nothing() -> None:
+def test_a_profile_that_changes_only_what_clients_are_told_restarts_nothing() -> None:
     profiles = {
         "first": {"engine_args": {"max_num_seqs": 2}},
         "second": {"engine_args": {"max_num_seqs": 2}, "sampling": {"temperature": 0.5}},
     }
-    (found,), _errors = climbs(profiles=profiles, instances=[fleet.instance(ladder=["first", "second"])])
+    (found,), _errors = promotions(profiles=profiles, instances=[fleet.instance(promotion=["first", "second"])])
     assert [(plan["profile"], plan["change"]) for plan in found["plans"]] == [("first", "create"), ("second", "live")]
 
 
 def test_one_instance_can_be_named() -> None:
     two = [fleet.instance(**SAFE), fleet.instance(**SAFE, name="second", port=8001)]
-    found, errors = climbs(instances=two, target={"instance": "second"})
-    assert ([climb["instance"] for climb in found], errors) == (["second"], ())
-    _found, errors = climbs(instances=two, target={"instance": "third"})
-    assert errors == ("Instance third has no ladder here: state one, as ladder or vllm_server_ladder.",)
+    found, errors = promotions(instances=two, target={"instance": "second"})
+    assert ([promotion["instance"] for promotion in found], errors) == (["second"], ())
+    _found, errors = promotions(instances=two, target={"instance": "third"})
+    assert errors == ("Instance third has no promotion here: state one, as promotion or vllm_server_promotion.",)
 
 
-def test_a_target_profile_stands_above_every_rung() -> None:
-    _found, errors = climbs(target={"profile": "few_users"})
-    assert "leave it out to climb" in errors[0]
+def test_a_target_profile_stands_above_every_profile() -> None:
+    _found, errors = promotions(target={"profile": "few_users"})
+    assert "leave it out to promote" in errors[0]
 
 
 @pytest.mark.parametrize("order", [("a", "b"), ("b", "a")])
@@ -215,10 +218,10 @@ def test_of_two_that_swap_their_shares_of_a_gpu_the_one_that_shrinks_goes_first(
     assert [(plan["instance"], plan["change"]) for plan in after.plans] == [("a", "restart"), ("b", "restart")]
 
 
-def test_nothing_climbs_from_a_rung_in_whose_place_a_fallback_serves() -> None:
-    before = fleet.plan(profiles=fleet.PROFILES, instances=[fleet.instance(ladder=LADDER, profile=LADDER[0])])
+def test_nothing_promotes_from_a_profile_in_whose_place_a_fallback_serves() -> None:
+    before = fleet.plan(profiles=fleet.PROFILES, instances=[fleet.instance(promotion=PROFILES, profile=PROFILES[0])])
     seen = fleet.observed(before)
     seen["current"].update(fallback_of=seen["current"]["digest"], digest="f" * 64)
-    found, errors = climbs(facts=fleet.facts_with(seen))
+    found, errors = promotions(facts=fleet.facts_with(seen))
     assert (errors, found[0]["plans"]) == ((), [])
     assert "a fallback serves in its place" in found[0]["ends"]["because"]

@@ -12,7 +12,8 @@ import typing as t
 import pytest
 import yaml
 
-from ansible_collections.gpufleet.vllm.plugins.module_utils._plan import inputs, planner
+from ansible_collections.gpufleet.vllm.plugins.module_utils._plan import planner
+from ansible_collections.gpufleet.vllm.plugins.module_utils._plan.inventory import inputs
 from ansible_collections.gpufleet.vllm.tests.data import example_fleet
 from ansible_collections.gpufleet.vllm.tests.unit.plugins.module_utils._plan import fleet
 

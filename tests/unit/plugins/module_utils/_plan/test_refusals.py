@@ -64,14 +64,21 @@ def errors(**changes: t.Any) -> tuple[str, ...]:
         ("served_model_name", {"a": 1}, "write a list of texts"),
         ("smoke", {"promt": "x"}, "Did you mean prompt?"),
         ("timeouts", {"redy": 1}, "Did you mean ready?"),
-        ("watch", {"look": 1}, "Did you mean looks?"),
+        ("watch", {"interva": 1}, "Did you mean interval?"),
+        ("watch", {"looks": 3}, "watch has the key looks: it is called failure_threshold now, rename it."),
+        ("watch", {"young": 3}, "watch has the key young: it is called rollback_window now, rename it."),
+        ("ladder", ["a"], "there is no key ladder: it is called promotion now, rename it."),
         ("watch", {"enabled": "maybe"}, "watch.enabled is 'maybe': write true or false"),
         ("watch", {"enabled": 1.0}, "watch.enabled is 1.0: write true or false"),
         ("watch", {"interval": 0}, "watch.interval is 0: write seconds, a whole number from 1 to 2592000"),
         ("watch", {"deadline": "1m"}, "watch.deadline is '1m': write seconds"),
-        ("watch", {"looks": 0}, "watch.looks is 0: write a whole number of 1 or more"),
+        ("watch", {"failure_threshold": 0}, "watch.failure_threshold is 0: write a whole number of 1 or more"),
         ("watch", {"restarts": True}, "watch.restarts is True: write a whole number of 1 or more"),
-        ("watch", {"young": -1}, "watch.young is -1: write seconds, a whole number from 0 to 2592000"),
+        (
+            "watch",
+            {"rollback_window": -1},
+            "watch.rollback_window is -1: write seconds, a whole number from 0 to",
+        ),
         ("timeouts", {"ready": "long"}, "timeouts.ready is 'long': write seconds"),
         ("timeouts", {"ready": -1}, "timeouts.ready is -1: write seconds, a whole number from 1 to 2592000"),
         ("timeouts", {"ready": 0}, "timeouts.ready is 0: write seconds, a whole number from 1 to 2592000"),
@@ -175,16 +182,16 @@ def test_instance_that_is_no_mapping() -> None:
         ({"settings": {"smoke": "x"}}, "vllm_server_smoke is 'x': write a mapping"),
         ({"settings": {"env": ["A"]}}, "settings.env is ['A']: write a mapping"),
         ({"settings": {"defaults": [1]}}, "settings.defaults is [1]: write a mapping"),
-        ({"settings": {"timeouts": {"redy": 5}}}, "instance assistant: timeouts has no key redy"),
-        ({"settings": {"timeouts": {"ready": "long"}}}, "instance assistant: timeouts.ready is 'long'"),
-        ({"settings": {"smoke": {"pattern": "["}}}, "instance assistant: smoke.pattern is '['"),
+        ({"settings": {"timeouts": {"redy": 5}}}, "vllm_server_timeouts has no key redy"),
+        ({"settings": {"timeouts": {"ready": "long"}}}, "vllm_server_timeouts.ready is 'long'"),
+        ({"settings": {"smoke": {"pattern": "["}}}, "vllm_server_smoke.pattern is '['"),
         ({"host_class": " "}, "host_class is empty"),
         ({"facts": {}}, "no facts of the host"),
         ({"instances": {"a": 1}}, "instances is no list"),
         ({"class_engine_args": ["x"]}, "class_engine_args is ['x']: write a mapping"),
         ({"profiles": {"p": {"engine_arg": {}}}}, "profile p: there is no key engine_arg. Did you mean engine_args?"),
-        ({"instances": [["sk-secret"]]}, "instance 1: it is a list, write a mapping with name, model and port."),
-        ({"instances": ["sk-secret"]}, "instance 1: it is of type str, write a mapping with name, model and port."),
+        ({"instances": [["sk-secret"]]}, "instance 1: it is of type list, write a mapping with name, model and port."),
+        ({"instances": ["sk-secret"]}, "instance 1: it is of type text, write a mapping with name, model and port."),
         ({"profiles": {"p": None}}, "profile p: it is None, write a mapping"),
         ({"unknown_arguments": "ignore"}, "write refuse or warn"),
         ({"target": {"profile": "nope"}}, "there is no profile nope"),
@@ -290,7 +297,7 @@ def test_model_files() -> None:
 
 def test_everything_together() -> None:
     facts = {**fleet.host_facts(), "systemd": False, "listening": [{"address": "0.0.0.0", "port": 8000}]}
-    wrong = fleet.instance(gpus=[7], engine_args={"max_num_seq": 1, "host": "x"}, env={"HF_TOKEN": "x"})
+    wrong = fleet.instance(gpus=[7], engine_args={"max_num_sequs": 1, "host": "x"}, env={"HF_TOKEN": "x"})
     found = errors(facts=facts, instances=[wrong], image="")
     assert len(found) == 7
 
@@ -310,19 +317,19 @@ def test_usable_models(model: str) -> None:
 
 def test_stated_limits_are_numbers_for_the_host() -> None:
     settings = {"timeouts": {"ready": "900", "hold": 60, "pull": None}, "smoke": {"deadline": "30", "prompt": "Hi"}}
-    settings["watch"] = {"enabled": "no", "interval": "60", "looks": 3, "young": None}
+    settings["watch"] = {"enabled": "no", "interval": "60", "failure_threshold": 3, "rollback_window": None}
     own = fleet.instance(
         timeouts={"hold": 0, "stop": "0", "ready": ""},
         smoke={"max_tokens": "8", "pattern": "a|b"},
-        watch={"looks": "2", "young": 0},
+        watch={"failure_threshold": "2", "rollback_window": 0},
     )
     assert fleet.plan(settings=settings, instances=[own])["settings"] == {
         "smoke": {"deadline": 30, "prompt": "Hi", "max_tokens": 8, "pattern": "a|b"},
         "timeouts": {"ready": 900, "hold": 0, "stop": 0},
         "on_failure": "rollback",
-        "rungs": 0,
+        "fallback_steps": 0,
         "ask_parser": True,
-        "watch": {"enabled": False, "interval": 60, "looks": 2, "young": 0},
+        "watch": {"enabled": False, "interval": 60, "failure_threshold": 2, "rollback_window": 0},
     }
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import difflib
 
 from ansible_collections.gpufleet.vllm.plugins.module_utils._plan import planner, report
+from ansible_collections.gpufleet.vllm.plugins.module_utils._plan.checks import image_name
 from ansible_collections.gpufleet.vllm.tests.unit.plugins.module_utils._plan import fleet
 
 CLASS = {"class_engine_args": {"gpu_memory_utilization": 0.88}}
@@ -23,7 +24,7 @@ def test_block() -> None:
     (block,) = changed().blocks
     begin, _memory, end = block.partition("    memory:")
     assert begin + end[end.index("    arguments:") :] == (
-        """\
+        f"""\
 assistant: restart (the server is replaced, the old one is kept to go back to), about 34 s of downtime (last start)
     because max_num_seqs: 4 -> 8 (instance)
     image vllm/vllm-openai:v0.32.0 (vLLM 0.32.0)
@@ -31,7 +32,11 @@ assistant: restart (the server is replaced, the old one is kept to go back to), 
     address 127.0.0.1:8000, GPUs GPU-0
     arguments:
         gpu_memory_utilization  0.88       class gpu_test
-        max_num_seqs            8 (was 4)  instance"""
+        max_num_seqs            8 (was 4)  instance
+    note: What sampling leaves out (temperature, top_k, min_p, repetition_penalty) comes from the model's own \
+generation_config.json, where it has one: state it, or turn that off with the engine argument generation_config: \
+vllm.
+    note: {image_name.notes("vllm/vllm-openai:v0.32.0")[0]}"""
     )
 
 
@@ -50,12 +55,17 @@ def test_diff_shows_what_differs_and_nothing_else() -> None:
 
 
 def test_diff_shows_settings_that_the_host_learns() -> None:
-    before = fleet.plan(instances=[fleet.instance(watch={"looks": 3})])
+    before = fleet.plan(instances=[fleet.instance(watch={"failure_threshold": 3})])
     found = fleet.outcome(
-        facts=fleet.facts_with(fleet.observed(before)), instances=[fleet.instance(watch={"looks": 2, "young": 60})]
+        facts=fleet.facts_with(fleet.observed(before)),
+        instances=[fleet.instance(watch={"failure_threshold": 2, "rollback_window": 60})],
     )
     lines = list(difflib.ndiff(found.diff[0]["before"].splitlines(), found.diff[0]["after"].splitlines()))
-    assert [line for line in lines if line[0] in "+-"] == ["-   looks: 3", "+   looks: 2", "+   young: 60"]
+    assert [line for line in lines if line[0] in "+-"] == [
+        "-   failure_threshold: 3",
+        "+   failure_threshold: 2",
+        "+   rollback_window: 60",
+    ]
     assert found.blocks[0].startswith("assistant: live (clients or the host are told, the server keeps running)")
 
 

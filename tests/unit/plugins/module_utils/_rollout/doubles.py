@@ -9,9 +9,10 @@ import copy
 import json
 import typing as t
 from dataclasses import dataclass
+from urllib.parse import urlsplit
 
-from ansible_collections.gpufleet.vllm.plugins.module_utils._engine.wire import Http, NoAnswer, Reply
-from ansible_collections.gpufleet.vllm.plugins.module_utils._rollout.docker import Docker, DockerError
+from ansible_collections.gpufleet.vllm.plugins.module_utils._docker.client import Docker, DockerError
+from ansible_collections.gpufleet.vllm.plugins.module_utils._engine.http_client import Http, NoAnswer, Reply
 from ansible_collections.gpufleet.vllm.plugins.module_utils._rollout.host import Clock
 from ansible_collections.gpufleet.vllm.tests.unit.plugins.module_utils._rollout.killing import Killer
 from ansible_collections.gpufleet.vllm.tests.unit.plugins.module_utils._rollout.releases import (
@@ -98,10 +99,15 @@ class FakeDocker(Docker):
     def age(self, container: Json) -> float:
         return self.clock.now - float(container["started"])
 
-    def serving(self) -> Json | None:
+    def serving(self, port: int = PORT) -> Json | None:
         """The running container that holds the port."""
         self._settle()
-        return next((c for c in self.containers.values() if c["State"]["Running"] and self._port(c) == PORT), None)
+        return next((c for c in self.containers.values() if c["State"]["Running"] and self._port(c) == port), None)
+
+    def ports(self) -> set[int]:
+        """Ports that running containers hold."""
+        self._settle()
+        return {self._port(c) for c in self.containers.values() if c["State"]["Running"]} - {0}
 
     def stopped(self, container: Json, code: int) -> None:
         container["State"].update(Running=False, Status="exited", ExitCode=code)
@@ -220,7 +226,7 @@ class FakeDocker(Docker):
             engine = self.engine(found)
             if engine.start_error:
                 raise DockerError(500, engine.start_error)
-            if self._port(found) and self.serving() is not None:
+            if self._port(found) and self.serving(self._port(found)) is not None:
                 raise DockerError(500, f"Bind for 127.0.0.1:{self._port(found)} failed: port is already allocated")
             found["started"] = self.clock.now
             found.pop("stops_at", None)
@@ -305,7 +311,7 @@ class FakeHttp(Http):
         self.docker = docker
 
     def request(self, method: str, url: str, timeout: float, body: t.Any = None) -> Reply:
-        container = self.docker.serving()
+        container = self.docker.serving(urlsplit(url).port or PORT)
         if container is None:
             raise NoAnswer("Connection refused")
         engine, age = self.docker.engine(container), self.docker.age(container)

@@ -10,9 +10,9 @@ import typing as t
 import pytest
 
 from ansible_collections.gpufleet.vllm.plugins.module_utils._rollout import transaction, written
-from ansible_collections.gpufleet.vllm.plugins.module_utils._rollout.client_file import remove, write
-from ansible_collections.gpufleet.vllm.plugins.module_utils._rollout.state import State
-from ansible_collections.gpufleet.vllm.plugins.module_utils._rollout.store import Store
+from ansible_collections.gpufleet.vllm.plugins.module_utils._state.client_file import remove, write
+from ansible_collections.gpufleet.vllm.plugins.module_utils._state.state import State
+from ansible_collections.gpufleet.vllm.plugins.module_utils._state.store import Store
 
 
 class Killed(BaseException):

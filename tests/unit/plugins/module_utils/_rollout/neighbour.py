@@ -13,7 +13,7 @@ import time
 import typing as t
 from dataclasses import dataclass
 
-from ansible_collections.gpufleet.vllm.plugins.module_utils._engine.wire import Http, Reply
+from ansible_collections.gpufleet.vllm.plugins.module_utils._engine.http_client import Http, Reply
 
 OK = b"HTTP/1.1 200 OK\r\n"
 

@@ -9,7 +9,7 @@ import hashlib
 import json
 import typing as t
 
-from ansible_collections.gpufleet.vllm.plugins.module_utils._rollout.state import Entry
+from ansible_collections.gpufleet.vllm.plugins.module_utils._state.state import Entry
 
 Json = dict[str, t.Any]
 NAME = "assistant"
@@ -72,8 +72,8 @@ def plan(
     }
 
 
-def rung(max_model_len: int, *helps: str, **changes: t.Any) -> Json:
-    """A rung of the ladder, as the planner makes it."""
+def step(max_model_len: int, *helps: str, **changes: t.Any) -> Json:
+    """A step of its fallback, as the planner makes it."""
     document = release(max_model_len, **changes)
     return {
         "helps": list(helps),

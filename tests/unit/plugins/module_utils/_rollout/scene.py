@@ -10,12 +10,12 @@ import pathlib
 import typing as t
 from dataclasses import dataclass, field
 
-from ansible_collections.gpufleet.vllm.plugins.module_utils._rollout.api_keys import ApiKeys
 from ansible_collections.gpufleet.vllm.plugins.module_utils._rollout.host import Host
 from ansible_collections.gpufleet.vllm.plugins.module_utils._rollout.journal import Journal
 from ansible_collections.gpufleet.vllm.plugins.module_utils._rollout.recover import recover
-from ansible_collections.gpufleet.vllm.plugins.module_utils._rollout.store import Store
 from ansible_collections.gpufleet.vllm.plugins.module_utils._rollout.transaction import Transaction
+from ansible_collections.gpufleet.vllm.plugins.module_utils._state.api_keys import ApiKeys
+from ansible_collections.gpufleet.vllm.plugins.module_utils._state.store import Store
 from ansible_collections.gpufleet.vllm.tests.unit.plugins.module_utils._rollout.doubles import (
     Engine,
     FakeClock,
@@ -65,9 +65,9 @@ class Scene:
         return transaction.run(request)
 
     def roll_out(
-        self, max_model_len: int, *, retry: bool = False, rungs: t.Sequence[Json] = (), **changes: t.Any
+        self, max_model_len: int, *, retry: bool = False, steps: t.Sequence[Json] = (), **changes: t.Any
     ) -> str:
-        wanted = {**plan(max_model_len, **changes), "rungs": list(rungs)}
+        wanted = {**plan(max_model_len, **changes), "fallbacks": list(steps)}
         return self.request({"kind": "rollout", "plan": wanted, "retry": retry})
 
     def ask(self, kind: str, max_model_len: int = 1024, **changes: t.Any) -> str:

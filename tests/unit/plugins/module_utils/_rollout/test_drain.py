@@ -5,10 +5,12 @@
 
 from __future__ import annotations
 
+import math
 import typing as t
 
 import pytest
 
+from ansible_collections.gpufleet.vllm.plugins.module_utils._engine import metrics
 from ansible_collections.gpufleet.vllm.plugins.module_utils._rollout.drain import in_flight, own_limit
 from ansible_collections.gpufleet.vllm.tests.unit.plugins.module_utils._rollout.doubles import Engine
 from ansible_collections.gpufleet.vllm.tests.unit.plugins.module_utils._rollout.releases import entry, release
@@ -81,5 +83,39 @@ def test_an_engine_that_is_down_is_not_waited_for(scene: Scene) -> None:
 
 def test_an_engine_that_does_not_say_is_taken_for_busy(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
     serving(scene, Engine())
-    monkeypatch.setattr(scene.docker, "serving", lambda: None)
+    monkeypatch.setattr(scene.docker, "serving", lambda _port: None)
     assert in_flight(scene.host.http, entry(OLD)) is None
+
+
+RUNNING, WAITING = "vllm:num_requests_running", "vllm:num_requests_waiting"
+
+
+@pytest.mark.parametrize(
+    ("counts", "known"),
+    [
+        ({RUNNING: 1.0, WAITING: 2.0}, 3),
+        ({RUNNING: 0.25, WAITING: 0.0}, 1),
+        ({RUNNING: 0.0, WAITING: 0.0}, 0),
+        ({RUNNING: 0.0}, None),
+        ({WAITING: 0.0}, None),
+        ({}, None),
+        ({RUNNING: math.nan, WAITING: 0.0}, None),
+        ({RUNNING: math.inf, WAITING: 0.0}, None),
+        ({RUNNING: -1.0, WAITING: 1.0}, None),
+    ],
+    ids=["both", "a part", "none", "no waiting", "no running", "nothing", "NaN", "infinite", "negative"],
+)
+def test_what_is_not_known_is_not_zero(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch, counts: dict[str, float], known: int | None
+) -> None:
+    monkeypatch.setattr(metrics, "series", lambda *_asked: counts)
+    assert in_flight(scene.host.http, entry(OLD)) == known
+
+
+def test_an_engine_that_does_not_say_has_its_whole_limit(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
+    serving(scene, Engine())
+    monkeypatch.setattr(metrics, "series", lambda *_asked: {})
+    assert scene.roll_out(NEW) == "verified"
+    assert said(scene)[-1].endswith("stopped with an unknown number of requests in flight")
+    lines, _offset = scene.store.stages_from(0)
+    assert max(line["elapsed"] for line in lines if line["stage"] == "stop") == 30.0

@@ -104,7 +104,7 @@ def test_a_host_without_nvml_says_so(scene: Scene) -> None:
 )
 def test_how_the_container_ended_is_kept(scene: Scene, engine: Engine, container: dict[str, t.Any]) -> None:
     scene.engine(2048, engine)
-    assert scene.roll_out(2048) == "restored"
+    assert scene.roll_out(2048) == "rolled_back"
     kept = json.loads(pathlib.Path(scene.last()["facts"]["log"], "diagnosis.json").read_text())
     assert {name: kept["container"][name] for name in container} == container
     assert (kept["gpus"], kept["digest"]) == ([], entry(2048).digest)

@@ -16,7 +16,7 @@ import pytest
 
 from ansible_collections.gpufleet.vllm.tests.unit.plugins.module_utils._rollout.doubles import Engine
 from ansible_collections.gpufleet.vllm.tests.unit.plugins.module_utils._rollout.failing_disk import FailingDisk
-from ansible_collections.gpufleet.vllm.tests.unit.plugins.module_utils._rollout.releases import digest_of, release, rung
+from ansible_collections.gpufleet.vllm.tests.unit.plugins.module_utils._rollout.releases import digest_of, release, step
 from ansible_collections.gpufleet.vllm.tests.unit.plugins.module_utils._rollout.scene import Scene
 
 OLDEST, OLD, NEW, LOWER = 512, 1024, 2048, 1536
@@ -35,7 +35,7 @@ def roll_out(scene: Scene) -> str:
 
 
 def fall_back(scene: Scene) -> str:
-    return scene.roll_out(NEW, rungs=[rung(LOWER, "oom")], settings={"on_failure": "fallback", "rungs": 2})
+    return scene.roll_out(NEW, steps=[step(LOWER, "oom")], settings={"on_failure": "fallback", "fallback_steps": 2})
 
 
 def roll_back(scene: Scene) -> str:
@@ -109,6 +109,12 @@ def hosts(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> Hosts:
     return Hosts(tmp_path, monkeypatch)
 
 
+def told(scene: Scene) -> str:
+    """How the last transaction ended, as its follower is told."""
+    word = scene.store.take_last_word()
+    return str((word or scene.last()).get("outcome", ""))
+
+
 FAILURES = {"full for good": (errno.ENOSPC, False), "fails once": (errno.EIO, True)}
 
 
@@ -128,6 +134,7 @@ def test_a_disk_that_fails_at_any_write_costs_no_service(
             hosts.disk.fail(at, code, once)
             outcome = case.act(scene)
             serves_now = scene.serves()
+            assert told(scene) == outcome, "nobody who follows is told how it ended"
             if outcome not in ("verified", "fallback", "repaired"):
                 scene.recover("exit-code")  # the unit's own end
             assert scene.serves() in case.may_serve
@@ -196,7 +203,7 @@ def test_what_is_remembered_holds_only_for_the_file_that_it_replaces(hosts: Host
     scene = hosts.fresh(CASES["next release"])
     state = scene.store.load()
     hosts.disk.fail(1, errno.ENOSPC)
-    assert scene.store.save_or_remember(state.restored(None)) is not None
+    assert scene.store.save_or_remember(state.rolled_back(None)) is not None
     hosts.disk.heal()
     assert scene.store.is_unsaved() and scene.store.load().current is None
     pathlib.Path(scene.store.path("state.json")).write_text(json.dumps({"another": "file"}))

@@ -1,7 +1,7 @@
 # Copyright: gpufleet.vllm contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A release that fails, and the rungs of its ladder in its place; or nothing at all, where that is asked for."""
+"""A release that fails, and the steps of its fallback in its place; or nothing at all, where that is asked for."""
 
 from __future__ import annotations
 
@@ -10,24 +10,24 @@ import pathlib
 
 import pytest
 
-from ansible_collections.gpufleet.vllm.plugins.module_utils._rollout.docker import DockerError
+from ansible_collections.gpufleet.vllm.plugins.module_utils._docker.client import DockerError
 from ansible_collections.gpufleet.vllm.tests.unit.plugins.module_utils._rollout.doubles import Engine
-from ansible_collections.gpufleet.vllm.tests.unit.plugins.module_utils._rollout.releases import Json, plan, rung
+from ansible_collections.gpufleet.vllm.tests.unit.plugins.module_utils._rollout.releases import Json, plan, step
 from ansible_collections.gpufleet.vllm.tests.unit.plugins.module_utils._rollout.scene import Scene
 
 OLDEST, OLD, NEW, LOWER, LOWEST = 512, 1024, 8192, 4096, 2048
 OUT_OF_MEMORY = Engine(ready_after=99, exits_after=2.0, log=((1.0, "torch.OutOfMemoryError: CUDA out of memory."),))
 NO_KV = Engine(ready_after=99, exits_after=2.0, log=((1.0, "No available memory for the cache blocks."),))
 UNKNOWN_FLAG = Engine(ready_after=99, exits_after=2.0, log=((1.0, "error: unrecognized arguments: --nope"),))
-LADDER = (rung(LOWER, "oom"), rung(LOWEST, "oom", "kv.none"))
+STEPS = (step(LOWER, "oom"), step(LOWEST, "oom", "kv.none"))
 
 
-def settings(on_failure: str = "fallback", rungs: int = 2) -> Json:
-    return {"smoke": {}, "timeouts": {}, "on_failure": on_failure, "rungs": rungs}
+def settings(on_failure: str = "fallback", steps: int = 2) -> Json:
+    return {"smoke": {}, "timeouts": {}, "on_failure": on_failure, "fallback_steps": steps}
 
 
-def fall(scene: Scene, rungs: int = 2, *, retry: bool = False) -> str:
-    return scene.roll_out(NEW, rungs=LADDER, settings=settings(rungs=rungs), retry=retry)
+def fall(scene: Scene, steps: int = 2, *, retry: bool = False) -> str:
+    return scene.roll_out(NEW, steps=STEPS, settings=settings(steps=steps), retry=retry)
 
 
 def digest(length: int) -> str:
@@ -77,12 +77,12 @@ def test_where_no_rung_is_left_the_held_release_serves_again(scene: Scene) -> No
     scene.roll_out(OLD)
     for length in (NEW, LOWER, LOWEST):
         scene.engine(length, OUT_OF_MEMORY)
-    assert fall(scene) == "restored"
+    assert fall(scene) == "rolled_back"
     assert scene.serves() == OLD
     assert [known for known, _class in rejected(scene)] == [digest(NEW), digest(LOWER), digest(LOWEST)]
     detail = scene.last()["detail"]
     assert all(f"elease {digest(length)[:12]}" in detail for length in (NEW, LOWER, LOWEST))
-    assert "It was taken back" in detail
+    assert "It was rolled back" in detail
     scene.assert_settled()
 
 
@@ -90,14 +90,14 @@ def test_no_more_rungs_than_are_allowed(scene: Scene) -> None:
     scene.roll_out(OLD)
     scene.engine(NEW, OUT_OF_MEMORY)
     scene.engine(LOWER, OUT_OF_MEMORY)
-    assert fall(scene, rungs=1) == "restored"
+    assert fall(scene, steps=1) == "rolled_back"
     assert rejected(scene) == [(digest(NEW), "oom"), (digest(LOWER), "oom")]
     assert scene.serves() == OLD
 
 
 @pytest.mark.parametrize(
     ("engine", "outcome", "serves"),
-    [(NO_KV, "fallback", LOWEST), (UNKNOWN_FLAG, "restored", OLD), (OUT_OF_MEMORY, "fallback", LOWER)],
+    [(NO_KV, "fallback", LOWEST), (UNKNOWN_FLAG, "rolled_back", OLD), (OUT_OF_MEMORY, "fallback", LOWER)],
     ids=["helped by the second alone", "helped by none", "helped by the first"],
 )
 def test_a_rung_is_for_the_failures_that_it_helps(scene: Scene, engine: Engine, outcome: str, serves: int) -> None:
@@ -111,7 +111,7 @@ def test_a_rung_is_for_the_failures_that_it_helps(scene: Scene, engine: Engine, 
 def test_a_rung_that_was_rejected_before_is_passed_over(scene: Scene) -> None:
     scene.roll_out(OLD)
     scene.engine(LOWER, OUT_OF_MEMORY)
-    assert scene.roll_out(LOWER) == "restored"
+    assert scene.roll_out(LOWER) == "rolled_back"
     scene.engine(NEW, OUT_OF_MEMORY)
     assert fall(scene) == "fallback"
     assert scene.serves() == LOWEST
@@ -121,7 +121,7 @@ def test_a_retry_that_fails_again_goes_back_to_the_rung_that_served(scene: Scene
     scene.engine(NEW, OUT_OF_MEMORY)
     assert fall(scene) == "fallback"
     serving = scene.docker.named("vllm-assistant")
-    assert fall(scene, retry=True) == "restored"
+    assert fall(scene, retry=True) == "rolled_back"
     again = scene.docker.named("vllm-assistant")
     assert serving is not None and again is not None and serving["Id"] == again["Id"]
     assert scene.serves() == LOWER
@@ -130,11 +130,11 @@ def test_a_retry_that_fails_again_goes_back_to_the_rung_that_served(scene: Scene
     scene.assert_settled()
 
 
-def test_docker_that_breaks_off_between_two_rungs_ends_in_the_way_back(scene: Scene) -> None:
+def test_docker_that_breaks_off_between_two_rungs_ends_in_the_rollback(scene: Scene) -> None:
     scene.roll_out(OLD)
     scene.engine(NEW, OUT_OF_MEMORY)
     scene.docker.errors["stop vllm-assistant"] = DockerError(500, "read-only file system")
-    assert fall(scene) == "restored"
+    assert fall(scene) == "rolled_back"
     assert scene.serves() == OLD
 
 
@@ -171,5 +171,5 @@ def test_a_first_release_that_is_stopped_leaves_nothing(scene: Scene) -> None:
 def test_a_release_that_cannot_be_stopped_is_put_back_all_the_same(scene: Scene) -> None:
     scene.roll_out(OLD)
     scene.docker.errors["stop vllm-assistant"] = DockerError(500, "did not receive an exit event")
-    assert scene.roll_out(NEW, settings=settings("stop", 0)) == "restored"
+    assert scene.roll_out(NEW, settings=settings("stop", 0)) == "rolled_back"
     assert scene.serves() == OLD

@@ -98,7 +98,7 @@ def test_where_the_planner_is_overruled_the_engine_is_asked(scene: Scene) -> Non
 
 
 @pytest.mark.parametrize(
-    ("let_through", "outcome"), [(["memory"], "verified"), (["value"], "restored"), ([], "restored")]
+    ("let_through", "outcome"), [(["memory"], "verified"), (["value"], "rolled_back"), ([], "rolled_back")]
 )
 def test_a_request_says_whether_memory_has_to_be_free(scene: Scene, let_through: list[str], outcome: str) -> None:
     scene.host.open_nvml = lambda: FakeNvml(scene.clock, free_after=1e9)

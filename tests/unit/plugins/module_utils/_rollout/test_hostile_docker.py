@@ -13,8 +13,10 @@ import typing as t
 
 import pytest
 
-from ansible_collections.gpufleet.vllm.plugins.module_utils._rollout import cli, docker, units
-from ansible_collections.gpufleet.vllm.plugins.module_utils._rollout.docker import NOT_UNDERSTOOD, Docker, DockerError
+from ansible_collections.gpufleet.vllm.plugins.module_utils._docker import client
+from ansible_collections.gpufleet.vllm.plugins.module_utils._docker.client import NOT_UNDERSTOOD, Docker, DockerError
+from ansible_collections.gpufleet.vllm.plugins.module_utils._host import cli
+from ansible_collections.gpufleet.vllm.plugins.module_utils._state import units
 from ansible_collections.gpufleet.vllm.tests.unit.plugins.module_utils._rollout.neighbour import (
     CUT,
     DEEP,
@@ -90,7 +92,7 @@ def host(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> t.Iterator[
         return scene
 
     monkeypatch.setattr(units, "running", lambda _instance: False)
-    monkeypatch.setattr(docker, "LOG_WITHIN", WITHIN)
+    monkeypatch.setattr(client, "LOG_WITHIN", WITHIN)
     yield made
     for daemon in daemons:
         daemon.close()
@@ -98,7 +100,7 @@ def host(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> t.Iterator[
 
 def run(scene: Scene, *arguments: str) -> int:
     where = ("--state-dir", str(scene.folder / "state"), "--client-dir", scene.client_dir)
-    return cli.main([*where, "--run-dir", str(scene.folder / "run"), *arguments])
+    return cli.main([*where, "--run-dir", scene.run_dir, *arguments])
 
 
 @pytest.mark.parametrize(("said", "why"), ODD.values(), ids=ODD)
@@ -172,7 +174,7 @@ def frame(text: bytes) -> bytes:
 
 
 def test_of_a_log_the_newest_lines_are_read(host: t.Callable[[Says], Scene], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(docker, "LOG_WITHIN", 30.0)
+    monkeypatch.setattr(client, "LOG_WITHIN", 30.0)
     lines = b"".join(frame(b"2026-01-01T00:00:00Z \x1b[32mline %07d\x1b[0m\n" % at) for at in range(200_000))
     found = host(says(lines)).host.docker.logs("a").splitlines()
     assert found[-1] == "2026-01-01T00:00:00Z line 0199999"

@@ -14,10 +14,12 @@ from dataclasses import replace
 
 import pytest
 
-from ansible_collections.gpufleet.vllm.plugins.module_utils._engine import prove, pulse
-from ansible_collections.gpufleet.vllm.plugins.module_utils._rollout import cli, trial, units
-from ansible_collections.gpufleet.vllm.plugins.module_utils._rollout.store import Store
-from ansible_collections.gpufleet.vllm.plugins.module_utils._rollout.watch_record import Records
+from ansible_collections.gpufleet.vllm.plugins.module_utils._engine import liveness, prove
+from ansible_collections.gpufleet.vllm.plugins.module_utils._host import cli
+from ansible_collections.gpufleet.vllm.plugins.module_utils._rollout import trial
+from ansible_collections.gpufleet.vllm.plugins.module_utils._state import units
+from ansible_collections.gpufleet.vllm.plugins.module_utils._state.store import Store
+from ansible_collections.gpufleet.vllm.plugins.module_utils._watch.watch_record import Records
 from ansible_collections.gpufleet.vllm.tests.unit.plugins.module_utils._rollout.neighbour import (
     CUT,
     DEEP,
@@ -38,7 +40,7 @@ from ansible_collections.gpufleet.vllm.tests.unit.plugins.module_utils._rollout.
 
 OLD, NEW = 1024, 2048
 DEADLINE = 1.0
-WATCH: Json = {"interval": 10, "deadline": DEADLINE, "looks": 2}
+WATCH: Json = {"interval": 10, "deadline": DEADLINE, "failure_threshold": 2}
 SETTINGS: Json = {"smoke": {"deadline": DEADLINE}, "timeouts": {"hold": 1, "drain": 1}, "watch": WATCH}
 GOOD: Json = {"choices": [{"message": {"content": "Hello"}, "text": "Hello"}], "usage": {"completion_tokens": 3}}
 NOBODY = Says(b"")
@@ -74,11 +76,11 @@ class Hostile(Scene):
 
     def run(self, *arguments: str) -> int:
         where = ("--state-dir", str(self.folder / "state"), "--client-dir", self.client_dir)
-        return cli.main([*where, "--run-dir", str(self.folder / "run"), *arguments])
+        return cli.main([*where, "--run-dir", self.run_dir, *arguments])
 
     def night(self, length: int) -> int:
         """One run of the playbook, as far as the host has to do with it."""
-        wanted = {**plan(length, settings=SETTINGS), "rungs": []}
+        wanted = {**plan(length, settings=SETTINGS), "fallbacks": []}
         request = self.store.save_request({"kind": "rollout", "plan": wanted, "retry": False})
         return self.run("rollout", NAME, request)
 
@@ -93,7 +95,7 @@ def hostile(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> t.Iterat
     monkeypatch.setattr(cli, "Host", lambda owner, keys: made.host)
     monkeypatch.setattr(units, "start", start)
     monkeypatch.setattr(units, "running", lambda _instance: False)
-    monkeypatch.setattr(pulse, "QUICK", DEADLINE)
+    monkeypatch.setattr(liveness, "QUICK", DEADLINE)
     yield made
     made.neighbour.close()
 
@@ -153,7 +155,7 @@ ANSWERS: dict[str, tuple[str, Says, str, str]] = {
 
 
 @pytest.mark.parametrize(("path", "said", "failure_class", "words"), ANSWERS.values(), ids=ANSWERS)
-def test_a_release_that_answers_oddly_is_taken_back_and_not_tried_again(
+def test_a_release_that_answers_oddly_is_rolled_back_and_not_tried_again(
     hostile: Hostile,
     capsys: pytest.CaptureFixture[str],
     path: str,
@@ -169,7 +171,7 @@ def test_a_release_that_answers_oddly_is_taken_back_and_not_tried_again(
     (rejection,) = hostile.store.load().rejected
     assert (rejection.digest, rejection.failure_class) == (hostile.bad, failure_class)
     assert words in rejection.cause
-    assert (hostile.last()["outcome"], hostile.serves()) == ("restored", OLD)
+    assert (hostile.last()["outcome"], hostile.serves()) == ("rolled_back", OLD)
     hostile.assert_settled()
     writes = len(hostile.docker.writes)
     assert hostile.night(NEW) == 1
@@ -235,7 +237,7 @@ def test_the_watch_goes_on_with_the_next_instance(
     hostile.odd = odd
     hostile.clock.sleep(60)
     assert hostile.run("watch") == 0
-    (look,) = Records(hostile.store, str(hostile.folder / "run")).remembered().seen
+    (look,) = Records(hostile.store, hostile.run_dir).remembered().seen
     assert ("healthy: a token" in look) is ("/v1/completions" not in odd)
     assert look.isprintable()
     hostile.clock.sleep(60)
@@ -257,7 +259,7 @@ def test_what_nobody_has_thought_of_ends_no_round(
     def breaks(*_what: t.Any) -> t.NoReturn:
         raise KeyError("\x1b[2Jodd")
 
-    monkeypatch.setattr(pulse, "work", breaks)
+    monkeypatch.setattr(liveness, "work", breaks)
     capsys.readouterr()
     for _round in range(3):
         hostile.clock.sleep(60)

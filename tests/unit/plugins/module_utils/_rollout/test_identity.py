@@ -9,14 +9,14 @@ import pathlib
 
 import pytest
 
+from ansible_collections.gpufleet.vllm.plugins.module_utils._docker.client import DockerError
+from ansible_collections.gpufleet.vllm.plugins.module_utils._host.status import known, observe_one
 from ansible_collections.gpufleet.vllm.plugins.module_utils._rollout import image
-from ansible_collections.gpufleet.vllm.plugins.module_utils._rollout.docker import DockerError
 from ansible_collections.gpufleet.vllm.plugins.module_utils._rollout.journal import Journal
 from ansible_collections.gpufleet.vllm.plugins.module_utils._rollout.recover import recover
-from ansible_collections.gpufleet.vllm.plugins.module_utils._rollout.state import StateProblem
-from ansible_collections.gpufleet.vllm.plugins.module_utils._rollout.status import known, observe_one
-from ansible_collections.gpufleet.vllm.plugins.module_utils._rollout.store import Store
 from ansible_collections.gpufleet.vllm.plugins.module_utils._rollout.transaction import Transaction
+from ansible_collections.gpufleet.vllm.plugins.module_utils._state.state import StateProblem
+from ansible_collections.gpufleet.vllm.plugins.module_utils._state.store import Store
 from ansible_collections.gpufleet.vllm.tests.unit.plugins.module_utils._rollout.doubles import Engine
 from ansible_collections.gpufleet.vllm.tests.unit.plugins.module_utils._rollout.releases import (
     IMAGE,
@@ -95,7 +95,7 @@ def test_a_copy_is_not_taken_for_the_verified_server(scene: Scene) -> None:
 def test_a_name_that_is_taken_in_the_middle_blames_no_release(scene: Scene) -> None:
     scene.roll_out(OLD)
     scene.docker.errors["rename vllm-assistant vllm-assistant-held"] = DockerError(409, "Conflict")
-    assert scene.roll_out(NEW) == "restored"
+    assert scene.roll_out(NEW) == "rolled_back"
     assert (scene.serves(), scene.store.load().rejected) == (OLD, ())
 
 
@@ -112,7 +112,7 @@ def older_state(scene: Scene) -> None:
 def test_an_older_state_does_not_replace_the_server_that_was_verified_after_it(scene: Scene) -> None:
     older_state(scene)
     scene.engine(4096, BROKEN)
-    assert scene.roll_out(4096) == "restored"
+    assert scene.roll_out(4096) == "rolled_back"
     assert scene.serves() == NEW
     assert any("it is older than the server vllm-assistant" in line for line in scene.said)
     state = scene.store.load()
@@ -163,8 +163,8 @@ def pruned(scene: Scene) -> None:
 @pytest.mark.parametrize(
     ("digest", "words"),
     [
-        ("vllm/vllm-openai@sha256:2", "the way back pulls vllm/vllm-openai@sha256:2, and makes it again"),
-        ("", f"the way back pulls {IMAGE}, if that is still the same image, and makes it again"),
+        ("vllm/vllm-openai@sha256:2", "the rollback pulls vllm/vllm-openai@sha256:2, and makes it again"),
+        ("", f"the rollback pulls {IMAGE}, if that is still the same image, and makes it again"),
     ],
 )
 def test_a_previous_release_that_was_pruned_is_said_and_fetched_again(scene: Scene, digest: str, words: str) -> None:
@@ -192,10 +192,10 @@ def test_what_is_kept_is_not_said_to_be_gone(scene: Scene) -> None:
     assert observe_one(scene.store, scene.docker, scene.host.http, scene.client_dir)["previous_gone"] is None
     del scene.docker.containers[scene.docker.named("vllm-assistant-previous")["Id"]]  # type: ignore[index]
     gone = observe_one(scene.store, scene.docker, scene.host.http, scene.client_dir)["previous_gone"]
-    assert gone == "its container is gone; the way back makes it again from its image"
+    assert gone == "its container is gone; the rollback makes it again from its image"
 
 
-def test_what_is_held_is_pruned_in_the_middle_and_fetched_for_the_way_back(
+def test_what_is_held_is_pruned_in_the_middle_and_fetched_for_the_rollback(
     scene: Scene, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     scene.docker.images[IMAGE]["RepoDigests"] = ["vllm/vllm-openai@sha256:2"]
@@ -215,14 +215,14 @@ def test_what_is_held_is_pruned_in_the_middle_and_fetched_for_the_way_back(
         return made
 
     monkeypatch.setattr(scene.docker, "create", create)
-    assert scene.roll_out(NEW) == "restored"
+    assert scene.roll_out(NEW) == "rolled_back"
     assert scene.serves() == OLD
     assert "pull vllm/vllm-openai@sha256:2" in scene.docker.writes
     scene.assert_settled()
 
 
 def test_an_image_whose_tag_was_moved_is_not_taken_for_the_one_that_was_verified(scene: Scene) -> None:
-    """The way back has none then. A rollback says so, and takes what the tag names, which has to prove itself."""
+    """The rollback has none then. A rollback says so, and takes what the tag names, which has to prove itself."""
     scene.roll_out(OLD)
     scene.roll_out(NEW)
     pruned(scene)

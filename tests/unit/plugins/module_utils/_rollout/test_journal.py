@@ -5,11 +5,13 @@
 
 from __future__ import annotations
 
+import errno
 import typing as t
 
 import pytest
 
 from ansible_collections.gpufleet.vllm.plugins.module_utils._rollout.journal import spoken
+from ansible_collections.gpufleet.vllm.tests.unit.plugins.module_utils._rollout.failing_disk import FailingDisk
 from ansible_collections.gpufleet.vllm.tests.unit.plugins.module_utils._rollout.scene import Scene
 
 
@@ -48,6 +50,28 @@ def test_lines(scene: Scene) -> None:
     assert scene.said[1] == "assistant    12.3 s  start  loading weights"
 
 
+def test_the_end_is_told_although_the_disk_of_the_log_is_full(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
+    disk = FailingDisk(monkeypatch)
+    disk.fail(1, errno.ENOSPC)
+    journal = scene.journal()
+    journal.stage("start", "release abc")
+    journal.end("rolled_back", "It was rolled back.", serves="abc")
+    assert scene.store.stages_from(0) == ([], 0)
+    word = scene.store.take_last_word()
+    assert word is not None and (word["outcome"], word["facts"]) == ("rolled_back", {"serves": "abc"})
+    assert scene.store.take_last_word() is None
+
+
+def test_an_end_that_is_in_the_log_is_the_last_word(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The recovery of the unit found room again."""
+    disk = FailingDisk(monkeypatch)
+    disk.fail(1, errno.ENOSPC)
+    scene.journal().end("failed", "It broke off.")
+    disk.heal()
+    scene.journal().end("rolled_back", "It was rolled back.")
+    assert (scene.store.take_last_word(), scene.last()["outcome"]) == (None, "rolled_back")
+
+
 STEERS = "removed \x1b]0;owned\x07\x1b[2Jvllm\nok: [gpu1] verified"
 
 
@@ -73,6 +97,6 @@ def test_a_full_disk_silences_the_log_and_not_the_transaction(scene: Scene, monk
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(scene.store, "append_stage", full)
-    scene.journal().stage("restore", "back")
+    scene.journal().stage("rollback", "back")
     assert "the stage log cannot be written: [Errno 28] No space left on device" in scene.said
-    assert scene.said[-1].endswith("restore  back")
+    assert scene.said[-1].endswith("rollback  back")

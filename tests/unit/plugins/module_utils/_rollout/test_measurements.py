@@ -13,7 +13,7 @@ import typing as t
 import pytest
 
 from ansible_collections.gpufleet.vllm.plugins.module_utils._rollout import measurements
-from ansible_collections.gpufleet.vllm.plugins.module_utils._rollout.measurement import Measurement, key_of, parsed
+from ansible_collections.gpufleet.vllm.plugins.module_utils._state.measurement import Measurement, key_of, parsed
 from ansible_collections.gpufleet.vllm.tests.unit.plugins.module_utils._rollout.doubles import Engine
 from ansible_collections.gpufleet.vllm.tests.unit.plugins.module_utils._rollout.releases import Json, entry, release
 from ansible_collections.gpufleet.vllm.tests.unit.plugins.module_utils._rollout.scene import Scene
@@ -66,7 +66,7 @@ def test_a_start_that_fails_is_not_remembered_and_is_no_longer_believed(measurin
     measuring.roll_out(NEW)
     measuring.roll_out(OLD)
     measuring.engine(NEW, Engine(log=(*LOG, (2.5, "torch.OutOfMemoryError: CUDA out of memory.")), exits_after=2.8))
-    assert measuring.roll_out(NEW) == "restored"
+    assert measuring.roll_out(NEW) == "rolled_back"
     assert [one["max_model_len"] for one in listed(measuring)] == [OLD]
 
 
@@ -74,7 +74,7 @@ def test_a_wrong_answer_comes_from_an_engine_that_has_started(measuring: Scene) 
     measuring.roll_out(NEW)
     measuring.roll_out(OLD)
     measuring.engine(NEW, Engine(log=LOG, refuses=400))
-    assert measuring.roll_out(NEW) == "restored"
+    assert measuring.roll_out(NEW) == "rolled_back"
     assert sorted(one["max_model_len"] for one in listed(measuring)) == [OLD, NEW]
 
 

@@ -15,7 +15,7 @@ import typing as t
 
 import pytest
 
-from ansible_collections.gpufleet.vllm.plugins.module_utils._rollout.docker import DockerError
+from ansible_collections.gpufleet.vllm.plugins.module_utils._docker.client import DockerError
 from ansible_collections.gpufleet.vllm.plugins.module_utils._rollout.parser import ASK, KEPT, UNDERSTOOD, probe_body
 from ansible_collections.gpufleet.vllm.tests.unit.plugins.module_utils._rollout.releases import IMAGE_ID, entry, release
 from ansible_collections.gpufleet.vllm.tests.unit.plugins.module_utils._rollout.scene import Scene
@@ -129,6 +129,7 @@ def test_the_probe_has_the_devices_and_no_way_out() -> None:
     body = probe_body(entry(release=release(gpus=gpus), image_id=IMAGE_ID))
     assert body["HostConfig"]["DeviceRequests"] == [{"Driver": "cdi", "DeviceIDs": ["nvidia.com/gpu=GPU-1"]}]
     assert body["HostConfig"]["NetworkMode"] == "none" and "PortBindings" not in body["HostConfig"]
+    assert body["HostConfig"]["SecurityOpt"] == ["no-new-privileges"]
     assert "Binds" not in body["HostConfig"] and "Labels" not in body
     assert body["Cmd"] == ["acme/tiny", "--max-model-len", "1024"]
     assert body["Env"] == ["A=1", "B=2", "NVIDIA_VISIBLE_DEVICES=void"]

@@ -10,8 +10,9 @@ import typing as t
 
 import pytest
 
-from ansible_collections.gpufleet.vllm.plugins.module_utils._rollout import diagnoses, image
-from ansible_collections.gpufleet.vllm.plugins.module_utils._rollout.docker import DockerError
+from ansible_collections.gpufleet.vllm.plugins.module_utils._docker.client import DockerError
+from ansible_collections.gpufleet.vllm.plugins.module_utils._rollout import image
+from ansible_collections.gpufleet.vllm.plugins.module_utils._state import diagnoses
 from ansible_collections.gpufleet.vllm.tests.unit.plugins.module_utils._rollout.releases import IMAGE, IMAGE_ID, plan
 from ansible_collections.gpufleet.vllm.tests.unit.plugins.module_utils._rollout.scene import Scene
 
@@ -160,13 +161,13 @@ def test_a_rejected_release_is_refused_with_its_cause_until_somebody_asks_again(
     scene.roll_out(OLD)
     scene.engine(NEW, engine := type(scene.docker.engine({"Config": {"Labels": {}}}))(exits_after=1.0))
     engine.log = ((0.5, "error: unrecognized arguments: --nope"),)
-    assert scene.roll_out(NEW) == "restored"
+    assert scene.roll_out(NEW) == "rolled_back"
     scene.docker.writes.clear()
     assert scene.roll_out(NEW) == "refused"
     detail = scene.last()["detail"]
     assert "(rejected)" in detail and "unrecognized arguments: --nope" in detail and "vllm_server_retry=true" in detail
     assert scene.docker.writes == []
-    assert scene.roll_out(NEW, retry=True) == "restored"
+    assert scene.roll_out(NEW, retry=True) == "rolled_back"
     scene.docker.engines.clear()
     assert scene.roll_out(NEW, retry=True) == "verified"
     assert scene.store.load().rejected == ()
@@ -202,12 +203,6 @@ def test_an_image_that_did_not_tell_is_asked_again(scene: Scene, tmp_path: pathl
     assert image.version_of(scene.docker, IMAGE_ID, str(tmp_path / "images.json")) == ""
     scene.docker.versions[IMAGE_ID] = "0.32.0"
     assert image.version_of(scene.docker, IMAGE_ID, str(tmp_path / "images.json")) == "0.32.0"
-
-
-def test_what_a_killed_probe_left_is_in_nobodys_way(scene: Scene) -> None:
-    scene.docker.create(PROBE, {"Image": IMAGE_ID, "HostConfig": {}})
-    assert scene.roll_out(OLD) == "verified"
-    assert scene.docker.named(PROBE) is None
 
 
 @pytest.mark.parametrize("version", ["0.32.0", "0.32.0+cpu"])

@@ -13,15 +13,15 @@ import typing as t
 
 import pytest
 
+from ansible_collections.gpufleet.vllm.plugins.module_utils._host.status import observe_one
 from ansible_collections.gpufleet.vllm.plugins.module_utils._rollout.recover import reason
-from ansible_collections.gpufleet.vllm.plugins.module_utils._rollout.status import observe_one
 from ansible_collections.gpufleet.vllm.tests.unit.plugins.module_utils._rollout.doubles import Engine
 from ansible_collections.gpufleet.vllm.tests.unit.plugins.module_utils._rollout.killing import (
     Killed,
     Killer,
     make_client_writes_points,
 )
-from ansible_collections.gpufleet.vllm.tests.unit.plugins.module_utils._rollout.releases import rung
+from ansible_collections.gpufleet.vllm.tests.unit.plugins.module_utils._rollout.releases import step
 from ansible_collections.gpufleet.vllm.tests.unit.plugins.module_utils._rollout.scene import Scene
 
 OLDEST, OLD, NEW, LOWER = 512, 1024, 2048, 1536
@@ -69,7 +69,7 @@ def all_rungs_are_out_of_memory(scene: Scene) -> None:
 
 
 def fall_back(scene: Scene) -> None:
-    scene.roll_out(NEW, rungs=[rung(LOWER, "oom")], settings={"on_failure": "fallback", "rungs": 2})
+    scene.roll_out(NEW, steps=[step(LOWER, "oom")], settings={"on_failure": "fallback", "fallback_steps": 2})
 
 
 def or_stop(scene: Scene) -> None:
@@ -157,7 +157,7 @@ def test_killed_anywhere_it_is_recovered(hosts: Hosts, case: Case, subtests: pyt
         with subtests.test(f"{at} {name}"):
             scene = hosts.fresh(case)
             killed(scene, case.act, at)
-            assert scene.recover("signal") in ("", "restored")
+            assert scene.recover("signal") in ("", "rolled_back")
             scene.assert_settled()
             assert scene.serves() in case.may_serve
             rerun(scene, case)
@@ -174,7 +174,7 @@ def test_a_release_that_was_to_be_stopped_is_killed_anywhere(hosts: Hosts, subte
         with subtests.test(f"{at} {name}"):
             scene = hosts.fresh(case)
             killed(scene, case.act, at)
-            assert scene.recover("signal") in ("", "restored")
+            assert scene.recover("signal") in ("", "rolled_back")
             if scene.serves() == 0:
                 assert scene.store.load().current is None
                 assert scene.ask("rollback") == "verified"
@@ -187,7 +187,7 @@ def test_a_stop_that_was_cut_off_is_not_taken_for_a_running_engine(hosts: Hosts)
     scene = hosts.fresh(case)
     killed(scene, case.act, hosts.points(case).index("amid stop vllm-assistant") + 1)
     assert scene.serves() == OLD
-    assert scene.recover("signal") == "restored"
+    assert scene.recover("signal") == "rolled_back"
     assert scene.docker.writes[-4:] == [
         "stop vllm-assistant",
         "stop vllm-assistant",
@@ -278,7 +278,7 @@ def test_a_release_that_was_interrupted_is_not_rejected(hosts: Hosts) -> None:
     scene.recover("timeout")
     assert scene.store.load().rejected == ()
     last = scene.last()
-    assert (last["outcome"], last["facts"]["failure"]["failure_class"]) == ("restored", "interrupted")
+    assert (last["outcome"], last["facts"]["failure"]["failure_class"]) == ("rolled_back", "interrupted")
     assert "passed its last deadline" in last["detail"] and "at stage start" in last["detail"]
 
 
@@ -298,7 +298,7 @@ def test_a_held_release_that_was_never_stopped_may_have_restarted_before(scene: 
     assert state.current is not None
     candidate = dataclasses.replace(state.current, digest="0" * 64, container_id="")
     scene.store.save(state.with_candidate(candidate, "unit-1"))
-    assert scene.recover() == "restored"
+    assert scene.recover() == "rolled_back"
     assert scene.store.load().current == dataclasses.replace(state.current, verified_at="2026-01-01T00:02:03Z")
 
 
@@ -316,7 +316,7 @@ def test_a_full_disk_does_not_keep_the_old_release_from_serving(scene: Scene, mo
 
     for name in ("save", "append_stage", "keep_diagnosis"):
         monkeypatch.setattr(scene.store, name, full)
-    assert scene.recover() == "restored"
+    assert scene.recover() == "rolled_back"
     assert scene.serves() == OLD
     assert scene.store.is_unsaved() and scene.store.load().candidate is None
     monkeypatch.undo()
@@ -354,7 +354,7 @@ def test_a_torn_line_of_the_stage_log_stops_nothing(scene: Scene) -> None:
     scene.store.save(state.with_candidate(dataclasses.replace(state.current, container_id=""), "unit-1"))
     with open(scene.store.path("stages.jsonl"), "ab") as file:
         file.write(b'{"stage": "sta\n')
-    assert scene.recover() == "restored"
+    assert scene.recover() == "rolled_back"
 
 
 @pytest.mark.parametrize(

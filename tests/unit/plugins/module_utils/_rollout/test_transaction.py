@@ -10,9 +10,9 @@ import typing as t
 
 import pytest
 
-from ansible_collections.gpufleet.vllm.plugins.module_utils._rollout import wayback
-from ansible_collections.gpufleet.vllm.plugins.module_utils._rollout.container import create_body
-from ansible_collections.gpufleet.vllm.plugins.module_utils._rollout.docker import DockerError
+from ansible_collections.gpufleet.vllm.plugins.module_utils._docker.client import DockerError
+from ansible_collections.gpufleet.vllm.plugins.module_utils._docker.container import create_body
+from ansible_collections.gpufleet.vllm.plugins.module_utils._rollout import rollback
 from ansible_collections.gpufleet.vllm.tests.unit.plugins.module_utils._rollout.doubles import Engine
 from ansible_collections.gpufleet.vllm.tests.unit.plugins.module_utils._rollout.killing import Killed
 from ansible_collections.gpufleet.vllm.tests.unit.plugins.module_utils._rollout.releases import (
@@ -45,7 +45,7 @@ def test_the_first_release(scene: Scene) -> None:
 def test_a_check_that_the_release_does_not_pass_takes_it_back(scene: Scene) -> None:
     scene.roll_out(OLD)
     settings = {"smoke": {"prompts": [{"prompt": "Who?"}, {"prompt": "Bye", "pattern": "Goodbye"}]}, "timeouts": {}}
-    assert scene.roll_out(NEW, settings=settings) == "restored"
+    assert scene.roll_out(NEW, settings=settings) == "rolled_back"
     rejection = scene.store.load().rejected[-1]
     assert rejection.failure_class == "smoke.prompts"
     assert "the answer to smoke.prompts[1], 'Hello!', does not match the pattern 'Goodbye'" in rejection.cause
@@ -114,22 +114,22 @@ def test_a_full_disk_is_refused_before_anything_stops(scene: Scene, monkeypatch:
     assert scene.serves() == OLD
 
 
-def test_what_is_rejected_is_written_down_before_the_way_back_begins(scene: Scene) -> None:
-    """A kill at the first thing that the way back does: the night after does not try the same again."""
+def test_what_is_rejected_is_written_down_before_the_rollback_begins(scene: Scene) -> None:
+    """A kill at the first thing that the rollback does: the night after does not try the same again."""
     scene.roll_out(OLD)
     scene.engine(NEW, Engine(exits_after=2.0, log=((1.0, "error: unrecognized arguments: --nope"),)))
     failed = plan(NEW)["digest"]
 
     def killed(_journal: t.Any, _log: t.Any) -> t.NoReturn:
-        raise Killed("at the way back's first step")
+        raise Killed("at the rollback's first step")
 
     with pytest.MonkeyPatch.context() as patched, pytest.raises(Killed):
-        patched.setattr(wayback, "wait_for_docker", killed)
+        patched.setattr(rollback, "wait_for_docker", killed)
         scene.roll_out(NEW)
     state = scene.store.load()
     assert state.candidate is not None
     assert [(known.digest, known.failure_class) for known in state.rejected] == [(failed, "flag.unknown")]
-    assert scene.recover("signal") == "restored"
+    assert scene.recover("signal") == "rolled_back"
     assert [known.digest for known in scene.store.load().rejected] == [failed]
     assert scene.roll_out(NEW) == "refused"
 
@@ -152,11 +152,11 @@ def test_back_to_the_previous_release_on_request(scene: Scene) -> None:
     scene.assert_settled()
 
 
-def test_a_rollback_that_fails_is_taken_back_and_what_serves_is_not_rejected(scene: Scene) -> None:
+def test_a_rollback_that_fails_is_rolled_back_and_what_serves_is_not_rejected(scene: Scene) -> None:
     scene.roll_out(OLD)
     scene.roll_out(NEW)
     scene.engine(OLD, BROKEN)
-    assert scene.ask("rollback") == "restored"
+    assert scene.ask("rollback") == "rolled_back"
     assert scene.serves() == NEW
     assert [known.digest for known in scene.store.load().rejected] == [plan(OLD)["digest"]]
     kept = scene.docker.named("vllm-assistant-previous")
@@ -164,26 +164,26 @@ def test_a_rollback_that_fails_is_taken_back_and_what_serves_is_not_rejected(sce
     scene.assert_settled()
 
 
-def test_a_way_back_that_names_the_digest_it_leaves_is_gone_once(scene: Scene) -> None:
+def test_a_rollback_that_names_the_digest_it_leaves_is_gone_once(scene: Scene) -> None:
     scene.roll_out(OLD)
     scene.roll_out(NEW)
-    way_back = {
+    rollback = {
         "kind": "rollback",
         "from": plan(NEW)["digest"],
         "reason": {"failure_class": "rolled_back", "cause": "gpu2 failed in the same run", "advice": ""},
     }
-    assert scene.request(way_back) == "verified"
+    assert scene.request(rollback) == "verified"
     assert scene.serves() == OLD
     scene.assert_settled()
     scene.docker.writes.clear()
-    assert scene.request(way_back) == "refused"
+    assert scene.request(rollback) == "refused"
     assert f"(rollback.moved_on): it was to go back from release {plan(NEW)['digest'][:12]}" in scene.last()["detail"]
     assert scene.roll_out(NEW) == "refused"
     assert "gpu2 failed in the same run" in scene.last()["detail"]
     assert (scene.serves(), scene.docker.writes) == (OLD, [])
 
 
-def test_a_way_back_that_reaches_another_host_is_refused(scene: Scene) -> None:
+def test_a_rollback_that_reaches_another_host_is_refused(scene: Scene) -> None:
     """The same release serves there, in a container of its own: an inventory can lead to the wrong host."""
     scene.roll_out(OLD)
     scene.roll_out(NEW)
@@ -191,14 +191,14 @@ def test_a_way_back_that_reaches_another_host_is_refused(scene: Scene) -> None:
     current = scene.store.load().current
     assert current is not None
     assert (served["serves"], served["container"]) == (plan(NEW)["digest"], current.container_id)
-    way_back = {"kind": "rollback", "from": served["serves"], "container": "of another host"}
-    assert scene.request(way_back) == "refused"
+    rollback = {"kind": "rollback", "from": served["serves"], "container": "of another host"}
+    assert scene.request(rollback) == "refused"
     assert "(rollback.moved_on)" in scene.last()["detail"] and scene.serves() == NEW
-    assert scene.request({**way_back, "container": served["container"]}) == "verified"
+    assert scene.request({**rollback, "container": served["container"]}) == "verified"
     assert scene.serves() == OLD
 
 
-def test_a_way_back_is_refused_where_nothing_was_verified(scene: Scene) -> None:
+def test_a_rollback_is_refused_where_nothing_was_verified(scene: Scene) -> None:
     assert scene.request({"kind": "rollback", "from": plan(NEW)["digest"]}) == "refused"
     assert "and no verified release is current" in scene.last()["detail"]
 

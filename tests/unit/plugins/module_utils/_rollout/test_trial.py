@@ -7,10 +7,10 @@ from __future__ import annotations
 
 import pytest
 
-from ansible_collections.gpufleet.vllm.plugins.module_utils._rollout.deadlines import TIMEOUTS
 from ansible_collections.gpufleet.vllm.plugins.module_utils._rollout.failure import Failed
-from ansible_collections.gpufleet.vllm.plugins.module_utils._rollout.state import Entry
 from ansible_collections.gpufleet.vllm.plugins.module_utils._rollout.trial import Trial, epoch
+from ansible_collections.gpufleet.vllm.plugins.module_utils._state.deadlines import TIMEOUTS
+from ansible_collections.gpufleet.vllm.plugins.module_utils._state.state import Entry
 from ansible_collections.gpufleet.vllm.tests.unit.plugins.module_utils._rollout.doubles import Engine
 from ansible_collections.gpufleet.vllm.tests.unit.plugins.module_utils._rollout.releases import IMAGE_ID, entry
 from ansible_collections.gpufleet.vllm.tests.unit.plugins.module_utils._rollout.scene import Scene
@@ -23,6 +23,16 @@ def trial(scene: Scene, engine: Engine, **settings: object) -> Trial:
     return Trial(
         scene.host, scene.journal(), entry(LENGTH, image_id=IMAGE_ID, settings={"smoke": {}, "timeouts": settings})
     )
+
+
+def test_advice_names_what_the_release_sets(scene: Scene) -> None:
+    log = ((3.0, "ValueError: No available memory for the cache blocks."),)
+    attempt = trial(scene, Engine(ready_after=99, exits_after=4.0, exit_code=1, log=log))
+    attempt.entry.release["arguments"]["num_gpu_blocks_override"] = 1
+    with pytest.raises(Failed) as failed:
+        attempt.run()
+    assert failed.value.diagnosis.failure_class == "kv.none"
+    assert "num_gpu_blocks_override (it is 1)" in failed.value.diagnosis.advice
 
 
 def test_a_release_that_proves_itself(scene: Scene) -> None:
@@ -104,6 +114,14 @@ def test_phases_are_told_as_the_log_shows_them(scene: Scene) -> None:
             Engine(start_error="nvidia-container-cli: requirement error: unsatisfied condition: cuda>=12.8"),
             "driver.old",
             "unsatisfied condition: cuda>=12.8",
+            0,
+        ),
+        (
+            Engine(
+                start_error="failed to fulfil mount request: open /usr/lib/libnvidia-x.so.1: no such file or directory"
+            ),
+            "cdi.stale",
+            "libnvidia-x.so.1",
             0,
         ),
         (Engine(start_error="port is already allocated"), "port.busy", "port is already allocated", 0),

@@ -11,9 +11,10 @@ import shutil
 
 import pytest
 
-from ansible_collections.gpufleet.vllm.plugins.module_utils._rollout import state as states
-from ansible_collections.gpufleet.vllm.plugins.module_utils._rollout.status import observe_one
-from ansible_collections.gpufleet.vllm.plugins.module_utils._rollout.watch_record import Records
+from ansible_collections.gpufleet.vllm.plugins.module_utils._host.status import observe_one
+from ansible_collections.gpufleet.vllm.plugins.module_utils._state import state as states
+from ansible_collections.gpufleet.vllm.plugins.module_utils._watch.watch_policy import Limits
+from ansible_collections.gpufleet.vllm.plugins.module_utils._watch.watch_record import Records
 from ansible_collections.gpufleet.vllm.tests.unit.plugins.module_utils._rollout.doubles import Engine
 from ansible_collections.gpufleet.vllm.tests.unit.plugins.module_utils._rollout.releases import IMAGE, plan
 from ansible_collections.gpufleet.vllm.tests.unit.plugins.module_utils._rollout.scene import Scene
@@ -46,6 +47,13 @@ def test_the_state_of_every_schema_is_read_and_written_anew(path: pathlib.Path) 
     assert (json.loads(written)["schema"], states.load(written)) == (states.SCHEMA, state)
 
 
+def test_settings_of_before_have_the_names_of_today() -> None:
+    current = states.load((WRITTEN / "schema-2.json").read_text()).current
+    assert current is not None
+    assert (current.settings["fallback_steps"], current.settings["on_failure"]) == (2, "fallback")
+    assert Limits.of(current.settings) == Limits(True, 10, 5, failure_threshold=2, restarts=2, rollback_window=3000)
+
+
 def test_every_schema_is_among_them() -> None:
     known = {json.loads(path.read_text())["schema"] for path in WRITTEN.glob("schema-*.json")}
     assert known == set(range(1, states.SCHEMA))
@@ -64,11 +72,11 @@ def test_a_host_of_an_older_program_goes_on_under_this_one(scene: Scene) -> None
     assert lines[0]["stage"] == "preflight" and offset == scene.store.stages_size()
 
 
-def test_what_an_older_program_left_unfinished_is_taken_back(scene: Scene) -> None:
+def test_what_an_older_program_left_unfinished_is_rolled_back(scene: Scene) -> None:
     left_by(scene, "schema-1-unfinished.json")
     for container in scene.docker.of_instance():
         container["HostConfig"]["RestartPolicy"]["Name"] = "no"
-    assert scene.recover() == "restored"
+    assert scene.recover() == "rolled_back"
     assert (scene.serves(), schema(scene)) == (OLD, states.SCHEMA)
     scene.assert_settled()
 
@@ -89,7 +97,7 @@ def test_up_and_down_and_up_again(scene: Scene, monkeypatch: pytest.MonkeyPatch)
     assert (path.read_bytes(), len(scene.docker.writes)) == (before, writes)
     assert not pathlib.Path(scene.store.path("state.json.damaged")).exists()
     scene.engine(8192, Engine(exits_after=1.0, log=((0.5, "ValueError: bad"),)))
-    assert scene.roll_out(8192) == "restored"
+    assert scene.roll_out(8192) == "rolled_back"
     assert scene.serves() == 4096
     scene.assert_settled()
 

@@ -9,18 +9,18 @@ import json
 import pathlib
 import typing as t
 
-from ansible_collections.gpufleet.vllm.plugins.module_utils._rollout import units
 from ansible_collections.gpufleet.vllm.plugins.module_utils._rollout.recover import BY_WATCH
-from ansible_collections.gpufleet.vllm.plugins.module_utils._rollout.store import Store
-from ansible_collections.gpufleet.vllm.plugins.module_utils._rollout.watch import Watch
-from ansible_collections.gpufleet.vllm.plugins.module_utils._rollout.watch_record import Records
+from ansible_collections.gpufleet.vllm.plugins.module_utils._state import units
+from ansible_collections.gpufleet.vllm.plugins.module_utils._state.store import Store
+from ansible_collections.gpufleet.vllm.plugins.module_utils._watch.watch import Watch
+from ansible_collections.gpufleet.vllm.plugins.module_utils._watch.watch_record import Records
 from ansible_collections.gpufleet.vllm.tests.unit.plugins.module_utils._rollout.doubles import Engine
 from ansible_collections.gpufleet.vllm.tests.unit.plugins.module_utils._rollout.killing import Killed
 from ansible_collections.gpufleet.vllm.tests.unit.plugins.module_utils._rollout.releases import NAME, Json
 from ansible_collections.gpufleet.vllm.tests.unit.plugins.module_utils._rollout.scene import Scene
 
 OLD, NEW = 1024, 2048
-WATCH: Json = {"interval": 10, "deadline": 5, "looks": 2, "restarts": 2, "young": 3000}
+WATCH: Json = {"interval": 10, "deadline": 5, "failure_threshold": 2, "restarts": 2, "rollback_window": 3000}
 WEDGED = Engine(no_tokens_after=100)
 
 
@@ -38,7 +38,7 @@ class Watched(Scene):
             self.host,
             self.lines.append,
             self._start,
-            self._take_back,
+            self._roll_back,
             str(self.folder / "state"),
             self.run_dir,
         )
@@ -46,7 +46,7 @@ class Watched(Scene):
     def _start(self, _store: Store, request: Json) -> None:
         self._unit(request["kind"], lambda: self.request(request))
 
-    def _take_back(self, _store: Store) -> None:
+    def _roll_back(self, _store: Store) -> None:
         self._unit("recover", lambda: self.recover(BY_WATCH))
 
     def _unit(self, kind: str, act: t.Callable[[], str]) -> None:

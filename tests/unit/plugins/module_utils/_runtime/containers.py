@@ -8,8 +8,8 @@ from __future__ import annotations
 import errno
 import typing as t
 
-from ansible_collections.gpufleet.vllm.plugins.module_utils._rollout.docker import DockerError
-from ansible_collections.gpufleet.vllm.plugins.module_utils._runtime.gpu_access import Probed
+from ansible_collections.gpufleet.vllm.plugins.module_utils._docker.client import DockerError
+from ansible_collections.gpufleet.vllm.plugins.module_utils._docker.gpu_access import Probed
 from ansible_collections.gpufleet.vllm.plugins.module_utils._runtime.gpu_regain import Ports
 
 Json = dict[str, t.Any]

@@ -11,8 +11,8 @@ import typing as t
 
 import pytest
 
+from ansible_collections.gpufleet.vllm.plugins.module_utils._docker.client import DockerError
 from ansible_collections.gpufleet.vllm.plugins.module_utils._prepare.files import Files
-from ansible_collections.gpufleet.vllm.plugins.module_utils._rollout.docker import DockerError
 from ansible_collections.gpufleet.vllm.plugins.module_utils._runtime import applying
 from ansible_collections.gpufleet.vllm.plugins.module_utils._runtime.observed import PATH, RECORD
 

@@ -14,10 +14,10 @@ import pytest
 import yaml
 
 from ansible_collections.gpufleet.vllm.plugins.action import container_runtime_plan
-from ansible_collections.gpufleet.vllm.plugins.module_utils._gpu import container_engine
+from ansible_collections.gpufleet.vllm.plugins.module_utils._docker import container_engine
+from ansible_collections.gpufleet.vllm.plugins.module_utils._docker.client import DockerError
 from ansible_collections.gpufleet.vllm.plugins.module_utils._prepare import installed
 from ansible_collections.gpufleet.vllm.plugins.module_utils._prepare.files import Files
-from ansible_collections.gpufleet.vllm.plugins.module_utils._rollout.docker import DockerError
 from ansible_collections.gpufleet.vllm.plugins.module_utils._runtime import daemon_json, observed
 from ansible_collections.gpufleet.vllm.tests.unit.plugins.module_utils._runtime.hosts import CHECKOUT, asked, facts
 

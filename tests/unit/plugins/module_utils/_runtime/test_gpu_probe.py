@@ -12,8 +12,8 @@ import stat
 
 import pytest
 
+from ansible_collections.gpufleet.vllm.plugins.module_utils._docker.gpu_access import Probed
 from ansible_collections.gpufleet.vllm.plugins.module_utils._runtime import gpu_probe
-from ansible_collections.gpufleet.vllm.plugins.module_utils._runtime.gpu_access import Probed
 
 MOUNTS = "31 23 0:28 / /sys/fs/cgroup rw - cgroup2 cgroup2 rw\n"
 

@@ -10,9 +10,9 @@ import typing as t
 
 import pytest
 
-from ansible_collections.gpufleet.vllm.plugins.module_utils._engine.wire import Http
-from ansible_collections.gpufleet.vllm.plugins.module_utils._rollout.docker import Docker
-from ansible_collections.gpufleet.vllm.plugins.module_utils._runtime.gpu_access import Probed
+from ansible_collections.gpufleet.vllm.plugins.module_utils._docker.client import Docker
+from ansible_collections.gpufleet.vllm.plugins.module_utils._docker.gpu_access import Probed
+from ansible_collections.gpufleet.vllm.plugins.module_utils._engine.http_client import Http
 from ansible_collections.gpufleet.vllm.plugins.module_utils._runtime.gpu_regain import Instances, NotRegained, regain
 from ansible_collections.gpufleet.vllm.tests.unit.plugins.module_utils._rollout.releases import NAME
 from ansible_collections.gpufleet.vllm.tests.unit.plugins.module_utils._rollout.scene import Scene

@@ -9,7 +9,7 @@ import typing as t
 
 import pytest
 
-from ansible_collections.gpufleet.vllm.plugins.module_utils._driver.managers import Failed
+from ansible_collections.gpufleet.vllm.plugins.module_utils._prepare.managers import Failed
 from ansible_collections.gpufleet.vllm.plugins.module_utils._runtime import neighbours
 
 APT = """NOTE: This is only a simulation!

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import pytest
 
-from ansible_collections.gpufleet.vllm.plugins.module_utils._plan.gpu_parts import Parts
+from ansible_collections.gpufleet.vllm.plugins.module_utils._plan.memory.gpu_parts import Parts
 from ansible_collections.gpufleet.vllm.plugins.plugin_utils.plan_page import bars
 from ansible_collections.gpufleet.vllm.tests.data import example_fleet
 
@@ -49,7 +49,7 @@ def test_every_gpu_has_a_bar() -> None:
     result = example_fleet.fleet()["gpu-4x48gb-1.example.com"]
     found = bars.devices(result["host"]["gpus"], result["plans"])
     assert [device.index for device in found] == [0, 1, 2, 3]
-    start = "44.39 GiB: reasoner: weights 3.96 GiB"
+    start = "44.39 GiB: reasoner: weights 4.23 GiB"
     assert all(device.stack and device.stack.text.startswith(start) for device in found)
 
 

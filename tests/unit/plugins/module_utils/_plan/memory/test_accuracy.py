@@ -12,9 +12,16 @@ import typing as t
 import pytest
 
 from ansible_collections.gpufleet.vllm.plugins.module_utils._plan.memory.calibration import SHIPPED
-from ansible_collections.gpufleet.vllm.tests.bench import fit_accuracy, fit_constants, fit_metrics, startup_rows
+from ansible_collections.gpufleet.vllm.tests.bench import (
+    fit_accuracy,
+    fit_constants,
+    fit_metrics,
+    fit_releases,
+    startup_rows,
+)
 
-ROWS = startup_rows.load(pathlib.Path(__file__).resolve().parents[5] / "data" / "startup-rows.jsonl")
+TESTS = pathlib.Path(__file__).resolve().parents[5]
+ROWS = startup_rows.load(TESTS / "data" / "startup-rows.jsonl")
 
 
 @pytest.fixture(scope="module", name="unseen")
@@ -72,3 +79,24 @@ def test_a_rows_own_breakdown_is_never_an_input() -> None:
     for row in ROWS:
         blind = {**row, "log_breakdown": {}, "notes": "", "check": None, "error_text": None, "available_kv_gib": None}
         assert startup_rows.question(blind) == startup_rows.question(row)
+
+
+@pytest.fixture(scope="module", name="table")
+def _table() -> list[str]:
+    return fit_releases.table(ROWS)
+
+
+def test_aims_hold_for_the_newer_releases_too(table: list[str]) -> None:
+    for name in ("all", "0.20 and later, complete"):
+        (cells,) = [line.split(" | ") for line in table if line.startswith(f"| {name} |")]
+        rows, _sources, median, ninetieth, _worst, inside, refused = (cell.strip(" |") for cell in cells[1:])
+        assert float(median) <= 0.25, name
+        assert float(ninetieth) <= 1.0, name
+        assert int(inside) >= 0.95 * int(rows), name
+        assert refused == "0", name
+
+
+def test_the_published_table_is_what_the_bench_says(table: list[str]) -> None:
+    published = (TESTS.parent / "docs" / "accuracy.md").read_text().splitlines()
+    missing = [line for line in table if line not in published]
+    assert missing == [], "run fit_accuracy.py --rows tests/data/startup-rows.jsonl --table"

@@ -10,7 +10,6 @@ import typing as t
 
 import pytest
 
-from ansible_collections.gpufleet.vllm.plugins.module_utils._plan.memory.architecture import from_config
 from ansible_collections.gpufleet.vllm.plugins.module_utils._plan.memory.capability import check
 from ansible_collections.gpufleet.vllm.plugins.module_utils._plan.memory.parallel import problems, too_few_gpus
 from ansible_collections.gpufleet.vllm.plugins.module_utils._plan.memory.request import (
@@ -21,6 +20,7 @@ from ansible_collections.gpufleet.vllm.plugins.module_utils._plan.memory.request
 )
 from ansible_collections.gpufleet.vllm.plugins.module_utils._plan.memory.settings import Settings, resolve
 from ansible_collections.gpufleet.vllm.plugins.module_utils._plan.memory.sharing import crowded, holders, overbooked
+from ansible_collections.gpufleet.vllm.plugins.module_utils._plan.model.architecture import from_config
 from ansible_collections.gpufleet.vllm.tests.data.model_configs import CONFIGS
 
 

@@ -10,8 +10,8 @@ import typing as t
 
 import pytest
 
-from ansible_collections.gpufleet.vllm.plugins.module_utils._plan.memory.architecture import from_config
 from ansible_collections.gpufleet.vllm.plugins.module_utils._plan.memory.kv import KvLayout, KvSettings, layout
+from ansible_collections.gpufleet.vllm.plugins.module_utils._plan.model.architecture import from_config
 from ansible_collections.gpufleet.vllm.tests.data.model_configs import CONFIGS
 
 

@@ -10,17 +10,20 @@ import typing as t
 
 import pytest
 
-from ansible_collections.gpufleet.vllm.plugins.module_utils._plan.memory.architecture import from_config
 from ansible_collections.gpufleet.vllm.plugins.module_utils._plan.memory.calibration import PRIOR, SHIPPED
-from ansible_collections.gpufleet.vllm.plugins.module_utils._plan.memory.overhead import (
-    Load,
-    activation,
+from ansible_collections.gpufleet.vllm.plugins.module_utils._plan.memory.graphs import (
     captures,
     from_environment,
     graphs,
-    non_torch,
-    second_runner,
 )
+from ansible_collections.gpufleet.vllm.plugins.module_utils._plan.memory.overhead import (
+    Load,
+    activation,
+    non_torch,
+    sampler_copies,
+)
+from ansible_collections.gpufleet.vllm.plugins.module_utils._plan.memory.runner import second_runner
+from ansible_collections.gpufleet.vllm.plugins.module_utils._plan.model.architecture import from_config
 from ansible_collections.gpufleet.vllm.tests.data.model_configs import CONFIGS
 
 LLAMA = from_config(CONFIGS["meta-llama/Llama-3.1-8B-Instruct"])
@@ -118,6 +121,71 @@ def test_the_environment_decides_where_it_is_set(said: bool, counted: bool) -> N
         assert (found.counted.high > 0) is counted
 
 
+@pytest.mark.parametrize(("version", "counted"), [((0, 24, 0), False), ((0, 28, 0), False), ((0, 29, 0), True)])
+def test_the_second_runner_counts_its_graphs_from_029(version: tuple[int, int, int], counted: bool) -> None:
+    """Before it profile_cudagraph_memory returned 0; an H200 with 0.26 had all of its memory for the cache."""
+    found = graphs(LLAMA, load(version, second=True, caches="cold"), 1, SHIPPED)
+    assert (found.counted.expected > 0) is counted
+    assert found.on_top.expected > 0
+
+
+def test_graphs_of_old_releases_do_not_follow_max_num_seqs() -> None:
+    """0.8.5: 1, 2, 4 and every 8 up to 512, in parts only; from 0.10.2 at most twice max_num_seqs."""
+    assert captures(load((0, 8, 5), sequences=1), LLAMA) == 67
+    assert captures(load((0, 10, 2), sequences=1), LLAMA) == 2
+    assert captures(load((0, 11, 0), sequences=256), LLAMA) == 67 + 35
+
+
+def test_graph_sizes_that_were_asked_for() -> None:
+    assert captures(load((0, 27, 0), sequences=4, capture_sizes=3, max_capture=4, piecewise=True), LLAMA) == 3
+
+
+def test_consumer_blackwell_does_not_fuse_all_reduce() -> None:
+    """Two RTX 5090 with 0.27: 15.03 GiB of weights and the rest together, where the weights are 14.37."""
+    found = non_torch(load((0, 27, 0), tensor_parallel=2, capability=(12, 0)), SHIPPED)
+    assert found.expected == pytest.approx(0.7, abs=0.1)
+
+
+@pytest.mark.parametrize(
+    ("images", "second", "version", "seen"),
+    [(True, False, (0, 26, 0), True), (False, False, (0, 26, 0), False), (True, True, (0, 26, 0), False),
+     (True, True, (0, 27, 0), True)],
+)  # fmt: skip
+def test_the_largest_image_is_tried_at_start(
+    images: bool, second: bool, version: tuple[int, int, int], seen: bool
+) -> None:
+    """16384 tokens of four patches through the encoder; the second runner tries it from 0.27 on."""
+    architecture = from_config(CONFIGS["Qwen/Qwen3.6-27B-FP8"])
+    given = load(version, sequences=8, batched_tokens=2048, images=images, second=second)
+    assert (activation(architecture, given, True, SHIPPED).expected > 1.5) is seen
+
+
+@pytest.mark.parametrize(("version", "copies"), [((0, 32, 0), 0.5), ((0, 33, 0), 1.5)])
+def test_the_second_runner_samples_with_every_parameter_from_033(version: tuple[int, int, int], copies: float) -> None:
+    assert sampler_copies(load(version, second=True), SHIPPED) == copies
+
+
+def test_marlin_takes_a_long_batch_of_experts_at_once() -> None:
+    """Kimi Linear 48B in 4 bits with 0.11 and batches of 64000 on two RTX 3090: 4.7 GiB were not left for the cache."""
+    text = {
+        "num_hidden_layers": 27,
+        "hidden_size": 2304,
+        "num_attention_heads": 32,
+        "vocab_size": 163840,
+        "num_experts": 256,
+        "num_experts_per_token": 8,
+        "moe_intermediate_size": 1024,
+    }
+    packed = {"quant_method": "awq", "bits": 4, "group_size": 32}
+    given = load((0, 11, 0), sequences=8, batched_tokens=64000, tensor_parallel=2, capability=(8, 6))
+    marlin, triton = (
+        activation(from_config({**text, "quantization_config": section}), given, True, SHIPPED).expected
+        for section in (packed, None)
+    )
+    assert marlin == pytest.approx(4.7, abs=0.4)
+    assert triton < marlin - 1
+
+
 def test_environment() -> None:
     name = "VLLM_MEMORY_PROFILER_ESTIMATE_CUDAGRAPHS"
     assert [from_environment({}), from_environment({name: "1"}), from_environment({name: "0"})] == [None, True, False]
@@ -129,7 +197,7 @@ def test_eager_has_none() -> None:
 
 def test_caches_move_the_newest_releases() -> None:
     warm, cold, unknown = (
-        graphs(LLAMA, load((0, 32, 0), caches=caches), 1, SHIPPED) for caches in ("warm", "cold", None)
+        graphs(LLAMA, load((0, 32, 0), caches=caches, second=True), 1, SHIPPED) for caches in ("warm", "cold", None)
     )
     assert warm.counted.expected == 0.0
     assert cold.counted.expected == cold.held.expected
@@ -151,6 +219,24 @@ def test_caches_move_the_newest_releases() -> None:
 )
 def test_model_runner(version: tuple[int, int, int], model: str, expected: bool) -> None:
     assert second_runner(version, from_config(CONFIGS[model])) is expected
+
+
+@pytest.mark.parametrize(
+    ("version", "method", "said", "expected"),
+    [
+        ((0, 26, 0), "", "0", False),
+        ((0, 26, 0), "", None, True),
+        ((0, 26, 0), "ngram", None, False),
+        ((0, 33, 0), "ngram", None, True),
+        ((0, 33, 0), "suffix", None, False),
+        ((0, 20, 0), "", "1", True),
+    ],
+)
+def test_what_a_start_asks_for_decides_the_runner(
+    version: tuple[int, int, int], method: str, said: str | None, expected: bool
+) -> None:
+    environment = {} if said is None else {"VLLM_USE_V2_MODEL_RUNNER": said}
+    assert second_runner(version, LLAMA, method, environment) is expected
 
 
 def test_shipped_constants_are_near_what_the_source_says() -> None:

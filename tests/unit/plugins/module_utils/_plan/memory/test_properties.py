@@ -123,3 +123,50 @@ def test_a_broken_config_is_answered(broken: dict[str, t.Any]) -> None:
         MemoryRequest(version="0.32.0", arguments={}, gpus=(GpuMemory(total_mib=24576),), config=config), advise=False
     )
     assert found.verdict in ("fits", "tight", "does_not_fit", "unknown")
+
+
+odd = st.recursive(
+    st.one_of(
+        st.none(),
+        st.booleans(),
+        st.integers(-4, 10**12),
+        st.floats(),
+        st.text(max_size=8),
+        st.sampled_from(["full_attention", "sliding_attention", "linear_attention", "mamba", "conv", "M*E-"]),
+    ),
+    lambda inner: st.one_of(st.lists(inner, max_size=4), st.dictionaries(st.text(max_size=6), inner, max_size=3)),
+    max_leaves=6,
+)
+KEYS = (
+    "layer_types", "layers_block_type", "hybrid_override_pattern", "block_configs", "linear_attn_config",
+    "attn_type_list", "full_attn_idxs", "attn_layer_indices", "attn_layer_period", "attn_layer_offset",
+    "full_attention_interval", "hybrid_layer_pattern", "attention_chunk_size", "sliding_window", "num_kv_shared_layers",
+    "num_key_value_heads", "global_head_dim", "attention_k_eq_v", "num_global_key_value_heads", "swa_head_dim",
+    "conv_L_cache", "mamba_d_state", "mamba_num_heads", "ssm_state_size", "conv_kernel", "n_groups", "kv_lora_rank",
+    "qk_rope_head_dim", "index_head_dim", "is_encoder_decoder", "decoder_layers", "max_source_positions", "model_type",
+    "rope_parameters", "partial_rotary_factor", "mtp_num_hidden_layers", "num_hidden_layers", "head_dim",
+)  # fmt: skip
+
+
+@given(st.dictionaries(st.sampled_from(KEYS), odd, max_size=6), st.dictionaries(st.text(max_size=8), odd, max_size=3))
+@settings(max_examples=100, deadline=None)
+def test_no_config_and_no_argument_breaks_a_plan(config: dict[str, t.Any], section: dict[str, t.Any]) -> None:
+    """Files and arguments are the work of others; whatever they say, the answer is a plan."""
+    base = {"num_hidden_layers": 4, "hidden_size": 64, "num_attention_heads": 4, "vocab_size": 128}
+    arguments = {
+        "max_model_len": 64,
+        "speculative_config": section,
+        "hf_overrides": section,
+        "compilation_config": section,
+        "limit_mm_per_prompt": section,
+        "cudagraph_capture_sizes": next(iter(section.values()), None),
+    }
+    request = MemoryRequest(
+        version="0.28.0",
+        arguments=arguments,
+        gpus=(GpuMemory(total_mib=24576.0, compute_capability="8.6"),),
+        config={**base, **config},
+        weights_bytes=GIB,
+        environment={"VLLM_PP_LAYER_PARTITION": str(next(iter(section), "")), "VLLM_USE_V2_MODEL_RUNNER": "x"},
+    )
+    json.dumps(plan_memory(request, advise=False).as_dict(), allow_nan=False)

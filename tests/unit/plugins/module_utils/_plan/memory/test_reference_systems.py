@@ -51,7 +51,7 @@ def plan(
     ("length", "utilisation", "batched"),
     [(8192, 0.9, 4096), (10240, 0.9, 5120), (12288, 0.9, 6144), (16384, 0.95, 8192)],
 )
-def test_the_ladder_of_the_agent_serves(length: int, utilisation: float, batched: int) -> None:
+def test_the_promotion_of_the_agent_serves(length: int, utilisation: float, batched: int) -> None:
     found = plan(
         "openai/gpt-oss-20b",
         [RTX_24],

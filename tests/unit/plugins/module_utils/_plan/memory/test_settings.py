@@ -13,7 +13,6 @@ import pytest
 from ansible_collections.gpufleet.vllm.plugins.module_utils._plan.memory.request import (
     GpuMemory,
     MemoryRequest,
-    parse_capability,
     parse_version,
 )
 from ansible_collections.gpufleet.vllm.plugins.module_utils._plan.memory.settings import (
@@ -23,6 +22,7 @@ from ansible_collections.gpufleet.vllm.plugins.module_utils._plan.memory.setting
     number,
     resolve,
 )
+from ansible_collections.gpufleet.vllm.plugins.module_utils._vllm.images import parse_capability
 
 H100 = GpuMemory(total_mib=81559, compute_capability="9.0")
 A100 = GpuMemory(total_mib=81920, compute_capability="8.0")

@@ -10,13 +10,13 @@ import typing as t
 
 import pytest
 
-from ansible_collections.gpufleet.vllm.plugins.module_utils._plan.memory.architecture import from_config
-from ansible_collections.gpufleet.vllm.plugins.module_utils._plan.memory.quantization import by_name
 from ansible_collections.gpufleet.vllm.plugins.module_utils._plan.memory.weights import (
     WeightQuestion,
     count_parameters,
     rank_weights,
 )
+from ansible_collections.gpufleet.vllm.plugins.module_utils._plan.model.architecture import from_config
+from ansible_collections.gpufleet.vllm.plugins.module_utils._plan.model.quantization import by_name
 from ansible_collections.gpufleet.vllm.tests.data.model_configs import CONFIGS
 
 GIB = 1024**3

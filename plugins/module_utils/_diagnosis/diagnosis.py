@@ -1,0 +1,303 @@
+# Copyright: gpufleet.vllm contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Why an engine failed, from its log, its exit code, what Docker says of it, and what its operator has set.
+
+The cause is what ended the engine: of its last life, of the failures that no other one brought about, the one that says
+most. The last lines of a log are wrappers around it, so much more than them is searched: the newest MiB.
+
+Private to the collection: may change without notice.
+"""
+
+from __future__ import annotations
+
+import re
+import typing as t
+from dataclasses import asdict, dataclass
+
+from .._outside.concealing import concealed_log
+from .._outside.printable import printable
+from . import failures, log_text, places, settings, signals
+from .events import WRAPPERS, Event, lives
+from .kinds import Match, searched
+
+
+@dataclass(frozen=True)
+class Diagnosis:
+    """What failed, in the words of a class, the log's own line, and what to do about it."""
+
+    failure_class: str
+    cause: str
+    advice: str
+
+    def as_dict(self) -> dict[str, str]:
+        return asdict(self)
+
+
+# That somebody else is gone follows from what happened to them.
+_CONSEQUENCES = re.compile(
+    r"RuntimeError: cancelled|^TimeoutError:?$|TimeoutError: RPC call to|CancelledError|BrokenPipeError|EOFError|"
+    r"Connection(?:Reset|Aborted|Refused)?Error|Connection (?:reset|closed) by|Broken pipe|recvValue failed|"
+    r"DistNetworkError(?!.{0,200}EADDRINUSE)|ContextTerminated|ZMQError(?!.{0,40}in use)|can't register atexit|"
+    r"Exception ignored in|leaked (?:shared_memory|semaphore)|destroy_process_group|"
+    r"Process group watchdog thread terminated|c10::DistBackendError|TCPStore|HeartbeatMonitor"
+)
+# An error of one request: its client has it, and the engine lives on.
+_REQUEST = re.compile(r"(?:^|/)(?:serving|preprocess|protocol|chat_utils|renderer|api_router)\w*\.py")
+# Exceptions that name what was not there, and explain nothing.
+_BARE = re.compile(r"(?:KeyError|IndexError|StopIteration|AttributeError)\b")
+_COMPILER = re.compile(r"cannot find -l|nvcc fatal|ptxas fatal|fatal error: |: error: ")
+_BEST = 3
+# So many different lines, the newest first, are asked for their class: no start that fails has as many.
+_MOST_TEXTS = 5000
+# What a program says that ends itself with SIGABRT.
+_ABORT = re.compile(r"terminate called|Assertion .{0,300}failed|Check failed:|(?:free|malloc)\w*\(\): |double free")
+# All that is left of a process that died without a word.
+_SILENT = re.compile(
+    r"engine core exited unexpectedly|Engine core proc(?:ess)? \S+ died unexpectedly|"
+    r"WorkerProc initialization failed|Engine core initialization failed|RayWorkerProc .{0,80} died unexpectedly"
+)
+# A warning of vLLM's, no error: a worker that hangs, or one that compiles for long.
+_HANGING = re.compile(r"No available shared memory broadcast block found in \d+ second")
+_REFUSING = re.compile(r"^(?:Value error, |(?:\w+\.)*(?:ValueError|NotImplementedError|AssertionError|TypeError)\b)")
+_CAUSE_LENGTH = 300
+_KILLED = 128 + 9
+_ISSUES = "https://github.com/vllm-project/vllm/issues"
+_REPORT = "https://github.com/gpufleet/ansible-vllm/issues"
+_FREE = re.compile(r"Free memory on device.{0,40}?\((?P<free>[\d.]+)/(?P<total>[\d.]+) GiB\)")
+# GiB that a driver and a display take; what is beyond belongs to somebody.
+_OVERHEAD = 2.5
+
+
+def cleaned(line: str) -> str:
+    """The line without secrets and vLLM's process and time prefixes, at most 300 printable characters."""
+    return _fit(log_text.said(printable(line[: log_text.LINE]).strip()).words)
+
+
+def _fit(words: str) -> str:
+    """Words that stand alone already, made fit to be shown: no secret, nothing that steers a terminal."""
+    return concealed_log(printable(words).strip())[:_CAUSE_LENGTH]
+
+
+def hanging(log: str) -> str:
+    """The line in which the engine says that a worker does not take what it is given; '' where none does."""
+    return _hanging(log_text.lines(log))
+
+
+def _hanging(lines: t.Sequence[str]) -> str:
+    return cleaned(next((line for line in lines if _HANGING.search(line)), ""))
+
+
+def diagnose(
+    log: str,
+    exit_code: int | None = None,
+    oom_killed: bool = False,
+    release: t.Mapping[str, t.Any] | None = None,
+) -> Diagnosis:
+    """Name the root cause. exit_code is None while the container runs; `release` is what was started, if known."""
+    if oom_killed:
+        return _killed(exit_code, "the kernel, because the container ran out of memory", "host.oom")
+    everything = log_text.lines(log)
+    known = settings.of_log(everything) if release is None else settings.of_release(release)
+    lines = log_text.own(log)
+    hint = _hanging(everything)
+    life = _last_life(lives(lines), bool(hint))
+    found = _told(life, known, hint)
+    if found is not None:
+        return found
+    dead = signals.death(lines, exit_code)
+    root = _root(life)
+    # vLLM kills what is left of it itself: a kill is a cause only where nothing else is.
+    killed = dead is not None and dead.number == signals.KILL and (root is not None or not dead.line)
+    if dead is not None and not killed:
+        return _signal(life, dead, _no_error(everything))
+    if root is not None:
+        return _unknown(root, known)
+    if hint:
+        return Diagnosis("shm.hang", hint, failures.NAMED["shm.hang"].advice)
+    if exit_code == _KILLED:
+        return _killed(exit_code, "a SIGKILL", "host.killed")
+    return _silent(everything, lines)
+
+
+def _last_life(all_lives: t.Sequence[list[Event]], hangs: bool) -> list[Event]:
+    """The newest life in which something failed by itself; where a worker hangs, what follows from it tells enough.
+
+    Between an engine core's end and its news of it an API server goes on answering. What it said itself is past.
+    """
+    *before, last = all_lives
+    if any(event.line and (hangs or _by_itself(event)) for event in last):
+        return last
+    for life in reversed(before):
+        if any(event.line and _by_itself(event) and (_depth(event) or not event.process) for event in life):
+            return life
+    return last
+
+
+def _by_itself(event: Event) -> bool:
+    """Whether nothing else, somewhere else, brought it about, and no client."""
+    line = event.line
+    return not (WRAPPERS.search(line) or _CONSEQUENCES.search(line) or _REQUEST.search(event.where))
+
+
+def _told(life: t.Sequence[Event], known: t.Mapping[str, str], hint: str) -> Diagnosis | None:
+    """The newest failure of a class: one that says more first, then a general one."""
+    general: tuple[Event, Match] | None = None
+    lead: tuple[Event, Match] | None = None
+    seen: dict[tuple[str, tuple[str, ...]], Match | None] = {}
+    exceptions = any(event.exception and _by_itself(event) for event in life)
+    for event in reversed(life):
+        if _REQUEST.search(event.where) or (WRAPPERS.search(event.line) and not event.more):
+            continue
+        key = (event.text, event.frames)
+        if key not in seen:
+            if len(seen) == _MOST_TEXTS:
+                break
+            seen[key] = failures.kind_of(event.text, event.frames, known)
+        match = seen[key]
+        if match is None or not (event.exception or match.kind.lead or not exceptions):
+            continue
+        if match.kind.general:
+            # What hangs follows from what failed, and an exception says more than a line about it.
+            if general is None or _rank(event, match) > _rank(*general):
+                general = (event, match)
+        elif event.exception:
+            return _diagnosis(event, match, life)
+        elif lead is None:
+            lead = (event, match)
+    found = lead or general
+    if found is None:
+        return None
+    if found[1].kind.name == "shm.hang" and hint:
+        return Diagnosis("shm.hang", hint, found[1].advice)
+    return _diagnosis(*found, life)
+
+
+def _rank(event: Event, match: Match) -> tuple[bool, bool]:
+    return match.kind.name != "shm.hang", bool(event.exception)
+
+
+def _diagnosis(event: Event, match: Match, life: t.Sequence[Event]) -> Diagnosis:
+    name, line, advice = match.kind.name, event.shown or match.frame, match.advice
+    if not searched(match.pattern, line):  # a line below says it
+        line = next((more for more in event.more if searched(match.pattern, more)), line)
+    if name == "jit.build":
+        line = next((other.line for other in life if _COMPILER.search(other.line)), line)
+    if name == "port.busy" and _depth(event) and "in use" in line:  # only the API server has the instance's own port
+        return Diagnosis("port.internal", _fit(line), failures.NAMED["port.internal"].advice)
+    if name == "mem.busy":
+        return _busy(_fit(line), advice)
+    return Diagnosis(name, _fit(line), advice)
+
+
+def _busy(line: str, advice: str) -> Diagnosis:
+    """Memory that is taken: by somebody, or by no more than a driver and a display, as it will be next time too."""
+    found = _FREE.search(line)
+    free, total = (float(found["free"]), float(found["total"])) if found else (0.0, 0.0)
+    if not 0 < free <= total:
+        return Diagnosis("mem.busy", line, advice)
+    share = int(free / total * 100) / 100
+    if total - free <= _OVERHEAD:
+        told = (
+            f"Lower gpu_memory_utilization to at most {share:g}: {total - free:.1f} GiB of the GPU are taken before "
+            "the engine starts, as by the driver and a display, and will be next time too."
+        )
+        return Diagnosis("mem.share", line, told)
+    told = (
+        f"{total - free:.1f} of the GPU's {total:g} GiB are taken (`nvidia-smi` shows by what): free them, or lower "
+        f"gpu_memory_utilization to at most {share:g}."
+    )
+    return Diagnosis("mem.busy", line, told)
+
+
+def _root(life: t.Sequence[Event]) -> Event | None:
+    """Of failures that are of no class: the newest of the innermost process, in the words of its chain that explain."""
+    own = [event for event in life if event.exception and _by_itself(event)]
+    if not own:
+        return next((event for event in reversed(life) if event.pydantic and _by_itself(event)), None)
+    innermost = max(_depth(event) for event in own)
+    newest = next(event for event in reversed(own) if _depth(event) == innermost)
+    chain = [event for event in own if event.chain == newest.chain]
+    return next((event for event in reversed(chain) if not _BARE.match(event.line)), newest)
+
+
+def _depth(event: Event) -> int:
+    """How far inside a process is: the API server starts the engine, and that its workers."""
+    name = event.process.lower()
+    if "worker" in name or name.startswith("rank"):
+        return 2
+    return 1 if "engine" in name or "core" in name else 0
+
+
+def _unknown(root: Event, known: t.Mapping[str, str]) -> Diagnosis:
+    """A failure of no class: what it speaks of that can be set, where it was, and who wants to know."""
+    line = _fit(root.shown)
+    names = settings.spoken_of(root.text, known)
+    given = [name for name in names if name in known]
+    if names and _REFUSING.match(line):
+        other = f", or leave {' and '.join(given)} out, and vLLM chooses" if given else ""
+        return Diagnosis(
+            "flag.refused", line, f"vLLM refuses how {_listed(names, known)} is set: do as the line says{other}."
+        )
+    named = f" It speaks of {', '.join(names)}." if names else ""
+    place = places.said_of([_fit(frame) for frame in root.frames], known)
+    return Diagnosis("unknown", line, _reported(f"{named} {place}".rstrip()))
+
+
+def _listed(names: t.Sequence[str], known: t.Mapping[str, str]) -> str:
+    return ", ".join(f"{name} (it is {known[name]})" if name in known else name for name in names)
+
+
+def _reported(more: str = "") -> str:
+    return (
+        f"This failure is of no class that is known here.{more} Look for the line in {_ISSUES}, and report it with the "
+        f"kept log (engine.log, diagnosis.json) at {_REPORT}."
+    )
+
+
+def _killed(exit_code: int | None, killer: str, failure_class: str) -> Diagnosis:
+    return Diagnosis(
+        failure_class,
+        f"the container was ended by {killer} (exit code {exit_code})",
+        "Give the host or the container more memory, or plan a smaller model or KV cache.",
+    )
+
+
+def _signal(life: t.Sequence[Event], dead: signals.Death, silent: str) -> Diagnosis:
+    """A process that a signal ended; one that ended itself has said why."""
+    own = ""
+    if dead.number == signals.ABORT:
+        own = next((event.line for event in life if _ABORT.search(event.line)), "")
+        root = _root(life) or next(
+            (event for event in life if event.exception and not WRAPPERS.search(event.line)), None
+        )
+        own = own or (root.line if root else "")
+    said = _fit(own or dead.line or _last_words(life)) or silent
+    signal = dead.signal
+    return Diagnosis(
+        signal.failure_class, f"{dead.who} died of {signal.name} ({signal.meaning}): {said}", signal.advice
+    )
+
+
+def _silent(everything: t.Sequence[str], lines: t.Sequence[log_text.Said]) -> Diagnosis:
+    """What is left where no error is: a process that is gone, or the last words."""
+    # A warning of vLLM's too: its client finds nobody there.
+    silent = next((line for line in everything if _SILENT.search(line)), "")
+    if silent:
+        return Diagnosis(
+            "died.silent",
+            f"a process of the engine died without a word: {cleaned(silent)}",
+            "`journalctl -k` on the host shows a signal that ended it, or a kill for lack of memory.",
+        )
+    last = [line.words for line in lines if line.words and not line.harmless]
+    told = " | ".join(last[-_BEST:])
+    return Diagnosis("unknown", _fit(told) or _no_error(everything), _reported())
+
+
+def _last_words(life: t.Sequence[Event]) -> str:
+    return next((event.line for event in reversed(life) if event.line), "")
+
+
+def _no_error(lines: t.Sequence[str]) -> str:
+    last = _fit(next((line for line in reversed(lines) if line.strip()), ""))
+    return f"the log names no error, and ends with: {last}" if last else "the log is empty"

@@ -1,0 +1,58 @@
+# Copyright: gpufleet.vllm contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""All classes of failures of an engine. What they mean is in docs/failures.md, in the words of this table.
+
+Private to the collection: may change without notice.
+"""
+
+from __future__ import annotations
+
+import typing as t
+
+from . import kinds_backends, kinds_gpu, kinds_image, kinds_memory, kinds_model, kinds_settings, signals
+from .kinds import Kind, Match, matched
+
+# Those that say more come first.
+KINDS: tuple[Kind, ...] = (
+    *kinds_settings.KINDS,
+    *kinds_backends.KINDS,
+    *kinds_memory.KINDS,
+    *kinds_gpu.KINDS,
+    *kinds_image.KINDS,
+    *kinds_model.KINDS,
+)
+NAMED: dict[str, Kind] = {kind.name: kind for kind in KINDS}
+# What is told besides: by the container's end, by a signal, by numbers, or because nothing else is.
+BESIDES: dict[str, str] = {
+    "mem.share": "less of the GPU is free than the share that is asked for, and nobody but driver and "
+    "display holds the rest",
+    "flag.refused": "vLLM refuses settings, or the way they are combined; its line names them",
+    "host.oom": "the kernel killed the container, which had no memory left",
+    "died.silent": "a process of the engine is gone and nobody says why",
+    "unknown": "none of these; the log's best lines are shown",
+    **{
+        signal.failure_class: f"a process died of {signal.name}: {signal.meaning}"
+        for signal in signals.SIGNALS.values()
+        if signal.failure_class not in NAMED
+    },
+}
+# What Docker says where it cannot even start the engine's first process.
+BEFORE_THE_ENGINE = ("cdi.stale", "driver.mismatch", "driver.old", "gpu.hook", "gpu.none", "image.command")
+# Nothing of these is held against a release.
+OF_THE_MOMENT = frozenset(kind.name for kind in KINDS if kind.of_the_moment) | {"host.killed"}
+
+
+def kind_of(text: str, frames: t.Sequence[str], settings: t.Mapping[str, str]) -> Match | None:
+    """The class of a text; one that says more comes before a general one."""
+    found = None
+    for kind in KINDS:
+        if found is not None and kind.general:
+            continue
+        match = matched(kind, text, frames, settings)
+        if match is None:
+            continue
+        if not kind.general:
+            return match
+        found = match
+    return found

@@ -1,0 +1,260 @@
+# Copyright: gpufleet.vllm contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Failures of the model, of what the image knows of it, and of folders and ports.
+
+The texts are those of vLLM, transformers, tokenizers, safetensors, huggingface_hub and Python.
+
+Private to the collection: may change without notice.
+"""
+
+from __future__ import annotations
+
+from .kinds import Case, Kind
+
+_LOADING = r"\bin (?:load_weights|\w*weight_loader\w*|_load_module|_load_param)\b"
+
+KINDS: tuple[Kind, ...] = (
+    Kind(
+        "model.gated",
+        "the Hub does not give this model to this host",
+        "The Hub wants to know who asks: accept the model's licence with an account, and give a token of "
+        "it that may read (HF_TOKEN); "
+        "or download the model elsewhere and put it on the host, as a path. Where it is no gated and no "
+        "private model, its name "
+        "is wrong.",
+        (
+            Case(r"GatedRepoError|gated repo|Cannot access gated|is a gated repository"),
+            Case(r"(?:401|403) Client Error|Access to model .{0,200} is restricted|awaiting a review"),
+            Case(r"Invalid (?:username or password|user token|credentials)|LocalTokenNotFoundError"),
+            Case(r"RepositoryNotFoundError|Repository Not Found for url"),
+        ),
+    ),
+    Kind(
+        "model.missing",
+        "the model is not on the host, and was not fetched",
+        "Put the model on the host, or correct its name.",
+        (
+            Case(
+                r"OfflineModeIsEnabled|offline mode is enabled|outgoing traffic has been disabled",
+                "The model is not on the host, and HF_HUB_OFFLINE forbids to fetch it: put the model on "
+                "the host, or allow the Hub.",
+            ),
+            Case(
+                r"locate the files? on the Hub|couldn't connect to 'https?://|LocalEntryNotFoundError|"
+                r"NameResolutionError|Temporary failure in name resolution|Failed to resolve|Max retries exceeded|"
+                r"Network is unreachable|ConnectTimeout|CERTIFICATE_VERIFY_FAILED|ProxyError",
+                "Put the model on the host, or correct its name; where the engine is to fetch it, the host "
+                "has to reach the Hub "
+                "(network, proxy).",
+            ),
+            Case(
+                r"429 Client Error|Too Many Requests|50\d Server Error|CAS service error|File reconstruction error",
+                "The Hub did not give the model now: give its token (HF_TOKEN), which raises its limits, "
+                "try again later, or put "
+                "the model on the host.",
+            ),
+            Case(r"HFValidationError: Repo id must|Repo id must (?:be|use)"),
+            Case(r"is not a local folder (?:and is not a valid model|or a valid repository)"),
+            Case(r"Invalid repository ID or local directory"),
+            Case(
+                r"does not appear to have (?:a file|files|any) named|EntryNotFoundError|"
+                r"Could not locate \S+ inside"
+            ),
+            Case(r"RevisionNotFoundError|is not a valid git identifier"),
+            Case(r"Cannot find any (?:safetensors )?model weights with|no \[?config\.json|no config file found"),
+            Case(r"[Cc]an't load (?:the configuration|tokenizer|the model|feature extractor|image processor)"),
+            Case(r"FileNotFoundError: Weight files referenced in index but missing"),
+        ),
+    ),
+    Kind(
+        "model.broken",
+        "a file of the model is cut short, or is none",
+        "Fetch the model's weights again.",
+        (
+            Case(r"SafetensorError|Error while deserializing header|MetadataIncompleteBuffer|InvalidHeader"),
+            Case(
+                r"PytorchStreamReader failed|UnpicklingError(?!: Weights only)|invalid load key|"
+                r"unexpected EOF, expected"
+            ),
+            Case(r"Consistency check failed|IncompleteRead|should be of size \d+"),
+            Case(r"version https://git-lfs|git-lfs pointer"),
+        ),
+    ),
+    Kind(
+        "model.newer",
+        "an image that is older than the model, or whose transformers is not the one it was made with",
+        "The image does not know this model yet: use a newer image (vLLM with a newer transformers). Where "
+        "the model is older than "
+        "the image, the image's transformers no longer suits it: use a release of the model's time.",
+        (
+            Case(
+                r"does not recognize this architecture",
+                "The image is older than the model: use a newer image (a release of vLLM with a newer transformers).",
+            ),
+            Case(
+                r"Model architectures? .{0,200}(?:are|is) not supported for now|is not supported by the Transformers",
+                "This release of vLLM does not know the model's architecture: use a newer image, or another model.",
+            ),
+            Case(
+                r"was supported in vLLM until v(?P<version>[\w.]+)",
+                "vLLM has dropped this model: use an image of release {version}, or another model.",
+            ),
+            Case(
+                r"No module named 'transformers\.models\.",
+                "The image cannot import the model's code: use another image, mostly a newer one with the "
+                "transformers it needs.",
+            ),
+            Case(
+                r"has no vLLM implementation|Transformers (?:modeling )?(?:implementation|"
+                r"backend).{0,40}not compatible|"
+                r"Unrecognized configuration class|GGUF model with architecture \S+ is not supported",
+                "This release of vLLM does not know the model's architecture: use a newer image, or "
+                "another build of the model.",
+            ),
+            Case(
+                r"untagged enum (?:ModelWrapper|PyPreTokenizerTypeWrapper|\w*Wrapper)",
+                "The model's tokenizer.json is of a newer tokenizers library than the image's: use a newer image.",
+            ),
+            Case(
+                r"has no attribute '?(?:all_special_tokens_extended|_?\w*special_tokens\w*)",
+                "The image's transformers is not the one its vLLM was made for: use a newer image, or one "
+                "with the transformers that "
+                "its vLLM asks for.",
+            ),
+            Case(
+                r"Tokenizer class \S+ does not exist|cannot import name .{0,80}from 'transformers|"
+                r"has no attribute '\w+'.{0,40}transformers|requires transformers",
+                "The image's transformers does not suit the model: use a newer image, or one with the "
+                "transformers that its vLLM "
+                "asks for.",
+            ),
+            Case(r"AttributeError: .{0,80}(?:Config|Tokenizer\w*|Processor)'? (?:object )?has no attribute"),
+            Case(r"KeyError: '(?:default|rope_type|type|mrope|llama3|yarn|\w+_rope)'", frames=r"rope|rotary|config"),
+            Case(r"StrictDataclass\w*Error|has no attribute 'rope_(?:theta|parameters|scaling)'"),
+            Case(r"rope_scaling.{0,60}must (?:have|be)|Unknown RoPE scaling type"),
+        ),
+    ),
+    Kind(
+        "model.inspect",
+        "vLLM could not load its own code for the model",
+        "vLLM could not load its code for this model; a line above says why, mostly a package or a library "
+        "that does not suit the image. "
+        "Use another image, mostly a newer one.",
+        (
+            Case(
+                r"failed to be inspected|Error in inspecting model architecture|"
+                r"models\.registry'\]' returned non-zero"
+            ),
+        ),
+        general=True,
+    ),
+    Kind(
+        "model.config",
+        "a folder that holds no model as transformers and vLLM read it",
+        "The folder holds no model in the form that vLLM reads: it wants a config.json with a model_type, "
+        "and weights beside it. Name the "
+        "folder that has them, set tokenizer where a GGUF file is served, or take another build of the model.",
+        (
+            Case(r"Unrecognized model in|Should have a `model_type` key|KeyError: 'model_type'"),
+            Case(
+                r"Weights only load failed",
+                "The model's weights are pickles, which can run code: use a build of it with safetensors.",
+            ),
+            Case(r"Expecting value: line \d+ column \d+|Extra data: line \d+ column \d+"),
+            Case(r"Could not detect config format|Failed to load mistral"),
+            Case(
+                r"[Cc]ouldn't instantiate the backend tokenizer|Unrecognized (?:processing|image processor|"
+                r"feature extractor) class"
+            ),
+            Case(r"JSONDecodeError", frames=r"configuration_utils|transformers_utils/config"),
+        ),
+    ),
+    Kind(
+        "model.tensors",
+        "a checkpoint with other tensors than this release's code for the model has",
+        "The checkpoint's tensors are not those that this release knows of the model: it was quantized "
+        "with another tool or is of "
+        "another release. Use another build of the model, or a newer image.",
+        (
+            Case(r"There is no module or parameter named"),
+            Case(r"Following weights were not (?:initialized|loaded) from checkpoint"),
+            Case(
+                r"KeyError: ['\"]?[\w.]*(?:layers|blocks|experts|model|visual|lm_head|"
+                r"embed)[\w.]*\.[\w.]+['\"](?: |$)"
+            ),
+            Case(r"^(?:KeyError|AssertionError|AttributeError|IndexError)\b", frames=_LOADING),
+            Case(
+                r"^RuntimeError: (?:The size of tensor|start \(\d+\) \+ length|shape '|The expanded size)",
+                frames=_LOADING,
+            ),
+            Case(r"Attempted to load weight .{0,80}into parameter|size mismatch for|weight shape .{0,40}mismatch"),
+        ),
+        general=True,
+    ),
+    Kind(
+        "model.code",
+        "a model that brings code of its own",
+        "The model brings its own code: read it, and set trust_remote_code where you trust it.",
+        (
+            Case(r"trust_remote_code|--trust-remote-code|contains custom code which must be executed"),
+            Case(
+                r"requires the following packages that were not found|No module named '(?!transformers\.|vllm)\w+'",
+                "The model's code needs a Python package that the image does not have: use an image that has it.",
+                frames=r"dynamic_module_utils|transformers_modules",
+            ),
+        ),
+    ),
+    Kind(
+        "start.slow",
+        "an engine that vLLM itself gave up waiting for",
+        "Raise VLLM_ENGINE_READY_TIMEOUT_S in the instance's `env`; a model on a slow disk or a first "
+        "compilation takes long.",
+        (Case(r"Timed out waiting for (?:new )?engine (?:core )?processes to start", since="0.15.1"),),
+    ),
+    Kind(
+        "cache.readonly",
+        "a folder that the container's user may not write",
+        "The container's user may not write this folder: give it to that user (`chown`), mount another "
+        "one, or set the variable "
+        "that names it (VLLM_CACHE_ROOT, HF_HOME, FLASHINFER_WORKSPACE_BASE, TRITON_CACHE_DIR) to one that it may.",
+        (
+            Case(
+                r"(?:PermissionError|Permission denied).{0,40}/dev/(?:nvidia|dri)",
+                "The container's user may not open the GPU's device: give it the group that owns it on the host.",
+            ),
+            Case(r"PermissionError: |\[Errno 13\] Permission denied|PermissionError at "),
+            Case(r"Read-only file system|\[Errno 30\]"),
+            Case(
+                r"getpwuid\(\): uid not found",
+                "The container's user has no name in the image, and so no home: set HOME and USER in the "
+                "instance's `env`, or use "
+                "a user that the image knows; its folders have to be writable for it.",
+            ),
+        ),
+    ),
+    Kind(
+        "port.internal",
+        "a port that the engine's processes use among themselves is taken",
+        "A port that the engine uses inside is taken, mostly by another engine in the same network: try "
+        "again, or set VLLM_PORT "
+        "(the first of its inside ports) or MASTER_PORT in the instance's `env` to one that is free.",
+        (
+            Case(r"EADDRINUSE|server socket has failed to (?:listen|bind)"),
+            Case(r"ZMQError: Address already in use|Address already in use \(addr="),
+            Case(
+                r"[Aa]ddress already in use",
+                frames=r"in (?:get_open_\w+|init_process_group|_create_c10d_store|make_zmq_socket|bind_to_\w+)",
+            ),
+            Case(r"Could not find open port after"),
+        ),
+        of_the_moment=True,
+    ),
+    Kind(
+        "port.busy",
+        "the port is taken",
+        "Choose another port, or free this one (`ss -ltnp` on the host shows what holds it).",
+        (Case(r"[Aa]ddress already in use"), Case(r"port is already allocated")),
+        of_the_moment=True,
+    ),
+)

@@ -1,0 +1,202 @@
+# Copyright: gpufleet.vllm contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Failures of settings: arguments, variables, and what a release of vLLM or a model does not take.
+
+The texts are those of the vLLM sources from 0.5.5 to 0.33.0, of argparse and of pydantic.
+
+Private to the collection: may change without notice.
+"""
+
+from __future__ import annotations
+
+from .kinds import Case, Kind
+
+_ARGUMENT = r"error: argument --(?P<flag>[\w.-]+)(?:/[^:]{0,60})?: "
+
+KINDS: tuple[Kind, ...] = (
+    Kind(
+        "flag.unknown",
+        "an argument that this release does not have",
+        "Remove the argument or correct its name for this vLLM release.",
+        (Case(r"error: unrecognized arguments:"),),
+    ),
+    Kind(
+        "flag.ambiguous",
+        "a shortened argument that could be several",
+        "Write the argument's full name.",
+        (Case(r"error: ambiguous option:"),),
+    ),
+    Kind(
+        "flag.choice",
+        "a value that is none of an argument's choices",
+        "Use one of the choices that the line lists.",
+        (
+            Case(r"error: argument .{0,200}invalid choice:"),
+            Case(r"Input should be '[^']*'(?:, '[^']*')* or '"),
+            Case(r"ValueError: Invalid value '[^']*' (?:for|in) VLLM_\w+\. Valid options"),
+        ),
+    ),
+    Kind(
+        "flag.type",
+        "a value of another type than the argument takes",
+        "Correct the value's type: the line says which is wanted (a mapping is written as one in `engine_args`).",
+        (
+            Case(
+                _ARGUMENT + r"(?:invalid [^:]{0,80} value|expected |\d+ validation error|Value .{0,200} cannot be)",
+                "Correct the type of {flag}: the line says which is wanted (a mapping is written as one, "
+                "with its keys, "
+                "in `engine_args`).",
+            ),
+            Case(r"error: argument [^:]{1,200}: (?:invalid [^:]{0,80} value|expected |\d+ validation error)"),
+            Case(r"Input should be (?:a valid|an instance of|an object|a finite|greater|less)"),
+            Case(r"type=(?:dataclass_type|int_type|bool_type|float_type|string_type|int_parsing|bool_parsing)\b"),
+            Case(r"(?:argparse\.)?ArgumentTypeError: "),
+        ),
+    ),
+    Kind(
+        "flag.json_key",
+        "a key of a mapping that this release does not know",
+        "Remove the key that this release does not know, or correct its name.",
+        (
+            Case(r"Unexpected keyword argument"),
+            Case(r"Extra inputs are not permitted"),
+            Case(r"(?:EngineArgs|Config)\.__init__\(\) got an unexpected keyword argument"),
+        ),
+    ),
+    Kind(
+        "env.unknown",
+        "a variable `VLLM_*` that this release does not know",
+        "Remove the variable from `env`.",
+        (Case(r"ValueError: Unknown vLLM environment variable detected", since="0.19.1"),),
+    ),
+    Kind(
+        "env.port",
+        "`VLLM_PORT` is no number",
+        "Remove VLLM_PORT from `env`: a cluster's service discovery sets it where a service is named vllm.",
+        (Case(r"VLLM_PORT '.{0,200}' (?:must be a valid integer|appears to be a URI)"),),
+    ),
+    Kind(
+        "parser.name",
+        "a parser for tools or reasoning that this release does not have",
+        "Use one of the parsers that the line lists, or a newer image that has this one.",
+        (
+            Case(r"Reasoning parser '.{0,100}' not found"),
+            Case(r"invalid (?:tool call|reasoning) parser"),
+            Case(r"Tool parser '.{0,100}' not found"),
+            Case(r"--enable-auto-tool-choice requires --tool-call-parser", "Set tool_call_parser."),
+        ),
+    ),
+    Kind(
+        "len.config",
+        "a length that the model was not made for",
+        "Set max_model_len to at most the length that the model was made for.",
+        (Case(r"User-specified max_model_len .{0,40}is greater than the derived max_model_len"),),
+    ),
+    Kind(
+        "batch.small",
+        "a batch that is smaller than what it has to hold",
+        "Set max_num_batched_tokens to at least the number that the line asks for, or leave it to vLLM.",
+        (
+            Case(
+                r"max_num_batched_tokens \(?\d+\)? (?:is smaller than max_model_len|must be greater than or equal to)"
+            ),
+            Case(r"max_tokens_per_mm_item \(\d+\) is larger than max_num_batched_tokens"),
+            Case(r"does not have enough slots to schedule a token|does not allow any tokens to be scheduled"),
+        ),
+    ),
+    Kind(
+        "tp.divide",
+        "a model that does not divide by the number of GPUs",
+        "Use a tensor_parallel_size that divides the model: its heads, its sizes, and its groups of quantization.",
+        (
+            Case(
+                r"n_physical_experts=\d+ must be divisible|Adjust num_redundant_experts",
+                "Set num_redundant_experts so that the experts divide by the number of GPUs, or use "
+                "another number of GPUs "
+                "(tensor_parallel_size times data_parallel_size).",
+            ),
+            Case(r"must be divisible by tensor(?: model)? parallel(?: size|ism)|too large tensor parallel size"),
+            Case(
+                r"(?:size_[kn]|experts|heads|hidden_size|intermediate|partition|(?:out|in)put_size|vocab|channels)"
+                r".{0,80}(?:not|must|be) divisible by"
+            ),
+            Case(r"divisible by (?:tp_size|ep_size|world_size|BLOCK_SIZE|group_size|min_thread|weight quantization)"),
+            Case(r"AssertionError: \d+ is not divisible by \d+"),
+        ),
+    ),
+    Kind(
+        "tp.gpus",
+        "more ranks than GPUs",
+        "Give the instance more GPUs, or a smaller tensor_parallel_size times pipeline_parallel_size.",
+        (
+            Case(r"World size .{0,40}is larger than the number of available GPUs"),
+            Case(r"[Tt]ensor parallel size \(?\d+\)? (?:cannot be larger|exceeds)"),
+            Case(r"number of required \w+ exceeds the total number of available"),
+            Case(r"CUDA error: invalid device ordinal"),
+            Case(r"local rank \d+ is out of bounds|replica size \(\d+\) exceeds the number of visible"),
+            Case(r"Cannot provide a placement group"),
+        ),
+    ),
+    Kind(
+        "dtype.bf16",
+        "a GPU without bfloat16",
+        "Set dtype to half.",
+        (Case(r"Bfloat16 is only supported on GPUs with compute capability"),),
+    ),
+    Kind(
+        "dtype.model",
+        "a dtype that this model, quantization or cache does not take",
+        "Set dtype to the one that the line names, or to auto.",
+        (
+            Case(r"The model type .{0,60} does not support float16"),
+            Case(r'kv_cache_dtype="\w+" is incompatible with dtype'),
+            Case(r"ValueError: Unknown dtype: "),
+        ),
+    ),
+    Kind(
+        "quant.capability",
+        "a quantization that needs a newer GPU",
+        "Use another build of the model: this quantization needs a GPU of a higher compute capability.",
+        (
+            Case(r"The quantization method .{0,60} is not supported for the current GPU"),
+            Case(r"(?:Quantization scheme|quantization scheme).{0,80}not supported for the current GPU"),
+            Case(r"_scaled_mm is only supported on CUDA devices|requires? (?:a GPU with )?compute capability"),
+            Case(
+                r"(?:FP8|NVFP4|MXFP4|Marlin|marlin).{0,80}(?:not supported on|requires|"
+                r"only supported (?:on|for)) .{0,40}(?:GPU|SM|capab|Ada|Hopper)"
+            ),
+            Case(r"Min(?:imum)? capability:? \d+.{0,40}[Cc]urrent (?:compute )?capability"),
+        ),
+    ),
+    Kind(
+        "quant.config",
+        "a quantization that is not the checkpoint's",
+        "Leave quantization unset, or set it to what the model was quantized with.",
+        (
+            Case(
+                r"(?P<dtype>\S+) is not supported for quantization method",
+                "Set dtype to one that this quantization takes: the line says which dtype is not ({dtype}).",
+            ),
+            Case(
+                r"Cannot find the config file for|[Mm]ethod specified in the model config|"
+                r"Unknown quantization method|Quantization method is not specified in the config",
+                "Leave {set} out, or set it to what the model was quantized with.",
+                set_by=("quantization",),
+            ),
+            Case(
+                r"Cannot find the config file for|[Mm]ethod specified in the model config|"
+                r"Quantization method is not specified in the config",
+                "The checkpoint does not say how it was quantized as this release reads it: set "
+                "quantization to what it was "
+                "quantized with, or use another build.",
+            ),
+            Case(
+                r"Unknown quantization method|Unknown \w+ quant algo|is not a supported quantization|"
+                r"Unsupported quanti\w+",
+                "This release does not know how the model was quantized: use a newer image, or another "
+                "build of the model.",
+            ),
+        ),
+    ),
+)

@@ -1,0 +1,46 @@
+# Copyright: gpufleet.vllm contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Why a proof is refused, and what to do about it.
+
+Private to the collection: may change without notice.
+"""
+
+from __future__ import annotations
+
+from .._outside.printable import printable
+
+ADVICE = {
+    "smoke.open": "Look at what else answers on this port: this server was given an API key.",
+    "smoke.models": "Correct served_model_name, or look at what else answers on this port.",
+    "smoke.length": "Plan the max_model_len that the engine states, or leave it to the engine.",
+    "smoke.content": "Read what came back: correct the pattern or max_tokens of `smoke`, or the model.",
+    "smoke.chat": "Give the model a chat template (the engine argument chat_template), or set smoke.chat to auto.",
+    "smoke.tool_call": "Set enable_auto_tool_choice and this model's tool_call_parser, or smoke.tool_call to auto.",
+    "smoke.reasoning": "Set this model's reasoning_parser, give it more max_tokens, or set smoke.reasoning to auto.",
+    "smoke.json_schema": "Give it more max_tokens, a model that follows the schema, or leave smoke.json_schema out.",
+    "smoke.prompts": "Read what came back: correct this prompt's pattern, json_schema or max_tokens, or the model.",
+}
+UNANSWERED = "The engine runs: the end of the kept log says what it did with the question, or that it got none."
+SHOWN = 200
+MESSAGE = 1000
+
+
+class NotProved(Exception):
+    """The engine did not prove itself.
+
+    failure_class is smoke.no_answer, smoke.error or a key of ADVICE.
+    """
+
+    def __init__(self, failure_class: str, message: str) -> None:
+        super().__init__(printable(message)[:MESSAGE])
+        self.failure_class = failure_class
+
+    @property
+    def advice(self) -> str:
+        return ADVICE.get(self.failure_class, UNANSWERED)
+
+
+def shown(text: str) -> str:
+    """What came back, in one line and cut to a length that a message can bear."""
+    return repr(text if len(text) <= SHOWN else f"{text[:SHOWN]}...")

@@ -1,0 +1,179 @@
+# Copyright: gpufleet.vllm contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What a host knows and shows of its instances; read only.
+
+Private to the collection: may change without notice.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import asdict
+
+from .._docker.client import Docker, DockerError, Json
+from .._docker.container import LABEL_DIGEST, LABEL_INSTANCE
+from .._engine.expect import base_url
+from .._engine.http_client import Http
+from .._engine.prove import healthy
+from .._rollout import containers
+from .._rollout.failure import unexpected
+from .._rollout.rebuild import load
+from .._state.api_keys import ApiKeyMissing, ApiKeys
+from .._state.client_file import CLIENT_DIR, differing
+from .._state.state import Entry, State, StateProblem
+from .._state.store import STATE_DIR, Store, instances
+from .._state.units import running, unit_name
+from .._watch.watch_policy import Limits
+from .._watch.watch_record import Records, shown
+
+# A label is whatever somebody wrote into it: what is no name of an instance is no path either.
+INSTANCE_NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,62}")
+
+
+def container_facts(container: Json) -> Json:
+    """A container as the planner sees it."""
+    state = container["State"]
+    return {
+        "id": container["Id"],
+        "name": container["Name"].lstrip("/"),
+        "status": state["Status"],
+        "running": bool(state["Running"]),
+        "restart_count": int(container.get("RestartCount") or 0),
+        "restart_policy": container["HostConfig"]["RestartPolicy"]["Name"],
+        "exit_code": state.get("ExitCode"),
+        "oom_killed": bool(state.get("OOMKilled")),
+        "image_id": container["Image"],
+        "digest": (container["Config"].get("Labels") or {}).get(LABEL_DIGEST, ""),
+    }
+
+
+def _why_unhealthy(current: Entry | None, container: Json | None, http: Http, keys: ApiKeys) -> str:
+    """Why the verified release does not serve, as far as can be seen without a generation; '' when it does."""
+    if current is None:
+        return "no verified release"
+    if container is None:
+        return "its container is gone"
+    if container["digest"] != current.digest:
+        return f"its container is of release {container['digest'][:12] or 'unknown'}, verified is {current.short}"
+    if not container["running"]:
+        return f"its container is {container['status']} (exit code {container['exit_code']})"
+    if container["restart_policy"] != "unless-stopped":
+        return f"its restart policy is {container['restart_policy']}: a repair was cut off, or somebody changed it"
+    try:
+        keys.token(current.release)
+    except ApiKeyMissing as error:
+        return str(error)
+    if not healthy(http, base_url(current.release["bind"], current.release["port"])):
+        return "/health does not answer 200"
+    return ""
+
+
+def observe_one(store: Store, docker: Docker, http: Http, client_dir: str = CLIENT_DIR) -> Json:
+    """One instance: its state, its container, and whether it is up. One that cannot be observed hides no other."""
+    try:
+        return _observed(store, docker, http, client_dir)
+    except Exception as error:  # noqa: BLE001 - none of ours
+        problem = unexpected(error)
+        return {**NOTHING_KNOWN, "name": store.instance, "problem": problem, "unhealthy_because": problem}
+
+
+def _observed(store: Store, docker: Docker, http: Http, client_dir: str) -> Json:
+    """Held without a live transaction means current."""
+    busy, state = running(store.instance), State(store.instance)
+    container: Json | None = None
+    rebuilt = problem = ""
+    cut_off = False
+    holds: list[Json] = []
+    gone = ""
+    try:
+        state, rebuilt = load(store, docker, client_dir)
+        if state.candidate is not None and not busy:
+            cut_off = True
+            state = state.rolled_back(state.held)
+        if state.current is not None:
+            found = docker.container(state.current.container_id or state.current.release["container"]["name"])
+            container = None if found is None else container_facts(found)
+        holds = held_ports(docker, store.instance)
+        gone = "" if busy else previous_gone(docker, state.previous)
+    except (StateProblem, DockerError) as error:
+        problem = str(error)
+    keys = ApiKeys(store.state_dir)
+    unhealthy = "a rollout is running" if busy else problem or _why_unhealthy(state.current, container, http, keys)
+    if cut_off and unhealthy:
+        unhealthy = "a rollout was cut off and is not rolled back yet"
+    return {
+        **_roles(state),
+        "name": store.instance,
+        "previous_gone": gone or None,
+        "problem": problem or None,
+        "rebuilt": rebuilt or None,
+        "rejected": [asdict(rejection) for rejection in state.rejected],
+        "failed": state.failed or None,
+        "transaction": {"unit": unit_name(store.instance), "stage": store.last_stage()} if busy else None,
+        "container": container,
+        "holds": holds,
+        "cut_off": cut_off,
+        "healthy": not unhealthy,
+        "unhealthy_because": unhealthy,
+        "watch": shown(Records(store), Limits.of(state.current.settings if state.current else {}).enabled),
+        "client_files_differ": sorted(differing(state.current, client_dir)) if state.current is not None else [],
+    }
+
+
+NOTHING_KNOWN: Json = {
+    **dict.fromkeys(
+        ("current", "previous", "candidate", "previous_gone", "rebuilt", "failed", "transaction", "container")
+    ),
+    "rejected": [],
+    "holds": [],
+    "cut_off": False,
+    "healthy": False,
+    "watch": {
+        "enabled": False,
+        **dict.fromkeys(("paused_until", "stands_down", "last_look", "returned", "problem")),
+        "restarts": [],
+        "events": [],
+    },
+    "client_files_differ": [],
+}
+
+
+def held_ports(docker: Docker, instance: str) -> list[Json]:
+    """Address and port that containers of an instance listen on, those included that a cut off rollout left."""
+    listed = containers.listed_as_ours(docker, instance)
+    ports = [port for container in listed for port in container.get("Ports") or [] if port.get("PublicPort")]
+    return [{"address": port.get("IP") or "", "port": port["PublicPort"]} for port in ports]
+
+
+def previous_gone(docker: Docker, previous: Entry | None) -> str:
+    """What the rollback would have to make again, as after `docker system prune`; '' where it is kept."""
+    if previous is None or (previous.container_id and docker.container(previous.container_id) is not None):
+        return ""
+    if docker.image(previous.image_id or previous.release["image"]) is not None:
+        return "its container is gone; the rollback makes it again from its image"
+    digest = previous.image_digest
+    pulls = f"pulls {digest}" if digest else f"pulls {previous.release['image']}, if that is still the same image"
+    return f"its container and its image are gone; the rollback {pulls}, and makes it again"
+
+
+def _roles(state: State) -> Json:
+    roles = {role: getattr(state, role) for role in ("current", "previous", "candidate")}
+    return {role: None if entry is None else asdict(entry) for role, entry in roles.items()}
+
+
+def observe(state_dir: str = STATE_DIR, docker: Docker | None = None, http: Http | None = None) -> list[Json]:
+    """All instances of this host, by name."""
+    docker, http = docker or Docker(), http or Http()
+    return [observe_one(Store(name, state_dir), docker, http) for name in known(state_dir, docker)]
+
+
+def known(state_dir: str, docker: Docker) -> list[str]:
+    """Names of the instances that have a state file, or containers although their file is lost."""
+    try:
+        labelled = docker.containers_labelled(LABEL_INSTANCE)
+    except DockerError:
+        labelled = []
+    found = ((str((row.get("Labels") or {}).get(LABEL_INSTANCE)), row) for row in labelled)
+    named = {name for name, row in found if INSTANCE_NAME.fullmatch(name) and containers.has_a_name_of(name, row)}
+    return sorted({*instances(state_dir), *named})

@@ -1,0 +1,95 @@
+# Copyright: gpufleet.vllm contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Engine arguments that need each other.
+
+Private to the collection: may change without notice.
+"""
+
+from __future__ import annotations
+
+import typing as t
+
+from ..._engine.pooled import ARGUMENTS
+from ..._findings.checks import Doubt
+from ..._vllm.schema import Schema, version_key
+
+Values = t.Mapping[str, t.Any]
+
+
+def _auto_tool_choice(values: Values, schema: Schema) -> str:
+    if values.get("enable_auto_tool_choice") and not values.get("tool_call_parser"):
+        return "enable_auto_tool_choice needs tool_call_parser: name the parser of the model's tool calls."
+    return ""
+
+
+def _batch_holds_sequences(values: Values, schema: Schema) -> str:
+    tokens, sequences = values.get("max_num_batched_tokens"), values.get("max_num_seqs")
+    if isinstance(tokens, int) and isinstance(sequences, int) and tokens < sequences:
+        return (
+            f"max_num_batched_tokens ({tokens}) is below max_num_seqs ({sequences}), and every running request takes "
+            "at least "
+            "one token of a batch: raise the first or lower the second."
+        )
+    return ""
+
+
+def _whole_prompts(values: Values, schema: Schema) -> str:
+    tokens, length = values.get("max_num_batched_tokens"), values.get("max_model_len")
+    if values.get("enable_chunked_prefill") is not False or not isinstance(tokens, int) or not isinstance(length, int):
+        return ""
+    if tokens < length:
+        return (
+            f"max_num_batched_tokens ({tokens}) is below max_model_len ({length}) while enable_chunked_prefill is "
+            "false, so a "
+            "full prompt fits into no batch: raise it or leave chunked prefill on."
+        )
+    return ""
+
+
+def _automatic_length(values: Values, schema: Schema) -> str:
+    if values.get("max_model_len") == "auto" and version_key(schema.version) < (0, 14, 0):
+        return "max_model_len 'auto' comes with vLLM 0.14.0: write a number."
+    return ""
+
+
+def _graph_sizes(values: Values, schema: Schema) -> str:
+    if values.get("max_cudagraph_capture_size") is not None and values.get("cudagraph_capture_sizes") is not None:
+        return "max_cudagraph_capture_size and cudagraph_capture_sizes exclude each other: keep one."
+    return ""
+
+
+GENERATES: dict[str, tuple[str, ...]] = {
+    "runner": ("auto", "generate"),
+    "task": ("auto", "generate"),
+    "convert": ("auto", "none"),
+}
+
+
+def _answers(values: Values, schema: Schema) -> str:
+    for name, fine in GENERATES.items():
+        allowed = (*fine, *ARGUMENTS[name])
+        if name in schema.arguments and values.get(name, fine[0]) not in allowed:
+            return (
+                f"{name} is '{values[name]}', and a release proves itself by a generation or by what it pools, which "
+                f"such a server does not give: leave {name} out or write {' or '.join(fine)}."
+            )
+    return ""
+
+
+TOGETHER: tuple[t.Callable[[Values, Schema], str], ...] = (
+    _auto_tool_choice,
+    _batch_holds_sequences,
+    _whole_prompts,
+    _automatic_length,
+    _graph_sizes,
+    _answers,
+)
+# What is no prediction: such a server could never give its proof.
+NEVER = (_answers,)
+
+
+def contradictions(values: Values, schema: Schema) -> list[Doubt]:
+    """One doubt for each pair of arguments that vLLM would refuse together."""
+    found = [(rule, rule(values, schema)) for rule in TOGETHER]
+    return [Doubt(None if rule in NEVER else "value", text) for rule, text in found if text]

@@ -1,0 +1,126 @@
+# Copyright: gpufleet.vllm contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Engine arguments against the model's own config.json.
+
+Source of the longest context: vLLM's derivation from config.json (a key for positions, times the factor of a rope
+scaling that stretches it).
+
+Private to the collection: may change without notice.
+"""
+
+from __future__ import annotations
+
+import typing as t
+
+from ..._findings.checks import Doubt
+from ..memory.catalogue import Model
+from ..model import quantized
+
+Json = dict[str, t.Any]
+Values = t.Mapping[str, t.Any]
+POSITIONS = (
+    "max_position_embeddings", "n_positions", "max_seq_len", "seq_length", "model_max_length", "max_sequence_length",
+    "max_seq_length", "seq_len",
+)  # fmt: skip
+# Rope scalings whose config.json states the stretched length already.
+STATED = ("su", "longrope", "llama3")
+ALLOW_LONG = "VLLM_ALLOW_LONG_MAX_MODEL_LEN"
+# Methods that quantize while they load and need nothing in the files.
+WHILE_LOADING = frozenset(
+    {"fp8", "bitsandbytes", "experts_int8", "ptpc_fp8", "torchao", "inc", "gguf", "tpu_int8", "mxfp8", "int8", "online"}
+)
+
+
+def longest(config: Json | None) -> int | None:
+    """Tokens that the model was made for; None where config.json does not say."""
+    text = quantized.text_config(config or {})
+    stated = [int(text[key]) for key in POSITIONS if _whole(text.get(key))]
+    if not stated:
+        return None
+    length = min(stated)
+    for scaling in _scalings(text):
+        kind = str(scaling.get("rope_type") or scaling.get("type") or "default")
+        factor = scaling.get("factor")
+        if kind in STATED or isinstance(factor, bool) or not isinstance(factor, (int, float)) or factor <= 1:
+            continue
+        original = scaling.get("original_max_position_embeddings")
+        base = original if kind == "yarn" and _whole(original) else length
+        length = max(length, int(t.cast(int, base) * factor))
+    return length
+
+
+def problems(values: Values, variables: t.Mapping[str, str], model: Model, version: str) -> list[Doubt]:
+    """What vLLM would refuse, one sentence each."""
+    if not model.config:
+        return []
+    found = [
+        Doubt("value", _too_long(values, variables, model)),
+        Doubt("quantization", _quantization(values, model, version)),
+    ]
+    return [doubt for doubt in found if doubt.text]
+
+
+def _too_long(values: Values, variables: t.Mapping[str, str], model: Model) -> str:
+    length, limit = values.get("max_model_len"), longest(model.config)
+    if not _whole(length) or limit is None or t.cast(int, length) <= limit:
+        return ""
+    if variables.get(ALLOW_LONG, "0") not in ("0", "") or values.get("hf_overrides"):
+        return ""
+    return (
+        f"max_model_len is {length}, and {model.name} was made for {limit} tokens (config.json): lower it, stretch the "
+        f"model with hf_overrides, or insist with env {ALLOW_LONG}: '1'."
+    )
+
+
+def _quantization(values: Values, model: Model, version: str) -> str:
+    asked = values.get("quantization")
+    if not isinstance(asked, str) or not asked or values.get("hf_overrides"):
+        return ""
+    if quantized.recognised(model.config, version):
+        return ""
+    needs_files = quantized.reads_files(asked)
+    if quantized.section(model.config) is None:
+        if asked in WHILE_LOADING or not needs_files:
+            return ""
+        return (
+            f"quantization is {asked}, and {model.name} is not quantized (config.json): leave it out, or take the "
+            f"{asked.split('_')[0].upper()} build of the model."
+        )
+    files = quantized.of_files(model.config)
+    if not files or quantized.agree(asked, files) or not (needs_files or asked in WHILE_LOADING):
+        return ""
+    return f"quantization is {asked}, and the files of {model.name} are {files} (config.json): leave quantization out."
+
+
+def cautions(model: Model) -> list[str]:
+    """What is odd about a config.json, and does not keep vLLM from trying."""
+    if model.config is None:
+        return []
+    found = []
+    named = model.config.get("architectures")
+    if not (isinstance(named, list) and named and isinstance(named[0], str)):
+        found.append(
+            f"config.json of {model.name} names no architecture: vLLM finds the model's class by it and may refuse."
+        )
+    if model.architecture is None:
+        found.append(
+            f"config.json of {model.name} states no number of layers: its memory cannot be predicted, and vLLM may not "
+            "know the architecture."
+        )
+    return found
+
+
+def _scalings(text: t.Mapping[str, t.Any]) -> list[Json]:
+    """A config.json has one rope scaling, or newer ones one for each kind of layer."""
+    found: list[Json] = []
+    for key in ("rope_scaling", "rope_parameters"):
+        section = text.get(key)
+        if isinstance(section, dict):
+            inner = [item for item in section.values() if isinstance(item, dict)]
+            found += inner or [section]
+    return found[:1] if "gemma3" not in str(text.get("model_type")) else []
+
+
+def _whole(value: t.Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and value > 0

@@ -1,0 +1,166 @@
+# Copyright: gpufleet.vllm contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What a release of vLLM refuses at start for this model, these GPUs and this container, beside memory.
+
+Source: vLLM's own checks, read in 0.8.5 to 0.33.0; each rule names where.
+
+Private to the collection: may change without notice.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import typing as t
+
+from ..._findings.checks import Doubt
+from ..._settings.names import listed
+from ..._vllm.images import parse_capability
+from ..._vllm.schema import Version, version_key
+from ..memory.catalogue import Model
+from ..model import quantized
+from . import schemes
+from .image import states_release
+
+Json = dict[str, t.Any]
+Values = t.Mapping[str, t.Any]
+# Sparse latent attention (DeepSeek V3.2 and V4, GLM 5): majors with a kernel, newest release first. The backends'
+# supports_compute_capability in v1/attention/backends/mla and models/deepseek_v4.
+SPARSE_MAJORS: tuple[tuple[Version, tuple[int, ...]], ...] = (((0, 24, 0), (9, 10, 12)), ((0, 0, 0), (9, 10)))
+# may_reinitialize_input_batch in v1/worker/gpu_model_runner.py: there from 0.10, gone with 0.20.
+OFFLOAD_ONE_KIND: tuple[Version, Version] = ((0, 10, 0), (0, 20, 0))
+# create_engine_config in engine/arg_utils.py: TurboQuant of a model with states came with 0.21.
+TURBOQUANT_HYBRID: Version = (0, 21, 0)
+# get_pp_indices in distributed/utils.py.
+PARTITION = "VLLM_PP_LAYER_PARTITION"
+
+
+@dataclasses.dataclass(frozen=True)
+class Start:
+    """One engine that is to start.
+
+    CAPABILITIES: of its GPUs, as NVML writes them. ARCHITECTURES: names of models' classes to [since, gone, ...].
+    """
+
+    values: Values
+    variables: t.Mapping[str, str]
+    model: Model
+    version: str
+    image: str
+    capabilities: tuple[str, ...] = ()
+    architectures: t.Mapping[str, t.Sequence[str]] = dataclasses.field(default_factory=dict)
+
+    @property
+    def at(self) -> Version:
+        return version_key(self.version)
+
+    def kinds(self) -> set[str]:
+        """Kinds of layers that keep something for each request."""
+        known = self.model.architecture
+        return set() if known is None else {one.kind for one in known.layers.kept if one.count}
+
+
+def problems(start: Start) -> list[Doubt]:
+    """One doubt for each rule that would stop it."""
+    found = [
+        Doubt("capability", _sparse(start)),
+        Doubt("capability", _architecture(start)),
+        Doubt("capability", schemes.problem(start.model.config, start.version, start.capabilities)),
+        Doubt("value", _offload(start)),
+        Doubt("value", _partition(start)),
+    ]
+    if states_release(start.image):
+        found.append(Doubt("value", _turboquant(start)))
+    return [doubt for doubt in found if doubt.text]
+
+
+def cautions(start: Start) -> list[str]:
+    """What may stop it, where the image's release is not sure."""
+    found = [] if states_release(start.image) else [_turboquant(start)]
+    return [f"{text} The image may be newer than its version says." for text in found if text]
+
+
+def _architecture(start: Start) -> str:
+    """model_executor/models/registry.py. A model with code of its own, or run by Transformers, needs no class there."""
+    config = start.model.config or {}
+    named = config.get("architectures")
+    names = [str(one) for one in named] if isinstance(named, list) else []
+    own_code = bool(config.get("auto_map")) and start.values.get("trust_remote_code") is True
+    known = [name for name in names if name in start.architectures]
+    if not known or own_code or start.values.get("model_impl") in ("transformers", "terratorch"):
+        return ""
+    if any(sum(version_key(mark) <= start.at for mark in start.architectures[name]) % 2 for name in known):
+        return ""
+    name = known[0]
+    past = [mark for mark in start.architectures[name] if version_key(mark) <= start.at]
+    if past:
+        return (
+            f"{start.model.name} is of the architecture {name}, which is gone since vLLM {past[-1]} and not supported "
+            f"in {start.version}: use an older image, or another model."
+        )
+    return (
+        f"{start.model.name} is of the architecture {name}, which comes with vLLM {start.architectures[name][0]} "
+        f"and is not supported in {start.version}: use a newer image."
+    )
+
+
+def _sparse(start: Start) -> str:
+    text = quantized.text_config(start.model.config or {})
+    kind = str((start.model.config or {}).get("model_type") or "")
+    if not kind.startswith("deepseek_v4") and not (text.get("index_topk") and text.get("kv_lora_rank")):
+        return ""
+    majors = next(majors for first, majors in SPARSE_MAJORS if start.at >= first)
+    for capability in start.capabilities:
+        known = parse_capability(capability)
+        if known is not None and known[0] not in majors:
+            return (
+                f"{start.model.name} has sparse latent attention, which needs compute capability "
+                f"{' or '.join(f'{major}.x' for major in majors)} in vLLM {start.version}; this GPU has {capability}."
+            )
+    return ""
+
+
+def _offload(start: Start) -> str:
+    since, gone = OFFLOAD_ONE_KIND
+    size = start.values.get("cpu_offload_gb")
+    if isinstance(size, bool) or not isinstance(size, (int, float)) or not size or not since <= start.at < gone:
+        return ""
+    kinds = start.kinds()
+    one_group = start.values.get("disable_hybrid_kv_cache_manager") is True and "linear" not in kinds
+    if len(kinds) < 2 or one_group:
+        return ""
+    return (
+        f"cpu_offload_gb does not work with {start.model.name} in vLLM {start.version}: its layers are of several "
+        f"kinds ({listed(sorted(kinds))}), for which the input batch cannot be re-initialized while weights are "
+        "offloaded. Leave it out, or use vLLM 0.20.0 or newer."
+    )
+
+
+def _turboquant(start: Start) -> str:
+    asked = str(start.values.get("kv_cache_dtype") or "")
+    if not asked.startswith("turboquant") or start.at >= TURBOQUANT_HYBRID or "linear" not in start.kinds():
+        return ""
+    return (
+        f"kv_cache_dtype {asked} is not supported in vLLM {start.version} for models with linear attention or Mamba "
+        f"layers beside their attention, as {start.model.name} is: use fp8, or vLLM 0.21.0 or newer."
+    )
+
+
+def _partition(start: Start) -> str:
+    stated = start.variables.get(PARTITION)
+    if not stated:
+        return ""
+    stages = start.values.get("pipeline_parallel_size") or 1
+    try:
+        layers = [int(part) for part in stated.split(",")]
+    except ValueError:
+        return f"env.{PARTITION} is '{stated}': write the layers of each stage, as in 20,20,24."
+    if len(layers) != stages:
+        return f"env.{PARTITION} has {len(layers)} stages and pipeline_parallel_size is {stages}: make them agree."
+    known = start.model.architecture
+    if known is not None and sum(layers) != known.layers.count:
+        return (
+            f"env.{PARTITION} has {sum(layers)} layers in all and {start.model.name} has {known.layers.count}: make "
+            "them agree."
+        )
+    return ""

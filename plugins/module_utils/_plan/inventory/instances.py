@@ -1,0 +1,307 @@
+# Copyright: gpufleet.vllm contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""An instance as the inventory states it: its keys, their types, their defaults.
+
+Private to the collection: may change without notice.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import ipaddress
+import re
+import typing as t
+
+from ..._findings.checks import KEYS as CHECK_KEYS
+from ..._findings.checks import Answer, Check
+from ..._findings.checks import read as read_answer
+from ..._settings import renamed, types
+from ..._settings.canonical_json import kind
+from ..._settings.names import INSTANCE_NAME, canonical, meant
+from ..._vllm.openings import unknown
+from ..._vllm.spellings import BESIDE
+from . import container_options
+from .api_key import EMPTY, GIVEN
+from .inputs import names
+from .sampling import SAMPLED
+
+Json = dict[str, t.Any]
+KEYS = (
+    "name", "model", "served_model_name", "revision", "profile", "goal", "engine_args", "bind", "port", "gpus",
+    "exclusive_group", "active", "api_key", "env", "sampling", "smoke", "timeouts", "on_failure", "fallback",
+    "promotion", "watch", "allow_dangerous", "memory_limit", "container_user", *CHECK_KEYS.values(),
+)  # fmt: skip
+# Keys that people write here and that belong elsewhere.
+ELSEWHERE = {
+    "metrics_port": "metrics are served at /metrics on the instance's own port, leave it out",
+    "host": "write bind",
+    "served_name": "write served_model_name",
+    "model_name": "write model, or served_model_name for what clients call it",
+    **BESIDE,
+}
+GOALS = ("throughput", "balanced", "latency")
+NAME_LENGTH = 63
+# Containers of these names are kept beside an instance's own.
+NAME_ENDS = ("-held", "-previous")
+# One segment of a path or of a hub id starts with no hyphen: it would be read as an option.
+MODEL_PATH = re.compile(r"/[^:\x00-\x1f]+")
+MODEL_ID = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]*(/[A-Za-z0-9_][A-Za-z0-9._-]*)?")
+
+
+@dataclasses.dataclass(frozen=True)
+class Instance:
+    """One vLLM server of a host. `gpus` is "auto", a count, or a list of indices and UUIDs.
+
+    `api_key` says whether it has one: the key itself is never planned with.
+    `checks` are those that it states itself, each with how it ends.
+    `promotion` are profiles from the safest up, `begins` is the one of them that the inventory begins at.
+    """
+
+    name: str
+    model: str
+    port: int
+    served_model_name: tuple[str, ...]
+    revision: str | None = None
+    profile: str = ""
+    goal: str = "balanced"
+    engine_args: t.Mapping[str, t.Any] = dataclasses.field(default_factory=dict)
+    bind: str = "127.0.0.1"
+    gpus: str | int | tuple[int | str, ...] = "auto"
+    exclusive_group: str = ""
+    active: bool = True
+    api_key: bool = False
+    env: t.Mapping[str, t.Any] = dataclasses.field(default_factory=dict)
+    sampling: t.Mapping[str, t.Any] = dataclasses.field(default_factory=dict)
+    smoke: t.Mapping[str, t.Any] = dataclasses.field(default_factory=dict)
+    timeouts: t.Mapping[str, t.Any] = dataclasses.field(default_factory=dict)
+    on_failure: str = ""
+    fallback: t.Any = None
+    promotion: tuple[str, ...] = ()
+    begins: str = ""
+    watch: t.Mapping[str, t.Any] = dataclasses.field(default_factory=dict)
+    checks: t.Mapping[Check, Answer] = dataclasses.field(default_factory=dict)
+    allow_dangerous: tuple[str, ...] = ()
+    memory_limit_mib: int = 0
+    container_user: str = ""
+
+    @property
+    def owner(self) -> str:
+        """Who holds its GPUs: instances of one exclusive group share them."""
+        return f"group {self.exclusive_group}" if self.exclusive_group else self.name
+
+
+class Reader:
+    """Reads the keys of one instance and collects what is wrong with them."""
+
+    def __init__(self, given: Json, where: str, errors: list[str]) -> None:
+        self.given, self.where, self.errors = given, where, errors
+
+    def wrong(self, text: str) -> None:
+        self.errors.append(f"{self.where}: {text}")
+
+    def text(self, key: str, default: str = "") -> str:
+        value = self.given.get(key)
+        if types.is_blank(value):
+            return default
+        if isinstance(value, str):
+            return value
+        self.wrong(f"{key} is {value!r}: write a text, in quotes.")
+        return default
+
+    def required(self, key: str) -> str:
+        if types.is_blank(self.given.get(key)):
+            self.wrong(f"{key} is {'empty' if key in self.given else 'missing'}: every instance needs one.")
+        return self.text(key)
+
+    def number(self, key: str, least: int, most: int) -> int:
+        value = self.given.get(key)
+        if types.is_blank(value):
+            self.wrong(f"{key} is {'empty' if key in self.given else 'missing'}: every instance needs one.")
+            return 0
+        try:
+            found = types.whole(value)
+        except types.WrongError:
+            found = least - 1
+        if least <= found <= most:
+            return found
+        self.wrong(f"{key} is {value!r}: write a whole number from {least} to {most}.")
+        return 0
+
+    def mapping(self, key: str) -> Json:
+        value = self.given.get(key)
+        if types.is_blank(value):
+            return {}
+        try:
+            return types.mapping(value)
+        except types.WrongError as wrong:
+            self.wrong(f"{key} is {value!r}: {wrong}.")
+            return {}
+
+    def switch(self, key: str, default: bool) -> bool:
+        value = self.given.get(key)
+        if types.is_blank(value):
+            return default
+        try:
+            return types.switch(value)
+        except types.WrongError as wrong:
+            self.wrong(f"{key} is {value!r}: {wrong}.")
+            return default
+
+
+def read(
+    given: t.Any, position: int, defaults: Json, errors: list[str], arguments: t.Container[str] = ()
+) -> Instance | None:
+    """The instance, or None where it cannot be told which one is meant. What is wrong is added to `errors`.
+
+    ARGUMENTS: engine arguments of any release, which people write beside `engine_args` too.
+    """
+    if not isinstance(given, dict):
+        # Never the value: somebody's API key may be in it.
+        errors.append(f"instance {position}: it is of type {kind(given)}, write a mapping with name, model and port.")
+        return None
+    where = f"instance {given.get('name') or position}"
+    reader = Reader({**defaults, **given}, where, errors)
+    for key in given:
+        if key in renamed.INSTANCE_KEYS:
+            reader.wrong(f"there is no key {key}: {renamed.told(renamed.INSTANCE_KEYS[key])}.")
+        elif key not in KEYS:
+            reader.wrong(f"there is no key {key}.{_elsewhere(str(key), arguments)}")
+    name = reader.required("name")
+    if name and not INSTANCE_NAME.fullmatch(name):
+        reader.wrong(
+            f"the name '{name}' is not usable: write small letters, digits and hyphens, a letter or digit first."
+        )
+    if len(name) > NAME_LENGTH or name.endswith(NAME_ENDS):
+        reader.wrong(
+            f"the name '{name}' is not usable: write at most {NAME_LENGTH} characters that do not end in "
+            f"{' or '.join(NAME_ENDS)}."
+        )
+    instance = Instance(
+        name=name,
+        model=_model(reader),
+        port=reader.number("port", 1, 65535),
+        served_model_name=_served(reader, name),
+        revision=reader.text("revision") or None,
+        profile=reader.text("profile"),
+        goal=_goal(reader),
+        engine_args=reader.mapping("engine_args"),
+        bind=_address(reader),
+        gpus=_gpus(reader),
+        exclusive_group=reader.text("exclusive_group"),
+        active=reader.switch("active", True),
+        api_key=_api_key(reader),
+        env=reader.mapping("env"),
+        sampling=reader.mapping("sampling"),
+        smoke=reader.mapping("smoke"),
+        timeouts=reader.mapping("timeouts"),
+        on_failure=reader.text("on_failure"),
+        fallback=None if types.is_blank(given.get("fallback")) else given.get("fallback") or None,
+        promotion=names("promotion", reader.given.get("promotion"), reader.wrong),
+        watch=reader.mapping("watch"),
+        checks=_checks(reader),
+        allow_dangerous=_allowed(reader),
+        memory_limit_mib=container_options.memory_limit(reader.given.get("memory_limit"), reader.wrong),
+        container_user=container_options.user(reader.given.get("container_user"), reader.wrong),
+    )
+    return instance if name else None
+
+
+def _elsewhere(key: str, arguments: t.Container[str]) -> str:
+    """Where a key belongs that is none of an instance."""
+    text = ELSEWHERE.get(key, "")
+    if key in SAMPLED and key != "seed":
+        text = "write it under sampling"
+    elif not text and canonical(key) in arguments:
+        text = "it is an engine argument: write it under engine_args"
+    return f" {text[0].upper()}{text[1:]}." if text else meant(key, KEYS)
+
+
+def _model(reader: Reader) -> str:
+    model = reader.required("model").strip()
+    if model and not MODEL_PATH.fullmatch(model) and not MODEL_ID.fullmatch(model):
+        reader.wrong(
+            f"model is '{model}': write a path on the host that starts with / and has no colon, or a hub's id such as "
+            "Qwen/Qwen3-8B."
+        )
+    return model
+
+
+def _served(reader: Reader, name: str) -> tuple[str, ...]:
+    value = reader.given.get("served_model_name")
+    if types.is_blank(value) or value == []:
+        return (name,)
+    names = value if isinstance(value, list) else [value]
+    if all(isinstance(item, str) and item and not item.startswith("-") for item in names):
+        return tuple(names)
+    reader.wrong(f"served_model_name is {value!r}: write a list of texts, none of them empty or with a hyphen first.")
+    return (name,)
+
+
+def _api_key(reader: Reader) -> bool:
+    """Reads the word that stands in the key's place, and never tells a value."""
+    word = reader.given.get("api_key")
+    if word == EMPTY:
+        reader.wrong("api_key is empty: state one, or leave it out to serve without a key.")
+    elif word not in (None, GIVEN):
+        reader.wrong(
+            "api_key is not usable (it is not shown): write a text of 16 characters or more, or a list of them, of "
+            "letters, digits and ._~+/-, no hyphen first."
+        )
+    return word is not None
+
+
+def _goal(reader: Reader) -> str:
+    goal = reader.text("goal", "balanced")
+    if goal not in GOALS:
+        reader.wrong(f"goal is '{goal}': write {', '.join(GOALS[:-1])} or {GOALS[-1]}.{meant(goal, GOALS)}")
+        return "balanced"
+    return goal
+
+
+def _checks(reader: Reader) -> dict[Check, Answer]:
+    """Those that the instance states itself."""
+    found: dict[Check, Answer] = {}
+    for check, key in CHECK_KEYS.items():
+        answer = read_answer(reader.given.get(key), key, reader.wrong)
+        if answer:
+            found[check] = answer
+    return found
+
+
+def _allowed(reader: Reader) -> tuple[str, ...]:
+    """Names of what it may have although that opens something."""
+    found = names("allow_dangerous", reader.given.get("allow_dangerous"), reader.wrong)
+    for text in unknown("allow_dangerous", found):
+        reader.wrong(text)
+    return found
+
+
+def _address(reader: Reader) -> str:
+    bind = reader.text("bind", "127.0.0.1")
+    try:
+        return str(ipaddress.ip_address(bind))
+    except ValueError:
+        reader.wrong(f"bind is '{bind}': write an address of the host such as 127.0.0.1 or 0.0.0.0, not a name.")
+        return "127.0.0.1"
+
+
+def _gpus(reader: Reader) -> str | int | tuple[int | str, ...]:
+    value = reader.given.get("gpus")
+    if types.is_blank(value) or value == "auto":
+        return "auto"
+    if isinstance(value, str) and value.isdecimal():
+        value = int(value)
+    if isinstance(value, int) and not isinstance(value, bool) and value > 0:
+        return value
+    whole = (
+        isinstance(value, list)
+        and value
+        and all(isinstance(item, (int, str)) and not isinstance(item, bool) and item != "" for item in value)
+    )
+    if not whole:
+        reader.wrong(f"gpus is {value!r}: write auto, a count above 0, or a list of indices or UUIDs.")
+        return "auto"
+    return tuple(
+        int(item) if isinstance(item, str) and item.isdecimal() else item for item in t.cast(list[t.Any], value)
+    )

@@ -1,0 +1,256 @@
+# Copyright: gpufleet.vllm contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What a rollout of an instance goes by: deadlines, smoke test, what happens on a failure, watch.
+
+The host states it, and the instance above it.
+
+Private to the collection: may change without notice.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import re
+import typing as t
+
+from ..._engine.json_fit import unusable
+from ..._findings.findings import Findings
+from ..._settings import renamed, types
+from ..._settings.names import listed, meant
+from .instances import Instance
+
+Json = dict[str, t.Any]
+TIMEOUT_KEYS = ("pull", "drain", "stop", "free", "ready", "hold")
+MAY_BE_ZERO = ("drain", "hold", "stop", "rollback_window")
+WATCH_KEYS = ("enabled", "interval", "deadline", "failure_threshold", "restarts", "rollback_window")
+DRAIN_SECONDS = 30
+LONGEST = 30 * 24 * 3600
+ON_FAILURE = ("rollback", "fallback", "stop")
+WITHOUT_FALLBACK = ("rollback", "stop")
+STEPS = 2
+QUESTION_KEYS = ("prompt", "pattern", "max_tokens", "deadline")
+SMOKE_KEYS = (
+    *QUESTION_KEYS, "chat", "tool_call", "reasoning", "json_schema", "prompts", "warn_latency", "warn_first_token",
+)  # fmt: skip
+PROMPT_KEYS = (*QUESTION_KEYS, "messages", "json_schema")
+AUTO = "auto"
+
+
+Reader = t.Callable[[str, t.Any], t.Any]
+
+
+class _WrongError(ValueError):
+    """The text says what is right."""
+
+
+def check(listed: t.Sequence[Instance], settings: Json, findings: Findings) -> None:
+    """What is wrong with them, and what is stated in vain."""
+    for instance in listed:
+        merged(instance, settings, findings.errors)
+    findings.warnings += _unused(listed, settings)
+
+
+def _unused(listed: t.Sequence[Instance], settings: Json) -> list[str]:
+    """A fallback that is stated where nothing falls back."""
+    without = {one.name: how for one in listed for how in [_on_failure(one, settings)] if how in WITHOUT_FALLBACK}
+    found = [
+        f"instance {one.name}: fallback is stated and not used, because on_failure is {without[one.name]}: set "
+        "on_failure: fallback (for a host vllm_server_on_failure), or leave it out."
+        for one in listed
+        if one.fallback and one.name in without
+    ]
+    if not listed or len(without) < len(listed):
+        return found
+    stated = {"steps": settings.get("fallback_steps"), "shorter": settings.get("fallback_shorter")}
+    return found + [
+        f"vllm_server_fallback_{name} is {str(value).lower()} and not used, as no instance of the host falls back: "
+        "set vllm_server_on_failure (or an instance's on_failure) to fallback, or leave it out."
+        for name, value in stated.items()
+        if value not in (None, "", False, 0, STEPS)
+    ]
+
+
+def _on_failure(instance: Instance, settings: Json) -> t.Any:
+    return instance.on_failure or settings.get("on_failure") or ON_FAILURE[0]
+
+
+def merged(instance: Instance, settings: Json, errors: list[str]) -> Json:
+    """Timeouts in seconds, the smoke test, watch, and what happens on a failure; what is wrong is added to `errors`."""
+    on_failure = _when_it_fails(instance, settings, errors)
+    steps = settings.get("fallback_steps")
+    return {
+        "on_failure": on_failure,
+        "fallback_steps": (STEPS if types.is_blank(steps) else steps) if on_failure == "fallback" else 0,
+        "ask_parser": settings.get("ask_parser", True),
+        "smoke": _read(instance, "smoke", instance.smoke, settings, SMOKE_KEYS, errors),
+        "timeouts": _read(instance, "timeouts", instance.timeouts, settings, TIMEOUT_KEYS, errors),
+        "watch": _read(instance, "watch", instance.watch, settings, WATCH_KEYS, errors),
+    }
+
+
+def _when_it_fails(instance: Instance, settings: Json, errors: list[str]) -> str:
+    chosen = _on_failure(instance, settings)
+    if chosen in ON_FAILURE:
+        return str(chosen)
+    where = f"instance {instance.name}: " if instance.on_failure else "vllm_server_"
+    errors.append(f"{where}on_failure is {chosen!r}: write rollback, fallback or stop.{meant(str(chosen), ON_FAILURE)}")
+    return ON_FAILURE[0]
+
+
+def _stated(own: t.Mapping[str, t.Any], host: t.Mapping[str, t.Any] | None) -> Json:
+    """An empty value states nothing: what stands below it holds."""
+    layers = (
+        {key: value for key, value in (layer or {}).items() if not types.is_blank(value) and value != {}}
+        for layer in (host, own)
+    )
+    return {key: value for layer in layers for key, value in layer.items()}
+
+
+def _read(
+    instance: Instance, what: str, own: t.Mapping[str, t.Any], settings: Json, known: t.Sequence[str], errors: list[str]
+) -> Json:
+    """The host's values are the host's mistakes, whatever instances there are."""
+    of_host, own = _stated(settings.get(what) or {}, None), _stated(own, None)
+    below = {key: value for key, value in of_host.items() if key not in own}
+    found = _found(f"vllm_server_{what}", below, known, READERS[what], errors)
+    found.update(_found(f"instance {instance.name}: {what}", own, known, READERS[what], errors))
+    return {key: found[key] for key in (*of_host, *(key for key in own if key not in of_host)) if key in found}
+
+
+def _found(where: str, given: Json, known: t.Sequence[str], readers: t.Mapping[str, Reader], errors: list[str]) -> Json:
+    """The values of a mapping, each as its reader has it."""
+    found = {}
+    for key, value in given.items():
+        if key in renamed.WATCH_KEYS and known is WATCH_KEYS:
+            errors.append(f"{where} has the key {key}: {renamed.told(renamed.WATCH_KEYS[key])}.")
+        elif key not in known:
+            errors.append(f"{where} has no key {key}; it has {listed(known)}.{meant(key, known)}")
+        elif key == "prompts":
+            found[key] = _prompts(f"{where}.{key}", value, errors)
+        elif key == "json_schema":
+            found[key] = _schema(f"{where}.{key}", value, errors)
+        else:
+            try:
+                found[key] = readers[key](key, value)
+            except _WrongError as wrong:
+                errors.append(f"{where}.{key} is {value!r}: {wrong}")
+    return found
+
+
+def _prompts(where: str, value: t.Any, errors: list[str]) -> list[Json]:
+    """A user's own questions, each of them with a prompt or with messages."""
+    if isinstance(value, str) and value.strip().startswith("["):
+        with contextlib.suppress(types.WrongError):
+            value = types.items(value)
+    if not isinstance(value, list) or not all(isinstance(item, dict) for item in value):
+        errors.append(f"{where} is {value!r}: write a list of mappings, each with a prompt or messages.")
+        return []
+    for at, item in enumerate(value):
+        if len([key for key in ("prompt", "messages") if item.get(key) not in (None, "")]) != 1:
+            errors.append(f"{where}[{at}]: write either a prompt or messages.")
+    return [_found(f"{where}[{at}]", _stated(item, None), PROMPT_KEYS, SMOKE, errors) for at, item in enumerate(value)]
+
+
+def _schema(where: str, value: t.Any, errors: list[str]) -> t.Any:
+    if isinstance(value, str) and value.strip().startswith("{"):
+        with contextlib.suppress(types.WrongError):
+            value = types.mapping(value)
+    problem = unusable(value, where)
+    if problem:
+        errors.append(f"{problem}.")
+    return value
+
+
+def _whole(value: t.Any) -> int | None:
+    try:
+        return types.whole(value)
+    except types.WrongError:
+        return None
+
+
+def _seconds(key: str, value: t.Any) -> int:
+    found, least = _whole(value), 0 if key in MAY_BE_ZERO else 1
+    if found is None or not least <= found <= LONGEST:
+        raise _WrongError(f"write seconds, a whole number from {least} to {LONGEST} (30 days).")
+    return found
+
+
+def _count(key: str, value: t.Any) -> int:
+    found = _whole(value)
+    if found is None or found < 1:
+        raise _WrongError("write a whole number of 1 or more.")
+    return found
+
+
+def _deadline(key: str, value: t.Any) -> int | float:
+    try:
+        found = types.number(value)
+    except types.WrongError:
+        found = 0
+    if not 0 < found <= LONGEST:
+        raise _WrongError(f"write seconds, a number above 0 and at most {LONGEST} (30 days).")
+    return found
+
+
+def _text(key: str, value: t.Any) -> str:
+    try:
+        return types.text(value)
+    except types.WrongError as wrong:
+        raise _WrongError(f"{wrong}.") from wrong
+
+
+def _pattern(key: str, value: t.Any) -> str:
+    try:
+        pattern = _text(key, value)
+        re.compile(pattern)
+    except (re.error, OverflowError, RecursionError) as error:
+        raise _WrongError(f"write a regular expression of Python ({error}).") from error
+    return pattern
+
+
+def _messages(key: str, value: t.Any) -> list[Json]:
+    whole = isinstance(value, list) and all(
+        isinstance(item, dict) and isinstance(item.get("role"), str) and item.get("content") for item in value
+    )
+    if not whole or not value:
+        raise _WrongError("write a list of mappings, each with role and content.")
+    return t.cast("list[Json]", value)
+
+
+def _choice(key: str, value: t.Any) -> bool | str:
+    word = str(value).strip().lower()
+    if not isinstance(value, (bool, str)) or word not in (AUTO, "true", "false"):
+        raise _WrongError("write auto, true or false.")
+    return AUTO if word == AUTO else word == "true"
+
+
+def _switch(key: str, value: t.Any) -> bool:
+    try:
+        return types.switch(value)
+    except types.WrongError as wrong:
+        raise _WrongError(f"{wrong}.") from wrong
+
+
+SMOKE: dict[str, Reader] = {
+    "prompt": _text,
+    "messages": _messages,
+    "pattern": _pattern,
+    "max_tokens": _count,
+    "deadline": _deadline,
+    "chat": _choice,
+    "tool_call": _choice,
+    "reasoning": _choice,
+    "warn_latency": _deadline,
+    "warn_first_token": _deadline,
+}
+READERS: dict[str, t.Mapping[str, Reader]] = {
+    "smoke": SMOKE,
+    "timeouts": dict.fromkeys(TIMEOUT_KEYS, _seconds),
+    "watch": {
+        **dict.fromkeys(WATCH_KEYS, _seconds),
+        "enabled": _switch,
+        "failure_threshold": _count,
+        "restarts": _count,
+    },
+}

@@ -1,0 +1,87 @@
+# Copyright: gpufleet.vllm contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What is known of a model: its files on the host, else the collection's catalogue, else nothing.
+
+Source: `models` as vllm_model returns it; `models.json` as described in the README beside it.
+
+Private to the collection: may change without notice.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import typing as t
+
+from ..model.architecture import Architecture, from_config
+from . import weights
+
+Json = dict[str, t.Any]
+Source = t.Literal["host", "catalogue", "nothing"]
+
+
+@dataclasses.dataclass(frozen=True)
+class Model:
+    """`config` is the content of config.json, `weights_bytes` the sum of the weight files; None is unknown."""
+
+    name: str
+    source: Source
+    config: Json | None = None
+    weights_bytes: int | None = None
+    parameters: float | None = None
+    architecture: Architecture | None = None
+
+    @property
+    def billions(self) -> float | None:
+        """Parameters in billions, counted from the geometry: packed weights do not tell."""
+        if self.parameters:
+            return self.parameters / 1e9
+        counted = weights.count_parameters(self.architecture) if self.architecture is not None else None
+        return counted / 1e9 if counted else None
+
+
+def look_up(name: str, models: t.Mapping[str, Json], catalogue: t.Mapping[str, Json]) -> Model:
+    """The files come first; the catalogue fills in what they do not say."""
+    seen = models.get(name) or {}
+    entry = catalogue.get(name) or {}
+    config = seen.get("config") or entry.get("config")
+    size = (seen.get("weights") or {}).get("bytes") or (entry.get("weights") or {}).get("bytes")
+    return Model(
+        name=name,
+        source="host" if seen.get("config") else "catalogue" if entry else "nothing",
+        config=config,
+        weights_bytes=size,
+        parameters=(entry.get("weights") or {}).get("parameters"),
+        architecture=from_config(config),
+    )
+
+
+def drafter(
+    values: t.Mapping[str, t.Any], models: t.Mapping[str, Json], catalogue: t.Mapping[str, Json]
+) -> Model | None:
+    """The model that guesses ahead, where speculative_config names one of which anything is known."""
+    stated = values.get("speculative_config")
+    name = stated.get("model") if isinstance(stated, dict) else None
+    if not isinstance(name, str) or not name:
+        return None
+    found = look_up(name, models, catalogue)
+    return None if found.source == "nothing" else found
+
+
+def assumptions(model: Model) -> list[str]:
+    """Where the facts about the model are not the host's own."""
+    if model.source == "host":
+        return []
+    if model.source == "catalogue":
+        return [f"{model.name} is not on the host yet: its geometry is the collection's catalogue's."]
+    return [f"{model.name} is neither on the host nor in the collection's catalogue: nothing is known of it."]
+
+
+def caution(model: Model) -> str:
+    """That nothing was checked, where nothing is known; a path is looked at on the host, and said there."""
+    if model.source != "nothing" or model.name.startswith("/"):
+        return ""
+    return (
+        f"Nobody here knows the model {model.name}: its files are not on the host and it is not in the collection's "
+        "catalogue, so that neither its name nor whether it fits could be checked. Download it first to be sure."
+    )

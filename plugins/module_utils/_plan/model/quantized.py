@@ -1,0 +1,113 @@
+# Copyright: gpufleet.vllm contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Which quantization method a release of vLLM takes, from what the model's files say and what was asked for.
+
+Source: `_verify_quantization` and each method's `override_quantization_method`, read in the releases 0.8.5 to 0.33.0. A
+method that recognises its own files takes the place of whatever name was asked for, unknown ones too; other methods
+accept some names for the same files.
+
+Private to the collection: may change without notice.
+"""
+
+from __future__ import annotations
+
+import typing as t
+
+from ..._vllm.schema import Version, version_key
+
+Json = dict[str, t.Any]
+TEXT_CONFIGS = ("text_config", "llm_config", "language_config", "thinker_config")
+# Files that name their method themselves, from this release on: (what the files say, first release, the method).
+RECOGNISED: tuple[tuple[str, Version, str], ...] = (
+    ("auto-round", (0, 15, 0), "inc"),
+    ("modelopt FP8", (0, 9, 0), "modelopt"),
+    ("modelopt NVFP4", (0, 9, 0), "modelopt_fp4"),
+    ("modelopt MXFP8", (0, 16, 0), "modelopt_mxfp8"),
+    ("modelopt MIXED_PRECISION", (0, 17, 0), "modelopt_mixed"),
+    ("gpt_oss mxfp4", (0, 20, 0), "gpt_oss_mxfp4"),
+    ("deepseek_v4 fp8", (0, 20, 0), "deepseek_v4_fp8"),
+)
+# Names that may be asked for with such files: they are read alike. `marlin` is no method any more and still a name.
+SAME_FILES = (
+    frozenset({"awq", "awq_marlin", "auto_awq", "marlin"}),
+    frozenset({"gptq", "gptq_marlin", "auto_gptq", "marlin"}),
+    frozenset({"mxfp4", "gpt_oss_mxfp4"}),
+    frozenset({"fp8", "fbgemm_fp8", "ptpc_fp8"}),
+)
+# Spellings of methods that only files name; without files nobody can say what becomes of them.
+OF_FILES = ("auto_round", "auto-round", "autoround", "marlin")
+
+
+def section(config: t.Mapping[str, t.Any] | None) -> Json | None:
+    """What config.json says of quantization; None where it says nothing."""
+    for source in (config or {}, text_config(config or {})):
+        found = source.get("quantization_config") or source.get("compression_config")
+        if isinstance(found, dict):
+            return found
+    return None
+
+
+def text_config(config: t.Mapping[str, t.Any]) -> t.Mapping[str, t.Any]:
+    for key in TEXT_CONFIGS:
+        inner = config.get(key)
+        if isinstance(inner, dict):
+            return text_config(inner)
+    return config
+
+
+def of_files(config: t.Mapping[str, t.Any] | None) -> str:
+    """The method that the files name, as they spell it in lower case; '' where they are not quantized or do not say."""
+    found = section(config)
+    if found is None:
+        return ""
+    producer = found.get("producer")
+    if isinstance(producer, dict) and producer.get("name") == "modelopt":
+        return "modelopt"
+    return str(found.get("quant_method") or "").lower().replace("compressed_tensors", "compressed-tensors")
+
+
+def recognised(config: t.Mapping[str, t.Any] | None, version: str) -> str:
+    """The method that takes such files whatever name was asked for; '' where the name has a say."""
+    kind = _kind(config)
+    at = version_key(version)
+    return next((method for what, since, method in RECOGNISED if what == kind and at >= since), "")
+
+
+def agree(asked: str, files: str) -> bool:
+    """Whether a release that has the method ASKED reads files of method FILES with it."""
+    if asked == "humming":
+        return files != "mxfp4"
+    if asked == "moe_wna16" and files in ("awq", "gptq"):
+        return True
+    return asked == files or any({asked, files} <= group for group in SAME_FILES)
+
+
+def decided(asked: str, config: t.Mapping[str, t.Any] | None, version: str) -> str | None:
+    """The method for which ASKED does not count, '' where it does, None where nobody knows for want of the files."""
+    if config is None:
+        return None if asked.lower() in OF_FILES else ""
+    method = recognised(config, version)
+    if method or asked != "marlin":
+        return method
+    files = of_files(config)
+    return files if files and agree(asked, files) else ""
+
+
+def reads_files(method: str) -> bool:
+    """Whether the method is of no use without files that were made for it."""
+    return any(method in group for group in SAME_FILES)
+
+
+def _kind(config: t.Mapping[str, t.Any] | None) -> str:
+    """The files in the words of RECOGNISED."""
+    files, found = of_files(config), section(config) or {}
+    if files.startswith("modelopt"):
+        inner = found.get("quantization")
+        algorithm = str((inner if isinstance(inner, dict) else found).get("quant_algo") or "").upper()
+        for kind in ("MIXED_PRECISION", "MXFP8", "NVFP4", "FP8"):
+            if kind in algorithm or (kind == "NVFP4" and "FP4" in algorithm):
+                return f"modelopt {kind}"
+        return files
+    model = str((config or {}).get("model_type") or "")
+    return f"{model} {files}" if (model, files) in (("gpt_oss", "mxfp4"), ("deepseek_v4", "fp8")) else files

@@ -1,0 +1,94 @@
+# Copyright: gpufleet.vllm contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Ports that instances of one host give up to each other: who gives one up goes before who takes it.
+
+Where they wait for each other in a circle, one of them serves on a free port meanwhile, with the release that it is to
+have: a stopover. It proves itself there before any other is touched, and each step is a change like any other, which a
+crash in the middle leaves serving.
+
+Private to the collection: may change without notice.
+"""
+
+from __future__ import annotations
+
+import typing as t
+
+from .._engine.expect import base_url
+from .._settings.canonical_json import digest
+from .._state.state import STOPOVER
+from .checks.host_checks import held, overlap
+
+Json = dict[str, t.Any]
+STARTS = ("restart", "create")
+GIVES_UP = ("remove", "restart")
+# Above it the kernel takes ports for connections of its own.
+PORTS_OF_SERVERS = 32768
+
+
+def ordered(plans: t.Sequence[Json], observed: t.Mapping[str, Json], facts: Json) -> list[Json]:
+    """The plans in an order in which each finds its port free; the order that they have where ports say nothing."""
+    left, found = list(plans), []
+    while left:
+        first = next((plan for plan in left if _holder(plan, left, observed) is None), None)
+        goes = [first] if first is not None else _exchanged(left, observed, _free_port(plans, observed, facts))
+        found += goes
+        gone = {plan["instance"] for plan in goes}
+        left = [plan for plan in left if plan["instance"] not in gone]
+    return found
+
+
+def _holder(plan: Json, others: t.Sequence[Json], observed: t.Mapping[str, Json]) -> Json | None:
+    """Who has to give its port up first."""
+    if plan["change"] not in STARTS:
+        return None
+    wants = plan["release"]
+    for other in others:
+        has: Json = ((observed.get(other["instance"]) or {}).get("current") or {}).get("release") or {}
+        waits = other["instance"] != plan["instance"] and other["change"] in GIVES_UP and has
+        if waits and has["port"] == wants["port"] and overlap(has["bind"], wants["bind"]):
+            return other
+    return None
+
+
+def _exchanged(left: t.Sequence[Json], observed: t.Mapping[str, Json], port: int) -> list[Json]:
+    """The circle that the first leads into, each after the one whose port it takes; the last has a stopover."""
+    way = [left[0]]
+    while True:
+        holder = _holder(way[-1], left, observed)
+        if holder is None:
+            raise ValueError(f"nobody holds the port of {way[-1]['instance']}, so it would have gone already")
+        if holder in way:
+            circle = way[way.index(holder) :]
+            break
+        way.append(holder)
+    begins = min(circle, key=left.index)
+    at = circle.index(begins)
+    # Who waits for the one that begins is the first to find its port free.
+    steps = [*reversed([*circle[at + 1 :], *circle[:at]]), begins]
+    names = [plan["instance"] for plan in steps]
+    told = f"ports are exchanged between {', '.join(names)}: {begins['instance']} serves on port {port} meanwhile"
+    found = [{**plan, "exchange": names, "reasons": [*plan["reasons"], told]} for plan in steps]
+    seconds = begins["downtime_seconds"]
+    found[-1] |= {"by_way_of": _stopover(begins, port), "downtime_seconds": seconds and 2 * seconds}
+    return found
+
+
+def _stopover(plan: Json, port: int) -> Json:
+    release = {**plan["release"], "port": port}
+    return {
+        "digest": digest(release),
+        "release": release,
+        "client": {**plan["client"], "base_url": f"{base_url(release['bind'], port)}/v1"},
+        "settings": {**plan["settings"], STOPOVER: True},
+    }
+
+
+def _free_port(plans: t.Sequence[Json], observed: t.Mapping[str, Json], facts: Json) -> int:
+    """The next one above those of the instances that nobody has or wants."""
+    ours: set[int] = {plan["release"]["port"] for plan in plans if plan["release"]}
+    taken = ours | {port for _name, _bind, port in held(list(observed.values()))}
+    taken |= {socket["port"] for socket in facts["listening"]}
+    near = (*range(max(ours) + 1, PORTS_OF_SERVERS), *range(PORTS_OF_SERVERS - 1, 1023, -1))
+    free: int = next(port for port in near if port not in taken)
+    return free

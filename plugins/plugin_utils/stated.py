@@ -1,0 +1,79 @@
+# Copyright: gpufleet.vllm contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What each role would find wrong with its variables later, as far as that can be said before a host is looked at.
+
+Private to the collection: may change without notice.
+"""
+
+from __future__ import annotations
+
+import functools
+import typing as t
+
+import yaml
+
+from ansible_collections.gpufleet.vllm.plugins.module_utils._driver import driver_options
+from ansible_collections.gpufleet.vllm.plugins.module_utils._plan import stated as plan_stated
+from ansible_collections.gpufleet.vllm.plugins.module_utils._plan.inventory import inputs
+from ansible_collections.gpufleet.vllm.plugins.module_utils._runtime import settings as runtime
+from ansible_collections.gpufleet.vllm.plugins.plugin_utils import data_files, role_settings, schema_files
+
+Json = dict[str, t.Any]
+ROLE = role_settings.ROLES / "vllm_server"
+# By roles/vllm_server/tasks/plan.yml: arguments of the plan, and what stands among its settings.
+ARGUMENTS = (
+    *("instances", "promotion", "image", "version", "class_engine_args", "class_limits", "environment_engine_args"),
+    *("unknown_arguments", "retry", "remove_unlisted", "apply_hardening"),
+)
+SETTINGS = (
+    *("hub_dir", "cache_dir", "shm_size_mib", "ipc", "timeouts", "smoke", "on_failure", "fallback_steps"),
+    *("fallback_shorter", "ask_parser", "watch", "accept_advisories", "allow_trust_remote_code", "memory_check"),
+    *("allow_dangerous", "capability_check", "quantization_check", "value_check"),
+)
+
+
+def errors(read: t.Mapping[str, Json], told: t.Sequence[str]) -> list[str]:
+    """`read` is what each role read, by role; `told` is wrong with that already, and has its default there."""
+    found: list[str] = []
+    for role, values in read.items():
+        own = {name.removeprefix(f"{role}_"): value for name, value in values.items()}
+        if role == "vllm_server":
+            found += _servers(own, read.get("gpu_detect", {}))
+        elif role == "container_runtime":
+            found += runtime.mistakes(own, gpus=False)
+        elif role == "nvidia_driver":
+            driver_options.read({**own, "fingerprint": own["key_fingerprint"]}, found)
+    said = {text.split()[0] for text in told}
+    return [text for text in dict.fromkeys(found) if text not in told and text.split()[0] not in said]
+
+
+def _servers(own: Json, detect: Json) -> list[str]:
+    host_class = detect.get("gpu_detect_host_class") or "auto"
+    if host_class == "auto":
+        return []  # the class brings variables of its own, once it is known
+    target = {name: own[f"target_{name}"] for name in ("instance", "profile", "version")}
+    given = {
+        **{name: own[name] for name in ARGUMENTS},
+        "host_class": host_class,
+        "profiles": {**_brought("profiles"), **own["profiles"]},
+        "settings": {**{name: own[name] for name in SETTINGS}, "fallback": _brought("fallback")},
+        "target": target,
+    }
+    found: list[str] = []
+    try:
+        history, readings = schema_files.load(str(ROLE / "files" / "engine_args"), own["engine_args_dir"])
+        documents = {
+            "catalogue": data_files.read(str(ROLE / "files" / "models.json"), "catalogue"),
+            "advisories": data_files.read(str(ROLE / "files" / "advisories.json"), "advisories"),
+        }
+    except (schema_files.BadSchemaError, data_files.BadDataError) as error:
+        return [str(error)]
+    return plan_stated.problems(inputs.read({**given, **documents}, history, readings, found), found)
+
+
+@functools.cache
+def _brought(name: str) -> t.Any:
+    """A variable that the role brings."""
+    text = (ROLE / "vars" / "main" / f"{name}.yml").read_text(encoding="utf-8")
+    return yaml.safe_load(text)[f"__vllm_server_{name}"]

@@ -1,0 +1,203 @@
+# Copyright: gpufleet.vllm contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What a release refuses at start beside memory. Each rule's source is named in startcheck.py and drafting.py."""
+
+from __future__ import annotations
+
+import typing as t
+
+import pytest
+
+from ansible_collections.gpufleet.vllm.plugins.module_utils._plan.checks import drafting, startcheck
+from ansible_collections.gpufleet.vllm.plugins.module_utils._plan.memory.catalogue import Model
+from ansible_collections.gpufleet.vllm.plugins.module_utils._plan.model.architecture import from_config
+from ansible_collections.gpufleet.vllm.plugins.module_utils._vllm.schema import version_key
+from ansible_collections.gpufleet.vllm.tests.unit.plugins.module_utils._plan import fleet
+
+Json = dict[str, t.Any]
+OFFICIAL = "docker.io/vllm/vllm-openai:v0.20.0"
+PLAIN: Json = {"model_type": "llama", "num_hidden_layers": 4, "hidden_size": 64, "num_attention_heads": 4}
+LINEAR: Json = {**PLAIN, "model_type": "qwen3_next", "full_attention_interval": 4}
+WINDOW: Json = {
+    **PLAIN,
+    "model_type": "gemma3_text",
+    "sliding_window": 128,
+    "layer_types": ["sliding_attention", "full_attention"] * 2,
+}
+SPARSE: Json = {**PLAIN, "model_type": "deepseek_v32", "index_topk": 2048, "kv_lora_rank": 512}
+
+
+def model(config: Json | None) -> Model:
+    return Model("some/model", "host" if config else "nothing", config, architecture=from_config(config))
+
+
+def said(config: Json | None, version: str, image: str = OFFICIAL, **changes: t.Any) -> tuple[list[str], list[str]]:
+    start = startcheck.Start({}, {}, model(config), version, image)
+    start = startcheck.Start(**{**vars(start), **changes})
+    return [doubt.text for doubt in startcheck.problems(start)], startcheck.cautions(start)
+
+
+@pytest.mark.parametrize(
+    ("config", "version", "capability", "refused"),
+    [
+        (SPARSE, "0.20.0", "8.9", True),
+        (SPARSE, "0.20.0", "12.0", True),
+        (SPARSE, "0.20.0", "9.0", False),
+        (SPARSE, "0.24.0", "12.0", False),
+        (SPARSE, "0.33.0", "8.6", True),
+        ({**PLAIN, "model_type": "deepseek_v4"}, "0.20.0", "8.9", True),
+        ({**PLAIN, "model_type": "deepseek_v3", "kv_lora_rank": 512}, "0.20.0", "8.9", False),
+        (PLAIN, "0.20.0", "8.9", False),
+        (None, "0.20.0", "8.9", False),
+    ],
+)
+def test_sparse_latent_attention(config: Json | None, version: str, capability: str, refused: bool) -> None:
+    errors, _warnings = said(config, version, capabilities=("9.0", capability))
+    assert bool(errors) == refused
+    assert all("needs compute capability 9.x or 10.x" in text and capability in text for text in errors)
+
+
+@pytest.mark.parametrize(
+    ("names", "version", "changes", "says"),
+    [
+        # _TEXT_GENERATION_MODELS and the others of registry.py in the releases named.
+        (["Qwen3_5ForConditionalGeneration"], "0.16.0", {}, "comes with vLLM 0.17.0 and is not supported in 0.16.0"),
+        (["Qwen3_5ForConditionalGeneration"], "0.17.0", {}, ""),
+        (["GptOssForCausalLM"], "0.9.2", {}, "use a newer image"),
+        (["QWenLMHeadModel"], "0.33.0", {}, "is gone since vLLM 0.24.0"),
+        (["QWenLMHeadModel"], "0.23.0", {}, ""),
+        (["Qwen3_5ForConditionalGeneration", "LlamaForCausalLM"], "0.16.0", {}, ""),
+        (["Qwen3_5ForConditionalGeneration"], "0.16.0", {"model_impl": "transformers"}, ""),
+        (["NobodyKnowsForCausalLM"], "0.16.0", {}, ""),
+        ([], "0.16.0", {}, ""),
+    ],
+)
+def test_architectures_by_release(names: list[str], version: str, changes: Json, says: str) -> None:
+    known = fleet.HISTORY["architectures"]
+    errors, _warnings = said({**PLAIN, "architectures": names}, version, values=changes, architectures=known)
+    assert bool(errors) == bool(says)
+    assert all(says in text for text in errors)
+
+
+def test_a_model_that_brings_its_own_code_needs_no_class() -> None:
+    config = {**PLAIN, "architectures": ["Qwen3_5ForConditionalGeneration"], "auto_map": {"AutoModel": "x.Y"}}
+    known = fleet.HISTORY["architectures"]
+    assert said(config, "0.16.0", architectures=known)[0]
+    assert not said(config, "0.16.0", architectures=known, values={"trust_remote_code": True})[0]
+
+
+@pytest.mark.parametrize(
+    ("config", "version", "values", "refused"),
+    [
+        (LINEAR, "0.11.0", {"cpu_offload_gb": 30}, True),
+        (WINDOW, "0.19.0", {"cpu_offload_gb": 0.5}, True),
+        (WINDOW, "0.19.0", {"cpu_offload_gb": 30, "disable_hybrid_kv_cache_manager": True}, False),
+        (LINEAR, "0.19.0", {"cpu_offload_gb": 30, "disable_hybrid_kv_cache_manager": True}, True),
+        (LINEAR, "0.20.0", {"cpu_offload_gb": 30}, False),
+        (LINEAR, "0.8.5", {"cpu_offload_gb": 30}, False),
+        (LINEAR, "0.11.0", {"cpu_offload_gb": 0}, False),
+        (PLAIN, "0.11.0", {"cpu_offload_gb": 30}, False),
+    ],
+)
+def test_weights_offloaded_from_layers_of_several_kinds(
+    config: Json, version: str, values: Json, refused: bool
+) -> None:
+    errors, _warnings = said(config, version, values=values)
+    assert bool(errors) == refused
+    assert all("re-initialized while weights are offloaded" in text for text in errors)
+
+
+@pytest.mark.parametrize(
+    ("weights", "inputs", "version", "capability", "says"),
+    [
+        # get_min_capability of CompressedTensorsW4A16Fp4, -WNA16, -W8A16Fp8, -W8A8Int8 and -W4A8Fp8.
+        ({"num_bits": 4, "type": "float", "group_size": 16}, None, "0.14.0", "7.5", "NVFP4 weights, which needs"),
+        ({"num_bits": 4, "type": "float", "group_size": 16}, None, "0.16.0", "7.5", ""),
+        ({"num_bits": 4, "type": "float", "group_size": 32}, None, "0.33.0", "7.5", "MXFP4 weights, which needs"),
+        ({"num_bits": 4, "type": "int", "group_size": 128}, None, "0.11.0", "7.5", "integer weights, which needs"),
+        ({"num_bits": 4, "type": "int", "group_size": 128}, None, "0.12.0", "7.5", ""),
+        ({"num_bits": 8, "type": "float"}, {"num_bits": 8, "type": "float"}, "0.14.0", "7.5", "FP8 weights"),
+        ({"num_bits": 8, "type": "float"}, {"num_bits": 8, "type": "float"}, "0.14.0", "8.6", ""),
+        ({"num_bits": 8, "type": "int"}, {"num_bits": 8, "type": "int"}, "0.16.0", "7.0", "INT8 weights and"),
+        ({"num_bits": 4, "type": "int"}, {"num_bits": 8, "type": "float"}, "0.24.0", "8.9", "INT4 weights and FP8"),
+        ({"num_bits": 3, "type": "odd"}, None, "0.14.0", "7.0", ""),
+        (None, None, "0.14.0", "7.0", ""),
+    ],
+)
+def test_schemes_of_compressed_tensors(
+    weights: Json | None, inputs: Json | None, version: str, capability: str, says: str
+) -> None:
+    group = {"weights": weights, "input_activations": inputs}
+    section = {"quant_method": "compressed-tensors", "config_groups": {"group_0": group}}
+    errors, _warnings = said({**PLAIN, "quantization_config": section}, version, capabilities=(capability,))
+    assert bool(errors) == bool(says)
+    assert all(says in text for text in errors)
+
+
+def test_turboquant_of_a_model_with_states() -> None:
+    values = {"kv_cache_dtype": "turboquant_3bit_nc"}
+    assert "use fp8, or vLLM 0.21.0 or newer" in said(LINEAR, "0.20.0", values=values)[0][0]
+    assert said(LINEAR, "0.21.0", values=values) == ([], [])
+    assert said(PLAIN, "0.20.0", values=values) == ([], [])
+    errors, warnings = said(LINEAR, "0.20.0", "docker.io/vllm/vllm-openai:nightly", values=values)
+    assert errors == []
+    assert "The image may be newer than its version says." in warnings[0]
+
+
+@pytest.mark.parametrize(
+    ("stated", "stages", "says"),
+    [
+        ("2,2", 2, ""),
+        ("1,3", 2, ""),
+        ("2,2", 4, "has 2 stages and pipeline_parallel_size is 4"),
+        ("2,3", 2, "has 5 layers in all and some/model has 4"),
+        ("two", 1, "write the layers of each stage"),
+        ("", 2, ""),
+    ],
+)
+def test_layers_by_stage(stated: str, stages: int, says: str) -> None:
+    values = {"pipeline_parallel_size": stages}
+    errors, _warnings = said(PLAIN, "0.20.0", values=values, variables={"VLLM_PP_LAYER_PARTITION": stated})
+    assert bool(errors) == bool(says)
+    assert all(says in text for text in errors)
+
+
+@pytest.mark.parametrize(
+    ("method", "version", "says"),
+    [
+        ("eagle3", "0.11.0", ""),
+        ("dflash", "0.19.0", "comes with vLLM 0.20.0 and is not supported in 0.19.0"),
+        ("dflash", "0.20.0", ""),
+        ("medusa", "0.32.0", ""),
+        ("medusa", "0.33.0", "vLLM 0.33.0 does not know"),
+        ("eagel", "0.20.0", "Did you mean eagle?"),
+        ("anything", "0.8.5", ""),
+    ],
+)
+def test_speculative_methods_by_release(method: str, version: str, says: str) -> None:
+    found = drafting.problem({"speculative_config": {"method": method}}, model(PLAIN), version)
+    assert bool(found) == bool(says)
+    assert says in found
+
+
+def test_a_drafter_of_hidden_states_is_for_some_models() -> None:
+    values = {"speculative_config": {"method": "eagle3", "model": "a/drafter"}}
+    gemma = model({**PLAIN, "model_type": "gemma4_text"})
+    assert "not supported for some/model (gemma4_text)" in drafting.problem(values, gemma, "0.19.0")
+    assert drafting.problem(values, gemma, "0.20.0") == ""
+    assert drafting.problem(values, gemma, "0.22.0") == ""
+    assert drafting.problem(values, model(None), "0.19.0") == ""
+
+
+def test_a_drafter_that_nobody_has_seen() -> None:
+    values = {"speculative_config": {"method": "eagle3", "model": "a/drafter"}}
+    assert "The draft model a/drafter (speculative_config) is not known here" in drafting.caution(values, {})
+    assert drafting.caution(values, {"a/drafter": {"config": {"model_type": "llama"}}}) == ""
+    assert drafting.caution({"speculative_config": {"method": "ngram"}}, {}) == ""
+    assert drafting.caution({}, {}) == ""
+
+
+def test_methods_only_grow_but_for_those_that_are_gone() -> None:
+    before = drafting.methods(version_key("0.32.0"))
+    assert drafting.methods(version_key("0.33.0")) == before - {"medusa", "mlp_speculator"} | {"step5_mtp"}
