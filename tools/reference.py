@@ -1,10 +1,11 @@
 # Copyright: gpufleet.vllm contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Writes the reference of roles and modules from their own documentation.
+"""Writes the reference of roles and modules from their own documentation, and what repeats the host classes.
 
-Usage: ``python -m tools.reference [--check]``. Writes docs/roles/*.md, docs/modules/*.md and docs/dangers.md; with
-``--check`` it writes nothing, prints how the files differ from their sources, and exits with 1 when they do.
+Usage: ``python -m tools.reference [--check]``. Writes docs/roles/*.md, docs/modules/*.md, docs/dangers.md and the files
+of tools/host_classes.py; with ``--check`` it writes nothing, prints how the files differ from their sources, and exits
+with 1 when they do.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ import typing as t
 import yaml
 from antsibull_docs_parser import dom
 
-from . import dangers
+from . import dangers, host_classes
 from .markdown import ROLE_ENTRY_POINT, nested, paragraphs, sections
 
 CHECKOUT = pathlib.Path(__file__).resolve().parents[1]
@@ -109,7 +110,7 @@ def documented_modules(checkout: pathlib.Path) -> dict[str, t.Any]:
 
 
 def pages(checkout: pathlib.Path) -> dict[str, str]:
-    """Return the text of every page of the reference, by its path in the checkout."""
+    """Return the text of every file that is written, by its path in the checkout."""
     made = {
         f"docs/modules/{name.rpartition('.')[2]}.md": module_page(name, documented)
         for name, documented in documented_modules(checkout).items()
@@ -119,7 +120,7 @@ def pages(checkout: pathlib.Path) -> dict[str, str]:
         entry_points = yaml.safe_load(spec.read_text(encoding="utf-8"))["argument_specs"]
         made[f"docs/roles/{name}.md"] = role_page(name, entry_points)
     made[dangers.PATH] = dangers.page()
-    return made
+    return made | host_classes.files(checkout)
 
 
 def differences(made: dict[str, str], written: dict[str, str]) -> list[str]:
@@ -141,6 +142,7 @@ def main(arguments: list[str]) -> int:
     pages_there = [path for folder in FOLDERS for path in (CHECKOUT / folder).glob("*.md")]
     pages_there += (CHECKOUT / "docs").glob(pathlib.Path(dangers.PATH).name)
     written = {str(path.relative_to(CHECKOUT)): path.read_text(encoding="utf-8") for path in pages_there}
+    written |= host_classes.written(CHECKOUT)
     made = pages(CHECKOUT)
     if check:
         lines = differences(made, written)

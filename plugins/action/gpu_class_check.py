@@ -9,9 +9,16 @@ import typing as t
 
 from ansible.plugins.action import ActionBase
 
-from ansible_collections.gpufleet.vllm.plugins.module_utils._gpu.host_class import AUTO, assigned, contradictions
+from ansible_collections.gpufleet.vllm.plugins.module_utils._gpu import host_class, mixed_gpus
+from ansible_collections.gpufleet.vllm.plugins.module_utils._gpu.class_description import ARGUMENTS
 
 Json = dict[str, t.Any]
+# What the plan of the host takes from its class.
+FACT = "gpufleet_host_class"
+NO_GROUP = (
+    "The host is of the class {name}, and the inventory has no group {name}: nothing is set for such hosts. Add the "
+    "group with its instances, and the class's engine arguments and bounds (docs/inventory.md)."
+)
 
 
 class ActionModule(ActionBase):
@@ -26,16 +33,32 @@ class ActionModule(ActionBase):
             {
                 "host_class": {"type": "str", "required": True},
                 "classes": {"type": "dict", "required": True},
+                "own_classes": {"type": "dict", "default": {}},
                 "facts": {"type": "dict", "required": True},
             }
         )
-        if not args["facts"]:
+        facts, own = args["facts"], args["own_classes"]
+        if not facts:
             return {**result, "failed": True, "msg": "There are no facts of the host: it was not observed."}
+        classes = host_class.combined(args["classes"], own)
         name: str = args["host_class"]
+        automatic = name == host_class.AUTO
         errors: list[str] = []
-        if name == AUTO:
-            name, errors = assigned(args["classes"], args["facts"])
-        errors = errors or contradictions(name, args["classes"], args["facts"])
+        if automatic:
+            name, errors = host_class.assigned(classes, facts, own)
+        errors = errors or host_class.contradictions(name, classes, facts)
         if errors:
             return {**result, "failed": True, "msg": " ".join(errors)}
-        return {**result, "changed": False, "host_class": name}
+        known = (task_vars or {}).get("groups", {})
+        warnings = [
+            mixed_gpus.warning(facts),
+            NO_GROUP.format(name=name) if automatic and known and name not in known and name not in own else "",
+        ]
+        fact = {"name": name, **{key: classes[name].get(key, {}) for key in ARGUMENTS}}
+        return {
+            **result,
+            "changed": False,
+            "host_class": name,
+            "ansible_facts": {FACT: fact},
+            **({"warnings": list(filter(None, warnings))} if any(warnings) else {}),
+        }

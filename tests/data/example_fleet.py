@@ -26,14 +26,8 @@ CHECKOUT = pathlib.Path(__file__).resolve().parents[2]
 ROLE = CHECKOUT / "roles" / "vllm_server"
 GIB = 1024**3
 VERSION = "0.32.0"
-# Name, MiB in all, MiB that the driver keeps, compute capability, how many.
-BOARDS: dict[str, tuple[str, int, int, str, int]] = {
-    "gpu_12gb": ("NVIDIA GeForce RTX 3060", 12288, 400, "8.6", 1),
-    "gpu_16gb": ("NVIDIA GeForce RTX 5060 Ti", 16311, 450, "12.0", 1),
-    "gpu_96gb": ("NVIDIA H100 NVL", 95830, 470, "9.0", 1),
-    "gpu_4x48gb": ("NVIDIA L40S", 46068, 613, "8.9", 4),
-    "cpu": ("", 0, 0, "", 0),
-}
+# MiB that the driver keeps, by class; one that is not here keeps 500.
+RESERVED_MIB = {"gpu_12gb": 400, "gpu_16gb": 450, "gpu_96gb": 470, "gpu_4x48gb": 613}
 # config.json as of another model of the same build, and the size of the weight files in GiB.
 MODELS: dict[str, tuple[str, float]] = {
     "Qwen/Qwen2.5-7B-Instruct-AWQ": ("Qwen/Qwen2.5-7B-Instruct-AWQ", 5.2),
@@ -41,6 +35,7 @@ MODELS: dict[str, tuple[str, float]] = {
     "Qwen/Qwen2.5-Coder-14B-Instruct-AWQ": ("Qwen/Qwen2.5-14B-Instruct-AWQ", 9.3),
     "Qwen/Qwen2.5-32B-Instruct": ("Qwen/Qwen2.5-32B-Instruct", 61.0),
     "Qwen/Qwen3-VL-2B-Thinking": ("Qwen/Qwen3-VL-2B-Instruct", 3.96),
+    "openai/gpt-oss-20b": ("openai/gpt-oss-20b", 12.8),
     "openai/gpt-oss-120b": ("openai/gpt-oss-120b", 60.77),
 }
 
@@ -48,6 +43,11 @@ MODELS: dict[str, tuple[str, float]] = {
 def _yaml(path: pathlib.Path) -> Json:
     found: Json = yaml.safe_load(path.read_text())
     return found
+
+
+HOST_CLASSES: dict[str, Json] = _yaml(CHECKOUT / "roles/gpu_detect/vars/main/host_classes.yml")[
+    "__gpu_detect_host_classes"
+]
 
 
 @functools.cache
@@ -61,14 +61,18 @@ def _schemas() -> tuple[Json, t.Mapping[str, Json]]:
     return schema_files.load(str(ROLE / "files" / "engine_args"))
 
 
-def gpu(host: str, index: int, host_class: str) -> Json:
-    name, total, reserved, capability, _count = BOARDS[host_class]
+def gpu(host: str, index: int, host_class: str, card_name: str = "") -> Json:
+    """A card of the class, the first one if none is named."""
+    cards: Json = HOST_CLASSES[host_class]["cards"]
+    name = card_name or next(iter(cards))
+    card = cards[name]
+    total, reserved = card["memory_mib"], RESERVED_MIB.get(host_class, 500)
     return {
         "uuid": f"GPU-{hash_text(host)}-0000-4000-8000-{index:012x}",
         "index": index,
         "name": name,
         "pci_id": f"0000:{index + 1}1:00.0",
-        "compute_capability": capability,
+        "compute_capability": card["compute_capability"],
         "memory_mib": {
             "total": total,
             "reserved": reserved,
@@ -87,12 +91,13 @@ def hash_text(text: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:8]
 
 
-def facts(host: str, host_class: str) -> Json:
+def facts(host: str, host_class: str, card_name: str = "") -> Json:
+    count = HOST_CLASSES[host_class].get("count", 0)
     return {
-        "state": "healthy" if BOARDS[host_class][4] else "no_gpu",
+        "state": "healthy" if count else "no_gpu",
         "advice": "",
-        "driver": {"version": "580.95.05", "cuda_version": "13.0"} if BOARDS[host_class][4] else {},
-        "gpus": [gpu(host, index, host_class) for index in range(BOARDS[host_class][4])],
+        "driver": {"version": "580.95.05", "cuda_version": "13.0"} if count else {},
+        "gpus": [gpu(host, index, host_class, card_name) for index in range(count)],
         "engine": {
             "name": "docker",
             "version": "26.1.5",

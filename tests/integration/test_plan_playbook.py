@@ -95,3 +95,19 @@ def test_nothing_wrong_is_exit_code_0(tmp_path: pathlib.Path) -> None:
     ended = plan(tmp_path, {"gpu-1": {}})
     assert ended.returncode == 0, ended.stdout + ended.stderr
     assert json.loads((tmp_path / "plan.json").read_text())["totals"]["hosts"] == {"planned": 1}
+
+
+def test_a_class_of_ones_own_is_stated_in_one_place(tmp_path: pathlib.Path) -> None:
+    own = {"mine": {"engine_args": {"max_model_length": 4096}, "limits": {"max_num_seqs": 2}}}
+    found = {"gpu_detect_host_class": "auto", "gpu_detect_host_classes": own}
+    listed = [{"name": "a", "model": "/nowhere/model", "port": 8000, "engine_args": {"max_num_seqs": 4}}]
+    hosts = {
+        "gpu-1": {**found, "vllm_server_instances": listed},
+        "gpu-2": {**found, "vllm_server_instances": listed, "vllm_server_class_limits": {"max_num_seqs": 8}},
+    }
+    ended = plan(tmp_path, hosts)
+    document = json.loads((tmp_path / "plan.json").read_text())
+    errors = {host["name"]: " ".join(host["errors"]) for host in document["hosts"]}
+    assert "max_num_seqs is 4 (instance), and class mine allows at most 2" in errors["gpu-1"], ended.stdout
+    assert all("max_model_length" in text and "class mine" in text for text in errors.values())
+    assert "allows at most" not in errors["gpu-2"]

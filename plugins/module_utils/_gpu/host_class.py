@@ -3,28 +3,36 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """A host's hardware against the class its inventory says it has.
 
-A class is a dict; what it does not state is not checked, so an empty one accepts anything:
-vendor and count (known from the PCI bus, before any driver), memory_mib {min, max}, names (parts of the name that NVML
-gives) and min_compute_capability. Each of the latter is checked for every GPU that answers.
-
 Private to the collection: may change without notice.
 """
 
 from __future__ import annotations
 
-import re
 import typing as t
 
+from .class_description import ARGUMENTS, CLASSES, accepts_any, mistakes
+from .mixed_gpus import own_class, version
 from .pci import NVIDIA, PASSTHROUGH, VENDORS
 
 Json = dict[str, t.Any]
 
-KEYS = ("vendor", "count", "memory_mib", "names", "min_compute_capability")
-RANGE = ("min", "max")
-CAPABILITY = re.compile(r"^\d+\.\d+$")
 VARIABLE = "gpu_detect_host_class"
 AUTO = "auto"
-CLASSES = "gpu_detect_host_classes"
+
+
+def combined(shipped: t.Mapping[str, t.Any], own: t.Mapping[str, t.Any]) -> Json:
+    """All classes. One of the inventory's own takes the place of a shipped one of its name.
+
+    One that states engine arguments or limits alone asks the same of a host as the one whose name it has. What a
+    shipped class states of them is not taken from here: it is in the group vars, so that an upgrade moves no server.
+    """
+    found: Json = {
+        name: {key: value for key, value in wanted.items() if key not in ARGUMENTS} for name, wanted in shipped.items()
+    }
+    for name, wanted in own.items():
+        extends = isinstance(wanted, dict) and accepts_any(wanted) and any(key in wanted for key in ARGUMENTS)
+        found[name] = {**found.get(name, {}), **wanted} if extends else wanted
+    return found
 
 
 def contradictions(name: str, classes: t.Mapping[str, t.Any], facts: Json) -> list[str]:
@@ -35,37 +43,50 @@ def contradictions(name: str, classes: t.Mapping[str, t.Any], facts: Json) -> li
     if name not in classes:
         return [f"{VARIABLE} is {name!r}, which is no class: use one of {known}, or describe it in {CLASSES}."]
     wanted = classes[name]
-    mistakes = _mistakes(name, wanted)
-    if mistakes or not wanted:
-        return mistakes
+    wrong = mistakes(name, wanted)
+    if wrong or accepts_any(wanted):
+        return wrong
     way_out = _way_out(classes, facts)
     different = [f"{words}: {way_out}." for words in _differences(name, wanted, facts)]
     if facts["state"] == "gpu_lost":
         different.append(f"Host class {name} expects GPUs that answer, found state gpu_lost: {facts['advice']}")
-    return different
+    return [*different, *filter(None, [own_class(facts)])] if different else []
 
 
-def assigned(classes: t.Mapping[str, t.Any], facts: Json) -> tuple[str, list[str]]:
-    """The one class that the hardware agrees with; else no name, and a sentence that says why."""
+def assigned(classes: t.Mapping[str, t.Any], facts: Json, own: t.Container[str] = ()) -> tuple[str, list[str]]:
+    """The one class that the hardware agrees with; else no name, and sentences that say why.
+
+    Where several agree, those of the inventory's own go first, as soon as all that they may ask for is known.
+    """
     agree = _agreeing(classes, facts)
+    told = bool(facts["gpus"]) and all(gpu["memory_mib"]["total"] is not None for gpu in facts["gpus"])
+    if told or _bare(facts):
+        agree = [name for name in agree if name in own] or agree
     if len(agree) == 1:
         return agree[0], []
+    wrong = [words for name, wanted in sorted(classes.items()) for words in mistakes(name, wanted)]
     way_out = f"set {VARIABLE}, or describe a class in {CLASSES}"
     if not agree:
         known = ", ".join(sorted(classes))
-        return "", [f"{VARIABLE} is {AUTO}, and the hardware agrees with no class of {known}: {way_out}."]
+        none = f"{VARIABLE} is {AUTO}, and the hardware agrees with no class of {known}: {way_out}."
+        return "", [*wrong, none, *filter(None, [own_class(facts)])]
     unknown = "" if facts["gpus"] else " before a driver tells their memory"
-    return "", [f"{VARIABLE} is {AUTO}, and the GPUs agree with {' and '.join(agree)}{unknown}: {way_out}."]
+    return "", [*wrong, f"{VARIABLE} is {AUTO}, and the GPUs agree with {' and '.join(agree)}{unknown}: {way_out}."]
 
 
 def _agreeing(classes: t.Mapping[str, t.Any], facts: Json) -> list[str]:
     """The classes that the hardware agrees with. One that accepts any host is for hosts without GPUs."""
-    bare = not facts["gpus"] and not _usable(VENDORS[NVIDIA], facts)
     return [
         name
         for name, wanted in sorted(classes.items())
-        if not _mistakes(name, wanted) and (not _differences(name, wanted, facts) if wanted else bare)
+        if not mistakes(name, wanted)
+        and (_bare(facts) if accepts_any(wanted) else not _differences(name, wanted, facts))
     ]
+
+
+def _bare(facts: Json) -> bool:
+    """Whether the host has no GPU that could serve, so that no driver will tell more."""
+    return not facts["gpus"] and not _usable(VENDORS[NVIDIA], facts)
 
 
 def _way_out(classes: t.Mapping[str, t.Any], facts: Json) -> str:
@@ -73,44 +94,6 @@ def _way_out(classes: t.Mapping[str, t.Any], facts: Json) -> str:
     agree = _agreeing(classes, facts)
     group = f"the group of a class it agrees with ({', '.join(agree)})" if agree else "the group of its class"
     return f"move the host to {group}, correct the hardware, or describe a class in {CLASSES}"
-
-
-def _mistakes(name: str, wanted: t.Any) -> list[str]:
-    """What is wrong with the description of the class itself."""
-    where = f"{CLASSES}['{name}']"
-    if not isinstance(wanted, dict):
-        return [f"{where} is {wanted!r}, expected a dictionary with some of {', '.join(KEYS)}: correct it."]
-    wrong = [f"{where} has {key!r}, expected only {', '.join(KEYS)}: remove it." for key in wanted if key not in KEYS]
-    for key, right, words in _types(wanted):
-        if key in wanted and not right:
-            wrong.append(f"{where}: {key} is {wanted[key]!r}, expected {words}: correct it.")
-    return wrong
-
-
-def _types(wanted: Json) -> list[tuple[str, bool, str]]:
-    memory, names = wanted.get("memory_mib"), wanted.get("names")
-    in_order = isinstance(memory, dict) and set(memory) <= set(RANGE) and all(_size(size) for size in memory.values())
-    if in_order and len(t.cast(Json, memory)) == len(RANGE):
-        in_order = t.cast(Json, memory)["min"] <= t.cast(Json, memory)["max"]
-    return [
-        ("vendor", wanted.get("vendor") in VENDORS.values(), f"one of {', '.join(VENDORS.values())}"),
-        ("count", _size(wanted.get("count")), "a whole number of GPUs, 1 or more"),
-        ("memory_mib", in_order, "min and max, whole numbers of MiB, min not above max"),
-        (
-            "names",
-            isinstance(names, list) and all(isinstance(part, str) and part for part in names),
-            "a list of parts of names",
-        ),
-        (
-            "min_compute_capability",
-            bool(CAPABILITY.match(str(wanted.get("min_compute_capability")))),
-            'a text like "8.6"',
-        ),
-    ]
-
-
-def _size(value: t.Any) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and value > 0
 
 
 def _differences(name: str, wanted: Json, facts: Json) -> list[str]:
@@ -164,7 +147,7 @@ def _of_gpu(name: str, wanted: Json, gpu: Json) -> list[str]:
     if gpu["name"] is not None and names and not any(part.lower() in product.lower() for part in names):
         found.append(f"{product} is the name, host class {name} expects one with {' or '.join(names)}")
     least, capability = wanted.get("min_compute_capability"), gpu["compute_capability"]
-    if least is not None and capability is not None and _version(capability) < _version(str(least)):
+    if least is not None and capability is not None and version(capability) < version(str(least)):
         found.append(f"{product} has compute capability {capability}, host class {name} expects {least} or newer")
     return found
 
@@ -173,7 +156,3 @@ def _range(limits: Json) -> str:
     if "min" in limits and "max" in limits:
         return f"{limits['min']} to {limits['max']} MiB"
     return f"at least {limits['min']} MiB" if "min" in limits else f"at most {limits['max']} MiB"
-
-
-def _version(text: str) -> tuple[int, ...]:
-    return tuple(int(part) for part in text.split("."))

@@ -29,6 +29,12 @@ class Device:
     mig: bool
     problems: tuple[str, ...]
     name: str
+    memory_mib: int | None = None
+
+    @property
+    def kind(self) -> tuple[str, int | None]:
+        """GPUs of one kind are alike for vLLM."""
+        return self.name, self.memory_mib
 
     @property
     def suspect(self) -> bool:
@@ -70,7 +76,8 @@ def devices(gpus: t.Sequence[Json]) -> list[Device]:
         if gpu.get("mig", {}).get("mode") == "enabled":
             found += [Device(part["uuid"], gpu["index"], True, problems, gpu["name"]) for part in parts]
         else:
-            found.append(Device(gpu["uuid"], gpu["index"], False, problems, gpu["name"]))
+            total = (gpu.get("memory_mib") or {}).get("total")
+            found.append(Device(gpu["uuid"], gpu["index"], False, problems, gpu["name"], total))
     return found
 
 
@@ -146,11 +153,34 @@ def _choose(request: Request, available: t.Sequence[Device], owners: Owners, fin
             "data_parallel_size, "
             "or give it fewer."
         )
+    _say_which(request, found, available, where, findings)
     suspects = [device for device in found if device.suspect]
     findings.warnings += [
         f"{where}: GPU {device.index} ({device.uuid}) is not well. {' '.join(device.problems)}" for device in suspects
     ]
     return sorted(found, key=lambda device: (device.index, device.uuid))
+
+
+def _say_which(
+    request: Request, found: t.Sequence[Device], available: t.Sequence[Device], where: str, findings: Findings
+) -> None:
+    """Where nobody listed GPUs and they are not all alike, which ones it gets is no matter of course."""
+    others = [device for device in available if device not in found and not device.mig]
+    different = [device for device in others if device.kind not in {taken.kind for taken in found}]
+    if not found or not different or found[0].mig or isinstance(request.instance.gpus, tuple):
+        return
+    indices = ", ".join(str(device.index) for device in sorted(found, key=lambda device: device.index))
+    findings.warn(
+        f"{where}: the GPUs of this host differ, and nobody says which it gets: {_named(found)} is planned, "
+        f"{_named(different)} would be another choice. Write gpus: [{indices}] to keep it there, or list others."
+    )
+
+
+def _named(found: t.Sequence[Device]) -> str:
+    return listed(
+        f"GPU {device.index} ({device.name}{f', {device.memory_mib} MiB' if device.memory_mib else ''})"
+        for device in sorted(found, key=lambda device: device.index)
+    )
 
 
 def _sizes(request: Request, count: int) -> str:
@@ -170,7 +200,26 @@ def _least_used(request: Request, available: t.Sequence[Device], owners: Owners)
         others = owners[device.uuid] - {owner}
         return device.suspect, len(others), owner not in owners[device.uuid], device.index
 
-    return sorted(candidates, key=cost)[:count]
+    first = sorted(candidates, key=cost)[:count]
+    return min([first, *_alike(sorted(candidates, key=cost), count)], key=lambda some: _together(some, cost))
+
+
+def _alike(candidates: t.Sequence[Device], count: int) -> list[list[Device]]:
+    """Choices of one kind: what is split over different GPUs wastes the larger ones."""
+    kinds = {device.kind for device in candidates} if count > 1 else set()
+    choices = [[device for device in candidates if device.kind == kind][:count] for kind in sorted(kinds, key=str)]
+    return [some for some in choices if len(some) == count]
+
+
+def _together(some: t.Sequence[Device], cost: t.Callable[[Device], tuple[bool, int, bool, int]]) -> tuple[t.Any, ...]:
+    """Well and unused GPUs before alike ones, those before the order of indices."""
+    costs = [cost(device) for device in some]
+    return (
+        sum(suspect for suspect, _others, _new, _index in costs),
+        sum(others for _suspect, others, _new, _index in costs),
+        len({device.kind for device in some}),
+        [(new, index) for _suspect, _others, new, index in costs],
+    )
 
 
 def _listed(request: Request, available: t.Sequence[Device], where: str, findings: Findings) -> list[Device] | None:

@@ -10,31 +10,25 @@ import typing as t
 import pynvml
 import pytest
 
+from ansible_collections.gpufleet.vllm.tests.data.example_fleet import HOST_CLASSES
+
 Describe = t.Callable[..., None]
 
 
-@pytest.mark.parametrize(
-    ("name", "count", "gpu", "total_mib", "capability"),
-    [
-        ("gpu_12gb", 1, "NVIDIA GeForce RTX 3060", 12288, (8, 6)),
-        ("gpu_16gb", 1, "NVIDIA GeForce RTX 5060 Ti", 16311, (12, 0)),
-        ("gpu_96gb", 1, "NVIDIA H100 NVL", 95830, (9, 0)),
-        ("gpu_4x48gb", 4, "NVIDIA L40S", 46068, (8, 9)),
-    ],
-)
-def test_a_class_is_read_back(
-    describe: Describe, name: str, count: int, gpu: str, total_mib: int, capability: tuple[int, int]
-) -> None:
+@pytest.mark.parametrize("name", sorted(name for name, wanted in HOST_CLASSES.items() if "count" in wanted))
+def test_a_class_is_read_back(describe: Describe, name: str) -> None:
+    count, cards = HOST_CLASSES[name]["count"], HOST_CLASSES[name]["cards"]
     describe(name)
     pynvml.nvmlInit()
     assert pynvml.nvmlDeviceGetCount() == count
     handle = pynvml.nvmlDeviceGetHandleByIndex(count - 1)
     memory = pynvml.nvmlDeviceGetMemoryInfo(handle, version=pynvml.nvmlMemory_v2)
-    assert pynvml.nvmlDeviceGetName(handle) == gpu
-    assert memory.total == total_mib << 20
+    card = cards[pynvml.nvmlDeviceGetName(handle)]
+    assert memory.total == card["memory_mib"] << 20
     assert memory.free == memory.total - memory.reserved - memory.used
     assert pynvml.nvmlDeviceGetMemoryInfo(handle).free == memory.free
-    assert pynvml.nvmlDeviceGetCudaComputeCapability(handle) == capability
+    capability = pynvml.nvmlDeviceGetCudaComputeCapability(handle)
+    assert ".".join(map(str, capability)) == card["compute_capability"]
     assert pynvml.nvmlDeviceGetPersistenceMode(handle) == 1
     assert pynvml.nvmlSystemGetDriverVersion() == "580.95.05"
     assert pynvml.nvmlSystemGetCudaDriverVersion_v2() == 13000

@@ -14,17 +14,19 @@ import pytest
 from ansible_collections.gpufleet.vllm.plugins.module_utils._docker.client import DockerError
 from ansible_collections.gpufleet.vllm.plugins.module_utils._driver.plan import plan
 from ansible_collections.gpufleet.vllm.plugins.module_utils._gpu import facts
+from ansible_collections.gpufleet.vllm.plugins.module_utils._gpu.host_class import assigned
+from ansible_collections.gpufleet.vllm.tests.data.example_fleet import HOST_CLASSES
 from lab.gpu import description, pci
 
 Describe = t.Callable[..., None]
 
+# Each class of hosts with GPUs has its hardware in the lab.
+CLASSES = sorted(name for name, wanted in HOST_CLASSES.items() if "count" in wanted)
 INSTALL = ["install", "configure", "hold", "start"]
 EXPECTED: t.Final[dict[str, tuple[str, str, list[str]]]] = {
     "cpu": ("no_gpu", "give the host the class cpu", []),
-    "gpu_12gb": ("healthy", "", []),
-    "gpu_16gb": ("healthy", "", []),
-    "gpu_96gb": ("healthy", "", []),
-    "gpu_4x48gb": ("healthy", "", []),
+    **{name: ("healthy", "", []) for name in CLASSES},
+    "gpu_mixed": ("healthy", "", []),
     "gpu_mig": ("healthy", "", []),
     "gpu_nvlink": ("healthy", "", []),
     "unified_memory": ("healthy", "", []),
@@ -80,3 +82,9 @@ def test_a_host_of_the_lab(describe: Describe, tmp_path: pathlib.Path, name: str
     assert (seen["state"], plan(seen, {}).due) == (state, due)
     assert advice in seen["advice"]
     assert bool(advice) is bool(seen["advice"])
+    if name in CLASSES:
+        assert assigned(HOST_CLASSES, seen) == (name, [])
+    if name == "gpu_mixed":
+        assert (
+            "mixed: {count: 2, memory_mib: {min: 16311, max: 24564}, min_compute" in assigned(HOST_CLASSES, seen)[1][-1]
+        )

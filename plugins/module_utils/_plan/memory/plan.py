@@ -36,7 +36,7 @@ from ..._findings.checks import Check
 from ..._state.measurement import Measurement
 from ..model.architecture import Architecture, from_config
 from ..model.estimate import Estimate
-from . import capability, parallel, starts
+from . import capability, parallel, starts, unequal
 from .advice import Change, longest, most_sequences, nearest
 from .budget import Budget, budget, quantization_for
 from .calibration import SHIPPED, V2_GRAPHS_COUNTED, Calibration
@@ -222,9 +222,7 @@ def _spell(caps: t.Mapping[str, int]) -> str:
 
 def _warnings(request: MemoryRequest, settings: Settings, architecture: Architecture | None, sums: Budget) -> list[str]:
     found = [one.reason for one in _findings(request, settings, architecture) if not one.refuse]
-    sizes = {round((gpu.total_mib or 0) / 1024) for gpu in request.gpus[: settings.world]}
-    if len(sizes) > 1:
-        found.append("The GPUs differ in size: each gives the same share of itself, and the smallest decides for all.")
+    found.extend(unequal.warnings(settings, request.gpus[: settings.world]))
     found.extend(_more_than_held(settings, sums))
     if architecture is not None:
         found.extend(architecture.problems)

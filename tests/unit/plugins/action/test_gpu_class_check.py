@@ -61,3 +61,49 @@ def test_a_class_that_cannot_be_assigned() -> None:
     result = action(host_class="auto", classes={"gpu_12gb": {"count": 1}}, facts=FACTS).run(task_vars={})
     assert result["failed"] is True
     assert "is auto, and the hardware agrees with no class of gpu_12gb" in result["msg"]
+
+
+GPU: t.Final = {"index": 0, "name": "NVIDIA L4", "memory_mib": {"total": 23034}, "compute_capability": "8.9"}
+OTHER: t.Final = {**GPU, "index": 1, "name": "NVIDIA T4", "memory_mib": {"total": 15360}, "compute_capability": "7.5"}
+ONE_GPU: t.Final = {**FACTS, "state": "healthy", "gpus": [GPU]}
+TWO: t.Final = {**ONE_GPU, "gpus": [GPU, OTHER]}
+ARGUMENTS: t.Final = {"engine_args": {"max_num_seqs": 4}, "limits": {"max_num_seqs": 8}}
+SHIPPED: t.Final = {"gpu_24gb": {"count": 1, "about": "one GPU", **ARGUMENTS}, "cpu": {}}
+OWN: t.Final = {"mine": {"count": 1, "min_compute_capability": "8.9", **ARGUMENTS}}
+
+
+def test_arguments_of_the_inventorys_own_class_go_to_the_plan() -> None:
+    found = action(host_class="auto", classes=SHIPPED, own_classes=OWN, facts=ONE_GPU).run(
+        task_vars={"groups": {"cpu": []}}
+    )
+    assert found["ansible_facts"] == {"gpufleet_host_class": {"name": "mine", **ARGUMENTS}}
+    assert "warnings" not in found
+
+
+def test_arguments_of_a_shipped_class_come_from_group_vars_alone() -> None:
+    found = action(host_class="gpu_24gb", classes=SHIPPED, facts=ONE_GPU).run(task_vars={})
+    assert found["ansible_facts"] == {"gpufleet_host_class": {"name": "gpu_24gb", "engine_args": {}, "limits": {}}}
+
+
+@pytest.mark.parametrize(
+    ("host_class", "groups", "warned"),
+    [
+        ("auto", {"cpu": []}, True),
+        ("auto", {"gpu_24gb": []}, False),
+        ("gpu_24gb", {"cpu": []}, False),
+    ],
+)
+def test_a_class_that_the_inventory_has_no_group_of(host_class: str, groups: dict[str, t.Any], warned: bool) -> None:
+    found = action(host_class=host_class, classes=SHIPPED, facts=ONE_GPU).run(task_vars={"groups": groups})
+    texts = found.get("warnings", [])
+    assert bool(texts) is warned
+    assert all("is of the class gpu_24gb, and the inventory has no group gpu_24gb" in text for text in texts)
+
+
+def test_gpus_that_differ_are_warned_of_where_the_class_allows_it() -> None:
+    found = action(host_class="two", classes={"two": {"count": 2}}, facts=TWO).run(task_vars={})
+    (text,) = found["warnings"]
+    assert text.startswith(
+        "The GPUs of this host differ: GPU 0 is NVIDIA L4 (23034 MiB, compute capability 8.9) and GPU 1"
+    )
+    assert text.endswith("name the GPUs of each instance (gpus: [0]).")

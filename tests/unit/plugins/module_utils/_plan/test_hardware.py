@@ -24,9 +24,6 @@ from ansible_collections.gpufleet.vllm.tests.data.model_configs import CONFIGS
 Json = dict[str, t.Any]
 
 DATA = pathlib.Path(__file__).resolve().parents[4] / "data" / "hardware"
-CLASSES = yaml.safe_load(
-    (example_fleet.CHECKOUT / "roles" / "gpu_detect" / "vars" / "main" / "host_classes.yml").read_text()
-)["__gpu_detect_host_classes"]
 # As docs/hardware.md and the recipe describe it.
 HOPPER = {
     "vendor": "NVIDIA",
@@ -76,8 +73,11 @@ def reported(name: str, pattern: str) -> float:
 
 def test_the_card_is_told_by_its_class() -> None:
     assert host_class.contradictions("gpu_hopper", {"gpu_hopper": HOPPER}, facts()) == []
-    assert host_class.assigned({**CLASSES, "gpu_hopper": HOPPER}, facts()) == ("gpu_hopper", [])
-    (other,) = host_class.contradictions("gpu_96gb", CLASSES, facts())
+    classes = example_fleet.HOST_CLASSES
+    own = {"gpu_hopper": HOPPER}
+    assert host_class.assigned(host_class.combined(classes, own), facts(), own) == ("gpu_hopper", [])
+    assert host_class.assigned(classes, facts()) == ("gpu_141gb", [])
+    (other,) = host_class.contradictions("gpu_96gb", classes, facts())
     assert "NVIDIA H200 has 143771 MiB of memory, host class gpu_96gb expects 95000 to 98500 MiB" in other
 
 

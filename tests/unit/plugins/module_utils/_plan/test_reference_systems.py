@@ -25,6 +25,10 @@ CASES = [
     for system in DATA["systems"]
     for case in system["configurations"]
 ]  # fmt: skip
+PRODUCTION = sorted(
+    path.parent.name
+    for path in (example_fleet.CHECKOUT / "inventories" / "production" / "group_vars").glob("*/instances.yml")
+)
 CATALOGUE = json.loads((fleet.ROLE / "files" / "models.json").read_text())
 
 
@@ -78,6 +82,12 @@ def _sums(case: Json, memory: Json) -> None:
         assert 2 * memory["kv"]["gib_per_request"] == pytest.approx(case["kv_gib_of_two_requests"], abs=0.01)
 
 
+def test_each_of_the_five_systems_has_an_inventory_to_begin_with() -> None:
+    staging = (example_fleet.CHECKOUT / "inventories" / "staging" / "group_vars").glob("*/instances.yml")
+    assert sorted(path.parent.name for path in staging) == PRODUCTION
+    assert len(PRODUCTION) == len(DATA["systems"])
+
+
 def test_every_configuration_is_here() -> None:
     counted = {system["id"]: len(system["configurations"]) for system in DATA["systems"]}
     assert counted == {
@@ -89,7 +99,7 @@ def test_every_configuration_is_here() -> None:
     }
 
 
-@pytest.mark.parametrize("host_class", ["gpu_12gb", "gpu_16gb", "gpu_96gb", "gpu_4x48gb"])
+@pytest.mark.parametrize("host_class", PRODUCTION)
 def test_what_production_lists_fits_before_anything_is_downloaded(host_class: str) -> None:
     listed = example_fleet.instances(host_class)
     args = example_fleet.task("host", host_class, listed, models={}, catalogue=CATALOGUE)
