@@ -3,9 +3,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Writes the reference of roles and modules from their own documentation, and what repeats the host classes.
 
-Usage: ``python -m tools.reference [--check]``. Writes docs/roles/*.md, docs/modules/*.md, docs/dangers.md and the files
-of tools/host_classes.py; with ``--check`` it writes nothing, prints how the files differ from their sources, and exits
-with 1 when they do.
+Usage: ``python -m tools.reference [--check]``. Writes docs/roles/*.md, docs/modules/*.md, docs/dangers.md, the tables
+of ``tools.tables`` and the files of ``tools.host_classes``; with ``--check`` it writes nothing, prints how the files
+differ from their sources, and exits with 1 when they do.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ import typing as t
 import yaml
 from antsibull_docs_parser import dom
 
-from . import dangers, host_classes
+from . import dangers, host_classes, tables
 from .markdown import ROLE_ENTRY_POINT, nested, paragraphs, sections
 
 CHECKOUT = pathlib.Path(__file__).resolve().parents[1]
@@ -120,7 +120,7 @@ def pages(checkout: pathlib.Path) -> dict[str, str]:
         entry_points = yaml.safe_load(spec.read_text(encoding="utf-8"))["argument_specs"]
         made[f"docs/roles/{name}.md"] = role_page(name, entry_points)
     made[dangers.PATH] = dangers.page()
-    return made | host_classes.files(checkout)
+    return made | tables.pages() | host_classes.files(checkout)
 
 
 def differences(made: dict[str, str], written: dict[str, str]) -> list[str]:
@@ -140,7 +140,7 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--check", action="store_true", help="write nothing, say what differs")
     check = parser.parse_args(arguments).check
     pages_there = [path for folder in FOLDERS for path in (CHECKOUT / folder).glob("*.md")]
-    pages_there += (CHECKOUT / "docs").glob(pathlib.Path(dangers.PATH).name)
+    pages_there += [CHECKOUT / path for path in (dangers.PATH, *(table.page for table in tables.TABLES))]
     written = {str(path.relative_to(CHECKOUT)): path.read_text(encoding="utf-8") for path in pages_there}
     written |= host_classes.written(CHECKOUT)
     made = pages(CHECKOUT)

@@ -104,6 +104,9 @@ models:
       description: One sentence for each thing because of which the model cannot be served as it is there.
       type: list
       elements: str
+    without_weights:
+      description: That one of C(problems) which says that there are no weights; null where there is none such.
+      type: str
     notes:
       description: >-
         One sentence for each thing worth knowing. The model is not in the hub cache yet, it brings its own Python code,
@@ -117,6 +120,7 @@ models:
       config: {model_type: llama}
       weights: {files: 1, bytes: 1052672, parameters: 526336, dtypes: {BF16: 526336}}
       problems: []
+      without_weights: null
       notes: []
 """
 

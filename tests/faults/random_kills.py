@@ -10,12 +10,16 @@ import random
 import typing as t
 from dataclasses import dataclass, replace
 
+from ansible_collections.gpufleet.vllm.plugins.module_utils._rollout.stages import Stage
+
 PLAYBOOKS: t.Final = ("playbook", "playbook and workers")
 TRANSACTIONS: t.Final = ("transaction", "transaction and follower")
 TARGETS: t.Final = (*PLAYBOOKS, *TRANSACTIONS)
 BEFORE = "before the unit"
 # Of the host's transaction. A run of kills has to hit each of them.
-STAGES: t.Final = ("stop", "start", "ready", "smoke", "hold", "commit")
+STAGES: t.Final = tuple(
+    stage.word for stage in (Stage.STOP, Stage.START, Stage.READY, Stage.SMOKE, Stage.HOLD, Stage.COMMIT)
+)
 # Struck when the transaction had told its outcome, and the playbook had not heard it yet.
 AFTER = "after the outcome"
 # One hit of each stage is demanded for so many kills: of 100 at least 5.

@@ -259,7 +259,7 @@ def _killed(exit_code: int | None, killer: str, failure_class: str) -> Diagnosis
     return Diagnosis(
         failure_class,
         f"the container was ended by {killer} (exit code {exit_code})",
-        "Give the host or the container more memory, or plan a smaller model or KV cache.",
+        failures.BESIDES["host.oom"].advice,
     )
 
 
@@ -287,7 +287,7 @@ def _silent(everything: t.Sequence[str], lines: t.Sequence[log_text.Said]) -> Di
         return Diagnosis(
             "died.silent",
             f"a process of the engine died without a word: {cleaned(silent)}",
-            "`journalctl -k` on the host shows a signal that ended it, or a kill for lack of memory.",
+            failures.BESIDES["died.silent"].advice,
         )
     last = [line.words for line in lines if line.words and not line.harmless]
     told = " | ".join(last[-_BEST:])

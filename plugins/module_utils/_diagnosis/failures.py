@@ -13,6 +13,14 @@ import typing as t
 from . import kinds_backends, kinds_gpu, kinds_image, kinds_memory, kinds_model, kinds_settings, signals
 from .kinds import Kind, Match, matched
 
+
+class Besides(t.NamedTuple):
+    """A class that no text tells by itself: what it means, and what to do."""
+
+    means: str
+    advice: str
+
+
 # Those that say more come first.
 KINDS: tuple[Kind, ...] = (
     *kinds_settings.KINDS,
@@ -24,15 +32,29 @@ KINDS: tuple[Kind, ...] = (
 )
 NAMED: dict[str, Kind] = {kind.name: kind for kind in KINDS}
 # What is told besides: by the container's end, by a signal, by numbers, or because nothing else is.
-BESIDES: dict[str, str] = {
-    "mem.share": "less of the GPU is free than the share that is asked for, and nobody but driver and "
-    "display holds the rest",
-    "flag.refused": "vLLM refuses settings, or the way they are combined; its line names them",
-    "host.oom": "the kernel killed the container, which had no memory left",
-    "died.silent": "a process of the engine is gone and nobody says why",
-    "unknown": "none of these; the log's best lines are shown",
+BESIDES: dict[str, Besides] = {
+    "mem.share": Besides(
+        "less of the GPU is free than the share that is asked for, and nobody but driver and display holds the rest",
+        "Lower gpu_memory_utilization to what is free: the rest is taken before the engine starts, next time too.",
+    ),
+    "flag.refused": Besides(
+        "vLLM refuses settings, or the way they are combined; its line names them",
+        "Do as the line says, or leave out what it names and is set.",
+    ),
+    "host.oom": Besides(
+        "the kernel killed the container, which had no memory left",
+        "Give the host or the container more memory, or plan a smaller model or KV cache.",
+    ),
+    "died.silent": Besides(
+        "a process of the engine is gone and nobody says why",
+        "`journalctl -k` on the host shows a signal that ended it, or a kill for lack of memory.",
+    ),
+    "unknown": Besides(
+        "none of these; the log's best lines are shown",
+        "Look for the line among vLLM's issues, and report it with the kept log.",
+    ),
     **{
-        signal.failure_class: f"a process died of {signal.name}: {signal.meaning}"
+        signal.failure_class: Besides(f"a process died of {signal.name}: {signal.meaning}", signal.advice)
         for signal in signals.SIGNALS.values()
         if signal.failure_class not in NAMED
     },

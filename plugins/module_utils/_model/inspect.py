@@ -28,10 +28,14 @@ GGUF = ".gguf"
 
 
 def inspect(model: str, hub_dir: str, revision: str = "") -> Json:
-    """One model as vllm_model returns it: `problems` keep it from being served, `notes` are worth knowing."""
+    """One model as vllm_model returns it: `problems` keep it from being served, `notes` are worth knowing.
+
+    `without_weights` is that one of the problems by which there are none, for who needs none.
+    """
     place = hub.find(model, hub_dir, revision)
     found: Json = {
         "path": place.folder, "revision": place.revision, "config": None, "weights": None, "problems": [], "notes": [],
+        "without_weights": None,
     }  # fmt: skip
     if place.folder is None:
         # What a hub holds can still be fetched; a path that is not there cannot.
@@ -41,6 +45,7 @@ def inspect(model: str, hub_dir: str, revision: str = "") -> Json:
     try:
         found["config"] = _config(folder)
         found["weights"] = _weights(folder)
+        found["without_weights"] = folder.without_weights
         if os.path.isabs(model) and not folder.leads_outside:
             folder.problems += _leads_outside(place.folder)
     except OSError as error:
@@ -57,6 +62,7 @@ class Folder:
     problems: list[str]
     notes: list[str]
     leads_outside: bool = False
+    without_weights: str | None = None
 
     def file(self, name: str) -> str:
         return os.path.join(self.path, name)
@@ -186,9 +192,10 @@ def _without_safetensors(folder: Folder) -> None:
     elif any(name.endswith(GGUF) for name in there):
         folder.notes.append(f"The weights in {folder.path} are GGUF, which vLLM reads only with a plugin since 0.24.0.")
     elif not folder.problems:
-        folder.problems.append(
+        folder.without_weights = (
             f"There are no weights in {folder.path}: the download has not ended, or it is the wrong folder."
         )
+        folder.problems.append(folder.without_weights)
 
 
 def _leads_outside(folder: str) -> list[str]:

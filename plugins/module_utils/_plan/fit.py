@@ -135,9 +135,8 @@ def as_dict(found: MemoryPlan, placement: Placement) -> Json:
 def report(found: MemoryPlan, placement: Placement, host_load: HostLoad, findings: Findings) -> None:
     """What would refuse the plan goes to the doubts, the rest to the warnings."""
     where = f"instance {placement.name}"
-    setup = [
-        reason for reason in found.reasons if reason.kind == "setup" and not _told(reason.text, placement, host_load)
-    ]
+    told = _method_is_told(placement, host_load)
+    setup = [reason for reason in found.reasons if reason.kind == "setup" and not (told and reason.of_method)]
     short = [reason for reason in found.reasons if reason.kind in ("memory", "busy")]
     findings.warnings += [f"{where}: {text}" for text in found.warnings]
     if found.verdict == "tight":
@@ -152,11 +151,11 @@ def report(found: MemoryPlan, placement: Placement, host_load: HostLoad, finding
         findings.doubt("memory", text, any(reason.here for reason in against))
 
 
-def _told(text: str, placement: Placement, host_load: HostLoad) -> bool:
-    """Whether checking the arguments has said it already: that the release has no such quantization."""
+def _method_is_told(placement: Placement, host_load: HostLoad) -> bool:
+    """Whether checking the arguments has said already that the release has no such quantization."""
     asked = placement.values.get("quantization")
     methods = host_load.schema.quantization_methods
-    return text.startswith("Quantization ") and bool(asked) and bool(methods) and asked not in methods
+    return bool(asked) and bool(methods) and asked not in methods
 
 
 def _texts(found: MemoryPlan, word: str) -> str:

@@ -226,12 +226,7 @@ def _plan(
     problems, notes = host_checks.model_problems(instance, inputs.models, dummy)
     findings.errors += problems
     revision = _revision(instance, inputs, current)
-    told = f"instance {instance.name}: api_key is "
-    if (
-        instance.api_key
-        and instance.name not in inputs.fingerprints
-        and not any(text.startswith(told) for text in findings.errors)
-    ):
+    if instance.api_key and not instance.api_key_refused and instance.name not in inputs.fingerprints:
         findings.error(
             f"instance {instance.name}: it has an api_key and no fingerprint of it was passed: run "
             "gpufleet.vllm.vllm_api_keys first and pass what it returned."

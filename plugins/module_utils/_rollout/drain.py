@@ -21,6 +21,7 @@ from .._state.deadlines import timeout
 from .._state.state import Entry
 from .host import Host
 from .journal import Journal
+from .stages import Stage
 
 POLL = 0.5
 ANSWER_WITHIN = 5.0
@@ -63,9 +64,9 @@ def drain(host: Host, journal: Journal, held: Entry) -> None:
         return
     own = own_limit(held)
     if own:
-        journal.stage("drain", f"release {held.short} ends what it has in flight as it stops, at most {own} s")
+        journal.stage(Stage.DRAIN, f"release {held.short} ends what it has in flight as it stops, at most {own} s")
         return
-    journal.stage("drain", f"release {held.short} ends what it has in flight, at most {limit:g} s")
+    journal.stage(Stage.DRAIN, f"release {held.short} ends what it has in flight, at most {limit:g} s")
     deadline = host.clock.monotonic() + limit
     while True:
         left = in_flight(host.http, held)

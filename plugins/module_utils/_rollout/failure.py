@@ -16,18 +16,10 @@ from .._diagnosis import failures
 from .._diagnosis.diagnosis import Diagnosis
 from .._outside.printable import printable
 from .._state.state import Entry, Rejection
+from . import classes
 
 # Failures of the moment, not of the release: the same release may be tried again without being asked to.
-OF_THE_MOMENT = failures.OF_THE_MOMENT | {
-    "api_key.missing",
-    "cache.folder",
-    "container.newer",
-    "container.stop",
-    "docker.away",
-    "image.pull",
-    "interrupted",
-    "internal",
-}
+OF_THE_MOMENT = failures.OF_THE_MOMENT | classes.OF_THE_MOMENT
 
 MISSING_KEY_ADVICE = "Run the playbook again: it brings the key."
 

@@ -17,6 +17,7 @@ from .failure import Failed
 from .host import Host
 from .journal import Journal
 from .nvml import Nvml
+from .stages import Stage
 
 POLL = 0.5
 MIB = 1024 * 1024
@@ -50,7 +51,7 @@ def wait_until_free(host: Host, journal: Journal, entry: Entry, limit: float, in
     arguments = entry.release["arguments"]
     if not uuids or arguments.get("kv_cache_memory_bytes"):
         return
-    journal.stage("free", f"GPU memory of {', '.join(uuids)}")
+    journal.stage(Stage.FREE, f"GPU memory of {', '.join(uuids)}")
     nvml = host.open_nvml()
     if nvml is None:
         journal.note("NVML cannot be asked here, going on")

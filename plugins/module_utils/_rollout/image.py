@@ -24,6 +24,7 @@ from .failure import Refused
 from .host import Host
 from .journal import Journal
 from .registry_login import CONFIG, NoLogin, auth_header
+from .stages import Stage
 
 PROBE_LIMIT = 120.0
 VERSION = re.compile(r"[0-9A-Za-z.+!_-]{1,64}")
@@ -38,7 +39,7 @@ def present(host: Host, reference: str, journal: Journal, limit: float, config: 
     image = docker.image(reference)
     if image is not None:
         return image
-    journal.stage("pull", reference)
+    journal.stage(Stage.PULL, reference)
     auth = _login(reference, config, journal)
     layers: dict[str, tuple[int, int]] = {}
     deadline = host.clock.monotonic() + limit

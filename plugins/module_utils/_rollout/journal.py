@@ -16,6 +16,7 @@ from .._outside.concealing import concealed, concealed_log
 from .._outside.printable import printable
 from .._state.store import Store
 from .host import Clock
+from .stages import Stage
 
 HEARTBEAT = 30.0
 
@@ -40,6 +41,7 @@ class Journal:
         self._say = say
         self._began = clock.monotonic()
         self._spoke = self._began
+        # A word, not a Stage: a recovery goes on from the log of a transaction that another version may have written.
         self.stage_name = ""
 
     @property
@@ -47,9 +49,9 @@ class Journal:
         """Seconds since the transaction began."""
         return self._clock.monotonic() - self._began
 
-    def stage(self, name: str, detail: str = "") -> None:
+    def stage(self, stage: Stage, detail: str = "") -> None:
         """A stage is reached."""
-        self.stage_name = name
+        self.stage_name = stage.word
         self._write({"detail": detail})
 
     def note(self, detail: str) -> None:

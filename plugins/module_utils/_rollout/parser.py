@@ -26,6 +26,7 @@ from . import probe
 from .failure import Refused
 from .host import Host
 from .journal import Journal
+from .stages import Stage
 
 LIMIT = 180.0
 REFUSED = 2  # how argparse ends a command line that it does not take
@@ -81,7 +82,7 @@ def must_parse(host: Host, journal: Journal, entry: Entry, cache: str) -> None:
     known = _remembered(cache)
     question = hashlib.sha256(json.dumps([entry.image_id, entry.release["command"]]).encode()).hexdigest()
     if question not in known:
-        journal.stage("parser", "asking the image's own")
+        journal.stage(Stage.PARSER, "asking the image's own")
         answer = _asked(host.docker, entry)
         if answer is None:
             journal.note("the image's parser cannot be asked, going on")

@@ -26,6 +26,7 @@ from .failure import Refused, rejected_before
 from .host import MIB, Host
 from .journal import Journal
 from .parser import must_parse
+from .stages import Stage
 
 # State, stages, and the newest logs of failed engines, some of which are long.
 STATE_MIB = 64
@@ -38,7 +39,7 @@ def preflight(
 
     Unless the state `must_keep` what becomes of it, a disk that does not take it is only noted.
     """
-    journal.stage("preflight", f"release {candidate.short}")
+    journal.stage(Stage.PREFLIGHT, f"release {candidate.short}")
     release = candidate.release
     if hardening.schema_of(release) not in hardening.SCHEMAS:
         raise Refused(**hardening.unknown(release).as_dict())

@@ -21,6 +21,7 @@ from .failure import Failed, Told, failed_text, not_cleared_text, rejects, rolle
 from .host import Host
 from .journal import Journal
 from .remains import keep, keep_diagnosis, remains
+from .stages import Stage
 from .trial import Trial
 from .written import not_taken, tell_clients, write_down
 
@@ -53,7 +54,7 @@ class Rollback:
 
     def go(self, state: State, bad: Entry, failure: Failed) -> str:
         """Roll the candidate `bad` back; the outcome, `rolled_back` or `failed`, which the journal has told."""
-        told = self._tell(failure, "rollback")
+        told = self._tell(failure, Stage.ROLLBACK)
         state = self._rejected(state, bad, told)
         found = remains(self.host, bad, told, failure.log)
         try:
@@ -76,7 +77,7 @@ class Rollback:
 
     def stop(self, state: State, bad: Entry, failure: Failed) -> str:
         """Stop the candidate `bad` and put nothing back; the outcome, `stopped` or `failed`."""
-        told = self._tell(failure, "stopped")
+        told = self._tell(failure, Stage.STOPPED)
         state = self._rejected(state, bad, told)
         kept = keep(self.store, remains(self.host, bad, told, failure.log))  # no rollback is there that would wait
         try:
@@ -97,7 +98,7 @@ class Rollback:
 
     def fall(self, state: State, bad: Entry, failure: Failed, step: Entry) -> tuple[Told, State]:
         """The candidate `bad` is rejected and gone, and the step is the candidate in its place. Raises Failed."""
-        told = self._tell(failure, "fallback", f"; next is {step.short} ({step.fallback})")
+        told = self._tell(failure, Stage.FALLBACK, f"; next is {step.short} ({step.fallback})")
         found = remains(self.host, bad, told, failure.log)
         wait_for_docker(self.host, self.journal)
         state = state.with_rejection(self._rejection(bad, told))
@@ -110,9 +111,9 @@ class Rollback:
         keep(self.store, found)
         return told, state
 
-    def _tell(self, failure: Failed, stage: str, more: str = "") -> Told:
+    def _tell(self, failure: Failed, stage: Stage, more: str = "") -> Told:
         """Say what failed as the first line of the next stage."""
-        told = Told(self.journal.stage_name or "start", failure.diagnosis, self.journal.elapsed)
+        told = Told(self.journal.stage_name or Stage.START.word, failure.diagnosis, self.journal.elapsed)
         self.journal.stage(stage, f"{told.diagnosis.failure_class}: {told.diagnosis.cause}{more}")
         return told
 

@@ -38,6 +38,7 @@ from .preflight import preflight
 from .rebuild import settled
 from .remains import keep_diagnosis
 from .rollback import Rollback
+from .stages import Stage
 from .trial import Trial
 from .written import not_taken, tell_clients, write_down
 
@@ -195,7 +196,8 @@ class Transaction:
 
         Unless it `insists` on free GPU memory, the engine is asked whether there is enough.
         """
-        self.journal.stage("breadcrumb", f"{state.current.short if state.current else 'nothing'} -> {candidate.short}")
+        before = state.current.short if state.current else "nothing"
+        self.journal.stage(Stage.BREADCRUMB, f"{before} -> {candidate.short}")
         state = state.with_candidate(candidate, self.host.owner)
         try:
             self._save(state)
@@ -273,7 +275,7 @@ class Transaction:
             return
         try:
             drain(self.host, self.journal, held)
-            self.journal.stage("stop", f"release {held.short}, kept")
+            self.journal.stage(Stage.STOP, f"release {held.short}, kept")
             containers.set_aside(self.host.docker, held, "held", grace(held))
         except DockerError as error:
             raise Failed(Diagnosis("container.stop", str(error), "Look at docker.service.")) from error
@@ -305,7 +307,7 @@ class Transaction:
         self._tidy(state)
 
     def _with_policy(self, verified: Entry) -> None:
-        self.journal.stage("commit", f"release {verified.short}")
+        self.journal.stage(Stage.COMMIT, f"release {verified.short}")
         try:
             self.host.docker.set_restart_policy(verified.container_id, "unless-stopped")
         except DockerError as error:
@@ -346,7 +348,7 @@ class Transaction:
         current = replace(state.current, client=request["plan"]["client"], settings=request["plan"]["settings"])
         write(current, self.client_dir)
         self.store.save(replace(state, current=current))
-        self.journal.stage("live", "client file and settings written")
+        self.journal.stage(Stage.LIVE, "client file and settings written")
         self.journal.end(
             "live", f"{state.instance}: what clients and the host are told is new, the engine was not touched."
         )
@@ -354,7 +356,7 @@ class Transaction:
 
     def _remove(self, state: State, request: Json) -> str:
         """Stop and remove what the instance has; its diagnosis stays."""
-        self.journal.stage("remove", "stopping and removing")
+        self.journal.stage(Stage.REMOVE, "stopping and removing")
         for entry in (state.current, state.previous, state.candidate, state.held):
             if entry is not None and entry.container_id:
                 if self.host.docker.container(entry.container_id) is not None:

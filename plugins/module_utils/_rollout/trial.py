@@ -33,6 +33,7 @@ from .failure import MISSING_KEY_ADVICE, Failed, unexpected
 from .host import Host
 from .image import again
 from .journal import Journal
+from .stages import Stage
 
 POLL = 1.0
 # Seconds that an engine which gave no proper answer has to end: a busy host is slow to bury it.
@@ -95,7 +96,7 @@ class Trial:
     def start(self) -> None:
         """Start the entry's container; make it first where there is none."""
         entry, docker = self.entry, self.host.docker
-        self.journal.stage("start", f"release {entry.short}")
+        self.journal.stage(Stage.START, f"release {entry.short}")
         try:
             found = docker.container(entry.container_id) if entry.container_id else None
             self.runs_already = found is not None and bool(found["State"]["Running"])
@@ -132,7 +133,7 @@ class Trial:
         except DockerError as error:
             if error.status != 404 or again(self.host, entry, self.journal) is None:
                 raise
-        self.journal.stage("start", f"release {entry.short}, its image was fetched once more")
+        self.journal.stage(Stage.START, f"release {entry.short}, its image was fetched once more")
         return docker.create(name, body)
 
     def _start_refused(self, error: DockerError) -> Diagnosis:
@@ -149,7 +150,7 @@ class Trial:
     def wait_until_ready(self) -> None:
         """Follow the log through its phases until /health answers."""
         limit = ready_limit(self.entry, self.history)
-        self.journal.stage("ready", f"waiting for the engine, {limit}")
+        self.journal.stage(Stage.READY, f"waiting for the engine, {limit}")
         url = self._expected().base_url
         deadline = self.host.clock.monotonic() + limit.seconds
         phase, seen = "starting", self.started_at
@@ -178,7 +179,7 @@ class Trial:
 
     def smoke(self) -> Proof:
         """The proof, with the engine's own words where it died of it."""
-        self.journal.stage("smoke", "asking for an answer")
+        self.journal.stage(Stage.SMOKE, "asking for an answer")
         proof = self._shown(lambda: prove(self._http(), self._expected(), self.host.clock.monotonic))
         passed = "".join(f", {name}" for name in proof.checks)
         self.journal.note(f"{proof.completion_tokens} tokens in {proof.answered_in}{passed}")
@@ -210,7 +211,7 @@ class Trial:
     def hold(self) -> None:
         """The stability window: the same container, no restart, and one more answer at its end."""
         window = timeout(self.entry, "hold")
-        self.journal.stage("hold", f"holding {window:g} s")
+        self.journal.stage(Stage.HOLD, f"holding {window:g} s")
         end = self.host.clock.monotonic() + window
         while self.host.clock.monotonic() < end:
             self._must_run()

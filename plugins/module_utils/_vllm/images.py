@@ -14,7 +14,7 @@ import functools
 import re
 import typing as t
 
-from .schema import Version, version_key
+from .schema import Version, of_release, version_key
 
 Numbers = tuple[int, ...]
 
@@ -78,8 +78,7 @@ def compiled_for(version: str) -> tuple[int, int] | None:
 
 
 def row(rows: t.Sequence[tuple[Version, t.Any]], version: str) -> t.Any:
-    at = version_key(version)
-    return next((value for first, value in rows if at >= first), None)
+    return of_release(rows, version_key(version))
 
 
 @functools.lru_cache(maxsize=64)

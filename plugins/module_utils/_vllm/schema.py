@@ -18,6 +18,7 @@ import typing as t
 
 Json = dict[str, t.Any]
 Version = tuple[int, int, int]
+Value = t.TypeVar("Value")
 VERSION = re.compile(r"v?(\d+)\.(\d+)\.(\d+)((?:\.?(?:rc|a|b|dev|post)\d+)*)(\+[\w.]+)?")
 # From this release on the image's entry point is `vllm serve` and the model is its positional argument.
 SERVE_ENTRYPOINT: Version = (0, 11, 1)
@@ -84,6 +85,16 @@ def version_key(version: str) -> Version:
             f"The vLLM version '{version}' is not of the form 0.32.0: state the release that the image was built from."
         )
     return int(match[1]), int(match[2]), int(match[3])
+
+
+def version_text(version: Version) -> str:
+    """A release as people write it."""
+    return ".".join(map(str, version))
+
+
+def of_release(rows: t.Sequence[tuple[Version, Value]], at: Version) -> Value | None:
+    """The value of rows (first release, value), newest first, that holds for a release; None where none does."""
+    return next((value for first, value in rows if at >= first), None)
 
 
 def serves_with_subcommand(version: str) -> bool:

@@ -13,6 +13,7 @@ import typing as t
 
 from ..._findings.findings import Findings, UnknownArguments
 from ..._settings.names import listed, meant
+from ..._vllm.methods import OUT_OF_TREE, left_since
 from ..._vllm.schema import Argument, Schema
 from ..._vllm.spellings import INSTEAD
 from ..._vllm.values import BadValueError, ChoiceError, NoValueError, checked, unit_text
@@ -152,17 +153,13 @@ def _parser_text(name: str, value: t.Any, schema: Schema) -> str:
 def _quantization_text(value: t.Any, schema: Schema) -> str:
     if not schema.quantization_methods or value in schema.quantization_methods:
         return ""
-    plugin = OUT_OF_TREE.get(value)
-    if plugin:
+    if value in OUT_OF_TREE:
+        _since, plugin = OUT_OF_TREE[value]
         return f"quantization {value} is not in vLLM {schema.version} any more: it needs {plugin} inside the image."
     if str(value).lower().startswith("q") and "_" in str(value):
         return (
-            f"quantization '{value}' is a GGUF file type, not a method of vLLM; GGUF is out of tree since 0.24.0 "
-            "(vllm-gguf-plugin). Use the AWQ or GPTQ build of the same model."
+            f"quantization '{value}' is a GGUF file type, not a method of vLLM; GGUF is out of tree since "
+            f"{left_since('gguf')} (vllm-gguf-plugin). Use the AWQ or GPTQ build of the same model."
         )
     guess = meant(str(value), schema.quantization_methods)
     return f"vLLM {schema.version} has no quantization method '{value}'.{guess}"
-
-
-# Methods that left the tree, and the package that brings them back.
-OUT_OF_TREE = {"gguf": "vllm-gguf-plugin", "bitsandbytes": "vllm-bnb-plugin"}

@@ -12,6 +12,7 @@ import typing as t
 
 from ..._engine.pooled import ARGUMENTS
 from ..._findings.checks import Doubt
+from ..._vllm.gates import AUTO_LENGTH
 from ..._vllm.schema import Schema, version_key
 
 Values = t.Mapping[str, t.Any]
@@ -48,8 +49,8 @@ def _whole_prompts(values: Values, schema: Schema) -> str:
 
 
 def _automatic_length(values: Values, schema: Schema) -> str:
-    if values.get("max_model_len") == "auto" and version_key(schema.version) < (0, 14, 0):
-        return "max_model_len 'auto' comes with vLLM 0.14.0: write a number."
+    if values.get("max_model_len") == "auto" and not AUTO_LENGTH.open_at(version_key(schema.version)):
+        return f"max_model_len 'auto' comes with vLLM {AUTO_LENGTH.release}: write a number."
     return ""
 
 

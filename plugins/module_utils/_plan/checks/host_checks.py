@@ -131,10 +131,6 @@ def held(observed: t.Sequence[Json]) -> list[tuple[str, str, int]]:
     return list(dict.fromkeys(found))
 
 
-# How vllm_model says that a folder has no weights.
-NO_WEIGHTS = "There are no weights in "
-
-
 def model_problems(
     instance: Instance, models: t.Mapping[str, Json], dummy: bool = False
 ) -> tuple[list[str], list[str]]:
@@ -143,6 +139,7 @@ def model_problems(
     if seen is None:
         return [], []
     where = f"instance {instance.name}"
-    found = [problem for problem in seen.get("problems", []) if not (dummy and problem.startswith(NO_WEIGHTS))]
+    without = seen.get("without_weights") if dummy else None
+    found = [problem for problem in seen.get("problems", []) if problem != without]
     errors = [f"{where}: {problem}" for problem in found]
     return errors, [f"{where}: {note}" for note in seen.get("notes", [])]

@@ -3,8 +3,6 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The lowest compute capability for the schemes of compressed-tensors: the method itself says less than its schemes do.
 
-Source: `get_min_capability` in compressed_tensors/schemes, and `_get_scheme_from_parts`, read in 0.8.5 to 0.33.0.
-
 Private to the collection: may change without notice.
 """
 
@@ -12,20 +10,10 @@ from __future__ import annotations
 
 import typing as t
 
+from ..._vllm.capabilities import SCHEMES
 from ..._vllm.images import parse_capability
-from ..._vllm.schema import Version, version_key
+from ..._vllm.schema import of_release, version_key
 from ..model import quantized
-
-Capability = tuple[int, int]
-# Newest first, as (first release, lowest capability).
-LOWEST: dict[str, tuple[tuple[Version, Capability], ...]] = {
-    "NVFP4 weights": (((0, 16, 0), (7, 5)), ((0, 0, 0), (8, 0))),
-    "MXFP4 weights": (((0, 0, 0), (8, 0)),),
-    "integer weights": (((0, 12, 0), (7, 5)), ((0, 0, 0), (8, 0))),
-    "FP8 weights": (((0, 16, 0), (7, 5)), ((0, 0, 0), (8, 0))),
-    "INT8 weights and activations": (((0, 0, 0), (7, 5)),),
-    "INT4 weights and FP8 activations": (((0, 0, 0), (9, 0)),),
-}
 
 
 def problem(config: t.Mapping[str, t.Any] | None, version: str, capabilities: t.Sequence[str]) -> str:
@@ -34,10 +22,10 @@ def problem(config: t.Mapping[str, t.Any] | None, version: str, capabilities: t.
         return ""
     at = version_key(version)
     for kind in kinds(config):
-        lowest = next(lowest for first, lowest in LOWEST[kind] if at >= first)
+        lowest = of_release(SCHEMES[kind], at)
         for text in capabilities:
             known = parse_capability(text)
-            if known is not None and known < lowest:
+            if known is not None and lowest is not None and known < lowest:
                 return (
                     f"Its files are compressed-tensors with {kind}, which needs compute capability {lowest[0]}."
                     f"{lowest[1]} in vLLM {version}, this GPU has {text}."
@@ -46,7 +34,7 @@ def problem(config: t.Mapping[str, t.Any] | None, version: str, capabilities: t.
 
 
 def kinds(config: t.Mapping[str, t.Any] | None) -> list[str]:
-    """The schemes of the files, in the words of LOWEST; what is of no known scheme is left out."""
+    """The schemes of the files, in the words of SCHEMES; what is of no known scheme is left out."""
     groups = (quantized.section(config) or {}).get("config_groups")
     found = [_kind(group) for group in groups.values()] if isinstance(groups, dict) else []
     return sorted(set(filter(None, found)))

@@ -12,14 +12,13 @@ import typing as t
 
 from ..._engine.pooled import pools
 from ..._settings.names import listed
+from ..._vllm.gates import TOOL_CALL_NEEDS_PARSER
 from ..._vllm.schema import Schema, version_key
 from ..memory.catalogue import Model
 from . import model_checks
 
 Json = dict[str, t.Any]
 Values = t.Mapping[str, t.Any]
-# Before it, a tool call is demanded as structured output and needs no parser (vllm-project/vllm#30613).
-NEEDS_PARSER = (0, 14, 0)
 TOOL_ARGUMENTS = ("enable_auto_tool_choice", "tool_call_parser")
 # Models by their names: vLLM itself finds their tool calls, and those of Harmony their thoughts. Where the tokenizer is
 # Mistral's it finds tool calls whatever the model's name is.
@@ -52,7 +51,7 @@ def _tool_call(smoke: Json, values: Values, model: Model, schema: Schema) -> str
     if smoke.get("tool_call") is not True or not missing:
         return ""
     own = _is_one_of(OWN_TOOLS, model) or values.get("tokenizer_mode") == "mistral"
-    if version_key(schema.version) < NEEDS_PARSER or own:
+    if own or not TOOL_CALL_NEEDS_PARSER.open_at(version_key(schema.version)):
         return ""
     return (
         f"smoke.tool_call is true, and vLLM {schema.version} refuses to be asked for a tool call without "

@@ -3,7 +3,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """What a release of vLLM refuses at start for this model, these GPUs and this container, beside memory.
 
-Source: vLLM's own checks, read in 0.8.5 to 0.33.0; each rule names where.
+Source: vLLM's own checks; each rule, or its gate in _vllm/gates.py, names where.
 
 Private to the collection: may change without notice.
 """
@@ -15,8 +15,10 @@ import typing as t
 
 from ..._findings.checks import Doubt
 from ..._settings.names import listed
+from ..._vllm.capabilities import SPARSE
+from ..._vllm.gates import OFFLOAD_OF_ONE_KIND, TURBOQUANT_WITH_STATES
 from ..._vllm.images import parse_capability
-from ..._vllm.schema import Version, version_key
+from ..._vllm.schema import Version, of_release, version_key
 from ..memory.catalogue import Model
 from ..model import quantized
 from . import schemes
@@ -24,13 +26,6 @@ from .image import states_release
 
 Json = dict[str, t.Any]
 Values = t.Mapping[str, t.Any]
-# Sparse latent attention (DeepSeek V3.2 and V4, GLM 5): majors with a kernel, newest release first. The backends'
-# supports_compute_capability in v1/attention/backends/mla and models/deepseek_v4.
-SPARSE_MAJORS: tuple[tuple[Version, tuple[int, ...]], ...] = (((0, 24, 0), (9, 10, 12)), ((0, 0, 0), (9, 10)))
-# may_reinitialize_input_batch in v1/worker/gpu_model_runner.py: there from 0.10, gone with 0.20.
-OFFLOAD_ONE_KIND: tuple[Version, Version] = ((0, 10, 0), (0, 20, 0))
-# create_engine_config in engine/arg_utils.py: TurboQuant of a model with states came with 0.21.
-TURBOQUANT_HYBRID: Version = (0, 21, 0)
 # get_pp_indices in distributed/utils.py.
 PARTITION = "VLLM_PP_LAYER_PARTITION"
 
@@ -109,7 +104,7 @@ def _sparse(start: Start) -> str:
     kind = str((start.model.config or {}).get("model_type") or "")
     if not kind.startswith("deepseek_v4") and not (text.get("index_topk") and text.get("kv_lora_rank")):
         return ""
-    majors = next(majors for first, majors in SPARSE_MAJORS if start.at >= first)
+    majors = of_release(SPARSE, start.at) or ()
     for capability in start.capabilities:
         known = parse_capability(capability)
         if known is not None and known[0] not in majors:
@@ -121,9 +116,10 @@ def _sparse(start: Start) -> str:
 
 
 def _offload(start: Start) -> str:
-    since, gone = OFFLOAD_ONE_KIND
     size = start.values.get("cpu_offload_gb")
-    if isinstance(size, bool) or not isinstance(size, (int, float)) or not size or not since <= start.at < gone:
+    if isinstance(size, bool) or not isinstance(size, (int, float)) or not size:
+        return ""
+    if not OFFLOAD_OF_ONE_KIND.open_at(start.at):
         return ""
     kinds = start.kinds()
     one_group = start.values.get("disable_hybrid_kv_cache_manager") is True and "linear" not in kinds
@@ -132,17 +128,18 @@ def _offload(start: Start) -> str:
     return (
         f"cpu_offload_gb does not work with {start.model.name} in vLLM {start.version}: its layers are of several "
         f"kinds ({listed(sorted(kinds))}), for which the input batch cannot be re-initialized while weights are "
-        "offloaded. Leave it out, or use vLLM 0.20.0 or newer."
+        f"offloaded. Leave it out, or use vLLM {OFFLOAD_OF_ONE_KIND.first_without} or newer."
     )
 
 
 def _turboquant(start: Start) -> str:
     asked = str(start.values.get("kv_cache_dtype") or "")
-    if not asked.startswith("turboquant") or start.at >= TURBOQUANT_HYBRID or "linear" not in start.kinds():
+    if not asked.startswith("turboquant") or TURBOQUANT_WITH_STATES.open_at(start.at) or "linear" not in start.kinds():
         return ""
     return (
         f"kv_cache_dtype {asked} is not supported in vLLM {start.version} for models with linear attention or Mamba "
-        f"layers beside their attention, as {start.model.name} is: use fp8, or vLLM 0.21.0 or newer."
+        f"layers beside their attention, as {start.model.name} is: use fp8, or vLLM "
+        f"{TURBOQUANT_WITH_STATES.release} or newer."
     )
 
 

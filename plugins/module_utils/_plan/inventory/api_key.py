@@ -11,14 +11,13 @@ from __future__ import annotations
 import re
 import typing as t
 
+from ..._vllm.gates import KEYS_OUT_OF_THE_LOG
 from ..._vllm.schema import Schema, version_key
 
 GIVEN, EMPTY, WRONG = "given", "empty", "wrong"
 # What an Authorization header can carry; a hyphen at the front would be taken for an option.
 KEY = re.compile(r"[A-Za-z0-9._~+/][A-Za-z0-9._~+/-]*=*")
 SHORTEST = 16
-# Before it, vLLM writes its arguments to its log with the keys among them.
-LOGS_NO_KEYS = (0, 29, 0)
 # Where the engine finds its keys: a file of its own, read by `--config`.
 INSIDE = "/run/gpufleet/api-key.yaml"
 RUST_FRONTEND = "VLLM_USE_RUST_FRONTEND"
@@ -63,10 +62,10 @@ def _word(value: t.Any) -> str | None:
 def problems(values: t.Mapping[str, t.Any], env: t.Mapping[str, str], schema: Schema) -> list[str]:
     """Why a release with these arguments and variables would not keep a key to itself."""
     found = []
-    if version_key(schema.version) < LOGS_NO_KEYS:
+    if not KEYS_OUT_OF_THE_LOG.open_at(version_key(schema.version)):
         found.append(
-            f"vLLM {schema.version} writes its API keys to its log, until 0.29.0: use a newer image, or leave "
-            "api_key out and ask for a key in front of the server."
+            f"vLLM {schema.version} writes its API keys to its log, until {KEYS_OUT_OF_THE_LOG.release}: use a newer "
+            "image, or leave api_key out and ask for a key in front of the server."
         )
     if env.get(RUST_FRONTEND, "0") not in ("", "0"):
         found.append(

@@ -53,7 +53,8 @@ MODEL_ID = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]*(/[A-Za-z0-9_][A-Za-z0-9._-]*
 class Instance:
     """One vLLM server of a host. `gpus` is "auto", a count, or a list of indices and UUIDs.
 
-    `api_key` says whether it has one: the key itself is never planned with.
+    `api_key` says whether it has one: the key itself is never planned with. `api_key_refused`: it cannot be used, which
+    is told already.
     `checks` are those that it states itself, each with how it ends.
     `promotion` are profiles from the safest up, `begins` is the one of them that the inventory begins at.
     """
@@ -71,6 +72,7 @@ class Instance:
     exclusive_group: str = ""
     active: bool = True
     api_key: bool = False
+    api_key_refused: bool = False
     env: t.Mapping[str, t.Any] = dataclasses.field(default_factory=dict)
     sampling: t.Mapping[str, t.Any] = dataclasses.field(default_factory=dict)
     smoke: t.Mapping[str, t.Any] = dataclasses.field(default_factory=dict)
@@ -190,7 +192,8 @@ def read(
         gpus=_gpus(reader),
         exclusive_group=reader.text("exclusive_group"),
         active=reader.switch("active", True),
-        api_key=_api_key(reader),
+        api_key=reader.given.get("api_key") is not None,
+        api_key_refused=_api_key_refused(reader),
         env=reader.mapping("env"),
         sampling=reader.mapping("sampling"),
         smoke=reader.mapping("smoke"),
@@ -238,7 +241,7 @@ def _served(reader: Reader, name: str) -> tuple[str, ...]:
     return (name,)
 
 
-def _api_key(reader: Reader) -> bool:
+def _api_key_refused(reader: Reader) -> bool:
     """Reads the word that stands in the key's place, and never tells a value."""
     word = reader.given.get("api_key")
     if word == EMPTY:
@@ -248,7 +251,7 @@ def _api_key(reader: Reader) -> bool:
             "api_key is not usable (it is not shown): write a text of 16 characters or more, or a list of them, of "
             "letters, digits and ._~+/-, no hyphen first."
         )
-    return word is not None
+    return word not in (None, GIVEN)
 
 
 def _goal(reader: Reader) -> str:

@@ -14,6 +14,7 @@ from __future__ import annotations
 import re
 import typing as t
 
+from ..._vllm.gates import TEMPERATURE_BOUND
 from ..._vllm.schema import Version
 
 SHELL_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
@@ -44,8 +45,8 @@ RANGES: dict[str, Range] = {
     "continuation_tokens": Range(0, whole=True),
     "continuation_attempts": Range(0, whole=True),
 }
-# A request is refused above it from this release on.
-HOTTEST: tuple[Version, float] = ((0, 24, 0), 2.0)
+# A request is refused above it since gates.TEMPERATURE_BOUND.
+HOTTEST = 2.0
 # What else a client sends with a request.
 SAMPLED = frozenset({*RANGES, "max_completion_tokens", "stop", "stop_token_ids", "logit_bias", "ignore_eos"}) - {"n"}
 # Tokens of which the prompt leaves no more than the length less one.
@@ -90,10 +91,9 @@ def _problems(sampling: t.Mapping[str, t.Any], where: str, version: Version, len
 
 
 def _hot(name: str, value: t.Any, version: Version) -> str:
-    since, most = HOTTEST
-    if name != "temperature" or not _number(value) or value <= most or version < since:
+    if name != "temperature" or not _number(value) or value <= HOTTEST or not TEMPERATURE_BOUND.open_at(version):
         return ""
-    return f"{name} is {value}: vLLM takes at most {most:g} since {'.'.join(map(str, since))}."
+    return f"{name} is {value}: vLLM takes at most {HOTTEST:g} since {TEMPERATURE_BOUND.release}."
 
 
 def _long(name: str, value: t.Any, length: int | None) -> str:

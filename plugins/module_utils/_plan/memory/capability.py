@@ -4,7 +4,7 @@
 
 """What a GPU's compute capability and a vLLM release allow: dtype, quantization method, KV cache dtype.
 
-Tables of (method, first release it holds for, lowest compute capability); read in the releases' get_min_capability.
+What each release does is in _vllm/capabilities.py.
 
 Private to the collection: may change without notice.
 """
@@ -15,78 +15,26 @@ import typing as t
 from dataclasses import dataclass
 
 from ..._findings.checks import Check
+from ..._vllm.capabilities import BUILT, METHODS, Capability
 from ..._vllm.images import parse_capability
+from ..._vllm.methods import OUT_OF_TREE
+from ..._vllm.schema import of_release
 from . import cache_kernels
-from .request import GpuMemory, Version
+from .request import GpuMemory
 from .settings import Settings
 
-Capability = tuple[int, int]
-
-# Newest first: the first row whose release is not newer than the one at hand holds. Read in 0.8.5 to 0.33.0, of which
-# 0.9.0 to 0.10.1 and 0.11.1 to 0.11.2 were left out.
-MINIMUM: dict[str, tuple[tuple[Version, Capability], ...]] = {
-    "auto-round": (((0, 0, 0), (6, 0)),),
-    "auto_awq": (((0, 0, 0), (7, 5)),),
-    "auto_gptq": (((0, 0, 0), (6, 0)),),
-    "awq": (((0, 0, 0), (7, 5)),),
-    "awq_marlin": (((0, 14, 0), (7, 5)), ((0, 0, 0), (8, 0))),
-    "bitblas": (((0, 0, 0), (7, 0)),),
-    "bitsandbytes": (((0, 0, 0), (7, 0)),),
-    "compressed-tensors": (((0, 0, 0), (7, 0)),),
-    "deepseek_v4_fp8": (((0, 0, 0), (7, 5)),),
-    "experts_int8": (((0, 0, 0), (8, 0)),),
-    "fbgemm_fp8": (((0, 0, 0), (8, 0)),),
-    "fp8": (((0, 14, 0), (7, 5)), ((0, 0, 0), (8, 0))),
-    "fp8_per_block": (((0, 0, 0), (7, 5)),),
-    "fp8_per_channel": (((0, 0, 0), (7, 5)),),
-    "fp8_per_tensor": (((0, 0, 0), (7, 5)),),
-    "fp_quant": (((0, 0, 0), (10, 0)),),
-    "gguf": (((0, 0, 0), (6, 0)),),
-    "gpt_oss_mxfp4": (((0, 0, 0), (8, 0)),),
-    "gptq": (((0, 0, 0), (6, 0)),),
-    "gptq_bitblas": (((0, 10, 2), (8, 0)), ((0, 0, 0), (7, 0))),
-    "gptq_marlin": (((0, 22, 0), (6, 0)), ((0, 14, 0), (7, 5)), ((0, 0, 0), (8, 0))),
-    "gptq_marlin_24": (((0, 0, 0), (8, 0)),),
-    "hqq": (((0, 0, 0), (8, 0)),),
-    "humming": (((0, 0, 0), (7, 5)),),
-    "inc": (((0, 0, 0), (6, 0)),),
-    "int8_per_channel_weight_only": (((0, 0, 0), (7, 5)),),
-    "marlin": (((0, 0, 0), (8, 0)),),
-    "modelopt": (((0, 27, 0), (8, 0)), ((0, 0, 0), (8, 9))),
-    # NVFP4 goes through Marlin where the GPU has no FP4 of its own.
-    "modelopt_fp4": (((0, 14, 0), (7, 5)), ((0, 0, 0), (8, 0))),
-    "modelopt_mixed": (((0, 24, 0), (7, 5)), ((0, 0, 0), (8, 9))),
-    "modelopt_mxfp8": (((0, 20, 0), (8, 0)), ((0, 0, 0), (10, 0))),
-    "moe_wna16": (((0, 0, 0), (7, 0)),),
-    "mxfp4": (((0, 0, 0), (8, 0)),),
-    "mxfp8": (((0, 24, 0), (8, 0)), ((0, 20, 0), (7, 5)), ((0, 0, 0), (10, 0))),
-    "nvfp4": (((0, 0, 0), (10, 0)),),
-    "nvfp4_per_token": (((0, 0, 0), (7, 5)),),
-    "online": (((0, 0, 0), (7, 5)),),
-    "petit_nvfp4": (((0, 0, 0), (9, 0)),),
-    "ptpc_fp8": (((0, 14, 0), (7, 5)), ((0, 0, 0), (8, 0))),
-    "qqq": (((0, 0, 0), (8, 0)),),
-    "quark": (((0, 0, 0), (7, 0)),),
-    "rtn": (((0, 0, 0), (8, 0)),),
-    "torchao": (((0, 0, 0), (7, 5)),),
-}
-# Methods that left vLLM for a plugin: (first release without it, the plugin).
-OUT_OF_TREE: dict[str, tuple[Version, str]] = {
-    "gguf": ((0, 24, 0), "vllm-gguf-plugin"),
-    "bitsandbytes": ((0, 28, 0), "vllm-bnb-plugin"),
-}
 BFLOAT16 = (8, 0)
 FP8_KV = (8, 9)
-LOWEST: tuple[tuple[Version, Capability], ...] = (((0, 20, 0), (7, 5)), ((0, 0, 0), (7, 0)))
 
 
 @dataclass(frozen=True)
 class Finding:
-    """refuse: the engine cannot start like this; otherwise it is a warning."""
+    """refuse: the engine cannot start like this; otherwise it is a warning. of_method: as in Reason."""
 
     refuse: bool
     reason: str
     check: Check = "capability"
+    of_method: bool = False
 
 
 def check(settings: Settings, method: str, gpus: t.Sequence[GpuMemory], plugins: t.Sequence[str] = ()) -> list[Finding]:
@@ -103,6 +51,7 @@ def check(settings: Settings, method: str, gpus: t.Sequence[GpuMemory], plugins:
                 settings.version_known,
                 f"Quantization {method} is out of tree since vLLM {since}: install {left[1]} or take another build.",
                 "quantization",
+                of_method=True,
             )
         )
     for capability in sorted({parse_capability(gpu.compute_capability) for gpu in gpus} - {None}, key=str):
@@ -114,8 +63,8 @@ def check(settings: Settings, method: str, gpus: t.Sequence[GpuMemory], plugins:
 def _of_one(settings: Settings, method: str, capability: Capability) -> list[Finding]:
     found: list[Finding] = []
     text = f"{capability[0]}.{capability[1]}"
-    lowest = _row(LOWEST, settings.version)
-    if capability < lowest:
+    lowest = of_release(BUILT, settings.version)
+    if lowest is not None and capability < lowest:
         found.append(
             Finding(
                 True, f"Compute capability {text} is below {lowest[0]}.{lowest[1]}, the lowest this vLLM is built for."
@@ -123,15 +72,10 @@ def _of_one(settings: Settings, method: str, capability: Capability) -> list[Fin
         )
     if settings.dtype == "bfloat16" and capability < BFLOAT16:
         found.append(_bfloat16(settings, text))
-    if method in MINIMUM:
-        needed = _row(MINIMUM[method], settings.version)
-        if capability < needed:
-            found.append(
-                Finding(
-                    True,
-                    f"Quantization {method} needs compute capability {needed[0]}.{needed[1]}, this GPU has {text}.",
-                )
-            )
+    needed = of_release(METHODS.get(method, ()), settings.version)
+    if needed is not None and capability < needed:
+        said = f"Quantization {method} needs compute capability {needed[0]}.{needed[1]}, this GPU has {text}."
+        found.append(Finding(True, said, of_method=True))
     no_kernel = cache_kernels.problem(settings.cache_dtype, settings.version, capability)
     if no_kernel:
         found.append(Finding(settings.version_known, no_kernel))
@@ -150,7 +94,3 @@ def _bfloat16(settings: Settings, text: str) -> Finding:
     if settings.dtype_asked:
         return Finding(True, f"bfloat16 needs compute capability 8.0, this GPU has {text}: set dtype to half.")
     return Finding(False, f"bfloat16 needs compute capability 8.0, this GPU has {text}: the model runs in float16.")
-
-
-def _row(rows: t.Sequence[tuple[Version, Capability]], version: Version) -> Capability:
-    return next(capability for first, capability in rows if version >= first)

@@ -34,6 +34,8 @@ from dataclasses import dataclass
 
 from ..._findings.checks import Check
 from ..._state.measurement import Measurement
+from ..._vllm.gates import NEWEST_KNOWN
+from ..._vllm.schema import version_text
 from ..model.architecture import Architecture, from_config
 from ..model.estimate import Estimate
 from . import capability, parallel, starts, unequal
@@ -42,7 +44,7 @@ from .budget import Budget, budget, quantization_for
 from .calibration import SHIPPED, V2_GRAPHS_COUNTED, Calibration
 from .overrides import overridden
 from .reason import SEVERITY, Reason, Word
-from .request import NEWEST_KNOWN, MemoryRequest
+from .request import MemoryRequest
 from .settings import AUTO_LENGTH, Settings, resolve
 from .verdict import judge, word_of
 
@@ -180,13 +182,14 @@ def _judge(
     sums = budget(request, settings, architecture, calibration)
     setup = [_against(text, None) for text in parallel.too_few_gpus(settings, len(request.gpus))]
     setup += [_against(text, "value") for text in parallel.problems(settings, architecture)]
-    setup += [_against(one.reason, one.check) for one in _findings(request, settings, architecture) if one.refuse]
+    found = _findings(request, settings, architecture)
+    setup += [_against(one.reason, one.check, one.of_method) for one in found if one.refuse]
     setup += starts.reasons(request, settings, sums)
     return judge(settings, architecture, sums, request.gpus, setup), sums
 
 
-def _against(text: str, check: Check | None) -> Reason:
-    return Reason("does_not_fit", "setup", text, check)
+def _against(text: str, check: Check | None, of_method: bool = False) -> Reason:
+    return Reason("does_not_fit", "setup", text, check, of_method=of_method)
 
 
 def _findings(
@@ -252,7 +255,7 @@ def _assumptions(
 ) -> list[str]:
     found: list[str] = []
     if not settings.version_known:
-        found.append(f"vLLM's version is not known: {'.'.join(map(str, NEWEST_KNOWN))} is assumed.")
+        found.append(f"vLLM's version is not known: {version_text(NEWEST_KNOWN)} is assumed.")
     if settings.engine == "V0":
         found.append("This is vLLM's first engine (V0): its activation is only roughly known.")
     for name in settings.unset:

@@ -25,6 +25,7 @@ class Reason:
     """check: whose prediction it is; None is what nothing lets through. here: it depends on who else is on the GPUs.
 
     capped: a smaller default of ours may answer it; a release that was planned without must not change its digest.
+    of_method: it is about the quantization method that is asked for.
     """
 
     word: Word
@@ -33,3 +34,4 @@ class Reason:
     check: Check | None = "memory"
     here: bool = False
     capped: bool = True
+    of_method: bool = False

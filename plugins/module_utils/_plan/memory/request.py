@@ -17,7 +17,6 @@ from dataclasses import dataclass, field
 
 from ..model.architecture import Architecture
 
-NEWEST_KNOWN = (0, 33, 0)
 Version = tuple[int, int, int]
 Caches = t.Literal["warm", "cold"]
 

@@ -16,11 +16,12 @@ import re
 import typing as t
 from dataclasses import dataclass, replace
 
+from ..._vllm.gates import NEWEST_KNOWN
 from ..._vllm.images import parse_capability
 from ..model.architecture import Architecture
 from ..model.speculation import Speculation, speculation
 from .calibration import BIG_BATCH, SMALL_GB10, UTILISATION_092
-from .request import NEWEST_KNOWN, GpuMemory, MemoryRequest, Version, parse_version
+from .request import GpuMemory, MemoryRequest, Version, parse_version
 from .runner import second_runner
 
 AUTO_LENGTH = -1

@@ -14,20 +14,11 @@ from __future__ import annotations
 
 import typing as t
 
-from ..._vllm.schema import Version, version_key
+from ..._vllm.methods import RECOGNISED
+from ..._vllm.schema import version_key
 
 Json = dict[str, t.Any]
 TEXT_CONFIGS = ("text_config", "llm_config", "language_config", "thinker_config")
-# Files that name their method themselves, from this release on: (what the files say, first release, the method).
-RECOGNISED: tuple[tuple[str, Version, str], ...] = (
-    ("auto-round", (0, 15, 0), "inc"),
-    ("modelopt FP8", (0, 9, 0), "modelopt"),
-    ("modelopt NVFP4", (0, 9, 0), "modelopt_fp4"),
-    ("modelopt MXFP8", (0, 16, 0), "modelopt_mxfp8"),
-    ("modelopt MIXED_PRECISION", (0, 17, 0), "modelopt_mixed"),
-    ("gpt_oss mxfp4", (0, 20, 0), "gpt_oss_mxfp4"),
-    ("deepseek_v4 fp8", (0, 20, 0), "deepseek_v4_fp8"),
-)
 # Names that may be asked for with such files: they are read alike. `marlin` is no method any more and still a name.
 SAME_FILES = (
     frozenset({"awq", "awq_marlin", "auto_awq", "marlin"}),

@@ -48,6 +48,7 @@ def test_whole_model(tmp_path: pathlib.Path) -> None:
         "config": {"model_type": "llama"},
         "weights": {"files": 1, "bytes": 68, "parameters": 33, "dtypes": {"BF16": 32, "F32": 1}},
         "problems": [],
+        "without_weights": None,
         "notes": [],
     }
 
@@ -96,6 +97,7 @@ def test_problems(tmp_path: pathlib.Path, files: t.Any, says: t.Any) -> None:
     assert len(found["problems"]) == 1, found["problems"]
     assert says in found["problems"][0]
     assert found["problems"][0].endswith(".")
+    assert found["without_weights"] == (found["problems"][0] if files == {} else None)
 
 
 @pytest.mark.parametrize(

@@ -257,7 +257,8 @@ def test_files_that_the_container_does_not_see(argument: str, value: t.Any, mode
 
 
 def test_no_weights_are_needed_where_none_are_loaded() -> None:
-    seen = {"/srv/models/tiny": {"problems": ["There are no weights in /srv/models/tiny: the download has not ended."]}}
+    text = "There are no weights in /srv/models/tiny: the download has not ended."
+    seen = {"/srv/models/tiny": {"problems": [text], "without_weights": text}}
     assert "There are no weights" in fleet.outcome(models=seen).errors[0]
     dummy = [fleet.instance(engine_args={"load_format": "dummy"})]
     assert fleet.outcome(models=seen, instances=dummy).errors == ()

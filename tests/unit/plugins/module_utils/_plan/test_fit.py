@@ -263,6 +263,14 @@ def test_compute_capability_is_a_gate() -> None:
     assert any("bfloat16 needs compute capability 8.0" in error for error in found.errors)
 
 
+@pytest.mark.parametrize(("asked", "told"), [("rtn", False), ("auto_awq", True)])
+def test_a_method_that_the_release_has_not_is_told_once(asked: str, told: bool) -> None:
+    given = {**length(2048, quantization=asked), "quantization_check": "warn"}
+    found = outcome([board(compute_capability="5.2")], given)
+    assert any("Quantization awq needs compute capability" in error for error in found.errors) is told
+    assert any("has no quantization method 'rtn'" in text for text in found.warnings) is not told
+
+
 def test_mig_devices_are_judged_by_their_own_size() -> None:
     parts = [{"uuid": f"MIG-{n}", "index": n, "memory_mib": 4864} for n in range(2)]
     divided = board(mig={"mode": "enabled", "pending": "enabled", "devices": parts})

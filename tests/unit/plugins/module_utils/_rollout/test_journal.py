@@ -11,13 +11,14 @@ import typing as t
 import pytest
 
 from ansible_collections.gpufleet.vllm.plugins.module_utils._rollout.journal import spoken
+from ansible_collections.gpufleet.vllm.plugins.module_utils._rollout.stages import Stage
 from ansible_collections.gpufleet.vllm.tests.unit.plugins.module_utils._rollout.failing_disk import FailingDisk
 from ansible_collections.gpufleet.vllm.tests.unit.plugins.module_utils._rollout.scene import Scene
 
 
 def test_lines(scene: Scene) -> None:
     journal = scene.journal()
-    journal.stage("start", "release abc")
+    journal.stage(Stage.START, "release abc")
     scene.clock.sleep(12.34)
     journal.note("loading weights")
     journal.end("verified", "All is well.", serves="abc")
@@ -54,7 +55,7 @@ def test_the_end_is_told_although_the_disk_of_the_log_is_full(scene: Scene, monk
     disk = FailingDisk(monkeypatch)
     disk.fail(1, errno.ENOSPC)
     journal = scene.journal()
-    journal.stage("start", "release abc")
+    journal.stage(Stage.START, "release abc")
     journal.end("rolled_back", "It was rolled back.", serves="abc")
     assert scene.store.stages_from(0) == ([], 0)
     word = scene.store.take_last_word()
@@ -97,6 +98,6 @@ def test_a_full_disk_silences_the_log_and_not_the_transaction(scene: Scene, monk
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(scene.store, "append_stage", full)
-    scene.journal().stage("rollback", "back")
+    scene.journal().stage(Stage.ROLLBACK, "back")
     assert "the stage log cannot be written: [Errno 28] No space left on device" in scene.said
     assert scene.said[-1].endswith("rollback  back")

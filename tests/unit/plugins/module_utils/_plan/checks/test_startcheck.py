@@ -12,6 +12,7 @@ import pytest
 from ansible_collections.gpufleet.vllm.plugins.module_utils._plan.checks import drafting, startcheck
 from ansible_collections.gpufleet.vllm.plugins.module_utils._plan.memory.catalogue import Model
 from ansible_collections.gpufleet.vllm.plugins.module_utils._plan.model.architecture import from_config
+from ansible_collections.gpufleet.vllm.plugins.module_utils._vllm import drafters
 from ansible_collections.gpufleet.vllm.plugins.module_utils._vllm.schema import version_key
 from ansible_collections.gpufleet.vllm.tests.unit.plugins.module_utils._plan import fleet
 
@@ -199,5 +200,5 @@ def test_a_drafter_that_nobody_has_seen() -> None:
 
 
 def test_methods_only_grow_but_for_those_that_are_gone() -> None:
-    before = drafting.methods(version_key("0.32.0"))
-    assert drafting.methods(version_key("0.33.0")) == before - {"medusa", "mlp_speculator"} | {"step5_mtp"}
+    before = drafters.methods(version_key("0.32.0"))
+    assert drafters.methods(version_key("0.33.0")) == before - {"medusa", "mlp_speculator"} | {"step5_mtp"}

@@ -1,0 +1,72 @@
+# Copyright: gpufleet.vllm contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Ways of guessing ahead that each release of vLLM knows, and the models that a drafter of hidden states is made for.
+
+Source: config/speculative.py, read in 0.10.2 to 0.33.0 (`SpeculativeMethod`, `eagle3_target_supported`, later
+`aux_hidden_states_supported`; from 0.22 the model's own class decides).
+
+Private to the collection: may change without notice.
+"""
+
+from __future__ import annotations
+
+from .schema import Version
+
+FIRST_READ: Version = (0, 10, 2)
+# Release to what it brought; the first has all that were there.
+METHODS: tuple[tuple[Version, tuple[str, ...]], ...] = (
+    (
+        (0, 10, 2),
+        ("deepseek_mtp", "draft_model", "eagle", "eagle3", "ernie_mtp", "medusa", "mlp_speculator", "ngram",
+         "qwen3_next_mtp"),
+    ),
+    ((0, 11, 0), ("longcat_flash_mtp", "mimo_mtp", "mtp")),
+    ((0, 12, 0), ("glm4_moe_mtp", "pangu_ultra_moe_mtp", "suffix")),
+    ((0, 14, 0), ("exaone_moe_mtp",)),
+    ((0, 16, 0), ("glm4_moe_lite_mtp", "glm_ocr_mtp", "step3p5_mtp")),
+    ((0, 17, 0), ("extract_hidden_states", "nemotron_h_mtp", "qwen3_5_mtp")),
+    ((0, 18, 0), ("ngram_gpu",)),
+    ((0, 20, 0), ("dflash", "exaone4_5_mtp", "hy_v3_mtp")),
+    ((0, 21, 0), ("gemma4_mtp", "mimo_v2_mtp")),
+    ((0, 22, 0), ("custom_class",)),
+    ((0, 24, 0), ("minimax_m3_mtp",)),
+    ((0, 25, 0), ("bailing_hybrid_mtp", "dspark")),
+    ((0, 26, 0), ("inkling_mtp",)),
+    ((0, 27, 0), ("kimi_k3_mtp",)),
+    ((0, 28, 0), ("bailing_hybrid_v3_mtp", "dots3_note_mtp")),
+    ((0, 29, 0), ("hy_v4_mtp", "qwen4_exp_mtp")),
+    ((0, 30, 0), ("glm5_next_mtp",)),
+    ((0, 33, 0), ("step5_mtp",)),
+)  # fmt: skip
+GONE: dict[str, Version] = {"medusa": (0, 33, 0), "mlp_speculator": (0, 33, 0)}
+# What a model_type must contain for a drafter that reads hidden states, by release; then the model itself says so.
+HIDDEN_STATES = ("eagle3", "extract_hidden_states", "dflash")
+TARGETS: tuple[tuple[Version, tuple[str, ...]], ...] = (
+    ((0, 10, 2), ("llama", "qwen")),
+    ((0, 11, 0), ("minicpm", "gpt_oss")),
+    ((0, 16, 0), ("hunyuan_vl", "hunyuan_v1_dense", "afmoe")),
+    ((0, 17, 0), ("nemotron_h",)),
+    ((0, 18, 0), ("deepseek_v2", "deepseek_v3", "kimi_k2", "kimi_k25")),
+    ((0, 20, 0), ("minimax_m2", "gemma4")),
+    ((0, 21, 0), ("laguna",)),
+)
+TARGETS_END: Version = (0, 22, 0)
+
+
+def methods(at: Version) -> frozenset[str]:
+    """Methods of a release."""
+    found = {name for since, names in METHODS if at >= since for name in names}
+    return frozenset(name for name in found if name not in GONE or at < GONE[name])
+
+
+def coming(method: str, at: Version) -> Version | None:
+    """The release that brings a method, where it is newer than this one."""
+    return next((since for since, names in METHODS if method in names and since > at), None)
+
+
+def targets(method: str, at: Version) -> list[str] | None:
+    """What the model_type must contain one of; None where the method, or the model itself, says nothing of it."""
+    if method not in HIDDEN_STATES or at >= TARGETS_END:
+        return None
+    return [name for since, names in TARGETS if at >= since for name in names]

@@ -1,0 +1,34 @@
+# Copyright: gpufleet.vllm contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Quantization methods by release: files that name theirs themselves, and methods that left vLLM for a plugin.
+
+Source: `_verify_quantization` and each method's `override_quantization_method`, read in the releases 0.8.5 to 0.33.0.
+
+Private to the collection: may change without notice.
+"""
+
+from __future__ import annotations
+
+from .schema import Version, version_text
+
+# Files that name their method themselves, from this release on: (what the files say, first release, the method).
+RECOGNISED: tuple[tuple[str, Version, str], ...] = (
+    ("auto-round", (0, 15, 0), "inc"),
+    ("modelopt FP8", (0, 9, 0), "modelopt"),
+    ("modelopt NVFP4", (0, 9, 0), "modelopt_fp4"),
+    ("modelopt MXFP8", (0, 16, 0), "modelopt_mxfp8"),
+    ("modelopt MIXED_PRECISION", (0, 17, 0), "modelopt_mixed"),
+    ("gpt_oss mxfp4", (0, 20, 0), "gpt_oss_mxfp4"),
+    ("deepseek_v4 fp8", (0, 20, 0), "deepseek_v4_fp8"),
+)
+# Methods that left vLLM for a plugin: (first release without it, the plugin).
+OUT_OF_TREE: dict[str, tuple[Version, str]] = {
+    "gguf": ((0, 24, 0), "vllm-gguf-plugin"),
+    "bitsandbytes": ((0, 28, 0), "vllm-bnb-plugin"),
+}
+
+
+def left_since(method: str) -> str:
+    """The first release without a method, as people write it."""
+    return version_text(OUT_OF_TREE[method][0])
