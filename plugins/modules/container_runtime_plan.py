@@ -17,11 +17,10 @@ description:
   - It runs on the control node and needs no connection.
 author:
   - gpufleet.vllm contributors (@gpufleet)
+extends_documentation_fragment:
+  - gpufleet.vllm.read_only
+  - gpufleet.vllm.host_facts
 options:
-  facts:
-    description: RV(gpufleet.vllm.gpu_facts#module:ansible_facts.gpufleet) of the host.
-    type: dict
-    required: true
   manage:
     description:
       - Whether the host may be changed. If not, what containers lack there is a warning, and nothing is planned.
@@ -121,16 +120,6 @@ options:
     description: Whether a restart of Docker may stop running containers. If not, defaults that need one are left out.
     type: bool
     default: false
-attributes:
-  check_mode:
-    support: full
-    description: Nothing is ever changed.
-  diff_mode:
-    support: none
-    description: Nothing is ever changed.
-  idempotent:
-    support: full
-    description: Nothing is ever changed.
 """
 
 EXAMPLES = r"""

@@ -21,6 +21,9 @@ description:
   - It runs on the control node and needs no connection.
 author:
   - gpufleet.vllm contributors (@gpufleet)
+extends_documentation_fragment:
+  - gpufleet.vllm.read_only
+  - gpufleet.vllm.host_facts
 options:
   host_class:
     description:
@@ -47,20 +50,6 @@ options:
     type: dict
     default: {}
     version_added: 0.2.0
-  facts:
-    description: RV(gpufleet.vllm.gpu_facts#module:ansible_facts.gpufleet) of the host.
-    type: dict
-    required: true
-attributes:
-  check_mode:
-    support: full
-    description: Nothing is ever changed.
-  diff_mode:
-    support: none
-    description: Nothing is ever changed.
-  idempotent:
-    support: full
-    description: Nothing is ever changed.
 """
 
 EXAMPLES = r"""

@@ -21,6 +21,8 @@ description:
     node, where C(nvidia-ml-py) is installed. Where the control node has none, the host's own is used.
 author:
   - gpufleet.vllm contributors (@gpufleet)
+extends_documentation_fragment:
+  - gpufleet.vllm.read_only
 requirements:
   - nvidia-ml-py on the control node, for hosts with an NVIDIA driver
 options:
@@ -44,16 +46,6 @@ options:
     description: The source of C(pynvml), packed. The action plugin of this name fills it in; leave it alone.
     type: str
     default: ""
-attributes:
-  check_mode:
-    support: full
-    description: Nothing is ever changed.
-  diff_mode:
-    support: none
-    description: Nothing is ever changed.
-  idempotent:
-    support: full
-    description: Nothing is ever changed.
 """
 
 EXAMPLES = r"""

@@ -18,12 +18,9 @@ description:
     driver is held.
 author:
   - gpufleet.vllm contributors (@gpufleet)
+extends_documentation_fragment:
+  - gpufleet.vllm.package_manager
 options:
-  manager:
-    description: The host's package manager.
-    type: str
-    choices: [apt, dnf]
-    required: true
   preparations:
     description: Commands that come before the packages, such as one that enables a stream.
     type: list
@@ -80,10 +77,6 @@ options:
     type: list
     elements: str
     default: []
-  lock_timeout:
-    description: For how many seconds to wait while somebody else uses the package manager.
-    type: int
-    default: 60
 attributes:
   check_mode:
     support: partial

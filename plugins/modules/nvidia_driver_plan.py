@@ -17,11 +17,10 @@ description:
   - It runs on the control node and needs no connection.
 author:
   - gpufleet.vllm contributors (@gpufleet)
+extends_documentation_fragment:
+  - gpufleet.vllm.read_only
+  - gpufleet.vllm.host_facts
 options:
-  facts:
-    description: RV(gpufleet.vllm.gpu_facts#module:ansible_facts.gpufleet) of the host.
-    type: dict
-    required: true
   settings:
     description:
       - What the inventory asks for. The variables of the role C(nvidia_driver) without C(nvidia_driver_), and C(image)
@@ -33,12 +32,6 @@ options:
     type: str
     default: ""
 attributes:
-  check_mode:
-    support: full
-    description: Nothing is ever changed.
-  diff_mode:
-    support: none
-    description: Nothing is ever changed.
   idempotent:
     support: full
     description: Nothing is ever changed. C(changed) says that something is due.

@@ -15,33 +15,21 @@ description:
     containerd of a Kubernetes node for another Docker's own. Nothing is installed.
 author:
   - gpufleet.vllm contributors (@gpufleet)
+extends_documentation_fragment:
+  - gpufleet.vllm.read_only
+  - gpufleet.vllm.package_manager
 options:
-  manager:
-    description: The host's package manager.
-    type: str
-    choices: [apt, dnf]
-    required: true
   packages:
     description: What is to be installed, with versions where they are pinned.
     type: list
     elements: str
     required: true
-  lock_timeout:
-    description: For how many seconds to wait while somebody else uses the package manager.
-    type: int
-    default: 60
 attributes:
   check_mode:
     support: full
     description:
       - Nothing is ever changed. A check run, in which repositories were not put in place, passes where the packages are
         not known yet; RV(known) is false then.
-  diff_mode:
-    support: none
-    description: Nothing is ever changed.
-  idempotent:
-    support: full
-    description: Nothing is ever changed.
 """
 
 EXAMPLES = r"""

@@ -22,6 +22,8 @@ description:
   - It runs on the control node and needs no connection.
 author:
   - gpufleet.vllm contributors (@gpufleet)
+extends_documentation_fragment:
+  - gpufleet.vllm.read_only
 options:
   role:
     description: A role of this collection, such as V(nvidia_driver).
@@ -38,16 +40,6 @@ options:
         before anything is changed. Of V(vllm_server) that is everything in a plan that hangs on no fact.
     type: bool
     default: false
-attributes:
-  check_mode:
-    support: full
-    description: Nothing is ever changed.
-  diff_mode:
-    support: none
-    description: Nothing is ever changed.
-  idempotent:
-    support: full
-    description: Nothing is ever changed.
 """
 
 EXAMPLES = r"""

@@ -18,6 +18,8 @@ description:
   - Changes nothing and needs no network.
 author:
   - gpufleet.vllm contributors (@gpufleet)
+extends_documentation_fragment:
+  - gpufleet.vllm.read_only
 options:
   models:
     description:
@@ -37,15 +39,6 @@ options:
     type: dict
     default: {}
 attributes:
-  check_mode:
-    support: full
-    description: Reads and never changes anything.
-  diff_mode:
-    support: none
-    description: Nothing changes.
-  idempotent:
-    support: full
-    description: Reads and never changes anything.
   platform:
     support: full
     platforms: linux

@@ -17,6 +17,8 @@ description:
   - Nothing is changed. The proof costs each instance a few tokens.
 author:
   - gpufleet.vllm contributors (@gpufleet)
+extends_documentation_fragment:
+  - gpufleet.vllm.read_only
 requirements:
   - Docker Engine 20.10 or newer on the host
 options:
@@ -29,16 +31,6 @@ options:
     description: Ask each instance for its proof. The module fails when one does not give it.
     type: bool
     default: true
-attributes:
-  check_mode:
-    support: full
-    description: Nothing is ever changed.
-  diff_mode:
-    support: none
-    description: Nothing is ever changed.
-  idempotent:
-    support: full
-    description: Nothing is ever changed.
 """
 
 EXAMPLES = r"""

@@ -26,3 +26,16 @@ def test_another_vllm_is_not_changed_in_silence(tmp_path: pathlib.Path, times: i
     (tmp_path / path).write_text(found * times)
     with pytest.raises(tools.LabError, match=f"{path} of vLLM .* {times} times and not once"):
         vllm_image._change(tmp_path, vllm_image.CHANGED)
+
+
+def test_hosts_are_told_the_release_that_the_lab_makes() -> None:
+    """Scenarios, the demo and the tests of the parser run what lab/vllm_image.py makes."""
+    checkout = pathlib.Path(__file__).resolve().parents[3]
+    pages = {
+        "molecule/shared/inventory/group_vars/gpu_hosts.yml": [":{}", "vllm_server_version: {}"],
+        "inventories/demo/group_vars/cpu.yml": ["vllm_server_version: {}"],
+        "tests/integration/test_engine_args.py": ['VERSION = "{}"'],
+        "lab/README.md": ["vLLM {}"],
+    }
+    told = [line.format(vllm_image.VERSION) in (checkout / page).read_text() for page in pages for line in pages[page]]
+    assert all(told), told

@@ -18,6 +18,7 @@ from ansible_collections.gpufleet.vllm.plugins.action import container_runtime_p
 from ansible_collections.gpufleet.vllm.plugins.module_utils._outside.concealing import MASK
 from ansible_collections.gpufleet.vllm.plugins.module_utils._runtime import settings
 from ansible_collections.gpufleet.vllm.plugins.modules import container_runtime_plan as documentation
+from ansible_collections.gpufleet.vllm.tests.unit.plugins.documented import options_of
 from ansible_collections.gpufleet.vllm.tests.unit.plugins.module_utils._runtime.hosts import (
     CHECKOUT,
     asked,
@@ -76,8 +77,8 @@ def test_an_argument_that_is_wrong(wrong: dict[str, t.Any]) -> None:
 
 
 def test_options_are_documented_as_they_are() -> None:
-    documented = yaml.safe_load(documentation.DOCUMENTATION)["options"]
-    assert list(documented) == list(container_runtime_plan.ARGUMENTS)
+    documented = options_of(documentation)
+    assert documented.keys() == container_runtime_plan.ARGUMENTS.keys()
     for name, option in container_runtime_plan.ARGUMENTS.items():
         assert documented[name].get("default") == option.get("default"), name
         assert documented[name]["type"] == option["type"], name

@@ -9,13 +9,13 @@ import json
 import typing as t
 
 import pytest
-import yaml
 from ansible.module_utils.basic import AnsibleModule
 from ansible.module_utils.testing import patch_module_args
 
 from ansible_collections.gpufleet.vllm.plugins.module_utils._docker.client import DockerError
 from ansible_collections.gpufleet.vllm.plugins.module_utils._runtime.gpu_regain import NotRegained, Outcome
 from ansible_collections.gpufleet.vllm.plugins.modules import container_gpu_access
+from ansible_collections.gpufleet.vllm.tests.unit.plugins.documented import options_of
 
 
 def run(capsys: pytest.CaptureFixture[str], **arguments: t.Any) -> dict[str, t.Any]:
@@ -25,8 +25,8 @@ def run(capsys: pytest.CaptureFixture[str], **arguments: t.Any) -> dict[str, t.A
 
 
 def test_options_are_documented_as_they_are() -> None:
-    documented = yaml.safe_load(container_gpu_access.DOCUMENTATION)["options"]
-    assert list(documented) == list(container_gpu_access.ARGUMENTS)
+    documented = options_of(container_gpu_access)
+    assert documented.keys() == container_gpu_access.ARGUMENTS.keys()
     for name, option in container_gpu_access.ARGUMENTS.items():
         assert documented[name]["default"] == option["default"], name
 

@@ -18,9 +18,10 @@ from ansible_collections.gpufleet.vllm.plugins.module_utils._gpu import bindings
 from ansible_collections.gpufleet.vllm.plugins.module_utils._gpu.bindings import BindingsError
 from ansible_collections.gpufleet.vllm.plugins.module_utils._gpu.facts import Ports
 from ansible_collections.gpufleet.vllm.plugins.modules import gpu_facts
+from ansible_collections.gpufleet.vllm.tests.unit.plugins.documented import options_of
 from ansible_collections.gpufleet.vllm.tests.unit.plugins.module_utils._gpu.doubles import FakeNvml, Gpu, Tree
 
-DOCUMENTED = yaml.safe_load(gpu_facts.DOCUMENTATION)["options"]
+DOCUMENTED = options_of(gpu_facts)
 
 
 @pytest.fixture

@@ -10,13 +10,13 @@ import types
 import typing as t
 
 import pytest
-import yaml
 from ansible.module_utils.basic import AnsibleModule
 from ansible.module_utils.testing import patch_module_args
 
 from ansible_collections.gpufleet.vllm.plugins.module_utils._prepare.placing import Refused
 from ansible_collections.gpufleet.vllm.plugins.module_utils._runtime import applying
 from ansible_collections.gpufleet.vllm.plugins.modules import docker_daemon, package_neighbours, package_repository
+from ansible_collections.gpufleet.vllm.tests.unit.plugins.documented import options_of
 from ansible_collections.gpufleet.vllm.tests.unit.plugins.module_utils._prepare.keys import FINGERPRINT
 
 APT = {"uris": ["https://a"], "suites": ["/"]}
@@ -30,8 +30,8 @@ def run(module: types.ModuleType, capsys: pytest.CaptureFixture[str], **argument
 
 @pytest.mark.parametrize("module", [package_repository, package_neighbours, docker_daemon])
 def test_options_are_documented_as_they_are(module: types.ModuleType) -> None:
-    documented = yaml.safe_load(module.DOCUMENTATION)["options"]
-    assert list(documented) == list(module.ARGUMENTS)
+    documented = options_of(module)
+    assert documented.keys() == module.ARGUMENTS.keys()
     for name, option in module.ARGUMENTS.items():
         assert documented[name].get("default") == option.get("default"), name
         assert list(documented[name].get("suboptions", {})) == list(option.get("options", {})), name

@@ -1,0 +1,124 @@
+# Copyright: gpufleet.vllm contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What every role has: a page that answers the same questions, metadata, a reader of its variables, a playbook."""
+
+from __future__ import annotations
+
+import pathlib
+import re
+import typing as t
+
+import pytest
+import yaml
+
+Json = dict[str, t.Any]
+CHECKOUT = pathlib.Path(__file__).resolve().parents[2]
+ROLES = sorted(path.name for path in (CHECKOUT / "roles").iterdir())
+PLAYBOOKS = sorted((CHECKOUT / "playbooks").glob("*.yml"))
+SECTIONS = ["Requirements", "Variables", "Example", "What it changes on a host", "How to undo it"]
+READS = "gpufleet.vllm.role_settings"
+TAKES = ("ansible.builtin.import_role", "ansible.builtin.include_role")
+
+
+def mappings(node: t.Any) -> t.Iterator[Json]:
+    """Every mapping of a file, at any depth."""
+    if isinstance(node, dict):
+        yield node
+    for value in node.values() if isinstance(node, dict) else node if isinstance(node, list) else ():
+        yield from mappings(value)
+
+
+def read_by(tasks: t.Any) -> set[str]:
+    """The roles whose variables are read, and so checked."""
+    asked = [task[READS] for task in mappings(tasks) if READS in task]
+    return {str(role) for words in asked for role in (words["role"], *words.get("check", []))}
+
+
+def taken_by(tasks: t.Any) -> set[str]:
+    names = [task[word]["name"] for task in mappings(tasks) for word in TAKES if word in task]
+    return {str(name).rpartition(".")[2] for name in names}
+
+
+def lists(node: t.Any) -> t.Iterator[list[t.Any]]:
+    """Every list of tasks, at any depth."""
+    for value in node.values() if isinstance(node, dict) else node:
+        if isinstance(value, list) and all(isinstance(task, dict) for task in value):
+            yield value
+        if isinstance(value, (dict, list)):
+            yield from lists(value)
+
+
+def unread(play: Json) -> set[str]:
+    """Roles whose variables are not read by the first task of the list that they stand in."""
+    return {
+        role
+        for tasks in lists(play)
+        for role in taken_by([{word: task[word]} for task in tasks for word in TAKES if word in task])
+        if role not in read_by(tasks[:1])
+    }
+
+
+def plays() -> list[tuple[str, Json]]:
+    found = [(path.name, play) for path in PLAYBOOKS for play in yaml.safe_load(path.read_text())]
+    return [(name, play) for name, play in found if taken_by(play)]
+
+
+@pytest.mark.parametrize("role", ROLES)
+def test_a_role_has_a_page(role: str) -> None:
+    text = (CHECKOUT / "roles" / role / "README.md").read_text()
+    assert text.startswith(f"# {role}\n")
+    assert [name for name in re.findall(r"^## (.*)$", text, re.MULTILINE) if name in SECTIONS] == SECTIONS
+    assert f"(../../docs/roles/{role}.md)" in text
+
+
+@pytest.mark.parametrize("role", ROLES)
+def test_a_page_of_a_role_names_its_variables_as_they_are(role: str) -> None:
+    """Those in the table, with their defaults, and those that text and example use."""
+    text = (CHECKOUT / "roles" / role / "README.md").read_text()
+    defaults = yaml.safe_load((CHECKOUT / "roles" / role / "defaults" / "main.yml").read_text())
+    assert set(re.findall(rf"\b{role}_\w+", text)) <= set(defaults)
+    for names, default in re.findall(rf"^\| (`{role}_[^|]*) \| (?:`([^|]*)`)? ?\|", text, re.MULTILINE):
+        for name in re.findall(r"`(\w+)`", names) if default else []:
+            assert defaults[name] == yaml.safe_load(default), name
+
+
+@pytest.mark.parametrize("role", ROLES)
+def test_an_example_is_a_play_with_the_role(role: str) -> None:
+    text = (CHECKOUT / "roles" / role / "README.md").read_text()
+    example = text.partition("## Example\n\n```yaml\n")[2].partition("```")[0]
+    (play,) = yaml.safe_load(example)
+    assert play["roles"][-1]["role"] == f"gpufleet.vllm.{role}"
+
+
+@pytest.mark.parametrize("role", ROLES)
+def test_metadata(role: str) -> None:
+    found = yaml.safe_load((CHECKOUT / "roles" / role / "meta" / "main.yml").read_text())
+    known = yaml.safe_load((CHECKOUT / "roles" / "gpu_detect" / "meta" / "main.yml").read_text())
+    assert found["dependencies"] == []
+    for key in ("author", "license", "min_ansible_version"):
+        assert found["galaxy_info"][key] == known["galaxy_info"][key]
+
+
+@pytest.mark.parametrize("role", ROLES)
+def test_a_role_reads_its_variables(role: str) -> None:
+    tasks = [yaml.safe_load(path.read_text()) for path in (CHECKOUT / "roles" / role / "tasks").glob("*.yml")]
+    assert role in read_by(tasks)
+
+
+@pytest.mark.parametrize("role", ROLES)
+def test_a_playbook_takes_the_role(role: str) -> None:
+    assert any(role in taken_by(play) for _name, play in plays())
+
+
+@pytest.mark.parametrize("play", [play for _name, play in plays()], ids=[name for name, _play in plays()])
+def test_a_play_reads_the_variables_of_its_roles_first(play: Json) -> None:
+    """Before anything is touched, what any role would find wrong later. What changes nothing tells it host by host."""
+    assert unread(play) == set() or play.get("check_mode") is True
+
+
+def test_one_that_is_read_too_late_is_told() -> None:
+    read = {READS: {"role": "vllm_server", "check": ["gpu_detect"]}}
+    roles = [{"ansible.builtin.import_role": {"name": f"gpufleet.vllm.{role}"}} for role in ("gpu_detect", "other")]
+    assert unread({"tasks": [read, *roles]}) == {"other"}
+    assert unread({"tasks": [*roles, read]}) == {"gpu_detect", "other"}

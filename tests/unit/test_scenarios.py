@@ -1,0 +1,74 @@
+# Copyright: gpufleet.vllm contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What can be seen of a scenario without a host: hosts of its own, a file for each subject, hardware that is there."""
+
+from __future__ import annotations
+
+import collections
+import pathlib
+import typing as t
+
+import pytest
+import yaml
+
+Json = dict[str, t.Any]
+CHECKOUT = pathlib.Path(__file__).resolve().parents[2]
+MOLECULE = CHECKOUT / "molecule"
+SCENARIOS = sorted(path.parts[-3] for path in MOLECULE.glob("*/inventory/hosts.yml") if path.parts[-3] != "shared")
+ELSEWHERE = sorted((CHECKOUT / "tests").glob("*/inventory/hosts.yml"))
+
+
+def read(path: pathlib.Path) -> Json:
+    return t.cast(Json, yaml.safe_load(path.read_text()) or {})
+
+
+def hosts_of(inventory: Json) -> dict[str, Json]:
+    """Hosts by name, with the variables that stand beside them in any group."""
+    found: dict[str, Json] = collections.defaultdict(dict)
+    for group in inventory.values():
+        for name, variables in (group.get("hosts") or {}).items():
+            found[name] |= variables or {}
+    return found
+
+
+def groups() -> set[str]:
+    shared = read(MOLECULE / "shared" / "inventory" / "hosts.yml")
+    return {"gpu_hosts", *shared["gpu_hosts"]["children"]}
+
+
+@pytest.mark.parametrize("name", SCENARIOS)
+def test_it_is_called_as_its_folder(name: str) -> None:
+    assert read(MOLECULE / name / "molecule.yml")["scenario"]["name"] == name
+
+
+def test_every_folder_is_a_scenario() -> None:
+    assert sorted(path.name for path in MOLECULE.iterdir() if path.name != "shared") == SCENARIOS
+
+
+@pytest.mark.parametrize("name", SCENARIOS)
+def test_a_host_is_in_a_group_that_is_a_class(name: str) -> None:
+    inventory = read(MOLECULE / name / "inventory" / "hosts.yml")
+    in_classes = {name: group for name, group in inventory.items() if name in groups()}
+    assert hosts_of(in_classes).keys() == hosts_of(inventory).keys()
+
+
+@pytest.mark.parametrize("name", SCENARIOS)
+def test_every_subject_is_taken_up(name: str) -> None:
+    hosts = hosts_of(read(MOLECULE / name / "inventory" / "hosts.yml"))
+    taken = {subject for variables in hosts.values() for subject in variables["subjects"]}
+    assert taken == {path.stem for path in (MOLECULE / name / "subjects").glob("*.yml")}
+
+
+@pytest.mark.parametrize("name", SCENARIOS)
+def test_its_hardware_is_described(name: str) -> None:
+    hosts = hosts_of(read(MOLECULE / name / "inventory" / "hosts.yml"))
+    asked = {variables.get("lab_host", {}).get("description", "cpu") for variables in hosts.values()}
+    assert asked <= {path.stem for path in (CHECKOUT / "lab" / "gpu" / "hosts").glob("*.ini")}
+
+
+def test_no_two_have_a_host_of_the_same_name() -> None:
+    """They run beside each other, and a host is a container of the machine's by that name."""
+    inventories = [MOLECULE / name / "inventory" / "hosts.yml" for name in SCENARIOS] + ELSEWHERE
+    names = collections.Counter(name for path in inventories for name in hosts_of(read(path)))
+    assert [name for name, times in names.items() if times > 1] == []
