@@ -42,6 +42,12 @@ KINDS: tuple[Kind, ...] = (
                 set_by=("kv_cache_dtype",),
             ),
             Case(
+                r"No valid .{0,40}backend found.{0,900}"
+                r"Reasons: \{(?:(?:, )?\w+: \[[^\]]*kv_cache_dtype not supported[^\]]*\])+\}",
+                "No attention backend of this GPU keeps that type of KV cache for this model: set kv_cache_dtype to "
+                "another one (bfloat16 where the model's files ask for it), or use another model.",
+            ),
+            Case(
                 r"Selected backend .{0,60} is not valid",
                 "Choose another attention_backend, or leave the choice to vLLM: the line says what this one lacks.",
             ),

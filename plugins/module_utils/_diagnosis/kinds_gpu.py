@@ -119,6 +119,11 @@ KINDS: tuple[Kind, ...] = (
             Case(r"NVMLError_LibraryNotFound|NVML Shared Library Not Found|libnvidia-ml\.so\.1: cannot open"),
             Case(r"could not select device driver .{0,40}capabilities: \[\[gpu\]\]"),
             Case(r"unknown or invalid runtime name: nvidia|runtime .?nvidia.? not found"),
+            Case(
+                r"exec: \W{0,3}nvidia-container-runtime\W.{0,60}not found",
+                "Docker is told to start containers with nvidia-container-runtime, and the host has no such program: "
+                "install NVIDIA's container toolkit, or take that runtime out of /etc/docker/daemon.json.",
+            ),
             Case(r"nvidia-container-cli: (?:initialization|detection) error"),
             Case(r"Torch not compiled with CUDA enabled"),
         ),

@@ -25,6 +25,12 @@ KINDS: tuple[Kind, ...] = (
             Case(r"No supported CUDA architectures found for major versions"),
             Case(r"[Uu]nsupported gpu architecture|Value 'sm_\w+' is not defined for option 'gpu-name'"),
             Case(r"Unknown CUDA arch|unknown target CPU 'sm_"),
+            Case(
+                r"FlashInfer requires GPUs with sm75",
+                "FlashInfer found no GPU that it can compile for: its compute capability is below 7.5, or newer than "
+                "the CUDA toolkit of the image knows (SM 12.x needs 12.9). Use an image with a newer CUDA, or do "
+                "without what it compiles: VLLM_USE_FLASHINFER_SAMPLER: '0' in `env`.",
+            ),
         ),
         lead=True,
     ),

@@ -97,6 +97,11 @@ KINDS: tuple[Kind, ...] = (
                 "This release of vLLM does not know the model's architecture: use a newer image, or another model.",
             ),
             Case(
+                r"ModelOpt currently only supports",
+                "This release does not read the ModelOpt algorithm that the model's files name (quant_algo): use a "
+                "newer image, or another build of the model.",
+            ),
+            Case(
                 r"was supported in vLLM until v(?P<version>[\w.]+)",
                 "vLLM has dropped this model: use an image of release {version}, or another model.",
             ),

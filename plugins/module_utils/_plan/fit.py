@@ -21,7 +21,7 @@ from .arguments.layers import Resolved
 from .memory.catalogue import Model, assumptions
 from .memory.measured import instead_of_sums
 from .memory.plan import SMALL_BATCH, MemoryPlan, plan_memory
-from .memory.request import Claim, GpuMemory, Holder, MemoryRequest
+from .memory.request import Caches, Claim, GpuMemory, Holder, MemoryRequest
 from .memory.settings import number
 from .memory.unified import SHARED
 
@@ -217,8 +217,18 @@ def _request(placement: Placement, host_load: HostLoad) -> MemoryRequest:
         host_free_mib=host.get("available") if placement.active else host.get("total"),
         unified=any(_shares_host(uuid, host_load.facts) for uuid in placement.uuids),
         environment=placement.variables,
+        caches=_caches(placement, host_load),
         plugins=("gguf", "bitsandbytes", str(asked)) if host_load.plugins_allowed else (),
     )
+
+
+def _caches(placement: Placement, host_load: HostLoad) -> Caches | None:
+    """Cold where the host has verified no release of the instance, or one of another vLLM: what an engine compiles is
+    kept by instance, and vLLM's own code is part of its key. With the same vLLM nobody knows: arguments are too."""
+    instances: t.Sequence[Json] = host_load.facts.get("instances") or ()
+    seen: Json = next((one for one in instances if one.get("name") == placement.name), {})
+    verified = (seen.get("current") or {}).get("release") or {}
+    return None if verified.get("version") == host_load.schema.version else "cold"
 
 
 def _gpu(uuid: str, placement: Placement, host_load: HostLoad) -> GpuMemory:

@@ -22,6 +22,16 @@ RECOGNISED: tuple[tuple[str, Version, str], ...] = (
     ("gpt_oss mxfp4", (0, 20, 0), "gpt_oss_mxfp4"),
     ("deepseek_v4 fp8", (0, 20, 0), "deepseek_v4_fp8"),
 )
+# What ModelOpt's files may name as `quant_algo`, from which release on: QUANT_ALGOS in quantization/modelopt.py.
+MODELOPT: dict[str, Version] = {
+    "FP8": (0, 0, 0),
+    "NVFP4": (0, 0, 0),
+    "FP8_PER_CHANNEL_PER_TOKEN": (0, 14, 0),
+    "FP8_PB_WO": (0, 14, 0),
+    "MXFP8": (0, 16, 0),
+    "MIXED_PRECISION": (0, 17, 0),
+    "W4A16_NVFP4": (0, 21, 0),
+}
 # Methods that left vLLM for a plugin: (first release without it, the plugin).
 OUT_OF_TREE: dict[str, tuple[Version, str]] = {
     "gguf": ((0, 24, 0), "vllm-gguf-plugin"),

@@ -61,6 +61,7 @@ def problems(start: Start) -> list[Doubt]:
         Doubt("capability", _sparse(start)),
         Doubt("capability", _architecture(start)),
         Doubt("capability", schemes.problem(start.model.config, start.version, start.capabilities)),
+        Doubt("quantization", quantized.unread(start.model.config, start.version)),
         Doubt("value", _offload(start)),
         Doubt("value", _partition(start)),
     ]

@@ -138,9 +138,10 @@ def _expert_workspace(architecture: Architecture | None, load: Load) -> Estimate
     tokens = load.batched_tokens
     if experts.top_k and experts.intermediate_size:
         inner = experts.intermediate_size / load.tensor_parallel
+        outer = experts.latent_size or hidden
         # Before the kernels were modular only the inner width was held beside the wider of the two.
-        beside = inner if load.version < MODULAR_EXPERTS else max(inner, hidden)
-        elements = experts.top_k * (max(2.0 * inner, hidden) + beside)
+        beside = inner if load.version < MODULAR_EXPERTS else max(inner, outer)
+        elements = experts.top_k * (max(2.0 * inner, outer) + beside)
         spread = 0.4
         if load.version < MODULAR_EXPERTS and (quantization is None or quantization.bits > MARLIN_BITS):
             tokens = min(tokens, EXPERT_CHUNK)

@@ -265,8 +265,11 @@ def _assumptions(
         found.append("What the driver reserves is not known: about 0.5 GiB a GPU is assumed.")
     if sums.weights is not None and sums.weights.source == "parameters":
         found.append("The weight files are not there: their size is predicted from the model's parameters.")
-    if settings.second and settings.version >= V2_GRAPHS_COUNTED and not settings.eager and request.caches is None:
-        found.append("Warm or cold compile caches move the KV cache by up to about 1 GiB; the range says so.")
+    if settings.second and settings.version >= V2_GRAPHS_COUNTED and not settings.eager:
+        if request.caches is None:
+            found.append("Warm or cold compile caches move the KV cache by up to about 1 GiB; the range says so.")
+        elif request.caches == "cold":
+            found.append("Its compile caches are empty: later starts find them full and have up to about 1 GiB more.")
     if settings.speculation.method and not settings.speculation.known and request.loaded_weights_gib is None:
         named = settings.speculation.model or settings.speculation.method
         found.append(

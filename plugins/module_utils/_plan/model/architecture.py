@@ -29,12 +29,16 @@ AXES = ("qwen2_vl", "qwen2_5_vl", "qwen3_vl", "qwen3_5")
 
 @dataclass(frozen=True)
 class Experts:
-    """Mixture of experts: how many, how many a token uses, their width; None where a figure is unknown."""
+    """Mixture of experts: how many, how many a token uses, their width; None where a figure is unknown.
+
+    latent_size: the width that experts read and write where it is narrower than the hidden state (LatentMoE).
+    """
 
     count: int
     top_k: int | None = None
     intermediate_size: int | None = None
     layers: int | None = None
+    latent_size: int | None = None
 
 
 @dataclass(frozen=True)
@@ -188,6 +192,7 @@ def _experts(text: t.Mapping[str, t.Any], layers: int) -> Experts | None:
         top_k=_integer(text, "num_experts_per_tok", "num_experts_per_token", "top_k", "moe_top_k", "top_k_experts"),
         intermediate_size=width,
         layers=layers - dense if isinstance(dense, int) and 0 <= dense < layers else layers,
+        latent_size=_integer(text, "moe_latent_size"),
     )
 
 

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import typing as t
 
-from ..._vllm.methods import RECOGNISED
+from ..._vllm.methods import MODELOPT, RECOGNISED
 from ..._vllm.schema import version_key
 
 Json = dict[str, t.Any]
@@ -65,6 +65,19 @@ def recognised(config: t.Mapping[str, t.Any] | None, version: str) -> str:
     return next((method for what, since, method in RECOGNISED if what == kind and at >= since), "")
 
 
+def unread(config: t.Mapping[str, t.Any] | None, version: str) -> str:
+    """Why the release does not read the algorithm of ModelOpt's files; '' where it does, or nobody knows."""
+    algorithm = _algorithm(config) if of_files(config).startswith("modelopt") else ""
+    since = MODELOPT.get(algorithm)
+    if since is None or version_key(version) >= since:
+        return ""
+    first = ".".join(map(str, since))
+    return (
+        f"The model's files name the quantization {algorithm} (quant_algo), which vLLM {version} does not read: use "
+        f"{first} or newer, or another build of the model."
+    )
+
+
 def agree(asked: str, files: str) -> bool:
     """Whether a release that has the method ASKED reads files of method FILES with it."""
     if asked == "humming":
@@ -92,13 +105,19 @@ def reads_files(method: str) -> bool:
 
 def _kind(config: t.Mapping[str, t.Any] | None) -> str:
     """The files in the words of RECOGNISED."""
-    files, found = of_files(config), section(config) or {}
+    files = of_files(config)
     if files.startswith("modelopt"):
-        inner = found.get("quantization")
-        algorithm = str((inner if isinstance(inner, dict) else found).get("quant_algo") or "").upper()
+        algorithm = _algorithm(config)
         for kind in ("MIXED_PRECISION", "MXFP8", "NVFP4", "FP8"):
             if kind in algorithm or (kind == "NVFP4" and "FP4" in algorithm):
                 return f"modelopt {kind}"
         return files
     model = str((config or {}).get("model_type") or "")
     return f"{model} {files}" if (model, files) in (("gpt_oss", "mxfp4"), ("deepseek_v4", "fp8")) else files
+
+
+def _algorithm(config: t.Mapping[str, t.Any] | None) -> str:
+    """What ModelOpt's files call their algorithm; an older layout has it one level deeper."""
+    found = section(config) or {}
+    inner = found.get("quantization")
+    return str((inner if isinstance(inner, dict) else found).get("quant_algo") or "").upper()

@@ -409,7 +409,13 @@ NO_BACKEND = (
             "Set kv_cache_dtype to auto instead of kv_cache_dtype (it is fp8)",
             "another model",
         ),
-        (NO_BACKEND, {}, "another model, another GPU", "attention_backend"),
+        (NO_BACKEND, {}, "set kv_cache_dtype to another one", "attention_backend"),
+        (
+            NO_BACKEND.replace("]}", ", head_size not supported], TRITON_ATTN: [head_size not supported]}"),
+            {},
+            "another model, another GPU",
+            "kv_cache_dtype",
+        ),
         (
             "ValueError: Unknown quantization method: x. Must be one of ['awq'].",
             {"quantization": "x"},

@@ -300,6 +300,9 @@ REAL = [
     ("image.cuda", "RuntimeError: operator torchvision::nms does not exist"),
     ("port.internal", "OSError: [Errno 98] Address already in use"),  # as the engine core says it
     ("port.busy", "driver failed programming external connectivity: Bind for 0.0.0.0:8000: port is already allocated"),
+    ("model.newer", "Value error, ModelOpt currently only supports: ['FP8', 'NVFP4'] quantizations in vLLM. Please"),
+    ("arch.cuda", "RuntimeError: FlashInfer requires GPUs with sm75 or higher"),
+    ("gpu.none", 'OCI runtime create failed: exec: "nvidia-container-runtime": executable file not found in $PATH'),
     ("kernel.absent", "RuntimeError: Currently, block scaled fp8 gemm is not implemented for Blackwell"),
     ("kernel.absent", "NotImplementedError: No NvFp4 MoE backend supports the deployment configuration."),
     ("image.mixed", "ValueError: 'aimv2' is already used by a Transformers config, pick another name."),

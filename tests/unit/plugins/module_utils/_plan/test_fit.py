@@ -44,6 +44,21 @@ def test_a_plan_carries_its_sums() -> None:
     json.dumps(memory)
 
 
+def test_compile_caches_are_cold_where_no_release_of_this_vllm_is_verified() -> None:
+    """What an engine compiles lies in the instance's own folder, under a key that vLLM's code is part of."""
+
+    def kv(seen: t.Sequence[Json] = ()) -> tuple[float, str]:
+        memory = outcome([board()], length(16384, max_num_seqs=8), seen=seen).plans[0]["memory"]
+        (said,) = [text for text in memory["assumptions"] if "compile caches" in text]
+        return memory["gpus"][0]["kv_cache_gib"]["expected"], said
+
+    first = outcome([board()], length(8192, max_num_seqs=8)).plans[0]
+    same, other = fleet.observed(first), fleet.observed(first)
+    other["current"]["release"]["version"] = "0.31.0"
+    assert kv([other]) == kv() and "are empty" in kv()[1]
+    assert kv([same])[0] > kv()[0] and "Warm or cold" in kv([same])[1]
+
+
 def test_the_host_s_own_files_come_first() -> None:
     config = CATALOGUE["models"][AWQ_7B]["config"]
     models = {AWQ_7B: {"config": config, "weights": {"bytes": 6 * 2**30}, "problems": [], "notes": []}}

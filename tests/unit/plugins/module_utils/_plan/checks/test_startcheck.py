@@ -136,6 +136,29 @@ def test_schemes_of_compressed_tensors(
     assert all(says in text for text in errors)
 
 
+@pytest.mark.parametrize(
+    ("algorithm", "version", "since"),
+    [
+        # QUANT_ALGOS of quantization/modelopt.py in the releases named.
+        ("MIXED_PRECISION", "0.15.1", "0.17.0"),
+        ("MIXED_PRECISION", "0.17.0", ""),
+        ("mxfp8", "0.14.0", "0.16.0"),
+        ("W4A16_NVFP4", "0.20.0", "0.21.0"),
+        ("FP8_PB_WO", "0.13.0", "0.14.0"),
+        ("NVFP4", "0.8.5", ""),
+        ("OF_TOMORROW", "0.8.5", ""),
+        ("", "0.8.5", ""),
+    ],
+)
+@pytest.mark.parametrize("deep", [False, True])
+def test_algorithms_of_modelopt_by_release(algorithm: str, version: str, since: str, deep: bool) -> None:
+    stated = {"quant_algo": algorithm}
+    section = {"quant_method": "modelopt", **({"quantization": stated} if deep else stated)}
+    errors, _ = said({**PLAIN, "quantization_config": section}, version)
+    assert bool(errors) == bool(since)
+    assert all(f"use {since} or newer" in text and algorithm.upper() in text for text in errors)
+
+
 def test_turboquant_of_a_model_with_states() -> None:
     values = {"kv_cache_dtype": "turboquant_3bit_nc"}
     assert "use fp8, or vLLM 0.21.0 or newer" in said(LINEAR, "0.20.0", values=values)[0][0]

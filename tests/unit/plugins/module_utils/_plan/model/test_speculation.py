@@ -89,7 +89,7 @@ def test_each_guessed_token_has_a_state_of_its_own() -> None:
     idle, used = plan({}), plan({"method": "mtp", "num_speculative_tokens": 3})
     assert idle.budget.layout is not None
     assert used.budget.layout is not None
-    assert (idle.budget.layout.state_blocks, used.budget.layout.state_blocks) == (2, 5)
+    assert (idle.budget.layout.state_blocks, used.budget.layout.state_blocks) == (1, 4)
 
 
 def test_a_drafter_of_which_nothing_is_known_is_said() -> None:
