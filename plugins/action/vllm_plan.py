@@ -31,6 +31,7 @@ OPTIONS = frozenset(
         "class_limits",
         "environment_engine_args",
         "facts",
+        "files",
         "fingerprints",
         "host_class",
         "image",

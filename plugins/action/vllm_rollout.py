@@ -18,7 +18,7 @@ from ansible_collections.gpufleet.vllm.plugins.module_utils._outside.printable i
 from ansible_collections.gpufleet.vllm.plugins.module_utils._plan.inventory.api_key import stated
 from ansible_collections.gpufleet.vllm.plugins.module_utils._rollout.journal import GOOD_OUTCOMES
 from ansible_collections.gpufleet.vllm.plugins.module_utils._state.units import PROGRAM, unit_name
-from ansible_collections.gpufleet.vllm.plugins.plugin_utils import rollout_requests
+from ansible_collections.gpufleet.vllm.plugins.plugin_utils import brought_files, rollout_requests
 from ansible_collections.gpufleet.vllm.plugins.plugin_utils.host_program import build
 from ansible_collections.gpufleet.vllm.plugins.plugin_utils.piped_action import PipedAction
 from ansible_collections.gpufleet.vllm.plugins.plugin_utils.rollout_requests import Due
@@ -188,7 +188,7 @@ class ActionModule(PipedAction):
 
     def _carry_out(self, one: Due, result: Json) -> str:
         """Start one request and follow it to its end, which goes to the results; the paragraph about it."""
-        started = self._start(one.instance, one.request, self._vars)
+        started = self._start(one, self._vars)
         if started.get("failed"):
             outcome, message = {"instance": one.instance, "outcome": "refused"}, f"{one.instance}: {_why(started)}"
         else:
@@ -202,10 +202,15 @@ class ActionModule(PipedAction):
             result["warnings"].append(message)
         return message
 
-    def _start(self, instance: str, request: Json, task_vars: Json) -> Json:
+    def _start(self, one: Due, task_vars: Json) -> Json:
         """Have the module start the unit; bring the program first where the host has another one, or none."""
         program = build(MODULE_UTILS)
-        args = {"instance": instance, "request": request, "program_digest": program.digest}
+        args: Json = {"instance": one.instance, "request": one.request, "program_digest": program.digest}
+        if one.files:
+            try:
+                args["files"] = brought_files.carried(one.files)
+            except brought_files.GoneError as error:
+                return {"failed": True, "msg": str(error)}
         started = self._execute(args, task_vars)
         if started.get("program_needed"):
             source = self._bring(program.content)

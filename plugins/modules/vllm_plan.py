@@ -98,6 +98,10 @@ options:
     description: What M(gpufleet.vllm.vllm_model) returned for the host.
     type: dict
     default: {}
+  files:
+    description: What M(gpufleet.vllm.vllm_files) returned for the host.
+    type: dict
+    default: {}
   catalogue:
     description:
       - File on the control node with the geometry and weights of models, used for those whose files are not on the
@@ -289,6 +293,13 @@ plans:
       description:
         - Engine arguments with C(name), C(value), C(origin), and C(from_value) where another value runs. The origin
           V(vllm default) stands where a higher layer unset what a lower one had set.
+      type: list
+      elements: dict
+    files:
+      description:
+        - Files and folders that the arguments name, each with C(argument), C(path) (as it is written), C(inside) (its
+          path in the container), C(sha256), C(bytes), C(folder), and C(source) where it is brought from the control
+          node.
       type: list
       elements: dict
     overruled:

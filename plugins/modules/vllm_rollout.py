@@ -84,6 +84,13 @@ options:
     type: list
     elements: str
     default: []
+  files:
+    description:
+      - Single files that the host is to keep for the release, each with C(sha256), and C(source), its path on the host,
+        or C(text), its content. Set by the action.
+    type: list
+    elements: dict
+    default: []
   program_digest:
     description: SHA-256 of the program that the host shall have. Set by the action.
     type: str
@@ -192,13 +199,16 @@ updated:
       type: str
 """
 
+import hashlib
 import os
 import typing as t
 
 from ansible.module_utils.basic import AnsibleModule
 
 from ansible_collections.gpufleet.vllm.plugins.module_utils._host import request
-from ansible_collections.gpufleet.vllm.plugins.module_utils._state import units
+from ansible_collections.gpufleet.vllm.plugins.module_utils._model.files import content
+from ansible_collections.gpufleet.vllm.plugins.module_utils._model.reading import Unreadable
+from ansible_collections.gpufleet.vllm.plugins.module_utils._state import kept_files, units
 from ansible_collections.gpufleet.vllm.plugins.module_utils._state.api_keys import ApiKeys, fingerprint, host_secret
 from ansible_collections.gpufleet.vllm.plugins.module_utils._state.durable import write_atomically
 from ansible_collections.gpufleet.vllm.plugins.module_utils._state.store import Store
@@ -235,6 +245,23 @@ class OtherKey(Exception):
     """The key that was brought is not the one that was planned with."""
 
 
+class OtherFile(Exception):
+    """A file is not the one that was planned with."""
+
+
+def keep_files(files: t.Sequence[dict[str, t.Any]], state_dir: str) -> None:
+    """Write the files of the planned release where its container finds them. Raises OtherFile, OSError."""
+    for one in files:
+        source, text = one.get("source") or "", one.get("text")
+        try:
+            raw = text.encode() if isinstance(text, str) else content(source)
+        except (Unreadable, OSError) as error:
+            raise OtherFile(f"{source} cannot be read any more ({error}): run the playbook again") from error
+        if hashlib.sha256(raw).hexdigest() != one["sha256"]:
+            raise OtherFile(f"{source} was changed since it was planned with: run the playbook again")
+        kept_files.keep(raw, state_dir)
+
+
 def keep_api_key(store: Store, asked: dict[str, t.Any], keys: t.Sequence[str]) -> None:
     """Write the keys of the planned release where its container finds them. Raises OtherKey."""
     release = (asked.get("plan") or {}).get("release") or {}
@@ -250,6 +277,7 @@ def started(module: AnsibleModule) -> dict[str, t.Any]:
     """Write the request down and start the unit; where a follower begins to read."""
     instance, asked = module.params["instance"], module.params["request"]
     store = Store(instance)
+    keep_files(module.params["files"], store.state_dir)
     if module.params["api_key"]:
         keep_api_key(store, asked, module.params["api_key"])
     offset = request.start(module.run_command, store, asked)
@@ -269,6 +297,7 @@ def main() -> None:
             "instance": {"type": "str"},
             "request": {"type": "dict"},
             "api_key": {"type": "list", "elements": "str", "default": [], "no_log": True},
+            "files": {"type": "list", "elements": "dict", "default": []},
             "program_digest": {"type": "str"},
             "program_source": {"type": "path"},
         },
@@ -282,7 +311,7 @@ def main() -> None:
         if program_needed(module):
             module.exit_json(changed=False, program_needed=True)
         module.exit_json(changed=True, **started(module))
-    except (OtherKey, units.UnitProblem) as problem:
+    except (OtherFile, OtherKey, units.UnitProblem) as problem:
         module.fail_json(msg=str(problem))
     except OSError as error:
         module.fail_json(

@@ -30,13 +30,15 @@ STAYS = {
 class Due:
     """One request for the host. `change` is the plan's, `rollback`, or `exchange` for a step of an exchange of ports.
 
-    `exchange` are the instances of that exchange; it is whole or rolled back.
+    `exchange` are the instances of that exchange; it is whole or rolled back. `files` are those that the host is to
+    keep for the release.
     """
 
     instance: str
     change: str
     request: Json
     exchange: tuple[str, ...] = ()
+    files: tuple[Json, ...] = ()
 
 
 def planned(plans: t.Sequence[Json], retry: bool, in_order: bool = False) -> list[Due]:
@@ -58,11 +60,12 @@ def _due(plan: Json, retry: bool) -> Due:
     documents = {name: plan.get(name) for name in DOCUMENTS}
     request: Json = {"kind": KINDS[plan["change"]], "retry": retry, "plan": documents}
     exchange = tuple(plan.get("exchange") or ())
+    files = () if plan["change"] == "remove" else tuple(one for one in plan.get("files") or () if not one["folder"])
     if not exchange:
-        return Due(str(plan["instance"]), str(plan["change"]), request)
+        return Due(str(plan["instance"]), str(plan["change"]), request, files=files)
     # Another configuration in its place, or nothing at all, would be half an exchange.
     request |= {"plan": {**documents, "rungs": []}, "on_failure": "rollback"}
-    return Due(str(plan["instance"]), "exchange", request, exchange)
+    return Due(str(plan["instance"]), "exchange", request, exchange, files)
 
 
 def rollbacks(names: t.Sequence[str]) -> list[Due]:

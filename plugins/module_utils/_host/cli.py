@@ -24,7 +24,7 @@ from .._rollout.journal import GOOD_OUTCOMES, Journal, spoken
 from .._rollout.rebuild import load
 from .._rollout.recover import BY_WATCH, recover, repair_cut_off
 from .._rollout.transaction import Transaction
-from .._state import units
+from .._state import kept_files, units
 from .._state.api_keys import ApiKeys
 from .._state.client_file import CLIENT_DIR
 from .._state.state import StateProblem
@@ -66,6 +66,7 @@ def _rollout(store: Store, host: Host, client_dir: str, request_name: str) -> in
         return 1  # told already; nothing is tried on top of what is not known to serve
     outcome = Transaction(host, store, journal, client_dir).run(request, rolled_back=bool(before))
     host.keys.prune(store.load())
+    kept_files.prune(store.state_dir, store.run_dir)
     return 0 if outcome in GOOD_OUTCOMES else 1
 
 
@@ -75,6 +76,7 @@ def _recover(store: Store, host: Host, client_dir: str, args: argparse.Namespace
     if recover(host, store, Journal(store, host.clock), service_result, client_dir) == "failed":
         return 1  # what is kept may not be known: no key is given up
     host.keys.prune(store.load())
+    kept_files.prune(store.state_dir, store.run_dir)
     return 0
 
 

@@ -203,6 +203,7 @@ def differences(running: Json, desired: Desired) -> list[str]:
     found += _pair("served_model_name", running.get("served_model_names"), wanted["served_model_names"])
     found += _pair("gpus", _gpus(running), _gpus(wanted))
     found += _mapping("env", running.get("env", {}), wanted["env"])
+    found += _mapping("files", running.get("files", {}), wanted.get("files", {}))
     found += _mapping("container", running.get("container", {}), wanted["container"])
     if desired.older:
         found += _pair("container settings", *map(schema_text, (running, desired.release)))

@@ -14,7 +14,8 @@ import typing as t
 from .._findings import checks
 from .._findings.findings import Findings
 from . import fit, measured
-from .checks import host_checks, image, inside, startcheck
+from . import release as releases
+from .checks import files, host_checks, image, inside, startcheck
 from .inventory import rollout_settings
 from .inventory.inputs import Inputs
 from .inventory.instances import Instance
@@ -50,19 +51,32 @@ def judge(
     begun, where = start(placement, inputs), f"instance {placement.name}"
     found.doubts += [doubt._replace(text=f"{where}: {doubt.text}") for doubt in startcheck.problems(begun)]
     found.warnings += [f"{where}: {text}" for text in startcheck.cautions(begun)]
-    _files(begun, release, where, found)
+    _files(one, begun, release, inputs, found)
     findings.warnings += of_host.warnings
     chosen = ways(one.instance, inputs)
+    findings.errors += found.errors
     settled = checks.settle([*found.doubts, *of_host.doubts], chosen, serves, known.at if known else "")
     findings.errors += settled.errors
     warnings = [*found.warnings, *settled.answered]
     return Judged(memory, list(settled.overruled), sorted(chosen.let_through), warnings)
 
 
-def _files(begun: startcheck.Start, release: Json, where: str, found: Findings) -> None:
-    """An image of somebody else's may bring files of its own."""
+def _files(one: Prepared, begun: startcheck.Start, release: Json, inputs: Inputs, found: Findings) -> None:
+    """Files that its arguments name. An image of somebody else's may bring files of its own."""
+    where, mounted, own = f"instance {one.instance.name}", releases.mounted_of(one, inputs), Findings()
+    files.check(begun.values, begun.variables, mounted, inputs.files, own)
+    for mount in mounted.mounts:
+        text = files.base_caution(mount, inputs.files[mount.path], one.instance.model)
+        own.warnings += [text] if text else []
+    found.errors += [f"{where}: {text}" for text in own.errors]
+    found.warnings += [f"{where}: {text}" for text in own.warnings]
+    found.doubts += [doubt._replace(text=f"{where}: {doubt.text}") for doubt in own.doubts]
     volumes = release["container"]["volumes"]
-    for what in inside.missing(begun.values, begun.variables, volumes):
+    values = {**begun.values, **release["arguments"]}
+    told = {text.partition(",")[0] for text in own.errors}
+    for what in inside.missing(values, {**begun.variables, **release["env"]}, volumes):
+        if what in told:
+            continue
         text = f"{where}: {inside.problem(what, volumes)}"
         if inside.official(begun.image):
             found.doubt("value", text)

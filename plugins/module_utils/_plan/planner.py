@@ -259,7 +259,8 @@ def _plan(
         "change": decided.kind,
         "reasons": list(decided.reasons),
         "downtime_seconds": change.downtime_seconds(decided.kind, seen),
-        "arguments": [_argument(argument, current) for argument in one.arguments],
+        "arguments": [_argument(argument, document, current) for argument in one.arguments],
+        "files": [mount.as_dict() for mount in release.mounted_of(one, inputs).mounts],
         "overruled": judged.overruled,
         "let_through": judged.let_through,
         "warnings": [
@@ -290,9 +291,11 @@ def _plan(
     }
 
 
-def _argument(argument: t.Any, current: Json | None) -> Json:
+def _argument(argument: t.Any, document: Json, current: Json | None) -> Json:
+    """As it is written; compared as it is inside the container."""
     found = {"name": argument.name, "value": argument.value, "origin": argument.origin}
     running = ((current or {}).get("release") or {}).get("arguments")
-    if running is not None and argument.set and running.get(argument.name) != argument.value:
+    wanted = document["arguments"].get(argument.name)
+    if running is not None and argument.set and running.get(argument.name) != wanted:
         found["from_value"] = running.get(argument.name)
     return found

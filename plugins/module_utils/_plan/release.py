@@ -8,10 +8,12 @@ Private to the collection: may change without notice.
 
 from __future__ import annotations
 
+import dataclasses
 import typing as t
 
 from .._docker.hardening import CACHE_INSIDE, FIRST, NEWEST
 from .._vllm.schema import Schema
+from .arguments import mounts
 from .arguments.layers import Resolved
 from .arguments.render import CONTAINER_PORT, command
 from .gpus import Assignment
@@ -37,8 +39,12 @@ def document(
 
     `container_schema` is that of its container settings: what serves keeps its own.
     """
-    instance, arguments, settings = one.instance, one.arguments, inputs.settings
+    instance, settings = one.instance, inputs.settings
+    mounted = mounted_of(one, inputs)
+    inside = mounted.values({argument.name: argument.value for argument in one.arguments if argument.set})
+    arguments = [dataclasses.replace(given, value=inside.get(given.name, given.value)) for given in one.arguments]
     local = instance.model.startswith("/")
+    container = _container(instance, settings, local, container_schema)
     key_file = api_key.INSIDE if instance.api_key else ""
     mark = {"fingerprint": inputs.fingerprints.get(instance.name, ""), "path": key_file}
     return {
@@ -49,14 +55,28 @@ def document(
         "version": schema.version,
         "model": {"id": instance.model, "path": instance.model if local else None, "revision": revision},
         "served_model_names": list(instance.served_model_name),
-        "arguments": {argument.name: argument.value for argument in arguments if argument.set},
+        "arguments": inside,
         "command": command(schema, instance.model, revision, instance.served_model_name, arguments, key_file),
-        "env": _variables(instance, one.variables, settings, local),
+        "env": _variables(instance, mounted.variables(one.variables), settings, local),
         "bind": instance.bind,
         "port": instance.port,
         "gpus": {"mode": gpus.mode, "uuids": list(gpus.uuids)},
-        "container": _container(instance, settings, local, container_schema),
+        "container": {
+            **container,
+            "volumes": sorted([*container["volumes"], *mounted.volumes]),
+        },
+        **({"files": mounted.digests} if mounted.mounts else {}),
     }
+
+
+def mounted_of(one: Prepared, inputs: Inputs) -> mounts.Mounts:
+    """What its arguments name of the host's files and the inventory's."""
+    instance = one.instance
+    seen = inputs.facts.get("instances") or []
+    running: Json = next((entry for entry in seen if entry.get("name") == instance.name), {})
+    values = {argument.name: argument.value for argument in one.arguments if argument.set}
+    own = _container(instance, inputs.settings, instance.model.startswith("/"), NEWEST)["volumes"]
+    return mounts.of(values, one.variables, own, inputs.files, (running.get("current") or {}).get("release") or {})
 
 
 def _variables(instance: Instance, variables: t.Mapping[str, str], settings: Json, local: bool) -> dict[str, str]:

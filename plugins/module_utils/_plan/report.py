@@ -37,6 +37,7 @@ def block(plan: Json, refused: bool = False) -> str:
     lines += [f"    {checks.overruled_text(one)}" for one in plan.get("overruled", [])]
     if plan["release"]:
         lines += _facts(plan["release"])
+        lines += [f"    file {file_text(one)}" for one in plan.get("files", [])]
         lines += [f"    {line}" for line in memory_text.lines(plan.get("memory"), copies(plan))]
         lines += ["    arguments:"] if plan["arguments"] else []
         lines += ["        " + line for line in table(plan["arguments"])]
@@ -82,6 +83,12 @@ def _facts(release: Json) -> list[str]:
         f"    model {_model(release)} as {', '.join(release['served_model_names'])}",
         f"    address {release['bind']}:{release['port']}, GPUs {', '.join(gpus['uuids']) or 'none'}",
     ]
+
+
+def file_text(one: Json) -> str:
+    """`chat_template: /srv/chat.jinja, sha256 0123456789ab`."""
+    size = f"{one['bytes']} bytes" + (" in a folder" if one["folder"] else "")
+    return f"{one['argument']}: {one['path']} ({size}, sha256 {one['sha256'][:SHORT_DIGEST]})"
 
 
 def _model(release: Json) -> str:
@@ -154,6 +161,7 @@ def state_text(found: Json, origins: t.Mapping[str, str]) -> str:
     lines += ["container:", f"  ipc: {container['ipc']}", f"  shm_size_mib: {container['shm_size_mib']}"]
     lines += [f"  {name}: {container[name]}" for name in ("memory_limit_mib", "schema", "user") if name in container]
     lines += [f"  volume: {volume}" for volume in container["volumes"]]
+    lines += _section("files", release.get("files") or {})
     lines += _section("sampling", (found.get("client") or {}).get("sampling") or {})
     for name, value in sorted((found.get("settings") or {}).items()):
         lines += _section(name, value) if isinstance(value, dict) else [f"{name}: {shown(value)}"]

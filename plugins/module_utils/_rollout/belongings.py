@@ -17,6 +17,7 @@ from .._diagnosis.diagnosis import Diagnosis
 from .._docker import hardening
 from .._docker.client import Json
 from .._state.api_keys import ApiKeyMissing
+from . import files
 from .failure import MISSING_KEY_ADVICE, Failed, Refused
 from .host import Host
 
@@ -60,6 +61,9 @@ def key_is_readable(host: Host, release: Json, runs: Json) -> None:
 
 def hand_over(host: Host, release: Json, runs: Json, selinux: bool) -> None:
     """Before a start. Raises Failed."""
+    problem = files.missing(release)
+    if problem is not None:
+        raise Failed(problem)
     owner = user_of(release, runs) or (0, 0)
     folder, key = hardening.cache_folder(release), host.keys.path(release)
     try:

@@ -33,6 +33,8 @@ OWN: tuple[Own, ...] = (
     Own("container.stop", "Docker does not stop or rename the container that serves", True),
     Own("docker", "Docker failed during a rollback"),
     Own("docker.away", "Docker does not answer", True),
+    Own("files.changed", "a file besides the model is not what was planned with", True),
+    Own("files.missing", "a file besides the model, which a kept release needs, is gone or damaged", True),
     Own("image.entrypoint", "the image starts otherwise than vLLM of that release does"),
     Own("image.pull", "the image cannot be fetched", True),
     Own("image.version", "the image holds another vLLM than was planned for"),

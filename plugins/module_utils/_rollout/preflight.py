@@ -19,7 +19,7 @@ from .._engine.json_fit import unusable
 from .._state.deadlines import timeout
 from .._state.state import Entry, State
 from .._state.store import Store
-from . import containers
+from . import containers, files
 from . import image as images
 from .belongings import key_is_readable
 from .failure import Refused, rejected_before
@@ -52,6 +52,7 @@ def preflight(
         journal.note(f"going on, although {refusal.diagnosis.cause}")
     try:
         host.check_model(release)
+        _files_are_there(candidate)
         running = _ours_or_free(host, state, release)
         _port_is_free(host, release, running)
         _address_is_ours(host, release)
@@ -65,6 +66,13 @@ def preflight(
         diagnosis = rejected_before(candidate.digest, rejection)
         raise Refused(diagnosis.failure_class, diagnosis.cause, diagnosis.advice)
     return candidate
+
+
+def _files_are_there(candidate: Entry) -> None:
+    """What was verified is started with its folders as they are by now: there is nothing better to go back to."""
+    problem = (files.missing if candidate.verified_at else files.changed)(candidate.release)
+    if problem is not None:
+        raise Refused(**problem.as_dict())
 
 
 def _with_image(host: Host, store: Store, journal: Journal, candidate: Entry) -> Entry:

@@ -18,9 +18,13 @@ import re
 import typing as t
 from dataclasses import asdict, dataclass
 
+from .._vllm.path_arguments import INSIDE
+
 Json = dict[str, t.Any]
 KEY = re.compile(r"[0-9a-f]{64}")
 AT = re.compile(r"\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}Z")
+# Where a container finds a drafter, whose weights take memory too.
+OF_DRAFTERS = (f"{INSIDE}/speculative_config/", f"{INSIDE}/spec_model/")
 # No GPU and no cache is larger: a figure above it is none.
 MOST = 1e12
 
@@ -78,7 +82,8 @@ def key_of(release: Json, image_id: str | None, model: Json | None, gpus: t.Sequ
         "arguments": release["arguments"],
         "env": release["env"],
     }
-    return _digest(start)
+    drafters = {inside: mark for inside, mark in (release.get("files") or {}).items() if inside.startswith(OF_DRAFTERS)}
+    return _digest({**start, **({"drafters": drafters} if drafters else {})})
 
 
 def _digest(value: t.Any) -> str:

@@ -22,6 +22,7 @@ RELEASE: Shape = {
     "served_model_names": [str],
     "container": {"name": str, "schema?": int, "volumes": [str]},
     "gpus": {"uuids": [str]},
+    "files?": {},
 }
 CLIENT: Shape = {"base_url": str, "served_model_names": [str], "max_model_len?": int, "sampling": {}}
 _ENTRY: Shape = {

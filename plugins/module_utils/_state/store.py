@@ -29,7 +29,7 @@ class Store:
     """The files of one instance."""
 
     def __init__(self, instance: str, state_dir: str = STATE_DIR, run_dir: str = RUN_DIR) -> None:
-        self.instance, self.state_dir = instance, state_dir
+        self.instance, self.state_dir, self.run_dir = instance, state_dir, run_dir
         self.folder = os.path.join(state_dir, instance)
         self._stages = StageLog(self.path("stages.jsonl"))
         self.diagnoses = Diagnoses(self.path("diagnosis"))

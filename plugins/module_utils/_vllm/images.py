@@ -20,6 +20,8 @@ Numbers = tuple[int, ...]
 
 OFFICIAL = re.compile(r"(?:^|/)vllm/vllm-openai(?:-nonroot)?(?::(?P<tag>[\w.-]+))?(?:@sha256:[0-9a-f]+)?$")
 
+# Folders that an image has files of its own in.
+OF_IMAGE = ("/vllm-workspace/", "/usr/", "/opt/", "/app/", "/workspace/", "/etc/ssl/", "/dev/", "/tmp/")
 
 TAG_CUDA = re.compile(r"-cu(\d\d)(\d)\b")
 

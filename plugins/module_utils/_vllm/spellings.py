@@ -94,6 +94,10 @@ OURS: dict[str, str] = {
     "headless": "an instance answers on its own port",
     "uds": "instances are reached by address and port: use bind and port",
 }
+MOUNTED = (
+    "the model, the caches and every file that an argument names by its path are mounted by themselves: leave it out, "
+    "and write the paths of the host in engine_args"
+)
 # What compose files and other tools have beside a command, with its place here. Each is met among engine arguments and
 # among the keys of an instance.
 BESIDE: dict[str, str] = {
@@ -105,8 +109,8 @@ BESIDE: dict[str, str] = {
     "ipc_mode": "set vllm_server_ipc",
     "environment": "use the instance's key env",
     "env_file": "use the instance's key env",
-    "volumes": "only the model's folder and the caches are mounted: set vllm_server_hub_dir and vllm_server_cache_dir",
-    "volume": "only the model's folder and the caches are mounted: set vllm_server_hub_dir and vllm_server_cache_dir",
+    "volumes": MOUNTED,
+    "volume": MOUNTED,
     "ports": "use the instance's keys bind and port",
     "container_name": "leave it out, containers are named after their instance",
     "restart": "leave it out, the host keeps the server running",

@@ -238,6 +238,7 @@ def facts(plan: Json) -> list[tuple[str, list[str]]]:
         ("vLLM", [release["version"]]),
         ("address", [f"{release['bind']}:{release['port']}"]),
         ("GPUs", release["gpus"]["uuids"]),
+        ("files", [report.file_text(one) for one in plan.get("files", [])]),
         ("release", [plan["digest"][: report.SHORT_DIGEST]]),
     ]
     return [(name, values) for name, values in found if values]

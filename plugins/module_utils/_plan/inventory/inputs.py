@@ -37,7 +37,7 @@ VARIABLES: t.Final = {
     },
 }
 # Files of our own, and what a model's files say.
-NO_TEXTS_OF_PEOPLE = ("advisories", "catalogue", "fingerprints", "models")
+NO_TEXTS_OF_PEOPLE = ("advisories", "catalogue", "files", "fingerprints", "models")
 
 # vLLM's workers share memory; Docker's own 64 MiB make it exit.
 SHM_MIB = 2048
@@ -50,7 +50,7 @@ class Inputs:
     """The arguments of vllm_plan.
 
     `history` and `readings` are the schemas that its directory holds, `catalogue` and `advisories` the files' content,
-    `fingerprints` tell API keys apart, by instance.
+    `fingerprints` tell API keys apart, by instance; `files` are what was found at the paths that arguments name.
     `promotion` is that of instances which state none; `promoted` are profiles that take the place of where they stand;
     with `promote` the target instance says which one is promoted. `apply_hardening` restarts what serves with older
     container settings.
@@ -68,6 +68,7 @@ class Inputs:
     environment_engine_args: Json = dataclasses.field(default_factory=dict)
     profiles: Json = dataclasses.field(default_factory=dict)
     models: Json = dataclasses.field(default_factory=dict)
+    files: Json = dataclasses.field(default_factory=dict)
     settings: Json = dataclasses.field(default_factory=dict)
     catalogue: Json = dataclasses.field(default_factory=dict)
     advisories: Json = dataclasses.field(default_factory=dict)
@@ -117,7 +118,8 @@ def read(args: t.Mapping[str, t.Any], history: Json, readings: t.Mapping[str, Js
         class_limits={canonical(name): limit for name, limit in _mapping(given, "class_limits", errors).items()},
         environment_engine_args=_mapping(given, "environment_engine_args", errors),
         profiles=_profiles(given, errors),
-        models=_mapping(given, "models", errors),
+        models={**_models_of(_mapping(given, "files", [])), **_mapping(given, "models", errors)},
+        files=_mapping(given, "files", errors),
         settings=_settings(given, errors),
         catalogue=_mapping(_mapping(given, "catalogue", errors), "models", errors),
         advisories=_mapping(given, "advisories", errors),
@@ -131,6 +133,11 @@ def read(args: t.Mapping[str, t.Any], history: Json, readings: t.Mapping[str, Js
         stated_version=stated,
         promotion=names("vllm_server_promotion", given.get("promotion"), errors.append),
     )
+
+
+def _models_of(files: Json) -> Json:
+    """Drafters and other models among the files that arguments name, as vllm_model would have told of them."""
+    return {path: fact["model"] for path, fact in files.items() if isinstance(fact, dict) and fact.get("model")}
 
 
 def _open(key: str, value: t.Any, errors: list[str]) -> t.Any:

@@ -15,7 +15,7 @@ import pytest
 from ansible.module_utils.basic import AnsibleModule
 from ansible.module_utils.testing import patch_module_args
 
-from ansible_collections.gpufleet.vllm.plugins.module_utils._state import units
+from ansible_collections.gpufleet.vllm.plugins.module_utils._state import kept_files, units
 from ansible_collections.gpufleet.vllm.plugins.module_utils._state.api_keys import fingerprint, host_secret
 from ansible_collections.gpufleet.vllm.plugins.module_utils._state.deadlines import last_deadline
 from ansible_collections.gpufleet.vllm.plugins.module_utils._state.state import State
@@ -231,3 +231,35 @@ def test_a_key_that_nothing_needs_is_not_kept(place: Place, request_of: t.Callab
     place.with_program()
     assert run(request=request_of(place), api_key=[KEY])["changed"] is True
     assert with_the_key(place) == []
+
+
+def test_files_of_the_release_are_kept_before_the_unit_starts(place: Place, tmp_path: pathlib.Path) -> None:
+    place.with_program()
+    (tmp_path / "chat.jinja").write_text("of the host")
+    marks = [hashlib.sha256(text).hexdigest() for text in (b"of the host", b"brought")]
+    files: list[Json] = [
+        {"sha256": marks[0], "source": str(tmp_path / "chat.jinja")},
+        {"sha256": marks[1], "source": "inventory:x", "text": "brought"},
+    ]
+    assert run(files=files)["changed"] is True
+    assert [kept_files.is_whole(kept_files.path_of(mark, str(tmp_path / "state"))) for mark in marks] == [True, True]
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"sha256": "0" * 64}, "was changed since it was planned with: run the playbook again"),
+        ({"source": "/none/x"}, "/none/x cannot be read any more"),
+        ({"source": "inventory:x", "text": "another"}, "inventory:x was changed since"),
+    ],
+)
+def test_a_file_that_is_not_the_planned_one_starts_nothing(
+    place: Place, tmp_path: pathlib.Path, changes: Json, words: str
+) -> None:
+    place.with_program()
+    (tmp_path / "x").write_text("x")
+    mark = hashlib.sha256(b"x").hexdigest()
+    found = run(files=[{"sha256": mark, "source": str(tmp_path / "x"), **changes}])
+    assert found["failed"] is True
+    assert words in found["msg"]
+    assert place.started == []

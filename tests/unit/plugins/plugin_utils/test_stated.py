@@ -84,7 +84,8 @@ def test_only_where_it_is_asked_for() -> None:
 def test_arguments_are_those_of_the_plan() -> None:
     task = yaml.safe_load((CHECKOUT / "roles/vllm_server/tasks/plan.yml").read_text())[0]["gpufleet.vllm.vllm_plan"]
     assert set(stated.SETTINGS) | {"fallback"} == set(task["settings"])
-    of_the_host = {"facts", "fingerprints", "models", "host_class", "schemas", "readings", "catalogue", "advisories"}
+    of_the_host = {"facts", "files", "fingerprints", "models", "host_class", "schemas", "readings"}
+    of_the_host |= {"catalogue", "advisories"}
     rest = {"profiles", "settings", "target", "promote", "only_plan"}
     assert set(stated.ARGUMENTS) | of_the_host | rest == set(task)
 

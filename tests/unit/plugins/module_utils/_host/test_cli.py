@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import json
+import os
 import pathlib
 import time
 import typing as t
@@ -16,7 +17,7 @@ from ansible_collections.gpufleet.vllm.plugins.module_utils._docker.client impor
 from ansible_collections.gpufleet.vllm.plugins.module_utils._host import cli
 from ansible_collections.gpufleet.vllm.plugins.module_utils._host import request as requests
 from ansible_collections.gpufleet.vllm.plugins.module_utils._rollout import rebuild
-from ansible_collections.gpufleet.vllm.plugins.module_utils._state import units
+from ansible_collections.gpufleet.vllm.plugins.module_utils._state import kept_files, units
 from ansible_collections.gpufleet.vllm.plugins.module_utils._state.deadlines import last_deadline
 from ansible_collections.gpufleet.vllm.plugins.module_utils._state.state import State, StateProblem
 from ansible_collections.gpufleet.vllm.plugins.module_utils._state.store import Store
@@ -63,6 +64,14 @@ def test_rollout(scene: Scene, started: Started) -> None:
     assert roll_out(scene, NEW) == 1
     assert scene.last()["outcome"] == "refused"
     assert scene.serves() == OLD
+
+
+@pytest.mark.parametrize("verb", ["rollout", "recover"])
+def test_files_that_no_release_needs_go(scene: Scene, started: Started, verb: str) -> None:
+    unused = kept_files.keep(b"x", str(scene.folder / "state"))
+    os.utime(unused, (1, 1))
+    assert (roll_out(scene, OLD) if verb == "rollout" else run(scene, "recover", NAME)) == 0
+    assert not os.path.exists(unused)
 
 
 def test_a_rollout_first_takes_back_what_is_unfinished(scene: Scene, started: Started) -> None:

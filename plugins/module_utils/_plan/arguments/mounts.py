@@ -1,0 +1,127 @@
+# Copyright: gpufleet.vllm contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Files and folders that an instance's arguments name, as they are mounted into its container.
+
+A single file is kept by the host under the digest of its content, a folder is mounted from where it lies. Inside, the
+path hangs on the argument alone: new content is another digest of the release, and no other argument.
+
+Private to the collection: may change without notice.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import re
+import typing as t
+
+from ..._state import kept_files
+from ..._vllm import path_arguments
+from ..._vllm.images import OF_IMAGE
+from ..._vllm.path_arguments import Kind, Stated
+
+Json = dict[str, t.Any]
+NO_NAME = re.compile(r"[^A-Za-z0-9_.=-]+")
+
+
+@dataclasses.dataclass(frozen=True)
+class Mount:
+    """One of them. `path` is as it is written, `source` where it is brought from on the control node, or ''."""
+
+    place: str
+    kind: Kind
+    path: str
+    inside: str
+    digest: str
+    size: int
+    is_folder: bool
+    source: str = ""
+
+    @property
+    def volume(self) -> str:
+        """As Docker takes it: host, container, read-only."""
+        source = self.path.rstrip("/") if self.is_folder else kept_files.path_of(self.digest)
+        return f"{source}:{self.inside}:ro"
+
+    def as_dict(self) -> Json:
+        """For whoever reads the plan, and for who brings it to the host."""
+        return {
+            "argument": self.place,
+            "path": self.path,
+            "source": self.source,
+            "inside": self.inside,
+            "sha256": self.digest,
+            "bytes": self.size,
+            "folder": self.is_folder,
+        }
+
+
+@dataclasses.dataclass(frozen=True)
+class Mounts:
+    """All of one instance. `wanted` are paths that have to be on the host or beside the inventory, mounted or not."""
+
+    mounts: tuple[Mount, ...] = ()
+    wanted: frozenset[Stated] = frozenset()
+
+    @property
+    def volumes(self) -> list[str]:
+        return [mount.volume for mount in self.mounts]
+
+    @property
+    def digests(self) -> dict[str, str]:
+        return {mount.inside: mount.digest for mount in sorted(self.mounts, key=lambda mount: mount.inside)}
+
+    def values(self, values: t.Mapping[str, t.Any]) -> Json:
+        """The arguments with the paths that are true inside the container."""
+        return path_arguments.replaced(values, self._inside)
+
+    def variables(self, variables: t.Mapping[str, str]) -> dict[str, str]:
+        return path_arguments.replaced_variables(variables, self._inside)
+
+    def _inside(self, place: str, _kind: Kind, path: str) -> str:
+        return next((one.inside for one in self.mounts if (one.place, one.path) == (place, path)), path)
+
+
+def of(
+    values: t.Mapping[str, t.Any],
+    variables: t.Mapping[str, str],
+    volumes: t.Sequence[str],
+    files: t.Mapping[str, Json],
+    running: Json,
+) -> Mounts:
+    """VOLUMES: of the release without them. FILES: what was found at each path. RUNNING: the verified release, or {}.
+
+    What stands in a verified release as it is written is a file of its image, and stays one: nobody's server is started
+    again for it.
+    """
+    proved = set(path_arguments.stated(running.get("arguments") or {}, running.get("env") or {}))
+    seen = tuple(f"{volume.rsplit(':', 2)[1].rstrip('/')}/" for volume in volumes)
+    stated = path_arguments.stated(values, variables)
+    wanted = [one for one in stated if one not in proved and not f"{one.path}/".startswith((*seen, *OF_IMAGE))]
+    found: dict[str, Mount] = {}
+    for one in wanted:
+        fact = files.get(one.path) or {}
+        if not kept_files.DIGEST.fullmatch(str(fact.get("digest"))) or fact.get("problem"):
+            continue
+        inside = _inside(one)
+        while inside in found:
+            inside += "_"
+        found[inside] = Mount(
+            place=one.place,
+            kind=one.kind,
+            path=one.path,
+            inside=inside,
+            digest=str(fact["digest"]),
+            size=int(fact.get("bytes") or 0),
+            is_folder=fact.get("kind") == "folder",
+            source=str(fact.get("source") or ""),
+        )
+    return Mounts(tuple(found.values()), frozenset(wanted))
+
+
+def _inside(one: Stated) -> str:
+    """`/etc/gpufleet/files/lora_modules/sql/adapter`: the argument, the key in it, the name as it is written."""
+    name = os.path.basename(one.path.removeprefix(path_arguments.BROUGHT).rstrip("/"))
+    words = (NO_NAME.sub("_", word) for word in [*one.place.split(".", 1), name])
+    return "/".join([path_arguments.INSIDE, *(word if word.strip(".") else "_" for word in words)])
