@@ -23,8 +23,9 @@ extends_documentation_fragment:
 options:
   settings:
     description:
-      - What the inventory asks for. The variables of the role C(nvidia_driver) without C(nvidia_driver_), and C(image)
-        and C(version) of the vLLM that is planned.
+      - What the inventory asks for. The variables of the role C(nvidia_driver) without C(nvidia_driver_), and
+        C(images), those that are planned, each with C(image) and C(version); or these two of the only one.
+      - The image with the newest CUDA says which driver is needed.
     type: dict
     required: true
   host_class:

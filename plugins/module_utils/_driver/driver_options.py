@@ -25,11 +25,16 @@ CUDA = re.compile(r"\d+\.\d+")
 PREFIX = "nvidia_driver_"
 _OPTION = re.compile(r"\w+")
 _OPTION_VALUE = re.compile(r"[\w.,:;/=-]+")
+# What is planned, in no variable of this role.
+OF_IMAGES = ("image", "version", "images")
 
 
 @dataclass(frozen=True)
 class DriverOptions:
-    """The role's variables. `cuda` is that of the planned image, `capability` the oldest that it is compiled for."""
+    """The role's variables. Of the planned images, the one that asks most of the driver: `image`, with its `cuda`.
+
+    `capability` is the oldest that all of them are compiled for.
+    """
 
     manage: bool = True
     branch: int | None = None
@@ -53,14 +58,9 @@ class DriverOptions:
 def read(given: Json, errors: list[str]) -> DriverOptions:
     """The options; what is wrong with them goes to `errors`, a sentence each."""
     for name, value in given.items():
-        errors += secret_values.errors(f"{PREFIX}{name}" if name not in ("image", "version") else name, value)
-    image, version = str(given.get("image") or ""), str(given.get("version") or "")
-    cuda, capability = str(given.get("cuda") or "") or None, None
-    try:
-        if image and version:
-            cuda, capability = cuda or cuda_of(image, version), compiled_for(version)
-    except UnknownVersionError:
-        pass  # the planner says so, with all that is wrong with an instance
+        errors += secret_values.errors(f"{PREFIX}{name}" if name not in OF_IMAGES else name, value)
+    image, brought, capability = _of_images(given)
+    cuda = str(given.get("cuda") or "") or brought
     if cuda is not None and not CUDA.fullmatch(cuda):
         errors.append(f"{PREFIX}cuda is {cuda!r}, expected a release such as 13.0: correct it.")
         cuda = None
@@ -88,6 +88,26 @@ def read(given: Json, errors: list[str]) -> DriverOptions:
         power_limit_w=_watts(given.get("power_limit_w"), errors),
         module_options=_options(given.get("module_options") or {}, errors),
     )
+
+
+def _of_images(given: Json) -> tuple[str, str | None, tuple[int, int] | None]:
+    """The image with the newest CUDA, that CUDA, and the oldest capability that every image is compiled for.
+
+    Older CUDAs run on a driver that takes the newest one.
+    """
+    listed = given.get("images") or [{key: given.get(key) for key in ("image", "version")}]
+    found: list[tuple[tuple[int, ...], str, str | None, tuple[int, int] | None]] = []
+    for one in (each for each in listed if isinstance(each, dict)):
+        image, version = str(one.get("image") or ""), str(one.get("version") or "")
+        try:
+            cuda, compiled = (cuda_of(image, version), compiled_for(version)) if image and version else (None, None)
+        except UnknownVersionError:
+            cuda, compiled = None, None  # the planner says so, with all that is wrong with an instance
+        found.append((tuple(int(part) for part in (cuda or "").split(".") if part), image, cuda, compiled))
+    if not found:
+        return "", None, None
+    _numbers, image, cuda, _compiled = max(found, key=lambda one: one[0])
+    return image, cuda, max((one[3] for one in found if one[3]), default=None)
 
 
 def _switch(name: str, given: Json, errors: list[str], *, unset: bool) -> bool:

@@ -21,6 +21,8 @@ DEADLINE = 60.0
 # Tokens for an answer that has to be complete, and for one that comes after thoughts.
 ENOUGH = 256
 ENOUGH_TO_THINK = 1024
+# Tokens whose arrival shows whether they come one after another.
+TO_STREAM = 64
 AUTO = "auto"
 
 TOOL = "report_status"
@@ -34,6 +36,7 @@ ASKED = {
     "tool_call": f"Call the tool {TOOL} with the status ok.",
     "reasoning": "What is 17 + 25? Think step by step, then give the number.",
     "json_schema": "Answer with one JSON document and nothing else.",
+    "stream": "Count from 1 to 50, with a space after each number.",
 }
 
 
@@ -72,7 +75,8 @@ class Expectation:
 
     max_model_len in tokens, None where the engine decides. enough is what a complete answer takes, in tokens.
     warn_latency and warn_first_token are in seconds, None for no bound. With pools it answers with numbers, and is
-    asked for nothing else.
+    asked for nothing else. stream is the question whose answer must come as a stream; stream_interval tokens of it may
+    come together.
     """
 
     base_url: str
@@ -84,6 +88,8 @@ class Expectation:
     warn_latency: float | None = None
     warn_first_token: float | None = None
     pools: bool = False
+    stream: Question | None = None
+    stream_interval: int = 1
 
 
 def base_url(bind: str, port: int) -> str:
@@ -107,6 +113,7 @@ def expectation(release: t.Mapping[str, t.Any], settings: t.Mapping[str, t.Any])
         "json_schema": "json_schema" in smoke or None,
     }
     schema, prompts = smoke.pop("json_schema", None), smoke.pop("prompts", [])
+    streams = _stream(smoke, arguments) if smoke.pop("stream", False) else {}
     bounds = {key: smoke.pop(key) for key in ("warn_latency", "warn_first_token") if key in smoke}
     checks = [
         Check(name, _own(name, smoke, schema, enough), decides)
@@ -129,7 +136,7 @@ def expectation(release: t.Mapping[str, t.Any], settings: t.Mapping[str, t.Any])
         checks=() if pooling else tuple(checks),
         enough=enough,
         pools=pooling,
-        **({} if pooling else bounds),
+        **({} if pooling else {**bounds, **streams}),
     )
 
 
@@ -138,6 +145,12 @@ def _asked(stated: t.Any, configured: bool) -> bool | None:
     if stated == AUTO:
         return False if configured else None
     return True if stated else None
+
+
+def _stream(smoke: Json, arguments: t.Mapping[str, t.Any]) -> Json:
+    stated, interval = smoke.get("max_tokens") or 0, arguments.get("stream_interval")
+    question = Question(ASKED["stream"], max_tokens=max(stated, TO_STREAM), deadline=smoke.get("deadline", DEADLINE))
+    return {"stream": question, "stream_interval": interval if isinstance(interval, int) else 1}
 
 
 def _own(name: str, smoke: Json, schema: Json | None, enough: int) -> Question:

@@ -29,6 +29,7 @@ ANSWER = MIB
 METRICS = 8 * MIB
 STREAM = 64 * MIB
 SAID = 300
+EVENT_STREAM = "text/event-stream"
 
 
 class NoAnswer(Exception):
@@ -36,6 +37,18 @@ class NoAnswer(Exception):
 
     def __init__(self, why: object) -> None:
         super().__init__(printable(why)[:SAID])
+
+
+class CutOff(NoAnswer):
+    """A stream whose connection ended before the stream did."""
+
+
+class NotAStream(NoAnswer):
+    """A stream was asked for, and an answer of another kind came."""
+
+    def __init__(self, status: int, why: object) -> None:
+        super().__init__(why)
+        self.status = status
 
 
 @dataclass(frozen=True)
@@ -77,24 +90,37 @@ class Http:
 
     def request(self, method: str, url: str, timeout: float, body: t.Any = None) -> Reply:
         """Ask once; the whole answer within `timeout` seconds. Raises NoAnswer; an HTTP error status is a Reply."""
-        with self._answer(method, url, timeout, body, METRICS if url.endswith("/metrics") else ANSWER) as answer:
+        with self._answer(method, url, timeout, body, METRICS if url.endswith("/metrics") else ANSWER) as (
+            answer,
+            _made,
+        ):
             return _reply(answer)
 
     def events(self, url: str, timeout: float, body: t.Any) -> t.Iterator[t.Any]:
         """Ask for a stream; what each event carries, as it comes. Raises NoAnswer, also for an HTTP error status."""
-        with self._answer("POST", url, timeout, body, STREAM) as answer:
+        for event, _seconds in self.arrivals(url, timeout, body):
+            yield event
+
+    def arrivals(self, url: str, timeout: float, body: t.Any) -> t.Iterator[tuple[t.Any, float]]:
+        """The same, each with the seconds from the question to its arrival, however late it is read."""
+        with self._answer("POST", url, timeout, body, STREAM) as (answer, connection):
             if answer.status != 200:
-                raise NoAnswer(f"{answer.status}: {_reply(answer).error}")
+                raise NotAStream(answer.status, f"{answer.status}: {_reply(answer).error}")
+            kind = answer.headers.get_content_type()
+            if kind != EVENT_STREAM:
+                raise NotAStream(200, f"it answered with {kind}, not with {EVENT_STREAM}")
             for line in lines(answer, ANSWER):
                 field, _colon, data = line.decode("utf-8", "replace").strip().partition(":")
                 if field == "data" and data.strip() == "[DONE]":
                     return
                 if field == "data":
-                    yield parsed(data.strip())
-            raise NoAnswer("the stream was cut off")
+                    yield parsed(data.strip()), connection.arrived
+            raise CutOff("the stream was cut off")
 
     @contextlib.contextmanager
-    def _answer(self, method: str, url: str, timeout: float, body: t.Any, room: int) -> t.Iterator[HTTPResponse]:
+    def _answer(
+        self, method: str, url: str, timeout: float, body: t.Any, room: int
+    ) -> t.Iterator[tuple[HTTPResponse, LimitedConnection]]:
         where = urlsplit(url)
         data = None if body is None else json.dumps(body).encode()
         headers = {"Content-Type": "application/json"}
@@ -111,7 +137,7 @@ class Http:
         try:
             connection.request(method, where.path, data, headers)
             with connection.getresponse() as answer:
-                yield answer
+                yield answer, connection
         except (OSError, HTTPException, ValueError) as error:
             raise NoAnswer(str(error) or type(error).__name__) from error
         finally:

@@ -23,6 +23,7 @@ from .latency import Clock, Pace, measure, too_slow
 from .openai_client import ask, has_no_chat_template, must_answer, must_suit, put
 from .pooled import must_pool
 from .smoke_errors import SHOWN, NotProved
+from .streaming import must_stream
 
 LISTED: documents.Shape = {"data": [{"id": str, "max_model_len?": int}]}
 
@@ -119,10 +120,15 @@ def prove(http: Http, expected: Expectation, clock: Clock = time.monotonic) -> P
             if one.decides:
                 raise
             warnings.append(f"{error}. {error.advice}")
+    chat = proof.answered_in != "text"
+    if expected.stream is not None:
+        untold = must_stream(http, expected, chat, length)
+        passed += [] if untold else ["stream"]
+        warnings += [untold] if untold else []
     pace = None
     if expected.warn_latency is not None or expected.warn_first_token is not None:
         try:
-            pace = measure(http, expected, proof.answered_in != "text", length, clock)
+            pace = measure(http, expected, chat, length, clock)
             warnings += too_slow(pace, expected)
         except NoAnswer as error:
             warnings.append(f"The pace of the answer could not be measured: {error}.")

@@ -20,6 +20,18 @@ ADVICE = {
     "smoke.reasoning": "Set this model's reasoning_parser, give it more max_tokens, or set smoke.reasoning to auto.",
     "smoke.json_schema": "Give it more max_tokens, a model that follows the schema, or leave smoke.json_schema out.",
     "smoke.prompts": "Read what came back: correct this prompt's pattern, json_schema or max_tokens, or the model.",
+    "smoke.stream": (
+        "Look for what buffers between the engine and its port: a proxy or a wrapper in the image, the engine argument "
+        "middleware, a large stream_interval. Or leave smoke.stream out."
+    ),
+    "smoke.stream_broken": (
+        "Read the end of the kept log: the engine, or what stands before it in the image, ended the stream. "
+        "Where it says nothing, look at what limits the time or the size of answers."
+    ),
+    "smoke.stream_end": (
+        "Clients wait for this end: look at what rewrites answers between the engine and its port (middleware, a proxy "
+        "or a wrapper in the image), or take an image whose vLLM is as released."
+    ),
 }
 UNANSWERED = "The engine runs: the end of the kept log says what it did with the question, or that it got none."
 SHOWN = 200

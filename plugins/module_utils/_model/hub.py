@@ -18,11 +18,12 @@ COMMIT = re.compile(r"[0-9a-f]{40}")
 MAIN = "main"
 # Bytes: a commit and the end of a line.
 REFERENCE_LIMIT = 256
+GGUF = ".gguf"
 
 
 @dataclasses.dataclass(frozen=True)
 class Place:
-    """`folder` is None where the model is not on the host; `missing` says so in one sentence.
+    """`folder` is None where the model is not on the host, or is one `file`; `missing` says so in one sentence.
 
     No link of the folder may lead out of `root`.
     """
@@ -31,6 +32,7 @@ class Place:
     root: str = ""
     revision: str | None = None
     missing: str = ""
+    file: bool = False
 
 
 def repository_folder(model: str) -> str:
@@ -43,6 +45,8 @@ def find(model: str, hub_dir: str, revision: str = "") -> Place:
     if os.path.isabs(model):
         if os.path.isdir(model):
             return Place(model, model)
+        if model.lower().endswith(GGUF) and os.path.isfile(model):
+            return Place(None, missing=f"{model} is a GGUF file: what is in it is not looked at.", file=True)
         what = "is a file" if os.path.exists(model) else "does not exist on the host"
         return Place(None, missing=f"The model path {model} {what}: name the folder that holds config.json.")
     if not hub_dir:

@@ -24,7 +24,6 @@ INDEX = "model.safetensors.index.json"
 # Copies in another layout, which vLLM skips where the model has its own files.
 CONSOLIDATED = "consolidated"
 PICKLES = (".bin", ".pt", ".pth")
-GGUF = ".gguf"
 
 
 def inspect(model: str, hub_dir: str, revision: str = "") -> Json:
@@ -39,7 +38,7 @@ def inspect(model: str, hub_dir: str, revision: str = "") -> Json:
     }  # fmt: skip
     if place.folder is None:
         # What a hub holds can still be fetched; a path that is not there cannot.
-        found["problems" if os.path.isabs(model) else "notes"].append(place.missing)
+        found["problems" if os.path.isabs(model) and not place.file else "notes"].append(place.missing)
         return found
     folder = Folder(place.folder, place.root, found["problems"], found["notes"])
     try:
@@ -176,8 +175,8 @@ def _header(path: str, root: str) -> safetensors.Header:
 
 def pickle_only(folder: str) -> str:
     """A pickle file of a folder whose weights come in no safer form; '' where there is none."""
-    there = names(folder)
-    safer = any(name.endswith((".safetensors", GGUF)) for name in there)
+    there = names(folder) if os.path.isdir(folder) else []
+    safer = any(name.endswith((".safetensors", hub.GGUF)) for name in there)
     return "" if safer else next((name for name in there if name.endswith(PICKLES)), "")
 
 
@@ -189,8 +188,11 @@ def _without_safetensors(folder: Folder) -> None:
             f"The weights in {folder.path} are pickle files only ({pickles[0]}), which can carry code: prefer a build "
             "with safetensors."
         )
-    elif any(name.endswith(GGUF) for name in there):
-        folder.notes.append(f"The weights in {folder.path} are GGUF, which vLLM reads only with a plugin since 0.24.0.")
+    elif any(name.endswith(hub.GGUF) for name in there):
+        folder.notes.append(
+            f"The weights in {folder.path} are GGUF: vLLM up to 0.23 reads one file, which `model` names, and "
+            "since 0.24 only with a plugin. Take the AWQ, GPTQ or FP8 build of the same model."
+        )
     elif not folder.problems:
         folder.without_weights = (
             f"There are no weights in {folder.path}: the download has not ended, or it is the wrong folder."

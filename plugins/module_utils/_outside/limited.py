@@ -27,9 +27,9 @@ class TooMuch(OSError):
 
 class LimitedSocket(socket.socket):
     """Each read and each write has only what is left until `until`, in seconds of the monotonic clock, and at most
-    `silence` of it. `room` is how many bytes may still come."""
+    `silence` of it. `room` is how many bytes may still come, `arrived` when the newest did."""
 
-    until = 0.0
+    until = arrived = 0.0
     silence = float("inf")
     size = room = 0.0
 
@@ -42,6 +42,7 @@ class LimitedSocket(socket.socket):
     def recv_into(self, *args: t.Any, **kwargs: t.Any) -> int:
         self._limit()
         came = super().recv_into(*args, **kwargs)
+        self.arrived = time.monotonic()
         self.room -= came
         if self.room < 0:
             raise TooMuch(f"it sends more than {in_words(self.size)}")
@@ -68,11 +69,16 @@ class LimitedConnection(HTTPConnection):
         self._dial, self._seconds, self._room, self._silence = dial, seconds, room, silence
 
     def connect(self) -> None:
-        until = time.monotonic() + self._seconds
+        self._began = time.monotonic()
         limited = LimitedSocket(fileno=self._dial(self._seconds).detach())
-        limited.until, limited.silence = until, self._silence
+        limited.until, limited.silence = self._began + self._seconds, self._silence
         limited.size = limited.room = self._room
-        self.sock = limited
+        self.sock = self._limited = limited
+
+    @property
+    def arrived(self) -> float:
+        """Seconds from the call to the newest bytes, however late they are read."""
+        return self._limited.arrived - self._began
 
 
 def in_words(size: float) -> str:

@@ -46,13 +46,22 @@ class Placement:
     variables: t.Mapping[str, str]
     uuids: tuple[str, ...]
     model: Model
+    schema: Schema
     running: Json | None = None
     drafter: Model | None = None
+
+    @property
+    def utilisation(self) -> float:
+        """Its share of each GPU."""
+        return _utilisation(self.values, self.schema)
 
 
 @dataclasses.dataclass(frozen=True)
 class HostLoad:
-    """All placements of one host; `leaving` are running releases of instances that are removed or do not start."""
+    """All placements of one host; `leaving` are running releases of instances that are removed or do not start.
+
+    `schema` is that of the host's own version.
+    """
 
     facts: Json
     schema: Schema
@@ -61,8 +70,13 @@ class HostLoad:
     plugins_allowed: bool = False
 
     def utilisation(self, values: Json) -> float:
-        default = self.schema.arguments.get(UTILISATION)
-        return number(values.get(UTILISATION)) or number(default.default if default else None) or 0.9
+        """The share of a running release."""
+        return _utilisation(values, self.schema)
+
+
+def _utilisation(values: Json, schema: Schema) -> float:
+    default = schema.arguments.get(UTILISATION)
+    return number(values.get(UTILISATION)) or number(default.default if default else None) or 0.9
 
 
 def judgeable(values: Json, schema: Schema) -> bool:
@@ -82,7 +96,7 @@ def judgeable(values: Json, schema: Schema) -> bool:
 
 def caps(placement: Placement, host_load: HostLoad) -> list[Resolved]:
     """Smaller defaults where vLLM's own do not fit. What is free now plays no part: a release must not move with it."""
-    if not placement.uuids or not judgeable(placement.values, host_load.schema):
+    if not placement.uuids or not judgeable(placement.values, placement.schema):
         return []
     still = dataclasses.replace(placement, active=False, running=None)
     found = plan_memory(_request(still, dataclasses.replace(host_load, placements=(still,))), advise=False).caps or {}
@@ -99,7 +113,7 @@ def kept(placement: Placement, host_load: HostLoad, current: Json | None, found:
         return found
     was = current.get("arguments") or {}
     same = _without(was, unset) == _without(placement.values, unset)
-    if not same or current.get("version") != host_load.schema.version or _model_of(current) != placement.model.name:
+    if not same or current.get("version") != placement.schema.version or _model_of(current) != placement.model.name:
         return found
     if not any(name in was for name in unset):
         return []
@@ -118,7 +132,7 @@ def _model_of(release: Json) -> str:
 
 def plan(placement: Placement, host_load: HostLoad, measured: Measurement | None = None) -> MemoryPlan | None:
     """None where there are no GPUs to judge by, or nothing to judge. MEASURED takes the place of the sums."""
-    if not placement.uuids or not judgeable(placement.values, host_load.schema):
+    if not placement.uuids or not judgeable(placement.values, placement.schema):
         return None
     found = plan_memory(_request(placement, host_load))
     return found if measured is None else instead_of_sums(found, measured)
@@ -135,7 +149,7 @@ def as_dict(found: MemoryPlan, placement: Placement) -> Json:
 def report(found: MemoryPlan, placement: Placement, host_load: HostLoad, findings: Findings) -> None:
     """What would refuse the plan goes to the doubts, the rest to the warnings."""
     where = f"instance {placement.name}"
-    told = _method_is_told(placement, host_load)
+    told = _method_is_told(placement)
     setup = [reason for reason in found.reasons if reason.kind == "setup" and not (told and reason.of_method)]
     short = [reason for reason in found.reasons if reason.kind in ("memory", "busy")]
     findings.warnings += [f"{where}: {text}" for text in found.warnings]
@@ -151,10 +165,10 @@ def report(found: MemoryPlan, placement: Placement, host_load: HostLoad, finding
         findings.doubt("memory", text, any(reason.here for reason in against))
 
 
-def _method_is_told(placement: Placement, host_load: HostLoad) -> bool:
+def _method_is_told(placement: Placement) -> bool:
     """Whether checking the arguments has said already that the release has no such quantization."""
     asked = placement.values.get("quantization")
-    methods = host_load.schema.quantization_methods
+    methods = placement.schema.quantization_methods
     return bool(asked) and bool(methods) and asked not in methods
 
 
@@ -204,7 +218,7 @@ def _request(placement: Placement, host_load: HostLoad) -> MemoryRequest:
     asked = placement.values.get("quantization")
     drafter, host = placement.drafter, host_load.facts.get("memory_mib") or {}
     return MemoryRequest(
-        version=host_load.schema.version,
+        version=placement.schema.version,
         model=placement.model.name,
         arguments=placement.values,
         config=placement.model.config,
@@ -234,7 +248,7 @@ def _caches(placement: Placement, host_load: HostLoad) -> Caches | None:
 def _gpu(uuid: str, placement: Placement, host_load: HostLoad) -> GpuMemory:
     fact, part = _fact(uuid, host_load.facts)
     claims = tuple(
-        _claim(other, host_load)
+        _claim(other)
         for other in host_load.placements
         if other.active and other.owner != placement.owner and uuid in other.uuids
     )
@@ -289,10 +303,10 @@ def _fact(uuid: str, facts: Json) -> tuple[Json, Json | None]:
     return {"index": 0}, None
 
 
-def _claim(other: Placement, host_load: HostLoad) -> Claim:
+def _claim(other: Placement) -> Claim:
     fixed = number(other.values.get(FIXED))
     if fixed is None:
-        return Claim(other.name, fraction=host_load.utilisation(other.values))
+        return Claim(other.name, fraction=other.utilisation)
     weights = (other.model.weights_bytes or 0) / max(1, int(number(other.values.get("tensor_parallel_size")) or 1))
     return Claim(other.name, gib=(fixed + weights) / 2**30)
 

@@ -64,6 +64,7 @@ def _placement(one: Prepared, observed: t.Mapping[str, Json], assigned: t.Mappin
         variables=one.variables,
         uuids=assigned.get(one.instance.name, NO_GPU).uuids,
         model=one.model,
+        schema=one.schema,
         drafter=one.drafter,
         running=t.cast(Json, seen)["current"]["release"] if _runs(seen) else None,
     )

@@ -52,7 +52,9 @@ def judge(
     found.doubts += [doubt._replace(text=f"{where}: {doubt.text}") for doubt in startcheck.problems(begun)]
     found.warnings += [f"{where}: {text}" for text in startcheck.cautions(begun)]
     _files(one, begun, release, inputs, found)
-    findings.warnings += of_host.warnings
+    whose = f"{where}: " if one.instance.image or one.instance.version else ""
+    of_host.doubts = [doubt._replace(text=f"{whose}{doubt.text}") for doubt in of_host.doubts]
+    findings.warnings += [f"{whose}{text}" for text in of_host.warnings]
     chosen = ways(one.instance, inputs)
     findings.errors += found.errors
     settled = checks.settle([*found.doubts, *of_host.doubts], chosen, serves, known.at if known else "")

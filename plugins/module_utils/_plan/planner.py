@@ -27,6 +27,7 @@ from . import (
     hardening,
     judging,
     order,
+    own_release,
     ports,
     prepare,
     promotion,
@@ -34,8 +35,8 @@ from . import (
     report,
     unlisted,
 )
-from .arguments import auto_profile, limits
-from .checks import advisories, host_checks, image, image_name
+from .arguments import auto_profile
+from .checks import advisories, host_checks, image_name
 from .gpus import Assignment
 from .inventory import container_options, instances, rollout_settings
 from .inventory.inputs import Inputs
@@ -75,6 +76,15 @@ class Host:
     known: schema.Schema
     observed: t.Mapping[str, Json]
     shares: t.Mapping[str, int]
+    owns: t.Mapping[str, own_release.Own]
+
+    def of(self, instance: Instance) -> Host:
+        """The same host as an instance has it, with the image and the version that it is planned for."""
+        own = self.owns[instance.name]
+        return dataclasses.replace(self, inputs=own.inputs, known=own.known)
+
+    def prepare(self, instance: Instance, errors: list[str]) -> Prepared:
+        return prepare.prepare(instance, self.inputs, self.known, errors, self.shares[instance.name])
 
     def current(self, name: str) -> Json | None:
         """The verified release of an instance, with what the host knows of it."""
@@ -89,28 +99,30 @@ def plan_host(inputs: Inputs, errors: t.Sequence[str] = ()) -> Outcome:
     observed = {entry["name"]: entry for entry in inputs.facts.get("instances", [])}
     listed = [promotion.standing(one, inputs, observed.get(one.name), findings.errors) for one in listed]
     findings.errors += _host(inputs, listed, observed)
-    known = schema_of(inputs, findings)
-    if known is None or not inputs.facts:
+    known, owns = own_release.schema_of(inputs, findings), own_release.resolve(inputs, listed, findings)
+    if known is None or owns is None or not inputs.facts:
         return Outcome(errors=tuple(dict.fromkeys(findings.errors)))
-    findings.warnings += [*known.warnings, *_reading_warnings(inputs, known), *_target_warnings(inputs, listed)]
-    findings.errors += limits.problems(inputs.class_limits, known)
+    for own in owns:
+        own_release.check_image(own, findings)
+        own_release.check(own, findings)
+    findings.warnings += _target_warnings(inputs, listed)
     for one in listed:
         stated = (one.memory_limit_mib, one.container_user)
         findings.errors += container_options.problems(one.name, *stated, inputs.settings, inputs.facts)
-    accepted = bool(inputs.settings.get("accept_advisories"))
-    advisories.check(inputs.version, inputs.advisories, listed, accepted, findings)
-    image.tagged(inputs.image, inputs.version, findings)
     shares = auto_profile.shares(listed, inputs.facts)
-    prepared = [prepare.prepare(one, inputs, known, findings.errors, shares[one.name]) for one in listed]
-    host = Host(inputs, known, observed, shares)
+    host = Host(inputs, known, observed, shares, {one.name: own for own in owns for one in own.instances})
+    prepared = [host.of(one).prepare(one, findings.errors) for one in listed]
     assigned = _assign(prepared, host, findings)
     prepared, host_load = gpu_sharing.placed(prepared, inputs, known, observed, assigned)
-    plans = [_plan(one, host, assigned, host_load, findings) for one in prepared]
+    plans = [_plan(one, host.of(one.instance), assigned, host_load, findings) for one in prepared]
+    for plan, one in zip(plans, listed):
+        plan["notes"] += own_release.notes(one, inputs, host.of(one).inputs)
     plans += unlisted.plans(inputs, listed, observed, findings)
     for plan in plans:
         findings.warnings += [*plan["warnings"], *map(checks.overruled_text, plan["overruled"])]
     found = _refused(plans, findings) if findings.errors else _outcome(plans, findings.warnings, observed, host_load)
-    return dataclasses.replace(found, advisories=tuple(advisories.affecting(inputs.version, inputs.advisories)))
+    rows = [row for own in owns for row in advisories.affecting(own.inputs.version, inputs.advisories)]
+    return dataclasses.replace(found, advisories=tuple({str(row["id"]): row for row in rows}.values()))
 
 
 def _refused(drafts: t.Sequence[Json], findings: Findings) -> Outcome:
@@ -146,16 +158,6 @@ def listed_instances(inputs: Inputs, findings: Findings) -> list[Instance]:
     return found
 
 
-def schema_of(inputs: Inputs, findings: Findings) -> schema.Schema | None:
-    if not inputs.version:
-        return None
-    try:
-        return schema.resolve(inputs.version, inputs.history, inputs.readings)
-    except schema.UnknownVersionError as error:
-        findings.error(str(error))
-        return None
-
-
 def _host(inputs: Inputs, listed: t.Sequence[Instance], observed: t.Mapping[str, Json]) -> list[str]:
     if not inputs.facts:
         return ["There are no facts of the host: run gpufleet.vllm.gpu_facts first and pass what it found."]
@@ -166,23 +168,17 @@ def _host(inputs: Inputs, listed: t.Sequence[Instance], observed: t.Mapping[str,
     return found
 
 
-def _reading_warnings(inputs: Inputs, known: schema.Schema) -> list[str]:
-    """Engine arguments that were read from an image are those of that image."""
-    here = inputs.image_id
-    if not known.image_id or not here or here == known.image_id:
-        return []
-    read = f"The engine arguments of vLLM {known.read_from} were read from another image ({known.image_id})"
-    return [f"{read} than the host has ({here}): run the playbook gpufleet.vllm.engine_args again."]
-
-
 def _target_warnings(inputs: Inputs, listed: t.Sequence[Instance]) -> list[str]:
     names, target = [instance.name for instance in listed], inputs.target_instance
     if not target or inputs.promote:
         return []
-    if not inputs.target_profile:
-        alone = f"vllm_server_target_instance is {target} and vllm_server_target_profile is empty: it says for which"
-        return [f"{alone} instance that profile is, and limits nothing. Every instance of the host is planned."]
-    return [] if target in names else [f"The target instance {target} is not on this host.{meant(target, names)}"]
+    if target not in names:
+        stays = "What serves here keeps its image and version."
+        return [f"The target instance {target} is not on this host.{meant(target, names)} {stays}"]
+    if inputs.target_profile or inputs.target_version:
+        return []
+    alone = f"vllm_server_target_instance is {target}, with no vllm_server_target_profile and no target_version"
+    return [f"{alone}: the others keep the image and the version that serve, and all else is planned for every one."]
 
 
 def _assign(prepared: t.Sequence[Prepared], host: Host, findings: Findings) -> t.Mapping[str, Assignment]:

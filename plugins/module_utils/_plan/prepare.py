@@ -18,7 +18,7 @@ from .._vllm.schema import Schema, version_key
 from .arguments import auto_profile, environment, layers, limits
 from .arguments.layers import Layer, Resolved
 from .arguments.translate import translate
-from .checks import answering, conflicts, dangers, drafting, hints, model_checks, reach, smoke_feasibility
+from .checks import answering, conflicts, dangers, drafting, formats, hints, model_checks, reach, smoke_feasibility
 from .inventory import api_key, rollout_settings, sampling
 from .inventory.inputs import Inputs
 from .inventory.instances import Instance
@@ -44,6 +44,7 @@ class Prepared:
     sampling: Json
     warnings: tuple[str, ...]
     model: Model
+    schema: Schema
     meant: t.Mapping[str, t.Any] = dataclasses.field(default_factory=dict)
     notes: tuple[str, ...] = ()
     doubts: tuple[Doubt, ...] = ()
@@ -79,12 +80,16 @@ def prepare(
         Doubt("value", drafting.problem(values, model, schema.version)),
     ]
     findings.doubts += [doubt._replace(text=f"instance: {doubt.text}") for doubt in doubts if doubt.text]
+    unread = formats.problem(model, values, schema)
+    if unread:
+        findings.unknown_value("quantization", f"instance: {unread}")
     smoke = rollout_settings.merged(instance, inputs.settings, [])["smoke"]
     if inputs.facts:  # without a host nobody knows the model
         findings.errors += [f"instance: {text}" for text in smoke_feasibility.problems(smoke, values, model, schema)]
     heeded = [
         *model_checks.cautions(model),
         *hints.cautions(values, model),
+        *formats.cautions(model, values, schema),
         drafting.caution(values, inputs.models),
         answering.caution(model, values),
         catalogue.caution(model),
@@ -106,6 +111,7 @@ def prepare(
         sampling=told,
         warnings=tuple(dict.fromkeys(placed(instance.name, text) for text in findings.warnings)),
         model=model,
+        schema=schema,
         drafter=catalogue.drafter(values, inputs.models, inputs.catalogue),
         doubts=tuple(doubt._replace(text=placed(instance.name, doubt.text)) for doubt in findings.doubts),
         notes=(

@@ -12,9 +12,9 @@ import dataclasses
 import typing as t
 
 from .._findings.findings import Findings
-from . import planner, prepare, promotion
-from .arguments import auto_profile, limits
-from .checks import advisories, host_checks
+from . import own_release, planner, prepare, promotion
+from .arguments import auto_profile
+from .checks import host_checks
 from .inventory.inputs import Inputs
 
 
@@ -24,16 +24,13 @@ def problems(inputs: Inputs, errors: t.Sequence[str] = ()) -> list[str]:
     listed = planner.listed_instances(inputs, findings)
     listed = [promotion.standing(one, inputs, None, findings.errors) for one in listed]
     findings.errors += host_checks.duplicates(listed)
-    known = planner.schema_of(inputs, findings)
-    if known is not None:
-        findings.errors += limits.problems(inputs.class_limits, known)
-        accepted = bool(inputs.settings.get("accept_advisories"))
-        advisories.check(inputs.version, inputs.advisories, listed, accepted, findings)
-        if inputs.target_profile == auto_profile.AUTO:
-            inputs = dataclasses.replace(inputs, target_profile="")
-        for one in listed:
+    if inputs.target_profile == auto_profile.AUTO:
+        inputs = dataclasses.replace(inputs, target_profile="")
+    for own in own_release.resolve(inputs, listed, findings) or ():
+        own_release.check(own, findings)
+        for one in own.instances:
             # What `auto` amounts to hangs on the GPUs.
             hangs = one.profile == auto_profile.AUTO and one.profile not in inputs.profiles
             sure = dataclasses.replace(one, profile="") if hangs else one
-            prepare.prepare(sure, inputs, known, findings.errors)
+            prepare.prepare(sure, own.inputs, own.known, findings.errors)
     return list(dict.fromkeys(findings.errors))

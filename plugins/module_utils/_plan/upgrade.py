@@ -13,10 +13,10 @@ from __future__ import annotations
 import dataclasses
 import typing as t
 
+from .._findings.findings import Findings
 from .._vllm import images, metric_names, schema
 from . import defaults, planner
 from .change import shown
-from .checks import image
 from .inventory.inputs import Inputs
 
 Json = dict[str, t.Any]
@@ -26,37 +26,53 @@ FELT_GIB = 0.1
 
 def wanted(inputs: Inputs) -> bool:
     """Whether a target version asks for another release than the inventory states."""
-    return bool(inputs.stated_version) and inputs.version != inputs.stated_version
+    another = inputs.version != inputs.stated_version or bool(inputs.target_version)
+    return bool(inputs.stated_version) and another
 
 
 def target(inputs: Inputs) -> Inputs:
     """The same host with the target's image: its tag follows where it says the release."""
-    return dataclasses.replace(inputs, image=image.at(inputs.image, inputs.version))
+    return dataclasses.replace(inputs, image=images.at(inputs.image, inputs.version))
 
 
 def base(inputs: Inputs) -> Inputs:
     """The same host as the inventory states it."""
     before = inputs.stated_version
-    return dataclasses.replace(inputs, version=before, image=image.at(inputs.image, before))
+    return dataclasses.replace(inputs, version=before, image=images.at(inputs.image, before), target_version="")
 
 
 def compare(inputs: Inputs, after: planner.Outcome) -> Json:
-    """INPUTS and AFTER are of the target. `breaks` refuse it and did not before; `changes` are by instance and kind."""
+    """INPUTS and AFTER are of the target. `breaks` refuse it and did not before; `changes` are by instance and kind.
+
+    Nothing where the target instance is not on this host, or has that version already.
+    """
     old = base(inputs)
+    seen_old, seen = _aimed(old), _aimed(inputs)
+    if seen_old is None or seen is None or seen_old.version == seen.version:
+        return {}
     before = planner.plan_host(old)
     plans, planned = _by_name(before), _by_name(after)
-    known_releases = _schema(old) is not None and _schema(inputs) is not None
-    changes = _of_host(old, inputs) if known_releases else []
+    known_releases = _schema(seen_old) is not None and _schema(seen) is not None
+    changes = _of_host(seen_old, seen) if known_releases else []
     for name in sorted(set(plans) & set(planned)) if known_releases else []:
-        changes += [{"instance": name, **one} for one in _of_instance(plans[name], planned[name], old, inputs)]
-    known = {text.replace(old.version, inputs.version) for text in before.errors}
+        if plans[name]["release"]["version"] != planned[name]["release"]["version"]:
+            changes += [{"instance": name, **one} for one in _of_instance(plans[name], planned[name], seen_old, seen)]
+    known = {text.replace(seen_old.version, seen.version) for text in before.errors}
     return {
-        "from": old.version,
-        "to": inputs.version,
-        "image": inputs.image,
+        "from": seen_old.version,
+        "to": seen.version,
+        "image": seen.image,
         "breaks": [text for text in after.errors if text not in known],
         "changes": changes,
     }
+
+
+def _aimed(inputs: Inputs) -> Inputs | None:
+    """The host as the target instance has it; without one the host itself."""
+    if not inputs.target_instance:
+        return inputs
+    listed = planner.listed_instances(inputs, Findings())
+    return next((inputs.of(one) for one in listed if one.name == inputs.target_instance), None)
 
 
 def lines(found: Json) -> list[str]:

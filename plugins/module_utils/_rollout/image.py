@@ -29,7 +29,8 @@ from .stages import Stage
 PROBE_LIMIT = 120.0
 VERSION = re.compile(r"[0-9A-Za-z.+!_-]{1,64}")
 REACH_REGISTRY = (
-    "Correct vllm_server_image, or make its registry reachable from the host (docker login there if it asks)."
+    "Correct vllm_server_image, or the instance's own image, or make its registry reachable from the host (docker "
+    "login there if it asks)."
 )
 
 
@@ -160,7 +161,8 @@ def must_agree(image: Json, release: Json, version: str) -> None:
         raise Refused(
             "image.version",
             f"the image {reference} holds vLLM {version or 'of an unknown version'}, the plan was made for {stated}",
-            f"Set vllm_server_version to {version or 'the version of the image'}, or choose the image of {stated}.",
+            f"Set vllm_server_version, or the instance's own version, to {version or 'the version of the image'}, or "
+            f"choose the image of {stated}.",
         )
     planned = "module" if release["command"][0] == "--model" else "serve"
     style = entrypoint_style(image)

@@ -38,7 +38,7 @@ from .stages import Stage
 POLL = 1.0
 # Seconds that an engine which gave no proper answer has to end: a busy host is slow to bury it.
 DEATH_GRACE = 15.0
-DEADLY = ("smoke.error", "smoke.no_answer")
+DEADLY = ("smoke.error", "smoke.no_answer", "smoke.stream_broken")
 
 
 TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d")

@@ -22,6 +22,8 @@ STARTS = 4
 SMOKE_DEADLINE = 60
 # Without one's own prompts: key, names, chat, text, three checks and the pace in the proof; names, chat, text after.
 QUESTIONS = 11
+# What does not stream is asked again.
+STREAMS = 3
 MARGIN = 600
 
 
@@ -84,7 +86,8 @@ def _asking(settings: Json) -> float:
     """Seconds that the questions of one trial may take."""
     smoke = settings.get("smoke", {})
     each = float(smoke.get("deadline") or SMOKE_DEADLINE)
-    return QUESTIONS * each + sum(float(prompt.get("deadline") or each) for prompt in smoke.get("prompts") or [])
+    questions = QUESTIONS + (STREAMS if smoke.get("stream") else 0)
+    return questions * each + sum(float(prompt.get("deadline") or each) for prompt in smoke.get("prompts") or [])
 
 
 def _largest(settings: t.Sequence[Json], name: str, default: float) -> float:

@@ -14,7 +14,7 @@ import functools
 import re
 import typing as t
 
-from .schema import Version, of_release, version_key
+from .schema import VERSION, Version, of_release, version_key
 
 Numbers = tuple[int, ...]
 
@@ -23,6 +23,7 @@ OFFICIAL = re.compile(r"(?:^|/)vllm/vllm-openai(?:-nonroot)?(?::(?P<tag>[\w.-]+)
 # Folders that an image has files of its own in.
 OF_IMAGE = ("/vllm-workspace/", "/usr/", "/opt/", "/app/", "/workspace/", "/etc/ssl/", "/dev/", "/tmp/")
 
+TAG_VERSION = re.compile(r"(?:^|/)vllm-openai(?:-[a-z]+)*:v(?P<numbers>\d+\.\d+\.\d+)(?![\d])")
 TAG_CUDA = re.compile(r"-cu(\d\d)(\d)\b")
 
 
@@ -59,6 +60,22 @@ COMPILED_FOR: tuple[tuple[Version, tuple[str, ...] | None], ...] = (
     ((0, 8, 6), None),
     ((0, 0, 0), ("7.0", "7.5", "8.0", "8.6", "8.9", "9.0")),
 )
+
+
+def tag_release(image: str) -> str:
+    """The release that an official tag says, `0.32.0`; '' where it says none."""
+    match = TAG_VERSION.search(image)
+    return match["numbers"] if match is not None else ""
+
+
+def at(image: str, version: str) -> str:
+    """The image of another release: its tag follows where it says one, and a digest of the other build goes."""
+    match, stated = TAG_VERSION.search(image), VERSION.fullmatch(version.strip())
+    numbers = ".".join(stated.group(1, 2, 3)) if stated is not None else ""
+    if match is None or numbers in ("", match["numbers"]):
+        return image
+    start, end = match.span("numbers")
+    return re.sub(r"@sha256:[0-9a-f]+$", "", image[:start] + numbers + image[end:])
 
 
 def cuda_of(image: str, version: str) -> str | None:

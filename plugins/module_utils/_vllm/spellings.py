@@ -101,8 +101,8 @@ MOUNTED = (
 # What compose files and other tools have beside a command, with its place here. Each is met among engine arguments and
 # among the keys of an instance.
 BESIDE: dict[str, str] = {
-    "image": "set vllm_server_image, the image of all instances of a host",
-    "version": "set vllm_server_version, the release of the image",
+    "image": "write image beside engine_args, or set vllm_server_image for all instances of the host",
+    "version": "write version beside engine_args, or set vllm_server_version for all instances of the host",
     "shm_size": "set vllm_server_shm_size_mib",
     "shm_size_mib": "set vllm_server_shm_size_mib",
     "ipc": "set vllm_server_ipc",

@@ -16,41 +16,37 @@ import typing as t
 
 from ..._findings.findings import Findings
 from ..._settings.names import listed
-from ..._vllm.images import COMPILED_FOR, OFFICIAL, OLDEST_DRIVER, SHIPPED_DRIVER, cuda_of, parse_capability, row
+from ..._vllm.images import (
+    COMPILED_FOR,
+    OFFICIAL,
+    OLDEST_DRIVER,
+    SHIPPED_DRIVER,
+    cuda_of,
+    parse_capability,
+    row,
+    tag_release,
+)
 from ..._vllm.schema import VERSION, version_key
 
 Json = dict[str, t.Any]
 Numbers = tuple[int, ...]
-TAG_VERSION = re.compile(r"(?:^|/)vllm-openai(?:-[a-z]+)*:v(?P<numbers>\d+\.\d+\.\d+)(?![\d])")
 
 COMPATIBILITY = "VLLM_ENABLE_CUDA_COMPATIBILITY"
 
 
 def tagged(image: str, version: str, findings: Findings) -> None:
     """The version is stated, not read from the image: an official tag that says another one is a slip."""
-    match, stated = TAG_VERSION.search(image), VERSION.fullmatch(version.strip())
-    if match is None or stated is None or version_key(match["numbers"]) == version_key(version):
+    tag, stated = tag_release(image), VERSION.fullmatch(version.strip())
+    if not tag or stated is None or version_key(tag) == version_key(version):
         return
-    found = (
-        f"The image {image} is of vLLM {match['numbers']} by its tag and the version is {version}: make the two agree."
-    )
+    found = f"The image {image} is of vLLM {tag} by its tag and the version is {version}: make the two agree."
     # A build of somebody else's may carry a tag of its own making.
     (findings.warn if stated[4] or stated[5] else findings.error)(found)
 
 
-def at(image: str, version: str) -> str:
-    """The image of another release: its tag follows where it says one, and a digest of the other build goes."""
-    match, stated = TAG_VERSION.search(image), VERSION.fullmatch(version.strip())
-    numbers = ".".join(stated.group(1, 2, 3)) if stated is not None else ""
-    if match is None or numbers in ("", match["numbers"]):
-        return image
-    start, end = match.span("numbers")
-    return re.sub(r"@sha256:[0-9a-f]+$", "", image[:start] + numbers + image[end:])
-
-
 def states_release(image: str) -> bool:
     """Whether the image's own tag says which release it is, so that the stated version is more than a guess."""
-    return TAG_VERSION.search(image) is not None
+    return bool(tag_release(image))
 
 
 def check(image: str, version: str, facts: Json, variables: t.Mapping[str, str], findings: Findings) -> None:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import typing as t
 
+from ..._engine.expect import TO_STREAM
 from ..._engine.pooled import pools
 from ..._settings.names import listed
 from ..._vllm.gates import TOOL_CALL_NEEDS_PARSER
@@ -30,7 +31,7 @@ def problems(smoke: Json, values: Values, model: Model, schema: Schema) -> list[
     """One sentence for each demand that no answer can satisfy."""
     if pools(values):
         return _of_pooling(smoke)
-    found = [_tool_call(smoke, values, model, schema), _reasoning(smoke, values, model)]
+    found = [_tool_call(smoke, values, model, schema), _reasoning(smoke, values, model), _stream(smoke, values)]
     found += [_tokens(where, asked, values, model) for where, asked in _stated_tokens(smoke)]
     return [text for text in found if text]
 
@@ -42,7 +43,7 @@ OF_GENERATION = ("pattern", "json_schema", "prompts", "warn_latency", "warn_firs
 def _of_pooling(smoke: Json) -> list[str]:
     """A server that pools shows numbers, and nothing of these."""
     asked = [name for name in OF_GENERATION if smoke.get(name)]
-    asked += [name for name in ("tool_call", "reasoning") if smoke.get(name) is True]
+    asked += [name for name in ("tool_call", "reasoning", "stream") if smoke.get(name) is True]
     return [f"smoke.{name} is stated, and a server that pools generates nothing: leave it out." for name in asked]
 
 
@@ -68,6 +69,18 @@ def _reasoning(smoke: Json, values: Values, model: Model) -> str:
     return (
         "smoke.reasoning is true, and no answer has reasoning without a reasoning_parser: set the model's among the "
         "engine arguments, or smoke.reasoning: auto."
+    )
+
+
+def _stream(smoke: Json, values: Values) -> str:
+    """An engine that sends all tokens of the question together shows no stream."""
+    interval = values.get("stream_interval")
+    asked = max(smoke.get("max_tokens") or 0, TO_STREAM)
+    if not smoke.get("stream") or not isinstance(interval, int) or interval < asked:
+        return ""
+    return (
+        f"smoke.stream is true, and with stream_interval {interval} the engine sends {interval} tokens together: "
+        f"write fewer than {asked} there, or leave smoke.stream out."
     )
 
 

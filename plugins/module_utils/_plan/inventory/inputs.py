@@ -19,6 +19,7 @@ from ..._settings import secret_values, types
 from ..._settings.canonical_json import plain
 from ..._settings.names import canonical, meant
 from ..._vllm import openings
+from . import images
 from .api_key import withheld
 
 Json = dict[str, t.Any]
@@ -45,6 +46,19 @@ UNITS = {"": 1, "m": 1, "g": 1024}
 IPC = ("private", "host")
 
 
+class Keys(t.Protocol):
+    """The part of an instance that is used here."""
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def image(self) -> str: ...
+
+    @property
+    def version(self) -> str: ...
+
+
 @dataclasses.dataclass(frozen=True)
 class Inputs:
     """The arguments of vllm_plan.
@@ -53,7 +67,7 @@ class Inputs:
     `fingerprints` tell API keys apart, by instance; `files` are what was found at the paths that arguments name.
     `promotion` is that of instances which state none; `promoted` are profiles that take the place of where they stand;
     with `promote` the target instance says which one is promoted. `apply_hardening` restarts what serves with older
-    container settings.
+    container settings. `target_version` is that of the target instance; where there is none, `version` has it already.
     """
 
     instances: list[t.Any]
@@ -78,11 +92,28 @@ class Inputs:
     fingerprints: Json = dataclasses.field(default_factory=dict)
     target_instance: str = ""
     target_profile: str = ""
+    target_version: str = ""
     stated_version: str = ""
     promotion: tuple[str, ...] = ()
     promoted: t.Mapping[str, str] = dataclasses.field(default_factory=dict)
     promote: bool = False
     apply_hardening: bool = False
+
+    def of(self, instance: Keys) -> Inputs:
+        """The same host as one instance has it: with its own image and version."""
+        host = images.Planned(self.image, self.version)
+        planned = images.own(instance.image, instance.version, host)
+        if self.target_instance == instance.name:
+            planned = images.moved(planned, self.target_version)
+        elif self.target_instance and not self.promote and planned == host:
+            planned = self._serves(instance.name) or host
+        return dataclasses.replace(self, image=planned.image, version=planned.version)
+
+    def _serves(self, name: str) -> images.Planned | None:
+        """What the verified release of an instance has."""
+        seen: Json = next((one for one in self.facts.get("instances") or [] if one.get("name") == name), {})
+        release = (seen.get("current") or {}).get("release")
+        return images.Planned(release["image"], release["version"]) if release else None
 
     @property
     def image_id(self) -> str | None:
@@ -97,7 +128,8 @@ def read(args: t.Mapping[str, t.Any], history: Json, readings: t.Mapping[str, Js
     given = {key: value if key in NO_TEXTS_OF_PEOPLE else _open(key, value, errors) for key, value in given.items()}
     target = _mapping(given, "target", errors)
     stated = _text(given, "version", errors)
-    version = str(target.get("version") or "") or stated
+    aimed, instance = str(target.get("version") or ""), str(target.get("instance") or "")
+    version = (stated or aimed) if instance else (aimed or stated)
     for key, text in (("image", "the image that runs"), ("host_class", "the host's class, such as gpu_12gb or cpu")):
         if _missing(given, key):
             errors.append(f"{VARIABLES.get(key, key)} is empty: state {text}.")
@@ -128,7 +160,8 @@ def read(args: t.Mapping[str, t.Any], history: Json, readings: t.Mapping[str, Js
         remove_unlisted=switch(given.get("remove_unlisted"), "vllm_server_remove_unlisted", errors),
         apply_hardening=switch(given.get("apply_hardening"), "vllm_server_apply_hardening", errors),
         fingerprints=_mapping(given, "fingerprints", errors),
-        target_instance=str(target.get("instance") or ""),
+        target_instance=instance,
+        target_version=aimed if instance else "",
         target_profile=str(target.get("profile") or ""),
         stated_version=stated,
         promotion=names("vllm_server_promotion", given.get("promotion"), errors.append),

@@ -20,17 +20,19 @@ from ..._settings import renamed, types
 from ..._settings.canonical_json import kind
 from ..._settings.names import INSTANCE_NAME, canonical, meant
 from ..._vllm.openings import unknown
+from ..._vllm.schema import VERSION
 from ..._vllm.spellings import BESIDE
 from . import container_options
 from .api_key import EMPTY, GIVEN
+from .images import REFERENCE
 from .inputs import names
 from .sampling import SAMPLED
 
 Json = dict[str, t.Any]
 KEYS = (
-    "name", "model", "served_model_name", "revision", "profile", "goal", "engine_args", "bind", "port", "gpus",
-    "exclusive_group", "active", "api_key", "env", "sampling", "smoke", "timeouts", "on_failure", "fallback",
-    "promotion", "watch", "allow_dangerous", "memory_limit", "container_user", *CHECK_KEYS.values(),
+    "name", "model", "image", "version", "served_model_name", "revision", "profile", "goal", "engine_args", "bind",
+    "port", "gpus", "exclusive_group", "active", "api_key", "env", "sampling", "smoke", "timeouts", "on_failure",
+    "fallback", "promotion", "watch", "allow_dangerous", "memory_limit", "container_user", *CHECK_KEYS.values(),
 )  # fmt: skip
 # Keys that people write here and that belong elsewhere.
 ELSEWHERE = {
@@ -53,6 +55,7 @@ MODEL_ID = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]*(/[A-Za-z0-9_][A-Za-z0-9._-]*
 class Instance:
     """One vLLM server of a host. `gpus` is "auto", a count, or a list of indices and UUIDs.
 
+    `image` and `version` are empty where the host's hold; see images.Planned.
     `api_key` says whether it has one: the key itself is never planned with. `api_key_refused`: it cannot be used, which
     is told already.
     `checks` are those that it states itself, each with how it ends.
@@ -63,6 +66,8 @@ class Instance:
     model: str
     port: int
     served_model_name: tuple[str, ...]
+    image: str = ""
+    version: str = ""
     revision: str | None = None
     profile: str = ""
     goal: str = "balanced"
@@ -184,6 +189,8 @@ def read(
         model=_model(reader),
         port=reader.number("port", 1, 65535),
         served_model_name=_served(reader, name),
+        image=_image(reader),
+        version=_version(reader),
         revision=reader.text("revision") or None,
         profile=reader.text("profile"),
         goal=_goal(reader),
@@ -228,6 +235,25 @@ def _model(reader: Reader) -> str:
             "Qwen/Qwen3-8B."
         )
     return model
+
+
+def _image(reader: Reader) -> str:
+    image = reader.text("image").strip()
+    if image and not REFERENCE.fullmatch(image):
+        reader.wrong(
+            f"image is '{image}': write the name of an image, such as docker.io/vllm/vllm-openai:v0.32.0, best with "
+            "its digest."
+        )
+        return ""
+    return image
+
+
+def _version(reader: Reader) -> str:
+    version = reader.text("version").strip()
+    if version and not VERSION.fullmatch(version):
+        reader.wrong(f"version is '{version}': write the vLLM release that its image holds, such as 0.32.0.")
+        return ""
+    return version
 
 
 def _served(reader: Reader, name: str) -> tuple[str, ...]:

@@ -31,7 +31,8 @@ WITHOUT_FALLBACK = ("rollback", "stop")
 STEPS = 2
 QUESTION_KEYS = ("prompt", "pattern", "max_tokens", "deadline")
 SMOKE_KEYS = (
-    *QUESTION_KEYS, "chat", "tool_call", "reasoning", "json_schema", "prompts", "warn_latency", "warn_first_token",
+    *QUESTION_KEYS, "chat", "tool_call", "reasoning", "json_schema", "prompts", "stream", "warn_latency",
+    "warn_first_token",
 )  # fmt: skip
 PROMPT_KEYS = (*QUESTION_KEYS, "messages", "json_schema")
 AUTO = "auto"
@@ -241,6 +242,7 @@ SMOKE: dict[str, Reader] = {
     "chat": _choice,
     "tool_call": _choice,
     "reasoning": _choice,
+    "stream": _switch,
     "warn_latency": _deadline,
     "warn_first_token": _deadline,
 }

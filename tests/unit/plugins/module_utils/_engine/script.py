@@ -55,9 +55,10 @@ class Script(Http):
         assert isinstance(answer, Reply)
         return answer
 
-    def events(self, url: str, timeout: float, body: t.Any) -> t.Iterator[t.Any]:
+    def arrivals(self, url: str, timeout: float, body: t.Any) -> t.Iterator[tuple[t.Any, float]]:
+        """Each event a second after the one before."""
         self.asked.append((url.removeprefix(URL), body))
-        for event in self.stream:
+        for at, event in enumerate(self.stream, start=1):
             if isinstance(event, NoAnswer):
                 raise event
-            yield event
+            yield event, float(at)

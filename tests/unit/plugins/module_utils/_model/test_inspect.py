@@ -15,7 +15,7 @@ import typing as t
 import pytest
 
 from ansible_collections.gpufleet.vllm.plugins.module_utils._model import hub, safetensors
-from ansible_collections.gpufleet.vllm.plugins.module_utils._model.inspect import inspect
+from ansible_collections.gpufleet.vllm.plugins.module_utils._model.inspect import inspect, pickle_only
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
 TENSORS: dict[str, t.Any] = {
@@ -124,12 +124,21 @@ def test_weights_are_never_read(tmp_path: pathlib.Path) -> None:
 
 @pytest.mark.parametrize(("make", "says"), [(False, "does not exist on the host"), (True, "is a file")])
 def test_path_that_is_no_folder(tmp_path: pathlib.Path, make: t.Any, says: t.Any) -> None:
-    path = tmp_path / "m.gguf"
+    path = tmp_path / "m.safetensors"
     if make:
         path.write_bytes(b"x")
     found = inspect(str(path), "")
     assert found["path"] is None
     assert says in found["problems"][0]
+
+
+def test_a_gguf_file_is_for_the_planner_to_judge(tmp_path: pathlib.Path) -> None:
+    path = tmp_path / "m.GGUF"
+    path.write_bytes(b"x")
+    found = inspect(str(path), "")
+    assert (found["path"], found["problems"]) == (None, [])
+    assert "is a GGUF file" in found["notes"][0]
+    assert pickle_only(str(path)) == ""
 
 
 def test_links_to_the_outside(tmp_path: pathlib.Path) -> None:

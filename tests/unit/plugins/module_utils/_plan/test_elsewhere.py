@@ -73,7 +73,7 @@ def test_short_ways_that_the_parser_takes(version: str, given: Json, arguments: 
         ({"temperature": 0.8}, "temperature is no engine argument: clients send it, use the instance's key sampling"),
         ({"max_tokens": 100}, "use the instance's key sampling"),
         ({"--top-p": 0.9}, "use the instance's key sampling"),
-        ({"image": "x"}, "set vllm_server_image"),
+        ({"image": "x"}, "write image beside engine_args, or set vllm_server_image"),
         ({"shm_size": "16g"}, "set vllm_server_shm_size_mib"),
         ({"environment": ["A=b"]}, "use the instance's key env"),
         ({"volumes": ["/a:/b"]}, "set vllm_server_hub_dir"),
@@ -98,7 +98,6 @@ def test_an_abbreviation_is_passed_on_where_unknown_names_are() -> None:
     [
         ("temperature", "Write it under sampling."),
         ("top_k", "Write it under sampling."),
-        ("image", "Set vllm_server_image, the image of all instances of a host."),
         ("shm_size", "Set vllm_server_shm_size_mib."),
         ("environment", "Use the instance's key env."),
         ("max_model_len", "It is an engine argument: write it under engine_args."),

@@ -10,8 +10,8 @@ import typing as t
 import pytest
 
 from ansible_collections.gpufleet.vllm.plugins.module_utils._plan import planner, upgrade
-from ansible_collections.gpufleet.vllm.plugins.module_utils._plan.checks import image
 from ansible_collections.gpufleet.vllm.plugins.module_utils._plan.inventory import inputs
+from ansible_collections.gpufleet.vllm.plugins.module_utils._vllm import images
 from ansible_collections.gpufleet.vllm.tests.unit.plugins.module_utils._plan import fleet
 
 Json = dict[str, t.Any]
@@ -48,7 +48,7 @@ def texts(found: Json, kind: str) -> list[str]:
     ],
 )
 def test_the_image_follows_where_its_tag_says_the_release(name: str, version: str, found: str) -> None:
-    assert image.at(name, version) == found
+    assert images.at(name, version) == found
 
 
 def test_only_another_version_is_an_upgrade() -> None:

@@ -351,8 +351,9 @@ class FakeHttp(Http):
             return Reply(engine.refuses, {"error": {"message": "no"}})
         return Reply(200, {"choices": [{"message": {"content": engine.answer}}], "usage": {"completion_tokens": 3}})
 
-    def events(self, url: str, timeout: float, body: t.Any) -> t.Iterator[t.Any]:
+    def arrivals(self, url: str, timeout: float, body: t.Any) -> t.Iterator[tuple[t.Any, float]]:
         """Every token takes a second."""
-        for word in self.request("POST", url, timeout, body).body["choices"][0]["message"]["content"].split():
+        words = self.request("POST", url, timeout, body).body["choices"][0]["message"]["content"].split()
+        for at, word in enumerate(words, start=1):
             self.docker.clock.sleep(1)
-            yield {"choices": [{"delta": {"content": word}}]}
+            yield {"choices": [{"delta": {"content": word}}]}, float(at)

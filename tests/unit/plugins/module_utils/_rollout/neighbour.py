@@ -107,5 +107,5 @@ class HttpTo(Http):
     def request(self, method: str, url: str, timeout: float, body: t.Any = None) -> Reply:
         return super().request(method, self._there(url), timeout, body)
 
-    def events(self, url: str, timeout: float, body: t.Any) -> t.Iterator[t.Any]:
-        return super().events(self._there(url), timeout, body)
+    def arrivals(self, url: str, timeout: float, body: t.Any) -> t.Iterator[tuple[t.Any, float]]:
+        return super().arrivals(self._there(url), timeout, body)

@@ -274,14 +274,14 @@ def test_profiles_of_the_collection_are_valid_for_every_release_that_has_their_a
     ("target", "promote", "warned"),
     [
         ({"instance": "assistant"}, False, True),
-        ({"instance": "nope", "version": "0.32.0"}, False, True),
+        ({"instance": "assistant", "version": "0.32.0"}, False, False),
         ({"instance": "assistant"}, True, False),
         ({"instance": "assistant", "profile": "p"}, False, False),
         ({"instance": ""}, False, False),
     ],
 )
-def test_a_target_instance_alone_limits_nothing(target: t.Any, promote: bool, warned: bool) -> None:
+def test_a_target_instance_alone_limits_image_and_version_only(target: t.Any, promote: bool, warned: bool) -> None:
     errors: list[str] = []
     read = inputs.read(fleet.task(profiles=PROFILE, target=target), fleet.HISTORY, fleet.READINGS, errors)
     told = planner.plan_host(dataclasses.replace(read, promote=promote), errors).warnings
-    assert any("Every instance of the host is planned." in text for text in told) is warned
+    assert any("all else is planned for every one." in text for text in told) is warned

@@ -44,6 +44,15 @@ def errors(smoke: fleet.Json, engine_args: fleet.Json, **changes: t.Any) -> tupl
             ),
         ),
         (
+            {"stream": True},
+            {"stream_interval": 64},
+            (
+                "smoke.stream is true, and with stream_interval 64 the engine sends 64 tokens together: write fewer "
+                "than 64 there, or leave smoke.stream out."
+            ),
+        ),
+        ({"stream": True}, {"runner": "pooling"}, "smoke.stream is stated, and a server that pools generates nothing"),
+        (
             {"max_tokens": 1024},
             {"max_model_len": 1024},
             (
@@ -71,6 +80,9 @@ def test_refused(smoke: fleet.Json, engine_args: fleet.Json, says: str) -> None:
         ({"tool_call": "auto", "reasoning": "auto"}, {}),
         ({"tool_call": False, "reasoning": False}, {}),
         ({"reasoning": True}, {"reasoning_parser": "qwen3"}),
+        ({"stream": True}, {"stream_interval": 63}),
+        ({"stream": True, "max_tokens": 65}, {"stream_interval": 64}),
+        ({"stream": False}, {"stream_interval": 64}),
         ({"reasoning": True}, {"structured_outputs_config": {"reasoning_parser": "qwen3"}}),
         ({"max_tokens": 1023}, {"max_model_len": 1024}),
         ({"max_tokens": 100000}, {}),
