@@ -72,6 +72,12 @@ drain:
   returned: when there is a GPU
   type: list
   elements: str
+stop_seconds:
+  description:
+    - How long those may take to end what they have in flight, before they are killed; the longest of their own
+      C(timeouts.drain) and C(timeouts.stop) together.
+  returned: when there is a GPU
+  type: int
 reboot:
   description: Whether the host may be rebooted (C(allowed)), and why not (C(because)).
   returned: when there is a GPU

@@ -13,8 +13,6 @@ from ansible_collections.gpufleet.vllm.plugins.module_utils._state.state import 
 
 Json = dict[str, t.Any]
 
-# What gives ports and GPUs back comes first.
-ORDER = ("remove", "live", "repair", "restart", "create")
 KINDS = {"remove": "remove", "live": "live", "repair": "repair", "restart": "rollout", "create": "rollout"}
 DOCUMENTS = ("digest", "release", "client", "settings", "fallbacks", "let_through")
 # Why a change that a run has made is not rolled back.
@@ -41,19 +39,17 @@ class Due:
     files: tuple[Json, ...] = ()
 
 
-def planned(plans: t.Sequence[Json], retry: bool, in_order: bool = False) -> list[Due]:
-    """What the plans ask for. IN_ORDER: as they stand, because each builds on the one before it."""
-    due = [plan for plan in plans if plan["change"] != "none"]
-    if in_order:
-        return [_due(plan, retry) for plan in due]
-    found: list[Due] = []
-    for plan in sorted(due, key=lambda plan: ORDER.index(plan["change"])):
+def planned(plans: t.Sequence[Json], retry: bool) -> list[Due]:
+    """What the plans ask for, in their order: it is the planner's."""
+    changes = [plan for plan in plans if plan["change"] != "none"]
+    requests: list[Due] = []
+    for plan in changes:
         names = plan.get("exchange") or [""]
-        last = next((one for one in due if one["instance"] == names[-1]), None)
+        last = next((other for other in changes if other["instance"] == names[-1]), None)
         if plan["instance"] == names[0] and last is not None:
-            found.append(_due({**last, **last["by_way_of"]}, retry))
-        found.append(_due(plan, retry))
-    return found
+            requests.append(_due({**last, **last["by_way_of"]}, retry))
+        requests.append(_due(plan, retry))
+    return requests
 
 
 def _due(plan: Json, retry: bool) -> Due:
@@ -64,7 +60,7 @@ def _due(plan: Json, retry: bool) -> Due:
     if not exchange:
         return Due(str(plan["instance"]), str(plan["change"]), request, files=files)
     # Another configuration in its place, or nothing at all, would be half an exchange.
-    request |= {"plan": {**documents, "rungs": []}, "on_failure": "rollback"}
+    request |= {"plan": {**documents, "fallbacks": []}, "on_failure": "rollback"}
     return Due(str(plan["instance"]), "exchange", request, exchange, files)
 
 
@@ -131,7 +127,7 @@ def promotion_steps(promotion: Json, retry: bool) -> list[tuple[str, Due]]:
     A profile that fails is rolled back, whatever the instance says of failures: another configuration in its place
     would count as the profile.
     """
-    due = planned([{**plan, "fallbacks": []} for plan in promotion["plans"]], retry, in_order=True)
+    due = planned([{**plan, "fallbacks": []} for plan in promotion["plans"]], retry)
     for one in due:
         one.request["on_failure"] = "rollback"
     return [(str(plan["profile"]), one) for plan, one in zip(promotion["plans"], due, strict=True)]

@@ -23,7 +23,7 @@ from ansible_collections.gpufleet.vllm.tests.unit.plugins.module_utils._plan imp
 PAGE = (pathlib.Path(__file__).resolve().parents[2] / "docs" / "architecture.md").read_text()
 PLUGINS = "ansible_collections.gpufleet.vllm.plugins."
 # The first is a task before the plan; what comes after it happens on a host.
-FIRST, LAST = "action.vllm_plan.ActionModule.run", "_plan.change.decide"
+FIRST, LAST = "action.vllm_plan.ActionModule.run", "_plan.changes.change.decide"
 
 
 def named() -> list[str]:

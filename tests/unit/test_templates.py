@@ -12,7 +12,7 @@ import typing as t
 import pytest
 import yaml
 
-from ansible_collections.gpufleet.vllm.plugins.module_utils._host import cli
+from ansible_collections.gpufleet.vllm.plugins.module_utils._host import arguments
 from ansible_collections.gpufleet.vllm.plugins.module_utils._state.store import STATE_DIR
 from ansible_collections.gpufleet.vllm.plugins.module_utils._state.units import PROGRAM
 
@@ -33,7 +33,7 @@ def test_a_form(form: pathlib.Path) -> None:
 def test_what_is_asked_for_is_there() -> None:
     text = " ".join((CHECKOUT / ".github" / "ISSUE_TEMPLATE" / "bug.yml").read_text().split())
     assert f"`{PROGRAM} status`" in text and f"`{STATE_DIR}/INSTANCE/diagnosis`" in text
-    assert cli._parser().parse_args(["status"]).verb == "status"
+    assert arguments.parser("").parse_args(["status"]).verb == "status"
     for path in re.findall(r"\b(?:playbooks|docs)/[\w.]+", text):
         assert (CHECKOUT / path.rstrip(".")).is_file(), path
 

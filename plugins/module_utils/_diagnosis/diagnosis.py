@@ -17,7 +17,7 @@ from dataclasses import asdict, dataclass
 
 from .._outside.concealing import concealed_log
 from .._outside.printable import printable
-from . import failures, log_text, places, settings, signals
+from . import causes, failures, log_text, places, settings, signals
 from .events import WRAPPERS, Event, lives
 from .kinds import Match, searched
 
@@ -34,22 +34,8 @@ class Diagnosis:
         return asdict(self)
 
 
-# That somebody else is gone follows from what happened to them.
-_CONSEQUENCES = re.compile(
-    r"RuntimeError: cancelled|^TimeoutError:?$|TimeoutError: RPC call to|CancelledError|BrokenPipeError|EOFError|"
-    r"Connection(?:Reset|Aborted|Refused)?Error|Connection (?:reset|closed) by|Broken pipe|recvValue failed|"
-    r"DistNetworkError(?!.{0,200}EADDRINUSE)|ContextTerminated|ZMQError(?!.{0,40}in use)|can't register atexit|"
-    r"Exception ignored in|leaked (?:shared_memory|semaphore)|destroy_process_group|"
-    r"Process group watchdog thread terminated|c10::DistBackendError|TCPStore|HeartbeatMonitor"
-)
-# An error of one request: its client has it, and the engine lives on.
-_REQUEST = re.compile(r"(?:^|/)(?:serving|preprocess|protocol|chat_utils|renderer|api_router)\w*\.py")
-# Exceptions that name what was not there, and explain nothing.
-_BARE = re.compile(r"(?:KeyError|IndexError|StopIteration|AttributeError)\b")
 _COMPILER = re.compile(r"cannot find -l|nvcc fatal|ptxas fatal|fatal error: |: error: ")
 _BEST = 3
-# So many different lines, the newest first, are asked for their class: no start that fails has as many.
-_MOST_TEXTS = 5000
 # What a program says that ends itself with SIGABRT.
 _ABORT = re.compile(r"terminate called|Assertion .{0,300}failed|Check failed:|(?:free|malloc)\w*\(\): |double free")
 # All that is left of a process that died without a word.
@@ -101,12 +87,12 @@ def diagnose(
     known = settings.of_log(everything) if release is None else settings.of_release(release)
     lines = log_text.own(log)
     hint = _hanging(everything)
-    life = _last_life(lives(lines), bool(hint))
-    found = _told(life, known, hint)
-    if found is not None:
-        return found
+    life = causes.last_life(lives(lines), bool(hint))
+    classed = causes.classed(life, known)
+    if classed is not None:
+        return _diagnosis(*classed, life, hint)
     dead = signals.death(lines, exit_code)
-    root = _root(life)
+    root = causes.root(life)
     # vLLM kills what is left of it itself: a kill is a cause only where nothing else is.
     killed = dead is not None and dead.number == signals.KILL and (root is not None or not dead.line)
     if dead is not None and not killed:
@@ -120,70 +106,16 @@ def diagnose(
     return _silent(everything, lines)
 
 
-def _last_life(all_lives: t.Sequence[list[Event]], hangs: bool) -> list[Event]:
-    """The newest life in which something failed by itself; where a worker hangs, what follows from it tells enough.
-
-    Between an engine core's end and its news of it an API server goes on answering. What it said itself is past.
-    """
-    *before, last = all_lives
-    if any(event.line and (hangs or _by_itself(event)) for event in last):
-        return last
-    for life in reversed(before):
-        if any(event.line and _by_itself(event) and (_depth(event) or not event.process) for event in life):
-            return life
-    return last
-
-
-def _by_itself(event: Event) -> bool:
-    """Whether nothing else, somewhere else, brought it about, and no client."""
-    line = event.line
-    return not (WRAPPERS.search(line) or _CONSEQUENCES.search(line) or _REQUEST.search(event.where))
-
-
-def _told(life: t.Sequence[Event], known: t.Mapping[str, str], hint: str) -> Diagnosis | None:
-    """The newest failure of a class: one that says more first, then a general one."""
-    general: tuple[Event, Match] | None = None
-    lead: tuple[Event, Match] | None = None
-    seen: dict[tuple[str, tuple[str, ...]], Match | None] = {}
-    exceptions = any(event.exception and _by_itself(event) for event in life)
-    for event in reversed(life):
-        if _REQUEST.search(event.where) or (WRAPPERS.search(event.line) and not event.more):
-            continue
-        key = (event.text, event.frames)
-        if key not in seen:
-            if len(seen) == _MOST_TEXTS:
-                break
-            seen[key] = failures.kind_of(event.text, event.frames, known)
-        match = seen[key]
-        if match is None or not (event.exception or match.kind.lead or not exceptions):
-            continue
-        if match.kind.general:
-            # What hangs follows from what failed, and an exception says more than a line about it.
-            if general is None or _rank(event, match) > _rank(*general):
-                general = (event, match)
-        elif event.exception:
-            return _diagnosis(event, match, life)
-        elif lead is None:
-            lead = (event, match)
-    found = lead or general
-    if found is None:
-        return None
-    if found[1].kind.name == "shm.hang" and hint:
-        return Diagnosis("shm.hang", hint, found[1].advice)
-    return _diagnosis(*found, life)
-
-
-def _rank(event: Event, match: Match) -> tuple[bool, bool]:
-    return match.kind.name != "shm.hang", bool(event.exception)
-
-
-def _diagnosis(event: Event, match: Match, life: t.Sequence[Event]) -> Diagnosis:
+def _diagnosis(event: Event, match: Match, life: t.Sequence[Event], hint: str) -> Diagnosis:
+    if match.kind.name == "shm.hang" and hint:
+        return Diagnosis("shm.hang", hint, match.advice)
     name, line, advice = match.kind.name, event.shown or match.frame, match.advice
     if not searched(match.pattern, line):  # a line below says it
         line = next((more for more in event.more if searched(match.pattern, more)), line)
     if name == "jit.build":
         line = next((other.line for other in life if _COMPILER.search(other.line)), line)
-    if name == "port.busy" and _depth(event) and "in use" in line:  # only the API server has the instance's own port
+    # Only the API server has the instance's own port.
+    if name == "port.busy" and causes.depth(event) and "in use" in line:
         return Diagnosis("port.internal", _fit(line), failures.NAMED["port.internal"].advice)
     if name == "mem.busy":
         return _busy(_fit(line), advice)
@@ -208,25 +140,6 @@ def _busy(line: str, advice: str) -> Diagnosis:
         f"gpu_memory_utilization to at most {share:g}."
     )
     return Diagnosis("mem.busy", line, told)
-
-
-def _root(life: t.Sequence[Event]) -> Event | None:
-    """Of failures that are of no class: the newest of the innermost process, in the words of its chain that explain."""
-    own = [event for event in life if event.exception and _by_itself(event)]
-    if not own:
-        return next((event for event in reversed(life) if event.pydantic and _by_itself(event)), None)
-    innermost = max(_depth(event) for event in own)
-    newest = next(event for event in reversed(own) if _depth(event) == innermost)
-    chain = [event for event in own if event.chain == newest.chain]
-    return next((event for event in reversed(chain) if not _BARE.match(event.line)), newest)
-
-
-def _depth(event: Event) -> int:
-    """How far inside a process is: the API server starts the engine, and that its workers."""
-    name = event.process.lower()
-    if "worker" in name or name.startswith("rank"):
-        return 2
-    return 1 if "engine" in name or "core" in name else 0
 
 
 def _unknown(root: Event, known: t.Mapping[str, str]) -> Diagnosis:
@@ -268,7 +181,7 @@ def _signal(life: t.Sequence[Event], dead: signals.Death, silent: str) -> Diagno
     own = ""
     if dead.number == signals.ABORT:
         own = next((event.line for event in life if _ABORT.search(event.line)), "")
-        root = _root(life) or next(
+        root = causes.root(life) or next(
             (event for event in life if event.exception and not WRAPPERS.search(event.line)), None
         )
         own = own or (root.line if root else "")

@@ -112,14 +112,7 @@ def _of_images(given: Json) -> tuple[str, str | None, tuple[int, int] | None]:
 
 def _switch(name: str, given: Json, errors: list[str], *, unset: bool) -> bool:
     """Never by Python's truth, in which the text "false" is true."""
-    value = given.get(name)
-    if types.is_blank(value):
-        return unset
-    try:
-        return types.switch(value)
-    except types.WrongError as wrong:
-        errors.append(f"{PREFIX}{name} is {value!r}: {wrong}.")
-        return unset
+    return types.stated(types.switch, given.get(name), f"{PREFIX}{name}", errors.append, unset)
 
 
 def _branch(value: t.Any, errors: list[str]) -> int | None:

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 
 from .._gpu.ownership import is_driver
 from .._gpu.pci import NVIDIA, PASSTHROUGH
+from .._state.deadlines import TIMEOUTS, stated
 from .branches import Version, numbers
 
 Json = dict[str, t.Any]
@@ -95,9 +96,24 @@ class Host:
         return [one["name"] for one in self.instances if (one.get("container") or {}).get("running")]
 
     @property
+    def stop_seconds(self) -> int:
+        """How long those may take to end what they have in flight, and then themselves; by their own limits."""
+        return max((_stop_seconds(one) for one in self.instances if one["name"] in self.serving), default=0)
+
+    @property
     def changing(self) -> list[str]:
         """Names of instances with a rollout under way."""
         return [one["name"] for one in self.instances if one.get("transaction")]
+
+
+def _stop_seconds(instance: Json) -> int:
+    current = instance.get("current") or {}
+    limits = {name: stated(current.get("settings") or {}, name) for name in ("drain", "stop")}
+    own = ((current.get("release") or {}).get("arguments") or {}).get("shutdown_timeout")
+    seconds = {name: TIMEOUTS[name] if limit is None else limit for name, limit in limits.items()}
+    # The planner may have been told to let any value through.
+    drain = max(own, seconds["drain"]) if isinstance(own, (int, float)) else seconds["drain"]
+    return int(drain + seconds["stop"])
 
 
 def read(facts: Json) -> Host:

@@ -88,6 +88,7 @@ def plan(facts: Json, given: Json, host_class: str = "", control: Json | None = 
         "loadable": host.boot_kernel == host.kernel and host.state != "driver_library_mismatch",
         "gpus": len(host.gpus),
         "drain": host.serving if changes else [],
+        "stop_seconds": host.stop_seconds if changes else 0,
         "persistence": options.persistence,
         "power_unit": files.POWER_UNIT if options.power_limit_w is not None else "",
         "fabric_manager": bool(host.nvswitches),

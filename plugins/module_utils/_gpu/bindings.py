@@ -1,7 +1,10 @@
 # Copyright: gpufleet.vllm contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""NVIDIA's own Python bindings (pynvml): from the control node, or from the host.
+"""NVIDIA's own Python bindings (pynvml), which come along from the control node; the host's own are the second choice.
+
+They travel to gpu_facts as a text in the arguments of its task, as that may be the first that a host sees of us, and to
+the host program as a file of its archive, as that has to work at boot, without Ansible. Both are loaded here.
 
 Private to the collection: may change without notice.
 """
@@ -16,6 +19,8 @@ import sys
 import types
 import typing as t
 import zlib
+
+from .nvml import Nvml, NvmlError
 
 LIBRARY = "libnvidia-ml.so.1"
 FILE = "pynvml.py"
@@ -50,7 +55,10 @@ def library_present(load_library: t.Callable[[str], t.Any] = ctypes.CDLL) -> boo
 
 
 def load(packed: str) -> types.ModuleType:
-    """pynvml: the one that came along, so that all hosts are asked alike, else the host's. Raises BindingsError."""
+    """pynvml: the one that came along, so that all hosts are asked alike, else the host's. Raises BindingsError.
+
+    Inside the host program nothing is `packed`: its archive comes first of all places that Python imports from.
+    """
     if packed:
         source = unpack(packed)
         module = types.ModuleType("pynvml")
@@ -64,3 +72,13 @@ def load(packed: str) -> types.ModuleType:
             "The host has an NVIDIA driver, and neither it nor the control node has pynvml to ask it with: "
             "install nvidia-ml-py on the control node."
         ) from error
+
+
+def opened() -> Nvml | None:
+    """NVML, initialised, for whoever asks about single GPUs; None where the host has no working driver library."""
+    try:
+        nvml = Nvml(load(""))
+        nvml.call("nvmlInit")
+    except (BindingsError, NvmlError):
+        return None
+    return nvml

@@ -74,6 +74,10 @@ class Nvml:
         except NvmlError:
             return None
 
+    def close(self) -> None:
+        """The end of what nvmlInit began; a driver that does not take it says nothing that helps."""
+        self.get("nvmlShutdown")
+
     def constant(self, name: str) -> t.Any:
         """A constant of the bindings; None where they are too old to have it."""
         return getattr(self._pynvml, name, None)

@@ -11,8 +11,8 @@ from __future__ import annotations
 import typing as t
 from dataclasses import dataclass
 
+from . import bindings, host, topology
 from . import device as devices
-from . import topology
 from .device import Json, ProcessName
 from .nvml import LIBRARY_NOT_FOUND, Device, Nvml, NvmlError
 
@@ -38,6 +38,15 @@ class Report:
 NO_LIBRARY = Report(error=LIBRARY_NOT_FOUND, words="NVML Shared Library Not Found")
 
 
+def gpus_of_this_host() -> list[Json]:
+    """The GPUs as the facts of a host have them; none where nobody can be asked."""
+    try:
+        pynvml = bindings.load("")
+    except bindings.BindingsError:
+        return []
+    return list(read(pynvml, host.memory(), host.comm_of("/")).gpus)
+
+
 def read(pynvml: t.Any, host_memory: Json, comm: ProcessName) -> Report:
     """Ask NVML. `pynvml` is None where the host has no NVML library."""
     if pynvml is None:
@@ -50,7 +59,7 @@ def read(pynvml: t.Any, host_memory: Json, comm: ProcessName) -> Report:
     try:
         return _running(nvml, host_memory, devices.name_of_process(nvml, comm))
     finally:
-        nvml.get("nvmlShutdown")
+        nvml.close()
 
 
 def _running(nvml: Nvml, host_memory: Json, process_name: ProcessName) -> Report:

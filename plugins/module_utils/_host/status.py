@@ -131,7 +131,7 @@ NOTHING_KNOWN: Json = {
     "healthy": False,
     "watch": {
         "enabled": False,
-        **dict.fromkeys(("paused_until", "stands_down", "last_look", "returned", "problem")),
+        **dict.fromkeys(("paused_until", "stands_down", "last_look", "rolled_back", "problem")),
         "restarts": [],
         "events": [],
     },

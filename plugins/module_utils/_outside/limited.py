@@ -117,8 +117,9 @@ class Tail:
         self._parts.append(part)
         self._size += len(part)
         while self._size - len(self._parts[0]) >= self._room:
-            self._size -= len(self._parts.popleft())
-            self._cut = True
+            gone = self._parts.popleft()
+            self._size -= len(gone)
+            self._cut = self._cut or bool(gone)
 
     def text(self) -> str:
         raw = b"".join(self._parts)

@@ -15,7 +15,7 @@ import typing as t
 
 from .._diagnosis.failures import BESIDES, NAMED
 from .._settings.names import canonical, listed, meant
-from .change import shown
+from .changes.change import shown
 from .memory.settings import number
 
 Json = dict[str, t.Any]

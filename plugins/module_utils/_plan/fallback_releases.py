@@ -14,9 +14,10 @@ import typing as t
 from .._findings.findings import Findings
 from .._settings.canonical_json import digest
 from .._vllm.schema import Schema
-from . import fallback, fit, gpu_sharing, judging, prepare, release
+from . import fallback, gpu_sharing, judging, prepare, release
 from .arguments.layers import Layer
 from .gpus import Assignment
+from .host_load import HostLoad
 from .inventory import rollout_settings
 from .inventory.inputs import Inputs
 from .prepare import Prepared
@@ -54,7 +55,7 @@ def below(
     one: Prepared,
     host: Host,
     assigned: t.Mapping[str, Assignment],
-    host_load: fit.HostLoad,
+    host_load: HostLoad,
     revision: str | None,
     planned: str,
     container_schema: int,

@@ -14,6 +14,7 @@ import typing as t
 from .._vllm.schema import Schema
 from . import fit
 from .gpus import Assignment
+from .host_load import HostLoad, Placement
 from .inventory.inputs import Inputs
 from .prepare import Prepared
 
@@ -27,7 +28,7 @@ def placed(
     known: Schema,
     observed: t.Mapping[str, Json],
     assigned: t.Mapping[str, Assignment],
-) -> tuple[list[Prepared], fit.HostLoad]:
+) -> tuple[list[Prepared], HostLoad]:
     """The instances, capped where vLLM's own defaults do not fit, and all of them beside each other."""
     listed = {one.instance.name for one in prepared}
     leaving = [
@@ -35,15 +36,15 @@ def placed(
         for name, entry in observed.items()
         if name not in listed and inputs.remove_unlisted and _runs(entry)
     ]
-    host_load = fit.HostLoad(inputs.facts, known, (), tuple(leaving), inputs.unknown_arguments == "warn")
+    host_load = HostLoad(inputs.facts, known, (), tuple(leaving), inputs.unknown_arguments == "warn")
     capped = [_capped(one, observed, assigned, host_load) for one in prepared]
     placements = tuple(_placement(one, observed, assigned) for one in capped)
     return capped, dataclasses.replace(host_load, placements=placements)
 
 
 def instead(
-    one: Prepared, host_load: fit.HostLoad, observed: t.Mapping[str, Json], assigned: t.Mapping[str, Assignment]
-) -> tuple[Prepared, fit.Placement]:
+    one: Prepared, host_load: HostLoad, observed: t.Mapping[str, Json], assigned: t.Mapping[str, Assignment]
+) -> tuple[Prepared, Placement]:
     """An instance with other arguments than those it has on the host, capped like all others."""
     capped = _capped(one, observed, assigned, host_load)
     return capped, _placement(capped, observed, assigned)
@@ -54,9 +55,9 @@ def _runs(observed: Json | None) -> bool:
     return bool(seen.get("current")) and bool((seen.get("container") or {}).get("running"))
 
 
-def _placement(one: Prepared, observed: t.Mapping[str, Json], assigned: t.Mapping[str, Assignment]) -> fit.Placement:
+def _placement(one: Prepared, observed: t.Mapping[str, Json], assigned: t.Mapping[str, Assignment]) -> Placement:
     seen = observed.get(one.instance.name)
-    return fit.Placement(
+    return Placement(
         name=one.instance.name,
         owner=one.instance.owner,
         active=one.instance.active,
@@ -71,7 +72,7 @@ def _placement(one: Prepared, observed: t.Mapping[str, Json], assigned: t.Mappin
 
 
 def _capped(
-    one: Prepared, observed: t.Mapping[str, Json], assigned: t.Mapping[str, Assignment], host_load: fit.HostLoad
+    one: Prepared, observed: t.Mapping[str, Json], assigned: t.Mapping[str, Assignment], host_load: HostLoad
 ) -> Prepared:
     """Nothing that somebody set is touched."""
     placement = _placement(one, observed, assigned)

@@ -16,6 +16,7 @@ from .._findings.findings import Findings
 from . import fit, measured
 from . import release as releases
 from .checks import files, host_checks, image, inside, startcheck
+from .host_load import HostLoad, Placement
 from .inventory import rollout_settings
 from .inventory.inputs import Inputs
 from .inventory.instances import Instance
@@ -35,7 +36,7 @@ class Judged:
 
 
 def judge(
-    one: Prepared, release: Json, serves: bool, host_load: fit.HostLoad, inputs: Inputs, findings: Findings
+    one: Prepared, release: Json, serves: bool, host_load: HostLoad, inputs: Inputs, findings: Findings
 ) -> Judged:
     """What refuses the release is added to the errors. SERVES: exactly this release serves already."""
     placement = next(placement for placement in host_load.placements if placement.name == one.instance.name)
@@ -86,7 +87,7 @@ def _files(one: Prepared, begun: startcheck.Start, release: Json, inputs: Inputs
             found.warnings.append(f"{text} The image may have it.")
 
 
-def start(placement: fit.Placement, inputs: Inputs) -> startcheck.Start:
+def start(placement: Placement, inputs: Inputs) -> startcheck.Start:
     """The placement as it is to start."""
     gpus = [gpu for gpu in inputs.facts.get("gpus") or [] if gpu.get("uuid") in placement.uuids]
     capabilities = {str(gpu["compute_capability"]) for gpu in gpus if gpu.get("compute_capability")}
@@ -101,7 +102,7 @@ def start(placement: fit.Placement, inputs: Inputs) -> startcheck.Start:
     )
 
 
-def refusal(lower: Prepared, release: Json, placement: fit.Placement, host_load: fit.HostLoad, inputs: Inputs) -> str:
+def refusal(lower: Prepared, release: Json, placement: Placement, host_load: HostLoad, inputs: Inputs) -> str:
     """Why a step, of which nothing serves, is none; '' where it may be tried."""
     found = Findings(doubts=list(lower.doubts))
     known = measured.of(release, inputs)

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import typing as t
 
-from .change import shown
+from .changes.change import shown
 from .memory.gpu_parts import Parts, parts
 
 Json = dict[str, t.Any]

@@ -16,36 +16,19 @@ import typing as t
 from .._findings import checks
 from .._findings.findings import Findings
 from .._settings.names import meant
-from .._vllm import schema
-from . import (
-    change,
-    defaults,
-    fallback_releases,
-    fit,
-    gpu_sharing,
-    gpus,
-    hardening,
-    judging,
-    order,
-    own_release,
-    ports,
-    prepare,
-    promotion,
-    release,
-    report,
-    unlisted,
-)
+from . import gpu_sharing, gpus, instance_plan, order, own_release, promotion, report
 from .arguments import auto_profile
-from .checks import advisories, host_checks, image_name
+from .changes import ports, unlisted
+from .checks import advisories, host_checks
 from .gpus import Assignment
+from .host_load import HostLoad
+from .instance_plan import Host
 from .inventory import container_options, instances, rollout_settings
 from .inventory.inputs import Inputs
 from .inventory.instances import Instance
-from .memory import unified
 from .prepare import Prepared
 
 Json = dict[str, t.Any]
-NO_GPU = Assignment("none")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -66,30 +49,6 @@ class Outcome:
     @property
     def changed(self) -> bool:
         return any(plan["change"] != "none" for plan in self.plans)
-
-
-@dataclasses.dataclass(frozen=True)
-class Host:
-    """What all plans of one host share."""
-
-    inputs: Inputs
-    known: schema.Schema
-    observed: t.Mapping[str, Json]
-    shares: t.Mapping[str, int]
-    owns: t.Mapping[str, own_release.Own]
-
-    def of(self, instance: Instance) -> Host:
-        """The same host as an instance has it, with the image and the version that it is planned for."""
-        own = self.owns[instance.name]
-        return dataclasses.replace(self, inputs=own.inputs, known=own.known)
-
-    def prepare(self, instance: Instance, errors: list[str]) -> Prepared:
-        return prepare.prepare(instance, self.inputs, self.known, errors, self.shares[instance.name])
-
-    def current(self, name: str) -> Json | None:
-        """The verified release of an instance, with what the host knows of it."""
-        found: Json | None = (self.observed.get(name) or {}).get("current")
-        return found
 
 
 def plan_host(inputs: Inputs, errors: t.Sequence[str] = ()) -> Outcome:
@@ -114,7 +73,7 @@ def plan_host(inputs: Inputs, errors: t.Sequence[str] = ()) -> Outcome:
     prepared = [host.of(one).prepare(one, findings.errors) for one in listed]
     assigned = _assign(prepared, host, findings)
     prepared, host_load = gpu_sharing.placed(prepared, inputs, known, observed, assigned)
-    plans = [_plan(one, host.of(one.instance), assigned, host_load, findings) for one in prepared]
+    plans = [instance_plan.plan(one, host.of(one.instance), assigned, host_load, findings) for one in prepared]
     for plan, one in zip(plans, listed):
         plan["notes"] += own_release.notes(one, inputs, host.of(one).inputs)
     plans += unlisted.plans(inputs, listed, observed, findings)
@@ -134,9 +93,7 @@ def _refused(drafts: t.Sequence[Json], findings: Findings) -> Outcome:
     )
 
 
-def _outcome(
-    plans: list[Json], warnings: list[str], observed: t.Mapping[str, Json], host_load: fit.HostLoad
-) -> Outcome:
+def _outcome(plans: list[Json], warnings: list[str], observed: t.Mapping[str, Json], host_load: HostLoad) -> Outcome:
     plans = ports.ordered(order.carried_out(plans, observed, host_load), observed, host_load.facts)
     changing = [plan for plan in plans if plan["change"] != "none"]
     return Outcome(
@@ -199,99 +156,3 @@ def _assign(prepared: t.Sequence[Prepared], host: Host, findings: Findings) -> t
         running = tuple(release_now.get("gpus", {}).get("uuids", ()))
         requests.append(gpus.Request(one.instance, gpus.needed(one.values()), running))
     return gpus.assign(requests, host.inputs.facts, findings)
-
-
-def _revision(instance: Instance, inputs: Inputs, current: Json | None) -> str | None:
-    """Stated, else what runs, else what is on the host: a release must not change because a download has ended."""
-    if instance.model.startswith("/") or instance.revision:
-        return instance.revision
-    running = ((current or {}).get("release") or {}).get("model") or {}
-    if running.get("id") == instance.model:
-        return t.cast(t.Optional[str], running.get("revision"))
-    return t.cast(t.Optional[str], (inputs.models.get(instance.model) or {}).get("revision"))
-
-
-def _plan(
-    one: Prepared, host: Host, assigned: t.Mapping[str, Assignment], host_load: fit.HostLoad, findings: Findings
-) -> Json:
-    """The plan of a listed instance."""
-    instance, inputs = one.instance, host.inputs
-    gpu = assigned.get(instance.name, NO_GPU)
-    seen, current = host.observed.get(instance.name), host.current(instance.name)
-    dummy = one.values().get("load_format") == "dummy"
-    problems, notes = host_checks.model_problems(instance, inputs.models, dummy)
-    findings.errors += problems
-    revision = _revision(instance, inputs, current)
-    if instance.api_key and not instance.api_key_refused and instance.name not in inputs.fingerprints:
-        findings.error(
-            f"instance {instance.name}: it has an api_key and no fingerprint of it was passed: run "
-            "gpufleet.vllm.vllm_api_keys first and pass what it returned."
-        )
-    chosen = hardening.choose(
-        instance.name,
-        lambda schema: release.document(one, host.known, inputs, revision, gpu, schema),
-        current,
-        inputs.image_id,
-        inputs.apply_hardening,
-        inputs.retry,
-    )
-    findings.errors += [chosen.error] if chosen.error else []
-    document, mark, written = chosen.release, chosen.digest, set(chosen.digests.values())
-    client = release.client(instance, one.arguments, one.sampling)
-    image_id = inputs.image_id
-    refused = change.refusals(instance.name, mark if instance.active else "", seen, inputs.retry, image_id, written)
-    findings.errors += refused
-    serves = (current or {}).get("digest") in written
-    judged = judging.judge(one, document, serves, host_load, inputs, findings)
-    running = (current or {}).get("release") or {}
-    changed = defaults.changes(running, host.known, one.values(), inputs.history, inputs.readings)
-    settings = rollout_settings.merged(instance, inputs.settings, [])
-    desired = change.Desired(document, mark, client, one.arguments, image_id, settings, chosen.older)
-    decided = change.decide(desired, seen, inputs.retry) if instance.active else change.decide_inactive(seen)
-    below = fallback_releases.below(one, host, assigned, host_load, revision, mark, chosen.schema, findings)
-    return {
-        "instance": instance.name,
-        "active": one.instance.active,
-        "change": decided.kind,
-        "reasons": list(decided.reasons),
-        "downtime_seconds": change.downtime_seconds(decided.kind, seen),
-        "arguments": [_argument(argument, document, current) for argument in one.arguments],
-        "files": [mount.as_dict() for mount in release.mounted_of(one, inputs).mounts],
-        "overruled": judged.overruled,
-        "let_through": judged.let_through,
-        "warnings": [
-            *one.warnings,
-            *judged.warnings,
-            *notes,
-            *unified.cautions(judged.memory, inputs.facts, inputs.version),
-            *change.cautions(instance.name, mark, seen, inputs.retry),
-        ],
-        "notes": [
-            *promotion.notes(instance),
-            *one.notes,
-            *changed,
-            *below.left_out,
-            *image_name.notes(inputs.image),
-            *container_options.notes(instance.container_user, instance.model, inputs.settings),
-            *(chosen.notes() if instance.active else ()),
-        ],
-        "memory": judged.memory,
-        "digest": mark,
-        "release": document,
-        "client": client,
-        "fallbacks": list(below.steps),
-        "promotion": list(instance.promotion),
-        "stands_in": change.stands_in(current or {}, mark, inputs.retry),
-        "settings": {**settings, **promotion.recorded(instance)},
-        "image_id": image_id,
-    }
-
-
-def _argument(argument: t.Any, document: Json, current: Json | None) -> Json:
-    """As it is written; compared as it is inside the container."""
-    found = {"name": argument.name, "value": argument.value, "origin": argument.origin}
-    running = ((current or {}).get("release") or {}).get("arguments")
-    wanted = document["arguments"].get(argument.name)
-    if running is not None and argument.set and running.get(argument.name) != wanted:
-        found["from_value"] = running.get(argument.name)
-    return found

@@ -14,6 +14,7 @@ import typing as t
 from .._findings.checks import Doubt
 from .._findings.findings import Findings
 from .._settings.names import meant, nearest
+from .._state.deadlines import TIMEOUTS
 from .._vllm.schema import Schema, version_key
 from .arguments import auto_profile, environment, layers, limits
 from .arguments.layers import Layer, Resolved
@@ -134,9 +135,8 @@ def _meant(found: t.Sequence[Resolved], schema: Schema, findings: Findings) -> J
 
 def _drained(given: list[Layer], instance: Instance, inputs: Inputs, schema: Schema) -> list[Layer]:
     """An engine that can end by itself what it has taken, does so for as long as `timeouts.drain` states."""
-    seconds = rollout_settings.merged(instance, inputs.settings, [])["timeouts"].get(
-        "drain", rollout_settings.DRAIN_SECONDS
-    )
+    stated = rollout_settings.merged(instance, inputs.settings, [])["timeouts"]
+    seconds = stated.get("drain", TIMEOUTS["drain"])
     if not seconds or DRAIN not in schema.arguments:
         return given
     return [Layer("timeouts.drain", {DRAIN: seconds}), *given]

@@ -11,8 +11,9 @@ from __future__ import annotations
 import typing as t
 
 from .._findings import checks
-from . import change, memory_text
-from .change import shown
+from . import memory_text
+from .changes import change
+from .changes.change import shown
 
 Json = dict[str, t.Any]
 MEANING = {

@@ -15,8 +15,9 @@ import typing as t
 
 from .._findings.findings import Findings
 from .._vllm import images, metric_names, schema
-from . import defaults, planner
-from .change import shown
+from . import planner
+from .changes import defaults
+from .changes.change import shown
 from .inventory.inputs import Inputs
 
 Json = dict[str, t.Any]

@@ -12,16 +12,17 @@ Private to the collection: may change without notice.
 from __future__ import annotations
 
 import re
+import time
 import typing as t
 from dataclasses import dataclass
 
+from . import apt
 from .files import Files, NotProved, NotWritten
-from .placing import LOCKED, Refused
+from .placing import Refused
 
 PATH = "/etc/apt/sources.list.d/gpufleet-components.sources"
 SOURCES = "/etc/apt/sources.list"
 FOLDER = "/etc/apt/sources.list.d"
-HEADER = "# Written by gpufleet.vllm, which overwrites it."
 
 # A flat repository has no components.
 _LINE = re.compile(
@@ -41,17 +42,17 @@ class Source:
     fields: tuple[tuple[str, str], ...] = ()
 
     def text(self) -> str:
-        words = {"Types": "deb", "URIs": self.uris, "Suites": self.suites, "Components": self.components}
-        lines = [f"{name}: {value if isinstance(value, str) else ' '.join(value)}" for name, value in words.items()]
-        return "\n".join([*lines, *(f"{name}: {value}" for name, value in self.fields), ""])
+        found = {"Types": "deb", "URIs": self.uris, "Suites": self.suites, "Components": self.components}
+        return apt.stanza({**found, **dict(self.fields)})
 
 
 class Ports(t.NamedTuple):
-    """The host: its files, names of the files in a folder, status and output of a command."""
+    """The host: its files, names of the files in a folder, status and output of a command, a pause in seconds."""
 
     files: Files
     listed: t.Callable[[str], list[str]]
-    run: t.Callable[[list[str]], tuple[int, str]]
+    run: apt.Run
+    sleep: apt.Sleep = time.sleep
 
 
 def sources(texts: t.Mapping[str, str]) -> list[Source]:
@@ -103,12 +104,12 @@ def carry_out(
             "state the "
             f"distribution's mirror in {SOURCES}."
         )
-    content = "\n".join([HEADER, "\n".join(source.text() for source in added)]).encode() if added else None
+    content = apt.document(*(source.text() for source in added)).encode() if added else None
     due = ports.files.differing({PATH: content})
     if not due or check_mode:
         return {"changed": bool(due)}
     try:
-        ports.files.put_proved(due, lambda: _proved(ports.run, lock_timeout) if content else "")
+        ports.files.put_proved(due, lambda: _proved(ports, lock_timeout) if content else "")
     except (NotWritten, NotProved) as error:
         raise Refused(
             f"The components {' '.join(components)} of {codename} cannot be used, and everything is as it was: {error} "
@@ -118,21 +119,10 @@ def carry_out(
     return {"changed": True}
 
 
-def _proved(run: t.Callable[[list[str]], tuple[int, str]], lock_timeout: int) -> str:
-    command = [
-        "apt-get",
-        "-q",
-        "-o",
-        "APT::Update::Error-Mode=any",
-        "-o",
-        f"DPkg::Lock::Timeout={lock_timeout}",
-        "update",
-    ]
-    status, said = run(command)
-    if not status:
-        return ""
-    lines = [line.strip() for line in said.splitlines() if line.startswith(("E:", "Err:", "W:")) or LOCKED in line]
-    return " ".join(lines[:4])
+def _proved(ports: Ports, lock_timeout: int) -> str:
+    update = ["apt-get", "-q", "-o", "APT::Update::Error-Mode=any", "update"]
+    status, said = apt.patient(ports.run, lock_timeout, ports.sleep)(update)
+    return apt.telling(said, warnings=True) if status else ""
 
 
 def _lines(text: str) -> list[Source]:
@@ -149,7 +139,7 @@ def _deb822(text: str) -> list[Source]:
     found = []
     for stanza in re.split(r"\n\s*\n", re.sub(r"^#.*\n?", "", text, flags=re.MULTILINE)):
         fields = {match["name"].lower(): match["value"].strip() for match in _FIELD.finditer(stanza)}
-        if "deb" not in fields.get("types", "").split() or fields.get("enabled", "yes").lower() in ("no", "false"):
+        if "deb" not in fields.get("types", "").split() or fields.get("enabled", "").lower() in apt.OFF:
             continue
         spelled = {"signed-by": "Signed-By", "architectures": "Architectures", "trusted": "Trusted"}
         kept = tuple((name, fields[key]) for key, name in spelled.items() if key in fields)

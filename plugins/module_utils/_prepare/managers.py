@@ -9,10 +9,13 @@ Private to the collection: may change without notice.
 from __future__ import annotations
 
 import re
+import time
 import typing as t
 
+from . import apt
+
 Versions = dict[str, str]
-Run = t.Callable[[t.Sequence[str]], tuple[int, str]]
+Run = apt.Run
 
 _LISTED = re.compile(r"^(?P<status>\S+) *\t(?P<name>\S+)\t(?P<version>\S+)$", re.MULTILINE)
 _REMOVED = re.compile(r"^Remv (\S+)", re.MULTILINE)
@@ -23,20 +26,13 @@ class Failed(Exception):
 
 
 class Apt:
-    """apt. `lock_timeout`: for how many seconds to wait for somebody else who uses dpkg."""
+    """apt. `lock_timeout`: for how many seconds to wait for somebody else who uses apt or dpkg."""
 
-    def __init__(self, run: Run, lock_timeout: int) -> None:
-        self._run = run
+    def __init__(self, run: Run, lock_timeout: int, sleep: apt.Sleep = time.sleep) -> None:
+        self._run = apt.patient(run, lock_timeout, sleep)
         # Held packages of an earlier branch may change now, and only now.
         allowed = ("--allow-change-held-packages", "--allow-downgrades", "--no-install-recommends")
-        self._options = (
-            "-q",
-            "-y",
-            "-o",
-            f"DPkg::Lock::Timeout={lock_timeout}",
-            "-o",
-            "Dpkg::Options::=--force-confold",
-        )
+        self._options = ("-q", "-y", "-o", "Dpkg::Options::=--force-confold")
         self._install = ("apt-get", *self._options, *allowed, "install")
 
     def installed(self) -> Versions:
@@ -137,17 +133,16 @@ Manager = t.Union[Apt, Dnf]
 
 def listed(said: str, absent: t.Container[str] = ()) -> Versions:
     """Versions by name. Raises Failed where there is none: what is rolled back is measured by it."""
-    found = {one["name"]: one["version"] for one in _LISTED.finditer(said) if one["status"][1:2] not in absent}
-    if not found:
+    lines = _LISTED.finditer(said)
+    versions = {line["name"]: line["version"] for line in lines if line["status"][1:2] not in absent}
+    if not versions:
         raise Failed("the package manager does not say what is installed")
-    return found
+    return versions
 
 
 def told(run: Run, command: t.Sequence[str]) -> str:
     """What a command says. Raises Failed with the lines that tell what went wrong."""
-    status, said = run(command)
-    if not status:
-        return said
-    lines = [line.strip() for line in said.splitlines() if line.strip()]
-    telling = [line for line in lines if line.startswith(("E:", "Err:", "Error")) or "No space left" in line]
-    raise Failed(" ".join(list(dict.fromkeys(telling))[:4] or lines[-3:]) or f"{command[0]} ended with {status}")
+    status, said = run([*command])
+    if status:
+        raise Failed(apt.telling(said) or f"{command[0]} ended with {status}")
+    return said

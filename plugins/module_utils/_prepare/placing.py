@@ -11,12 +11,9 @@ from __future__ import annotations
 import time
 import typing as t
 
-from . import openpgp
+from . import apt, openpgp
 from .files import Files, NotProved, NotWritten
 from .repository import Apt, Pin, Repository, Yum, absent, proof
-
-LOCKED = "Could not get lock"
-PAUSE = 3  # seconds between two attempts while somebody else uses apt
 
 Json = dict[str, t.Any]
 
@@ -48,9 +45,9 @@ def repository(params: Json) -> Repository:
     if params["yum"] is not None:
         yum = params["yum"]
         return Yum(name=params["name"], **{**yum, "include_packages": tuple(yum["include_packages"])})
-    apt = params["apt"]
-    pins = tuple(Pin(tuple(pin["packages"]), pin["pin"], pin["priority"]) for pin in apt["pins"])
-    return Apt(name=params["name"], pins=pins, **{key: tuple(apt[key]) for key in apt if key != "pins"})
+    stated = params["apt"]
+    pins = tuple(Pin(tuple(pin["packages"]), pin["pin"], pin["priority"]) for pin in stated["pins"])
+    return Apt(name=params["name"], pins=pins, **{key: tuple(stated[key]) for key in stated if key != "pins"})
 
 
 def mistakes(params: Json, of: Repository) -> list[str]:
@@ -96,22 +93,12 @@ def _is(data: bytes, expected: list[str]) -> bool:
 
 def proved(of: Repository, ports: Ports, lock_timeout: int) -> str:
     """What is wrong with the repository once its files are in place; empty where it can be used."""
+    run = apt.patient(ports.run, lock_timeout, ports.sleep)
     for command in proof(of):
-        status, said = ports.run(command)
-        waited = 0
-        while status and LOCKED in said and waited < lock_timeout:
-            ports.sleep(PAUSE)
-            waited += PAUSE
-            status, said = ports.run(command)
+        status, said = run(command)
         if status:
-            return " ".join(_telling(said))
+            return apt.telling(said, warnings=True)
     return ""
-
-
-def _telling(said: str) -> list[str]:
-    """The lines of a command that tell what went wrong."""
-    lines = [line.strip() for line in said.splitlines() if line.strip()]
-    return [line for line in lines if line.startswith(("E:", "Err:", "W:", "Error"))][:4] or lines[-3:]
 
 
 def carry_out(params: Json, ports: Ports, check_mode: bool) -> Json:

@@ -13,7 +13,7 @@ import typing as t
 from dataclasses import dataclass
 
 from .._outside.concealing import concealed_text
-from . import openpgp
+from . import apt, openpgp
 
 KEYRINGS = "/etc/apt/keyrings"
 APT_SOURCES = "/etc/apt/sources.list.d"
@@ -23,7 +23,6 @@ YUM_REPOSITORIES = "/etc/yum.repos.d"
 
 SCHEMES = ("http://", "https://", "file:/")
 _NAME = re.compile(r"[a-z0-9][a-z0-9._-]*")
-_HEADER = "# Written by gpufleet.vllm, which overwrites it."
 
 
 class Pin(t.NamedTuple):
@@ -34,7 +33,7 @@ class Pin(t.NamedTuple):
     priority: int
 
     def text(self) -> str:
-        return f"Package: {' '.join(self.packages)}\nPin: {self.pin}\nPin-Priority: {self.priority}\n"
+        return apt.stanza({"Package": self.packages, "Pin": self.pin, "Pin-Priority": str(self.priority)})
 
 
 @dataclass(frozen=True)
@@ -82,20 +81,21 @@ class Apt:
 
     def files(self, keys: bytes) -> dict[str, bytes | None]:
         """Content by path, in the order in which it is put in place: pinned first, then offered."""
-        fields = {
-            "Types": "deb",
-            "URIs": " ".join(self.uris),
-            "Suites": " ".join(self.suites),
-            "Components": " ".join(self.components),
-            "Architectures": " ".join(self.architectures),
-            "Signed-By": self.key_path,
-        }
-        source = "\n".join([_HEADER, *(f"{name}: {value}" for name, value in fields.items() if value), ""])
-        pins = "\n".join([_HEADER, "\n".join(pin.text() for pin in self.pins)])
+        source = apt.stanza(
+            {
+                "Types": "deb",
+                "URIs": self.uris,
+                "Suites": self.suites,
+                "Components": self.components,
+                "Architectures": self.architectures,
+                "Signed-By": self.key_path,
+            }
+        )
+        pins = apt.document(*(pin.text() for pin in self.pins))
         return {
             self.key_path: keys,
             self.pins_path: pins.encode() if self.pins else None,
-            self.source_path: source.encode(),
+            self.source_path: apt.document(source).encode(),
         }
 
 
@@ -130,7 +130,7 @@ class Yum:
     def files(self, keys: bytes) -> dict[str, bytes | None]:
         """Content by path, in the order in which they are put in place."""
         lines = [
-            _HEADER,
+            apt.HEADER,
             f"[{self.name}]",
             f"name={self.description or self.name}",
             f"baseurl={self.baseurl}",

@@ -59,8 +59,8 @@ def in_flight(http: Http, entry: Entry) -> int | None:
 def drain(host: Host, journal: Journal, held: Entry) -> None:
     """Wait until a release that does not drain by itself has nothing in flight, at most its limit."""
     limit = timeout(held, "drain")
-    found = host.docker.container(held.container_id) if held.container_id else None
-    if found is None or not found["State"]["Running"] or not limit:
+    container = host.docker.container(held.container_id) if held.container_id else None
+    if container is None or not container["State"]["Running"] or not limit:
         return
     own = own_limit(held)
     if own:

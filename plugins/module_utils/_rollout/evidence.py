@@ -12,10 +12,10 @@ import threading
 import typing as t
 
 from .._docker.client import DockerError, Json
+from .._gpu.nvml import Nvml, NvmlError
 from .._state.state import Entry
 from .gpu_memory import MIB
 from .host import Host
-from .nvml import Nvml
 
 # A GPU that fell off the bus can keep NVML waiting in the kernel, and the rollback waits for what is asked here.
 NVML_WITHIN = 5.0
@@ -29,33 +29,33 @@ def evidence(host: Host, entry: Entry, within: float = NVML_WITHIN) -> Json:
 
 def _container(host: Host, entry: Entry) -> Json | None:
     try:
-        found = host.docker.container(entry.container_id)
+        container = host.docker.container(entry.container_id)
     except DockerError:
         return None
-    if found is None:
+    if container is None:
         return None
-    state = found["State"]
+    state = container["State"]
     return {
         "status": state["Status"],
         "exit_code": None if state["Running"] else state.get("ExitCode"),
         "oom_killed": bool(state.get("OOMKilled")),
-        "restart_count": int(found.get("RestartCount") or 0),
+        "restart_count": int(container.get("RestartCount") or 0),
     }
 
 
 def _gpus_in_time(host: Host, uuids: t.Sequence[str], within: float) -> list[Json]:
-    found: list[Json] = []
+    gpus: list[Json] = []
 
     def ask() -> None:
         try:
-            found.extend(_gpus(host, uuids))
+            gpus.extend(_gpus(host, uuids))
         except Exception as error:  # noqa: BLE001 - a binding that breaks costs only its own part
-            found.extend({"uuid": uuid, "error": repr(error)} for uuid in uuids)
+            gpus.extend({"uuid": uuid, "error": repr(error)} for uuid in uuids)
 
     asking = threading.Thread(target=ask, daemon=True)
     asking.start()
     asking.join(within)
-    return list(found) or [{"uuid": uuid, "error": f"NVML did not answer within {within:g} s"} for uuid in uuids]
+    return list(gpus) or [{"uuid": uuid, "error": f"NVML did not answer within {within:g} s"} for uuid in uuids]
 
 
 def _gpus(host: Host, uuids: t.Sequence[str]) -> list[Json]:
@@ -65,15 +65,15 @@ def _gpus(host: Host, uuids: t.Sequence[str]) -> list[Json]:
     try:
         return [_gpu(nvml, uuid) for uuid in uuids]
     finally:
-        nvml.nvmlShutdown()
+        nvml.close()
 
 
 def _gpu(nvml: Nvml, uuid: str) -> Json:
     try:
-        gpu = nvml.nvmlDeviceGetHandleByUUID(uuid)
-        memory = nvml.nvmlDeviceGetMemoryInfo(gpu)
-        processes = nvml.nvmlDeviceGetComputeRunningProcesses(gpu)
-    except nvml.NVMLError as error:
+        gpu = nvml.call("nvmlDeviceGetHandleByUUID", uuid)
+        memory = nvml.call("nvmlDeviceGetMemoryInfo", gpu)
+        processes = nvml.call("nvmlDeviceGetComputeRunningProcesses", gpu)
+    except NvmlError as error:
         return {"uuid": uuid, "error": str(error)}
     held = [{"pid": process.pid, "used_mib": _mib(process.usedGpuMemory)} for process in processes]
     return {"uuid": uuid, "total_mib": _mib(memory.total), "free_mib": _mib(memory.free), "processes": held}

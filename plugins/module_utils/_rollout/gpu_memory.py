@@ -12,11 +12,11 @@ Private to the collection: may change without notice.
 from __future__ import annotations
 
 from .._diagnosis.diagnosis import Diagnosis
+from .._gpu.nvml import Nvml, NvmlError
 from .._state.state import Entry
 from .failure import Failed
 from .host import Host
 from .journal import Journal
-from .nvml import Nvml
 from .stages import Stage
 
 POLL = 0.5
@@ -26,13 +26,13 @@ DEFAULT_UTILIZATION = 0.9
 
 
 def shortage(nvml: Nvml, uuid: str, utilization: float) -> str:
-    """Why a GPU cannot take the release now, with the processes that hold its memory; '' when it can."""
-    gpu = nvml.nvmlDeviceGetHandleByUUID(uuid)
-    memory = nvml.nvmlDeviceGetMemoryInfo(gpu)
+    """Why a GPU cannot take the release now, with who holds its memory; '' when it can. Raises NvmlError."""
+    gpu = nvml.call("nvmlDeviceGetHandleByUUID", uuid)
+    memory = nvml.call("nvmlDeviceGetMemoryInfo", gpu)
     needed = int(memory.total * utilization)
     if memory.free >= needed:
         return ""
-    pids = sorted({process.pid for process in nvml.nvmlDeviceGetComputeRunningProcesses(gpu)})
+    pids = sorted({process.pid for process in nvml.call("nvmlDeviceGetComputeRunningProcesses", gpu)})
     holders = f"processes {', '.join(map(str, pids))} hold it" if pids else "no process is named"
     return f"GPU {uuid} has {memory.free // MIB} MiB free, {needed // MIB} MiB are asked for; {holders}"
 
@@ -70,7 +70,7 @@ def wait_until_free(host: Host, journal: Journal, entry: Entry, limit: float, in
                 advice = "Stop what holds the memory, or lower gpu_memory_utilization."
                 raise Failed(Diagnosis("mem.busy", "; ".join(short), advice))
             host.clock.sleep(POLL)
-    except nvml.NVMLError as error:
+    except NvmlError as error:
         journal.note(f"NVML cannot tell what is free ({error}), going on")
     finally:
-        nvml.nvmlShutdown()
+        nvml.close()

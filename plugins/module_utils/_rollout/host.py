@@ -18,8 +18,9 @@ from datetime import datetime, timezone
 from .._docker.client import Docker
 from .._docker.sockets import listening
 from .._engine.http_client import Http
+from .._gpu import bindings, report
+from .._gpu.nvml import Nvml
 from .._state.api_keys import ApiKeys
-from .nvml import Nvml, bundled_nvml, gpu_facts
 from .weights import look_at, must_be_whole
 
 MIB = 1024 * 1024
@@ -72,7 +73,7 @@ class Host:
     free_mib: t.Callable[[str], int] = free_mib
     owner: str = ""
     binds: t.Callable[[str], bool] = binds
-    open_nvml: t.Callable[[], Nvml | None] = bundled_nvml
-    gpus: t.Callable[[], list[dict[str, t.Any]]] = gpu_facts
+    open_nvml: t.Callable[[], Nvml | None] = bindings.opened
+    gpus: t.Callable[[], list[dict[str, t.Any]]] = report.gpus_of_this_host
     look_at_model: t.Callable[[dict[str, t.Any]], dict[str, t.Any]] = look_at
     keys: ApiKeys = field(default_factory=ApiKeys)

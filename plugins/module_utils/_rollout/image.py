@@ -8,18 +8,13 @@ Private to the collection: may change without notice.
 
 from __future__ import annotations
 
-import contextlib
-import json
 import re
-import typing as t
 
 from .._docker.client import Docker, DockerError, Json
 from .._docker.container import entrypoint_style, version_probe_body
-from .._outside import documents
 from .._state.deadlines import timeout
-from .._state.durable import read_text, write_atomically
 from .._state.state import Entry
-from . import probe
+from . import answers, probe
 from .failure import Refused
 from .host import Host
 from .journal import Journal
@@ -118,24 +113,14 @@ def _no_room(host: Host, reference: str, error: DockerError) -> Refused:
 
 def version_of(docker: Docker, image_id: str, cache: str) -> str:
     """The vLLM version inside an image, by its own package metadata; cached by image id. '' where it cannot tell."""
-    known = _cached(cache)
+    known = answers.remembered(cache)
     if image_id not in known:
         version = _asked(docker, image_id)
         if not version:
             return ""
         known[image_id] = version
-        with contextlib.suppress(OSError):  # who cannot remember asks again
-            write_atomically(cache, json.dumps(known, indent=1, sort_keys=True))
+        answers.remember(cache, dict(sorted(known.items())))
     return known[image_id]
-
-
-def _cached(cache: str) -> dict[str, str]:
-    try:
-        known = documents.parse(read_text(cache) or "{}")
-    except (OSError, ValueError):
-        return {}
-    whole = isinstance(known, dict) and all(isinstance(said, str) for said in known.values())
-    return t.cast("dict[str, str]", known) if whole else {}
 
 
 def _asked(docker: Docker, image_id: str) -> str:

@@ -10,19 +10,15 @@ Private to the collection: may change without notice.
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import json
-import typing as t
 
 from .._diagnosis.diagnosis import diagnose
 from .._docker import hardening
 from .._docker.client import Docker, DockerError, Json
 from .._docker.container import STATED, device_requests, variables
-from .._outside import documents
-from .._state.durable import read_text, write_atomically
 from .._state.state import Entry
-from . import probe
+from . import answers, probe
 from .failure import Refused
 from .host import Host
 from .journal import Journal
@@ -79,7 +75,7 @@ def must_parse(host: Host, journal: Journal, entry: Entry, cache: str) -> None:
     """Refuse a command that the image's parser does not take; one that cannot be asked is noted. Raises Refused."""
     if not entry.settings.get("ask_parser"):
         return
-    known = _remembered(cache)
+    known = answers.remembered(cache)
     question = hashlib.sha256(json.dumps([entry.image_id, entry.release["command"]]).encode()).hexdigest()
     if question not in known:
         journal.stage(Stage.PARSER, "asking the image's own")
@@ -88,22 +84,11 @@ def must_parse(host: Host, journal: Journal, entry: Entry, cache: str) -> None:
             journal.note("the image's parser cannot be asked, going on")
             return
         known = dict([*known.items(), (question, answer)][-KEPT:])
-        with contextlib.suppress(OSError):  # who cannot remember asks again
-            write_atomically(cache, json.dumps(known, indent=1))
+        answers.remember(cache, known)
     if known[question]:
         found = diagnose(known[question], REFUSED, release=entry.release)
         cause = f"the image's own parser does not take the command: {found.cause}"
         raise Refused(found.failure_class, cause, found.advice)
-
-
-def _remembered(cache: str) -> dict[str, str]:
-    """What was refused by question, in the parser's words; '' for what was understood."""
-    try:
-        known = documents.parse(read_text(cache) or "{}")
-    except (OSError, ValueError):
-        return {}
-    whole = isinstance(known, dict) and all(isinstance(said, str) for said in known.values())
-    return t.cast("dict[str, str]", known) if whole else {}
 
 
 def _asked(docker: Docker, entry: Entry) -> str | None:

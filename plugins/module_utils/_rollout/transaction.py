@@ -8,7 +8,6 @@ Private to the collection: may change without notice.
 
 from __future__ import annotations
 
-import typing as t
 from dataclasses import replace
 
 from .._diagnosis.diagnosis import Diagnosis
@@ -17,8 +16,8 @@ from .._state.client_file import CLIENT_DIR, remove, write
 from .._state.deadlines import timeout
 from .._state.state import Entry, Json, Rejection, State
 from .._state.store import Store
-from . import containers, measurements
-from .drain import drain, grace
+from . import containers
+from .drain import grace
 from .failure import (
     Failed,
     Refused,
@@ -28,7 +27,6 @@ from .failure import (
     fallen_text,
     not_repaired_text,
     refused_text,
-    rejects,
 )
 from .fallback import Fallback
 from .gpu_memory import wait_until_free
@@ -39,8 +37,8 @@ from .rebuild import settled
 from .remains import keep_diagnosis
 from .rollback import Rollback
 from .stages import Stage
-from .trial import Trial
-from .written import not_taken, tell_clients, write_down
+from .steps import Steps
+from .written import tell_clients, write_down
 
 BY_AN_OPERATOR = Diagnosis("rolled_back", "an operator put the release before it back", "").as_dict()
 
@@ -55,8 +53,7 @@ class Transaction:
 
     def __init__(self, host: Host, store: Store, journal: Journal, client_dir: str = CLIENT_DIR) -> None:
         self.host, self.store, self.journal, self.client_dir = host, store, journal, client_dir
-        # What was written down last: nothing is read again from a disk that may fail meanwhile.
-        self._state = State(store.instance)
+        self.steps = Steps(host, store, journal, client_dir)
 
     def run(self, request: Json, rolled_back: bool = False) -> str:
         """Carry out a request (`kind`, `plan`, `retry`); one of journal.OUTCOMES.
@@ -72,11 +69,11 @@ class Transaction:
         }
         instance = self.store.instance
         try:
-            self._state = settled(self.store, self.host.docker, self.journal, self.client_dir)
+            self.steps.state = settled(self.store, self.host.docker, self.journal, self.client_dir)
             if request["kind"] not in act:
                 advice = "Run it with the gpufleet.vllm that asked for it."
                 raise Refused("request.unknown", f"this program knows no request {request['kind']}", advice)
-            return act[request["kind"]](self._state, request)
+            return act[request["kind"]](self.steps.state, request)
         except Refused as refusal:
             diagnosis = refusal.diagnosis
             message = refused_text(instance, diagnosis, rolled_back)
@@ -95,7 +92,7 @@ class Transaction:
         candidate = Entry(plan["digest"], plan["release"], plan["client"], plan["settings"])
         candidate = preflight(self.host, self.store, self.journal, state, candidate, bool(request.get("retry")))
         current = state.current
-        if current is not None and current.identity == candidate.identity and self._is_up(current):
+        if current is not None and current.identity == candidate.identity and self.steps.is_up(current):
             self.journal.end("verified", f"{state.instance}: release {current.short} serves already.")
             return "verified"
         stops = request.get("on_failure", candidate.settings.get("on_failure")) == "stop"
@@ -112,17 +109,6 @@ class Transaction:
                 f"it was planned for release {planned[:12]}, and release {current.short} is current",
                 "Run the playbook again: it plans with what is there now.",
             )
-
-    def _is_up(self, current: Entry) -> bool:
-        """Whether the verified release runs and gives its proof as it stands."""
-        found = self.host.docker.container(current.container_id) if current.container_id else None
-        if found is None or not found["State"]["Running"]:
-            return False
-        try:
-            Trial(self.host, self.journal, current).smoke()
-        except Failed:
-            return False
-        return True
 
     def _rollback(self, state: State, request: Json) -> str:
         """The previous verified release becomes the candidate; what serves now is held and becomes the previous one.
@@ -151,7 +137,7 @@ class Transaction:
         candidate = preflight(self.host, self.store, self.journal, state, previous, True)
         if current is not None and request.get("blame", True):
             reason = request.get("reason") or BY_AN_OPERATOR
-            rejection = Rejection(current.digest, at=self._now(), image_id=current.image_id, **reason)
+            rejection = Rejection(current.digest, at=self.host.clock.utc(), image_id=current.image_id, **reason)
             state = state.with_rejection(rejection)
         return self._try(state, candidate, Fallback(candidate))
 
@@ -165,12 +151,12 @@ class Transaction:
         # Nothing serves: a disk that is full must not keep it so.
         current = preflight(self.host, self.store, self.journal, state, current, True, must_keep=False)
         try:
-            repaired = current if self._is_up(current) else self._started_afresh(state, current)
-            self._with_policy(repaired)
+            repaired = current if self.steps.is_up(current) else self._started_afresh(state, current)
+            self.steps.with_policy(repaired)
         except Failed as failure:
             return self._not_repaired(current, failure)
         amiss = tell_clients(self.journal, repaired, state.instance, self.client_dir)
-        amiss += self._committed(self._state.committed(repaired))
+        amiss += self.steps.committed(self.steps.state.committed(repaired))
         self.journal.end("repaired", f"{state.instance}: release {repaired.short} serves again.{amiss}")
         return "repaired"
 
@@ -178,10 +164,10 @@ class Transaction:
         if current.container_id:
             self.host.docker.remove(current.container_id)
         bare = replace(current, container_id="")
-        return self._serve(state, bare, self._write_down_current)
+        return self.steps.serve(state, bare, self.steps.write_down_current)
 
     def _not_repaired(self, current: Entry, failure: Failed) -> str:
-        state = self._state
+        state = self.steps.state
         told = Told(self.journal.stage_name, failure.diagnosis, self.journal.elapsed)
         kept = keep_diagnosis(self.host, self.store, state.current or current, told, failure.log)
         message = not_repaired_text(state.instance, current, told, kept)
@@ -200,22 +186,22 @@ class Transaction:
         self.journal.stage(Stage.BREADCRUMB, f"{before} -> {candidate.short}")
         state = state.with_candidate(candidate, self.host.owner)
         try:
-            self._save(state)
+            self.steps.save(state)
         except Failed as failure:
             raise Refused(**failure.diagnosis.as_dict()) from failure
         rollback = Rollback(self.host, self.store, self.journal, self.client_dir)
         try:
-            self._stop(state.held)
+            self.steps.stop(state.held)
         except Failed as failure:
             return rollback.go(state, candidate, failure)
         try:
             verified = self._served(candidate, fallback, rollback, insists)
-            self._commit(verified)
+            self.steps.commit(verified)
         except Failed as failure:
-            state = self._state
+            state = self.steps.state
             end, bad = rollback.stop if stops else rollback.go, state.candidate or candidate
             outcome = end(state, bad, failure)
-            self._no_longer_measured(bad, failure)
+            self.steps.no_longer_measured(bad, failure)
             return outcome
         if verified.fallback_of:
             message = fallback_text(state.instance, rollback.fallen, verified)
@@ -230,115 +216,24 @@ class Transaction:
     def _served(self, candidate: Entry, fallback: Fallback, rollback: Rollback, insists: bool) -> Entry:
         """The candidate proved, or the first step that is. Raises Failed where no step helps."""
         while True:
-            state = self._state
+            state = self.steps.state
             known = (state.held, state.previous)
             try:
                 wait_until_free(self.host, self.journal, candidate, timeout(candidate, "free"), insists)
-                return self._serve(state, candidate, self._write_down_candidate, known)
+                return self.steps.serve(state, candidate, self.steps.write_down_candidate, known)
             except Failed as failure:
-                state = self._state
+                state = self.steps.state
                 step = fallback.next(failure.diagnosis.failure_class, state)
                 if step is None:
                     raise
                 failed = state.candidate or candidate
                 try:
-                    told, self._state = rollback.fall(state, failed, failure, step)
+                    told, self.steps.state = rollback.fall(state, failed, failure, step)
                     rollback.fallen += fallen_text(failed, told)
                 except DockerError as error:
                     raise Failed(Diagnosis("docker.away", str(error), "Look at docker.service.")) from error
-                self._no_longer_measured(failed, failure)
+                self.steps.no_longer_measured(failed, failure)
                 candidate = step
-
-    def _write_down_candidate(self, made: Entry) -> None:
-        self._save(replace(self._state, candidate=made))
-
-    def _write_down_current(self, made: Entry) -> None:
-        """Of a repair: a disk that is full keeps nothing from serving again."""
-        self._state = replace(self._state, current=made)
-        write_down(self.store, self.journal, self._state)
-
-    def _save(self, state: State) -> None:
-        """Nothing goes on that could not be rolled back after a crash. Raises Failed."""
-        try:
-            self.store.save(state)
-        except OSError as error:
-            if not self.store.holds(state):
-                raise Failed(not_taken(error, self.store.folder)) from error
-            self.journal.note(f"the state is written, and may not outlive a power cut: {error}")
-        self._state = state
-
-    def _now(self) -> str:
-        return self.host.clock.utc()
-
-    def _stop(self, held: Entry | None) -> None:
-        if held is None:
-            return
-        try:
-            drain(self.host, self.journal, held)
-            self.journal.stage(Stage.STOP, f"release {held.short}, kept")
-            containers.set_aside(self.host.docker, held, "held", grace(held))
-        except DockerError as error:
-            raise Failed(Diagnosis("container.stop", str(error), "Look at docker.service.")) from error
-
-    def _serve(
-        self, state: State, entry: Entry, created: t.Callable[[Entry], None], known: tuple[Entry | None, ...] = ()
-    ) -> Entry:
-        """Run the trial, with the instance's name free for it; `created` writes its container down."""
-        docker = self.host.docker
-        try:
-            if entry.container_id:
-                containers.renamed(docker, entry, containers.name_of(entry))
-            for name in containers.remove_leftovers(docker, replace(state, candidate=entry)):
-                self.journal.note(f"removed {name}, left by an earlier rollout")
-        except DockerError as error:
-            raise Failed(Diagnosis("docker.away", str(error), "Look at docker.service.")) from error
-        return Trial(self.host, self.journal, entry, created, known).run()
-
-    def _commit(self, verified: Entry) -> None:
-        """The verified release becomes the current one. The state comes last of what a kill could leave undone."""
-        self._with_policy(verified)
-        try:
-            write(verified, self.client_dir)
-        except OSError as error:
-            raise Failed(not_taken(error, self.client_dir)) from error
-        state = self._state.committed(verified)
-        self._save(state)
-        self._of_measurements(measurements.remember, verified)
-        self._tidy(state)
-
-    def _with_policy(self, verified: Entry) -> None:
-        self.journal.stage(Stage.COMMIT, f"release {verified.short}")
-        try:
-            self.host.docker.set_restart_policy(verified.container_id, "unless-stopped")
-        except DockerError as error:
-            raise Failed(Diagnosis("docker.away", str(error), "Look at docker.service.")) from error
-
-    def _committed(self, state: State) -> str:
-        """A repaired release is the current one, whatever the disk says; what to tell of that."""
-        amiss = write_down(self.store, self.journal, state)
-        if state.current is not None:
-            self._of_measurements(measurements.remember, state.current)
-        self._tidy(state)
-        return amiss
-
-    def _tidy(self, state: State) -> None:
-        try:
-            containers.tidy(self.host.docker, state)
-        except DockerError as error:
-            self.journal.note(f"older containers stay until the next rollout: {error}")
-
-    def _of_measurements(self, change: t.Callable[[Host, Store, Entry], None], entry: Entry) -> None:
-        """What is remembered for later plans decides nothing here."""
-        try:
-            change(self.host, self.store, entry)
-        except (KeyError, OSError, TypeError, ValueError) as error:
-            self.journal.note(f"{measurements.FILE} stays as it is: {error!r}")
-
-    def _no_longer_measured(self, bad: Entry, failure: Failed) -> None:
-        """A start that failed for what the release is; a wrong answer comes from an engine that has started."""
-        failure_class = failure.diagnosis.failure_class
-        if rejects(failure_class) and not failure_class.startswith("smoke."):
-            self._of_measurements(measurements.forget, bad)
 
     def _live(self, state: State, request: Json) -> str:
         """New sampling for clients, or settings that the host acts on later: the engine is not touched."""

@@ -20,6 +20,7 @@ from ansible.module_utils.common.validation import check_type_bool, check_type_d
 from .canonical_json import canonical_json
 
 Json = dict[str, t.Any]
+Read = t.TypeVar("Read")
 # Ansible takes 1e999999999 for an integer, and is busy with it until the memory is full.
 _NUMBER = re.compile(r"[+-]?[0-9]{1,18}(\.[0-9]{0,18})?")
 _BETWEEN = re.compile(r"[,\n]")
@@ -32,6 +33,19 @@ class WrongError(ValueError):
 def is_blank(value: t.Any) -> bool:
     """Whether a value states nothing: null, or a text with nothing in it."""
     return value is None or (isinstance(value, str) and not value.strip())
+
+
+def stated(
+    reader: t.Callable[[t.Any], Read], value: t.Any, name: str, wrong: t.Callable[[str], None], unset: Read
+) -> Read:
+    """A value as its reader has it; UNSET where it states nothing, or is WRONG, which is told what to write."""
+    if is_blank(value):
+        return unset
+    try:
+        return reader(value)
+    except WrongError as error:
+        wrong(f"{name} is {value!r}: {error}.")
+        return unset
 
 
 def text(value: t.Any) -> str:

@@ -16,6 +16,7 @@ import re
 import typing as t
 
 from .._settings.names import listed, meant
+from .._settings.types import WrongError, switch
 from .schema import Argument
 
 SIZE = re.compile(r"(\d+(?:\.\d+)?)([kKmMgGtT])")
@@ -96,11 +97,10 @@ def unit_text(argument: Argument, value: t.Any) -> str:
 
 
 def _boolean(argument: Argument, value: t.Any) -> bool:
-    if isinstance(value, bool):
-        return value
-    if isinstance(value, str) and value.lower() in ("true", "false"):
-        return value.lower() == "true"
-    raise BadValueError(f"is {_shown(value)}: it is a switch, write true or false.")
+    try:
+        return switch(value)
+    except WrongError as wrong:
+        raise BadValueError(f"is {_shown(value)}: it is a switch, {wrong}.") from None
 
 
 def _integer(argument: Argument, value: t.Any) -> int:

@@ -12,33 +12,28 @@ Private to the collection: may change without notice.
 from __future__ import annotations
 
 import typing as t
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
-from .._diagnosis.diagnosis import Diagnosis
 from .._docker.client import DockerError, Json
-from .._engine import liveness
-from .._engine.expect import base_url
-from .._engine.http_client import Http, NoAnswer
-from .._engine.pooled import pools
 from .._rollout.failure import unexpected
 from .._rollout.host import Host
 from .._rollout.rebuild import later_than
-from .._rollout.trial import epoch
 from .._state import units
 from .._state.api_keys import ApiKeyMissing
 from .._state.deadlines import ready_limit
 from .._state.state import Entry, State, StateProblem
 from .._state.store import STATE_DIR, Store, instances
 from .._state.unsaved import RUN_DIR
+from . import watch_deeds
+from .watch_deeds import Sight, case_of
 from .watch_evidence import Kept, diagnosis_of, log_of
-from .watch_policy import BAD, Case, Limits, Look, Verdict, seen, step, verdict
+from .watch_look import look
+from .watch_policy import BAD, Case, Limits, seen, step, verdict
 from .watch_record import DAY, Memory, Record, RecordProblem, Records
 
 # A tick that comes a little early must not wait for the next one.
 EARLY = 1.0
 SEEN_KEPT = 10
-# The record to be written first, the request, and the line for people.
-Deed = tuple[Record, Json, str]
 
 
 def _never(_store: Store, _request: Json) -> None:
@@ -47,19 +42,6 @@ def _never(_store: Store, _request: Json) -> None:
 
 def _nobody(_store: Store) -> None:
     """Nothing can be rolled back."""
-
-
-@dataclass(frozen=True)
-class Sight:
-    """What was seen of one instance, with everything that a decision needs. `resumed`: nobody looked for a while."""
-
-    state: State
-    current: Entry
-    limits: Limits
-    container: Json | None
-    found: Verdict
-    memory: Memory
-    resumed: bool
 
 
 class Watch:
@@ -129,12 +111,12 @@ class Watch:
         if memory.at is not None and 0 <= now - memory.at < limits.interval - EARLY:
             return
         container = self.host.docker.container(current.container_id) if current.container_id else None
-        look = self._look(current, container, limits)
-        found = verdict(look, ready_limit(current).seconds)
+        looked = look(self.host, current, container, limits)
+        found = verdict(looked, ready_limit(current).seconds)
         if found in BAD and self._is_old(store, records, state):
             return
         resumed = memory.at is None and bool(memory.told)
-        memory = self._remember(records, memory, seen(look, found), found in BAD, now)
+        memory = self._remember(records, memory, seen(looked, found), found in BAD, now)
         with records.locked():
             self._decide(store, records, Sight(state, current, limits, container, found, memory, resumed))
 
@@ -191,33 +173,6 @@ class Watch:
                 records.save(record)
         return record
 
-    def _look(self, current: Entry, container: Json | None, limits: Limits) -> Look:
-        """Ask for one token, and see meanwhile whether the engine works on anything."""
-        found = container["State"] if container is not None else {"Status": "", "StartedAt": ""}
-        if container is None or found["Status"] != "running":
-            return Look(str(found["Status"]))
-        url = base_url(current.release["bind"], current.release["port"])
-        http = self.host.keys.http(self.host.http, current.release)
-        before = liveness.work(http, url)
-        status, said = self._token(http, url, current, limits)
-        age = int(epoch(self.host.clock.utc())) - int(epoch(found["StartedAt"]))
-        if status == 200:
-            return Look("running", age, 200, 200, True)
-        healthy, after = liveness.health(http, url), liveness.work(http, url)
-        moved = liveness.moved(before, after)
-        return Look("running", age, status, healthy, moved, said, before.unread or after.unread)
-
-    @staticmethod
-    def _token(http: Http, url: str, current: Entry, limits: Limits) -> tuple[int, str]:
-        """The status of the answer to one question, 0 for none, and the words of an answer without a token."""
-        try:
-            release = current.release
-            name, pooling = release["served_model_names"][0], pools(release["arguments"])
-            reply = liveness.one_answer(http, url, name, limits.deadline, pooling)
-        except NoAnswer as error:
-            return 0, str(error)
-        return reply.status, "" if reply.status == 200 else reply.error
-
     def _remember(self, records: Records, memory: Memory, line: str, bad: bool, at: float) -> Memory:
         """One more look: a row of bad ones grows, or ends."""
         line = f"{self.host.clock.utc()} {line}"
@@ -235,7 +190,7 @@ class Watch:
         if record.paused(now) or units.running(store.instance) or store.load() != sight.state:
             return
         record, died = self._counted(records, record, sight)
-        case = self._case(sight, record, died)
+        case = case_of(sight, record, died, now)
         decided = step(case, sight.limits)
         if died:
             self._event(store, records, record, f"Docker restarted the engine (restarts remembered: {case.restarts})")
@@ -258,26 +213,18 @@ class Watch:
             records.save(record)
         return record, died
 
-    def _case(self, sight: Sight, record: Record, died: int) -> Case:
-        now = int(epoch(self.host.clock.utc()))
-        own = [now - int(epoch(restart["at"])) for restart in record.restarts if restart["by"] == "watch"]
-        own = [ago for ago in own if ago < DAY]
-        age = now - int(epoch(record.verified_at)) if record.verified_at else None
-        previous = sight.state.previous
-        rollback = previous is not None and sight.state.rejection_of(previous) is None and not record.rolled_back
-        return Case(sight.memory.bad, died, age, len(record.restarts), len(own), min(own, default=DAY), rollback)
-
     def _act(self, store: Store, records: Records, sight: Sight, case: Case, what: str) -> None:
         """Write down what is about to happen, have it done, and only then keep the evidence.
 
         The log is read before, for a restart removes its container: a bounded part of it, in bounded time.
         """
+        now = self.host.clock.utc()
         log = log_of(self.host, sight.container)
-        told = diagnosis_of(sight.current.release, sight.container, sight.found, sight.memory.seen, log)
-        kept = Kept(store, sight.current, self.host.clock.utc())
+        diagnosis = diagnosis_of(sight.current.release, sight.container, sight.verdict, sight.memory.seen, log)
+        kept = Kept(store, sight.current, now)
         before = records.load()
-        plan = self._return if what == "rollback" else self._restart
-        record, request, event = plan(replace(before.of(sight.current), started=True), sight, case, told)
+        deed = watch_deeds.rollback if what == "rollback" else watch_deeds.restart
+        record, request, event = deed(replace(before.of(sight.current), started=True), sight, case, diagnosis, now)
         if what == "rollback":
             request["reason"]["advice"] = f"Its log is kept in {kept.folder}, if the disk took it."
         records.save(record)
@@ -287,35 +234,9 @@ class Watch:
             records.save(before)
             self._stand_down(store, records, str(problem))
             return
-        where = f" The log is kept in {kept.folder}." if kept.write(told, sight.memory.seen, log) else ""
+        where = f" The log is kept in {kept.folder}." if kept.write(diagnosis, sight.memory.seen, log) else ""
         self._event(store, records, record, f"{event}.{where}")
         records.remember(Memory(self.host.clock.monotonic()))
-
-    def _restart(self, record: Record, sight: Sight, case: Case, told: Diagnosis) -> Deed:
-        current = sight.current
-        record = record.with_restarts(self.host.clock.utc(), "watch", 1, max(sight.limits.rollback_window, DAY))
-        why = self._why_no_return(sight, case, record)
-        request = {"kind": "repair", "plan": {"client": current.client, "settings": current.settings}}
-        return record, request, f"release {current.short} is restarted: {told.cause}{why}"
-
-    def _return(self, record: Record, sight: Sight, case: Case, told: Diagnosis) -> Deed:
-        current, previous = sight.current, t.cast(Entry, sight.state.previous)
-        cause = f"{told.cause} (restarted {case.restarts} times since it was verified)"
-        request = {"kind": "rollback", "reason": {"failure_class": told.failure_class, "cause": cause}}
-        rolled_back = {"from": current.digest, "to": previous.digest, "at": self.host.clock.utc()}
-        event = f"release {current.short} keeps failing and is rolled back to {previous.short}: {cause}"
-        return replace(record, rolled_back=rolled_back), request, event
-
-    @staticmethod
-    def _why_no_return(sight: Sight, case: Case, record: Record) -> str:
-        """Why a release that keeps failing is restarted once more."""
-        if case.restarts < sight.limits.restarts:
-            return ""
-        if sight.state.previous is None:
-            return "; it keeps failing, and there is no release before it to return to"
-        if record.rolled_back:
-            return "; it keeps failing, and was rolled back once already"
-        return "; it keeps failing, and is too old to be rolled back" if case.rollback else ""
 
     def _event(self, store: Store, records: Records, record: Record, what: str) -> None:
         self.say(f"{store.instance}: {what}")

@@ -12,7 +12,7 @@ import datetime as dt
 import typing as t
 
 from ansible_collections.gpufleet.vllm.plugins.module_utils._plan import memory_text, report
-from ansible_collections.gpufleet.vllm.plugins.module_utils._plan.change import STARTS_AGAIN, shown
+from ansible_collections.gpufleet.vllm.plugins.module_utils._plan.changes.change import STARTS_AGAIN, shown
 from ansible_collections.gpufleet.vllm.plugins.module_utils._plan.memory.gpu_parts import parts
 from ansible_collections.gpufleet.vllm.plugins.module_utils._plan.memory.reason import SEVERITY
 from ansible_collections.gpufleet.vllm.plugins.plugin_utils.plan_page import bars

@@ -204,13 +204,7 @@ def mib(size: int | str) -> int:
 
 def switch(value: t.Any, key: str, errors: list[str]) -> bool:
     """A boolean, also as the text that `-e key=false` sends; nothing is False."""
-    if types.is_blank(value):
-        return False
-    try:
-        return types.switch(value)
-    except types.WrongError as wrong:
-        errors.append(f"{key} is {value!r}: {wrong}.")
-        return False
+    return types.stated(types.switch, value, key, errors.append, False)
 
 
 # Docker takes a word without a slash for a volume of that name, in which caches lie as well.
@@ -287,14 +281,8 @@ def _text(given: Json, key: str, errors: list[str]) -> str:
 
 
 def _mapping(given: Json, key: str, errors: list[str], where: str = "") -> Json:
-    value = given.get(key)
-    if types.is_blank(value):
-        return {}
-    try:
-        return types.mapping(value)
-    except types.WrongError as wrong:
-        errors.append(f"{where or VARIABLES.get(key, key)[: -len(key)]}{key} is {value!r}: {wrong}.")
-        return {}
+    name = f"{where or VARIABLES.get(key, key)[: -len(key)]}{key}"
+    return types.stated(types.mapping, given.get(key), name, errors.append, {})
 
 
 def _instances(given: Json, errors: list[str]) -> list[t.Any]:

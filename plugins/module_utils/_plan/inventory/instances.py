@@ -136,24 +136,10 @@ class Reader:
         return 0
 
     def mapping(self, key: str) -> Json:
-        value = self.given.get(key)
-        if types.is_blank(value):
-            return {}
-        try:
-            return types.mapping(value)
-        except types.WrongError as wrong:
-            self.wrong(f"{key} is {value!r}: {wrong}.")
-            return {}
+        return types.stated(types.mapping, self.given.get(key), key, self.wrong, {})
 
     def switch(self, key: str, default: bool) -> bool:
-        value = self.given.get(key)
-        if types.is_blank(value):
-            return default
-        try:
-            return types.switch(value)
-        except types.WrongError as wrong:
-            self.wrong(f"{key} is {value!r}: {wrong}.")
-            return default
+        return types.stated(types.switch, self.given.get(key), key, self.wrong, default)
 
 
 def read(

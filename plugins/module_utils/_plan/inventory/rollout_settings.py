@@ -11,7 +11,6 @@ Private to the collection: may change without notice.
 from __future__ import annotations
 
 import contextlib
-import re
 import typing as t
 
 from ..._engine.json_fit import unusable
@@ -19,13 +18,9 @@ from ..._findings.findings import Findings
 from ..._settings import renamed, types
 from ..._settings.names import listed, meant
 from .instances import Instance
+from .rollout_values import READERS, SMOKE, TIMEOUT_KEYS, WATCH_KEYS, Reader, WrongError
 
 Json = dict[str, t.Any]
-TIMEOUT_KEYS = ("pull", "drain", "stop", "free", "ready", "hold")
-MAY_BE_ZERO = ("drain", "hold", "stop", "rollback_window")
-WATCH_KEYS = ("enabled", "interval", "deadline", "failure_threshold", "restarts", "rollback_window")
-DRAIN_SECONDS = 30
-LONGEST = 30 * 24 * 3600
 ON_FAILURE = ("rollback", "fallback", "stop")
 WITHOUT_FALLBACK = ("rollback", "stop")
 STEPS = 2
@@ -35,14 +30,6 @@ SMOKE_KEYS = (
     "warn_first_token",
 )  # fmt: skip
 PROMPT_KEYS = (*QUESTION_KEYS, "messages", "json_schema")
-AUTO = "auto"
-
-
-Reader = t.Callable[[str, t.Any], t.Any]
-
-
-class _WrongError(ValueError):
-    """The text says what is right."""
 
 
 def check(listed: t.Sequence[Instance], settings: Json, findings: Findings) -> None:
@@ -134,7 +121,7 @@ def _found(where: str, given: Json, known: t.Sequence[str], readers: t.Mapping[s
         else:
             try:
                 found[key] = readers[key](key, value)
-            except _WrongError as wrong:
+            except WrongError as wrong:
                 errors.append(f"{where}.{key} is {value!r}: {wrong}")
     return found
 
@@ -161,98 +148,3 @@ def _schema(where: str, value: t.Any, errors: list[str]) -> t.Any:
     if problem:
         errors.append(f"{problem}.")
     return value
-
-
-def _whole(value: t.Any) -> int | None:
-    try:
-        return types.whole(value)
-    except types.WrongError:
-        return None
-
-
-def _seconds(key: str, value: t.Any) -> int:
-    found, least = _whole(value), 0 if key in MAY_BE_ZERO else 1
-    if found is None or not least <= found <= LONGEST:
-        raise _WrongError(f"write seconds, a whole number from {least} to {LONGEST} (30 days).")
-    return found
-
-
-def _count(key: str, value: t.Any) -> int:
-    found = _whole(value)
-    if found is None or found < 1:
-        raise _WrongError("write a whole number of 1 or more.")
-    return found
-
-
-def _deadline(key: str, value: t.Any) -> int | float:
-    try:
-        found = types.number(value)
-    except types.WrongError:
-        found = 0
-    if not 0 < found <= LONGEST:
-        raise _WrongError(f"write seconds, a number above 0 and at most {LONGEST} (30 days).")
-    return found
-
-
-def _text(key: str, value: t.Any) -> str:
-    try:
-        return types.text(value)
-    except types.WrongError as wrong:
-        raise _WrongError(f"{wrong}.") from wrong
-
-
-def _pattern(key: str, value: t.Any) -> str:
-    try:
-        pattern = _text(key, value)
-        re.compile(pattern)
-    except (re.error, OverflowError, RecursionError) as error:
-        raise _WrongError(f"write a regular expression of Python ({error}).") from error
-    return pattern
-
-
-def _messages(key: str, value: t.Any) -> list[Json]:
-    whole = isinstance(value, list) and all(
-        isinstance(item, dict) and isinstance(item.get("role"), str) and item.get("content") for item in value
-    )
-    if not whole or not value:
-        raise _WrongError("write a list of mappings, each with role and content.")
-    return t.cast("list[Json]", value)
-
-
-def _choice(key: str, value: t.Any) -> bool | str:
-    word = str(value).strip().lower()
-    if not isinstance(value, (bool, str)) or word not in (AUTO, "true", "false"):
-        raise _WrongError("write auto, true or false.")
-    return AUTO if word == AUTO else word == "true"
-
-
-def _switch(key: str, value: t.Any) -> bool:
-    try:
-        return types.switch(value)
-    except types.WrongError as wrong:
-        raise _WrongError(f"{wrong}.") from wrong
-
-
-SMOKE: dict[str, Reader] = {
-    "prompt": _text,
-    "messages": _messages,
-    "pattern": _pattern,
-    "max_tokens": _count,
-    "deadline": _deadline,
-    "chat": _choice,
-    "tool_call": _choice,
-    "reasoning": _choice,
-    "stream": _switch,
-    "warn_latency": _deadline,
-    "warn_first_token": _deadline,
-}
-READERS: dict[str, t.Mapping[str, Reader]] = {
-    "smoke": SMOKE,
-    "timeouts": dict.fromkeys(TIMEOUT_KEYS, _seconds),
-    "watch": {
-        **dict.fromkeys(WATCH_KEYS, _seconds),
-        "enabled": _switch,
-        "failure_threshold": _count,
-        "restarts": _count,
-    },
-}

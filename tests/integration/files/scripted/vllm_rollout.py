@@ -11,13 +11,15 @@ import typing as t
 from ansible.errors import AnsibleConnectionFailure
 
 from ansible_collections.gpufleet.vllm.plugins.action import real_rollout  # type: ignore[attr-defined,unused-ignore]
+from ansible_collections.gpufleet.vllm.plugins.plugin_utils.rollout_requests import Due
 
 Json = dict[str, t.Any]
 SAID = {"verified": "verified", "rolled_back": "CUDA out of memory. It was rolled back.", "refused": "refused before"}
 
 
 class ActionModule(real_rollout.ActionModule):  # type: ignore[misc,unused-ignore]
-    def _start(self, instance: str, request: Json, task_vars: Json) -> Json:
+    def _start(self, one: Due, task_vars: Json) -> Json:
+        instance, request = one.instance, one.request
         with open(task_vars["script_log"], "a", encoding="utf-8") as log:
             log.write(json.dumps([self._host, instance, request]) + "\n")
         script = task_vars["hostvars"][self._host]["script"]

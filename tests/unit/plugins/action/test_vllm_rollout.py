@@ -22,9 +22,9 @@ from ansible_collections.gpufleet.vllm.tests.unit.plugins.action.rollout_wire im
 )
 
 
-def test_what_gives_ports_and_gpus_back_comes_first(run: t.Callable[..., Json]) -> None:
+def test_the_order_is_the_planner_s(run: t.Callable[..., Json]) -> None:
     wire = Wire(good(6))
-    plans = [plan(change[0] + "1", change) for change in ("create", "restart", "none", "repair", "live", "remove")]
+    plans = [plan(change[0] + "1", change) for change in ("remove", "none", "live", "repair", "restart", "create")]
     result = run(wire, plans=plans, rollback=["b1"])
     assert wire.started == [
         ("r1", "remove"),
@@ -75,18 +75,17 @@ def test_a_rollback_that_came_before_a_refusal_is_a_change(run: t.Callable[..., 
 
 def test_what_was_updated_is_told_with_the_digest_that_serves(run: t.Callable[..., Json]) -> None:
     """Nothing is different from before where the release served already, or was repaired."""
-    changes = ("restart", "restart", "repair", "live", "create", "remove")
+    changes = ("remove", "live", "repair", "restart", "restart", "create")
     plans = [plan(f"{change[0]}{at}", change) for at, change in enumerate(changes)]
     outcomes = {"remove": "removed", "live": "live", "repair": "repaired"}
-    ordered = ("remove", "live", "repair", "restart", "restart", "create")
     digests: tuple[Json, ...] = ({}, {}, {}, {}, {"serves": "n1", "container": "c1"}, {"serves": "n2"})
-    lines = [ended(outcomes.get(change, "verified"), **facts) for change, facts in zip(ordered, digests, strict=True)]
+    lines = [ended(outcomes.get(change, "verified"), **facts) for change, facts in zip(changes, digests, strict=True)]
     result = run(Wire([answer for line in lines for answer in (news(line), news())]), plans=plans)
     assert result["updated"] == [
-        {"instance": "r5", "change": "remove", "serves": "", "container": ""},
-        {"instance": "l3", "change": "live", "serves": "", "container": ""},
-        {"instance": "r1", "change": "restart", "serves": "n1", "container": "c1"},
-        {"instance": "c4", "change": "create", "serves": "n2", "container": ""},
+        {"instance": "r0", "change": "remove", "serves": "", "container": ""},
+        {"instance": "l1", "change": "live", "serves": "", "container": ""},
+        {"instance": "r4", "change": "restart", "serves": "n1", "container": "c1"},
+        {"instance": "c5", "change": "create", "serves": "n2", "container": ""},
     ]
 
 

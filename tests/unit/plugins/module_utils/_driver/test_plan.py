@@ -142,11 +142,28 @@ def test_a_host_of_class_cpu_gets_no_driver() -> None:
     assert plan(facts("debian12"), host_class="cpu").due == []
 
 
+@pytest.mark.parametrize(
+    ("settings", "arguments", "seconds"),
+    [
+        ({}, {}, 60),
+        ({"timeouts": {"drain": 300}}, {}, 330),
+        ({"timeouts": {"drain": 0, "stop": 10}}, {}, 10),
+        ({"timeouts": {"stop": 10}}, {"shutdown_timeout": 200}, 210),
+        ({}, {"shutdown_timeout": "long"}, 60),
+    ],
+)
+def test_servers_have_their_own_time_to_end(settings: Json, arguments: Json, seconds: int) -> None:
+    current = {"settings": settings, "release": {"arguments": arguments}}
+    serving = [{"name": "assistant", "container": {"running": True}, "current": current}]
+    assert plan(done(instances=serving), {"branch": 595}).details["stop_seconds"] == seconds
+
+
 def test_servers_are_stopped_only_where_the_driver_changes_under_them() -> None:
     serving = [{"name": "assistant", "container": {"running": True}}, {"name": "idle", "container": None}]
     for seen in (done(instances=serving), facts("ubuntu24.04", state="healthy", version="580.1", instances=serving)):
         assert plan(seen, {"branch": 595}).details["drain"] == ["assistant"]
     assert plan(done(instances=serving, boot={"driver_module": False})).details["drain"] == []
+    assert plan(done(instances=serving, boot={"driver_module": False})).details["stop_seconds"] == 0
     assert plan(done(instances=serving), {"power_limit_w": 200}).details["drain"] == []
 
 

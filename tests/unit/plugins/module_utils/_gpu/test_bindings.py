@@ -11,8 +11,9 @@ import typing as t
 import pynvml
 import pytest
 
-from ansible_collections.gpufleet.vllm.plugins.module_utils._gpu import bindings
+from ansible_collections.gpufleet.vllm.plugins.module_utils._gpu import bindings, report
 from ansible_collections.gpufleet.vllm.plugins.plugin_utils import pynvml_source
+from ansible_collections.gpufleet.vllm.tests.unit.plugins.module_utils._gpu.doubles import FakeNvml, Gpu
 
 
 @pytest.fixture(autouse=True)
@@ -60,3 +61,23 @@ def test_library_present() -> None:
 
     assert bindings.library_present(absent) is False
     assert bindings.library_present(lambda _name: object()) is True
+
+
+@pytest.mark.parametrize("error", [None, pynvml.NVMLError(pynvml.NVML_ERROR_LIBRARY_NOT_FOUND)])
+def test_a_host_without_a_working_driver_has_no_nvml(monkeypatch: pytest.MonkeyPatch, error: Exception | None) -> None:
+    monkeypatch.setitem(sys.modules, "pynvml", FakeNvml(nvmlInit=error))
+    found = bindings.opened()
+    assert (found is None) is (error is not None)
+    if found is not None:
+        assert found.call("nvmlDeviceGetCount") == 0
+
+
+def test_a_host_without_bindings_has_no_nvml_and_no_gpus(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "pynvml", None)
+    assert bindings.opened() is None
+    assert report.gpus_of_this_host() == []
+
+
+def test_the_gpus_of_this_host_are_those_of_its_facts(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "pynvml", FakeNvml(Gpu()))
+    assert [gpu["uuid"] for gpu in report.gpus_of_this_host()] == ["GPU-1"]

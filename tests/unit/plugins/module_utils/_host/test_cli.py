@@ -14,7 +14,7 @@ import typing as t
 import pytest
 
 from ansible_collections.gpufleet.vllm.plugins.module_utils._docker.client import DockerError
-from ansible_collections.gpufleet.vllm.plugins.module_utils._host import cli
+from ansible_collections.gpufleet.vllm.plugins.module_utils._host import boot, cli, following
 from ansible_collections.gpufleet.vllm.plugins.module_utils._host import request as requests
 from ansible_collections.gpufleet.vllm.plugins.module_utils._rollout import rebuild
 from ansible_collections.gpufleet.vllm.plugins.module_utils._state import kept_files, units
@@ -218,7 +218,7 @@ def test_at_boot_one_that_fails_costs_no_other_its_recovery(
             raise error
         return rebuild.load(store, *what)
 
-    monkeypatch.setattr(cli, "load", load)
+    monkeypatch.setattr(boot, "load", load)
     assert run(scene, "recover", "--all") == 1
     assert started == [("z-unfinished", "recover")]
     assert capsys.readouterr().err.startswith(words)
@@ -271,23 +271,23 @@ def test_follow_ends_with_the_last_word_that_the_disk_did_not_take(
     scene.store.append_stage({"stage": "ready"})
     behind = scene.store.stages_size()
     scene.store.keep_last_word({"stage": "rollback", "outcome": "rolled_back"})
-    first = cli.follow(scene.store, 0, 0)
-    second = cli.follow(scene.store, first["offset"], 0)
+    first = following.follow(scene.store, 0, 0)
+    second = following.follow(scene.store, first["offset"], 0)
     assert (first["lines"], first["offset"]) == ([{"stage": "ready"}], behind)
     assert second == {"lines": [{"stage": "rollback", "outcome": "rolled_back"}], "offset": behind, "active": False}
-    assert cli.follow(scene.store, behind, 0)["lines"] == []
+    assert following.follow(scene.store, behind, 0)["lines"] == []
     # One that nobody followed is not taken for the end of the next transaction.
     scene.store.keep_last_word({"stage": "rollback", "outcome": "rolled_back"})
     monkeypatch.setattr(units, "start", lambda *_asked: None)
     requests.start(lambda _words: (0, "", ""), scene.store, {"kind": "rollback"})
-    assert cli.follow(scene.store, behind, 0)["lines"] == []
+    assert following.follow(scene.store, behind, 0)["lines"] == []
 
 
 def test_follow_waits_no_longer_than_asked(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(units, "running", lambda _instance: True)
     monkeypatch.setattr(time, "sleep", scene.clock.sleep)
-    assert cli.follow(scene.store, 0, 10, scene.clock.monotonic) == {"lines": [], "offset": 0, "active": True}
-    assert scene.clock.now == pytest.approx(10, abs=cli.FOLLOW_POLL)
+    assert following.follow(scene.store, 0, 10, scene.clock.monotonic) == {"lines": [], "offset": 0, "active": True}
+    assert scene.clock.now == pytest.approx(10, abs=following.FOLLOW_POLL)
 
 
 def test_a_line_written_right_before_the_end_is_not_missed(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -296,7 +296,7 @@ def test_a_line_written_right_before_the_end_is_not_missed(scene: Scene, monkeyp
         return False
 
     monkeypatch.setattr(units, "running", ends)
-    assert cli.follow(scene.store, 0, 10, scene.clock.monotonic)["lines"] == [{"stage": "last"}]
+    assert following.follow(scene.store, 0, 10, scene.clock.monotonic)["lines"] == [{"stage": "last"}]
 
 
 def test_rollback_from_the_console(

@@ -196,3 +196,10 @@ def test_healthy_is_not_proved(scene: Scene) -> None:
     assert look(scene)["healthy"]
     proved = prove_instance(scene.store, scene.docker, scene.host.http)
     assert not proved["proved"] and "(smoke.content)" in proved["because"]
+
+
+def test_an_instance_that_cannot_be_observed_has_the_keys_of_every_other(scene: Scene) -> None:
+    scene.roll_out(OLD)
+    whole, unknown = look(scene), {**status.NOTHING_KNOWN, "name": "", "problem": "", "unhealthy_because": ""}
+    assert set(unknown) == set(whole)
+    assert set(unknown["watch"]) == set(whole["watch"])

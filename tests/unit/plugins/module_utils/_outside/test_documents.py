@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-import time
 import typing as t
 
 import pytest
@@ -15,7 +14,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ansible_collections.gpufleet.vllm.plugins.module_utils._outside.documents import DEPTH, Unsound, misfit, parse
+from ansible_collections.gpufleet.vllm.tests.unit.plugins.module_utils.growth import assert_in_proportion
 
+MIB = 1024 * 1024
 Documents = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(),
     lambda children: st.lists(children, max_size=4) | st.dictionaries(st.text(max_size=4), children, max_size=4),
@@ -67,19 +68,12 @@ def test_nothing_but_a_value_error(text: str) -> None:
 
 
 @pytest.mark.parametrize("piece", ["[", '{"a":', "[],", "1,", '"\\', "1e400,", "9"])
-def test_four_times_the_text_takes_no_more_than_four_times_as_long(piece: str) -> None:
-    """With room for what a busy machine adds; a way that looks back takes sixteen times as long."""
+def test_a_text_takes_time_in_proportion_to_its_size(piece: str) -> None:
+    def work(size: int) -> None:
+        with pytest.raises(ValueError):
+            parse("[" + piece * (size // len(piece)))
 
-    def seconds(size: int) -> float:
-        text, taken = "[" + piece * (size // len(piece)), []
-        for _time in range(3):
-            began = time.process_time()
-            with pytest.raises(ValueError):
-                parse(text)
-            taken.append(time.process_time() - began)
-        return max(min(taken), 0.002)  # below it nothing is told of two times
-
-    assert seconds(1024 * 1024) < 10 * seconds(256 * 1024)
+    assert_in_proportion(work, MIB)
 
 
 SHAPE: t.Any = {"a": str, "b?": [{"c": int, "d?": bool}], "e?": {}, "f?": float}

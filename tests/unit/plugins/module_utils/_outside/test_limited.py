@@ -14,7 +14,7 @@ import typing as t
 from http.client import HTTPException
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from ansible_collections.gpufleet.vllm.plugins.module_utils._outside.limited import (
@@ -146,6 +146,7 @@ def test_sizes_in_words(size: int, words: str) -> None:
 
 
 @given(st.lists(st.binary(max_size=40)), st.integers(1, 100))
+@example([b"", b"\x00"], 1)  # nothing was cut off: a part of nothing is none
 def test_a_tail_is_the_newest_whole_lines(parts: list[bytes], room: int) -> None:
     tail = Tail(room)
     for part in parts:

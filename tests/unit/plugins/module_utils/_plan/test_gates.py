@@ -186,7 +186,7 @@ def test_defaults_that_change_with_the_release() -> None:
         ({"gpu_memory_utilization": -1}, {}, "class_limits: gpu_memory_utilization is -1.0: it is a share"),
         ({"max_model_len": -1}, {}, "class_limits: max_model_len is -1: write the largest number"),
         ({"max_num_seqs": 1.5}, {}, "class_limits: max_num_seqs is 1.5: it takes a whole number"),
-        ({"enforce_eager": 1}, {}, "class_limits: enforce_eager is 1: it is a switch"),
+        ({"enforce_eager": 2}, {}, "class_limits: enforce_eager is 2: it is a switch"),
         (
             {"max_model_len": "8K"},
             {"max_model_len": 8193},
@@ -333,7 +333,7 @@ def test_units(given: t.Any, value: int, warned: bool) -> None:
         ({"tensor_parallel_size": 10**6}, "1024 is the most"),
         ({"gpu_memory_utilization": 90}, "above 0 and at most 1"),
         ({"gpu_memory_utilization": 0}, "above 0 and at most 1"),
-        ({"enforce_eager": "on"}, "it is a switch, write true or false"),
+        ({"enforce_eager": "perhaps"}, "it is a switch, write true or false"),
         ({"dtype": False}, "YAML reads yes, no, on and off so"),
         ({"max_num_seqs": "08"}, "which YAML and people read differently: write 8"),
         ({"max_num_seqs": "1e3"}, "a text in YAML: write 1000"),
@@ -358,6 +358,6 @@ def test_bad_input_has_one_clear_message(engine_args: Json, says: str) -> None:
 
 
 def test_all_bad_input_is_told_together() -> None:
-    wrong = {"max_num_seqs": 0, "dtype": False, "max_model_len": "32KB", "enforce_eager": "on", "--swap-space": 4}
+    wrong = {"max_num_seqs": 0, "dtype": False, "max_model_len": "32KB", "enforce_eager": "perhaps", "--swap-space": 4}
     found = fleet.outcome(instances=[fleet.instance(engine_args=wrong)], class_limits={"seed": "x"})
     assert len(found.errors) == 6

@@ -9,7 +9,12 @@ import typing as t
 
 import pytest
 
-from ansible_collections.gpufleet.vllm.plugins.module_utils._plan.inventory import inputs, instances, rollout_settings
+from ansible_collections.gpufleet.vllm.plugins.module_utils._plan.inventory import (
+    inputs,
+    instances,
+    rollout_settings,
+    rollout_values,
+)
 from ansible_collections.gpufleet.vllm.plugins.module_utils._settings import reader
 from ansible_collections.gpufleet.vllm.plugins.plugin_utils import role_settings
 from ansible_collections.gpufleet.vllm.tests.data import setting_cases as cases
@@ -40,9 +45,9 @@ def test_the_specification_has_every_key() -> None:
 @pytest.mark.parametrize("what", ROLLOUT)
 def test_the_specification_has_every_key_of_a_rollout(what: str) -> None:
     known = {
-        "timeouts": rollout_settings.TIMEOUT_KEYS,
+        "timeouts": rollout_values.TIMEOUT_KEYS,
         "smoke": rollout_settings.SMOKE_KEYS,
-        "watch": rollout_settings.WATCH_KEYS,
+        "watch": rollout_values.WATCH_KEYS,
     }
     assert set(SERVER[ROLLOUT[what]]["options"]) == set(known[what])
 

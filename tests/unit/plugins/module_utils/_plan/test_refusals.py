@@ -91,7 +91,7 @@ def errors(**changes: t.Any) -> tuple[str, ...]:
         ("smoke", {"deadline": "soon"}, "smoke.deadline is 'soon': write seconds, a number above 0"),
         ("smoke", {"deadline": 0}, "smoke.deadline is 0: write seconds"),
         ("smoke", {"chat": "maybe"}, "smoke.chat is 'maybe': write auto, true or false."),
-        ("smoke", {"tool_call": 1}, "smoke.tool_call is 1: write auto, true or false."),
+        ("smoke", {"tool_call": 2}, "smoke.tool_call is 2: write auto, true or false."),
         ("smoke", {"reasoning": ["x"]}, "smoke.reasoning is ['x']: write auto, true or false."),
         ("smoke", {"stream": "auto"}, "smoke.stream is 'auto': "),
         ("smoke", {"json_schema": "x"}, "smoke.json_schema is 'x': write a JSON Schema as a mapping."),

@@ -9,7 +9,7 @@ import pathlib
 
 import pytest
 
-from ansible_collections.gpufleet.vllm.plugins.module_utils._prepare import archive
+from ansible_collections.gpufleet.vllm.plugins.module_utils._prepare import apt, archive
 from ansible_collections.gpufleet.vllm.plugins.module_utils._prepare.files import Files
 from ansible_collections.gpufleet.vllm.plugins.module_utils._prepare.placing import Refused
 
@@ -34,20 +34,24 @@ WANTED = ["contrib", "non-free"]
 class Host:
     def __init__(self, root: pathlib.Path, texts: dict[str, str], answer: tuple[int, str] = (0, "")) -> None:
         self.files, self.answer, self.updates = Files(str(root)), answer, 0
+        self.locked = 0.0
         self.root = root
         self.files.put({path: text.encode() for path, text in texts.items()})
 
     def run(self, command: list[str]) -> tuple[int, str]:
         assert command[-1] == "update"
         self.updates += 1
-        return self.answer
+        return (100, "E: Could not get lock /var/lib/apt/lists/lock.") if self.locked > 0 else self.answer
+
+    def sleep(self, seconds: float) -> None:
+        self.locked -= seconds
 
     def listed(self, folder: str) -> list[str]:
         here = self.root / folder.lstrip("/")
         return sorted(path.name for path in here.iterdir()) if here.is_dir() else []
 
     def ask(self, components: list[str] | None = None, check_mode: bool = False) -> bool:
-        ports = archive.Ports(self.files, self.listed, self.run)
+        ports = archive.Ports(self.files, self.listed, self.run, self.sleep)
         return bool(archive.carry_out("bookworm", components or WANTED, 60, ports, check_mode)["changed"])
 
     @property
@@ -59,7 +63,7 @@ def test_deb822(tmp_path: pathlib.Path) -> None:
     host = Host(tmp_path, {"/etc/apt/sources.list.d/debian.sources": DEB822})
     assert host.ask()
     assert host.added == (
-        f"{archive.HEADER}\nTypes: deb\nURIs: https://mirror.example.com/debian\nSuites: bookworm bookworm-updates\n"
+        f"{apt.HEADER}\nTypes: deb\nURIs: https://mirror.example.com/debian\nSuites: bookworm bookworm-updates\n"
         f"Components: contrib non-free\nSigned-By: {KEYRING}\n\nTypes: deb\n"
         "URIs: https://mirror.example.com/debian-security\nSuites: bookworm-security\nComponents: contrib non-free\n"
         f"Signed-By: {KEYRING}\n"
@@ -78,7 +82,7 @@ def test_one_line_style_keeps_its_key(tmp_path: pathlib.Path) -> None:
     host = Host(tmp_path, {archive.SOURCES: lines})
     assert host.ask()
     assert host.added == (
-        f"{archive.HEADER}\nTypes: deb\nURIs: http://deb.debian.org/debian\nSuites: bookworm\nComponents: non-free\n"
+        f"{apt.HEADER}\nTypes: deb\nURIs: http://deb.debian.org/debian\nSuites: bookworm\nComponents: non-free\n"
         "Architectures: amd64\nSigned-By: /k.gpg\n"
     )
 
@@ -124,8 +128,9 @@ def test_no_source_of_main(tmp_path: pathlib.Path, text: str) -> None:
         Host(tmp_path, {"/etc/apt/sources.list": text}).ask()
 
 
-def test_a_source_that_is_switched_off_does_not_count(tmp_path: pathlib.Path) -> None:
-    off = DEB822.replace("Suites", "Enabled: no\nSuites")
+@pytest.mark.parametrize("word", ["no", "No", "false", "off", "disable", "without", "0"])
+def test_a_source_that_is_switched_off_does_not_count(tmp_path: pathlib.Path, word: str) -> None:
+    off = DEB822.replace("Suites", f"Enabled: {word}\nSuites")
     with pytest.raises(Refused, match="no source of bookworm main"):
         Host(tmp_path, {"/etc/apt/sources.list.d/debian.sources": off}).ask()
 
@@ -138,3 +143,16 @@ def test_a_flat_source_is_no_part_of_the_line_after_it() -> None:
         ("http://a.example.com", "/", ()),
         ("http://b.example.com", "bookworm", ("main",)),
     ]
+
+
+@pytest.mark.parametrize(("seconds", "taken"), [(0, True), (60, True), (61, False)])
+def test_somebody_else_who_uses_apt_is_waited_for(tmp_path: pathlib.Path, seconds: float, taken: bool) -> None:
+    """The lock of the index is none of those for which apt waits by itself."""
+    host = Host(tmp_path, {archive.SOURCES: "deb http://deb.debian.org/debian bookworm main\n"})
+    host.locked = seconds
+    if taken:
+        assert host.ask()
+    else:
+        with pytest.raises(Refused, match="as it was: E: Could not get lock /var/lib/apt/lists/lock"):
+            host.ask()
+    assert bool(host.added) is taken

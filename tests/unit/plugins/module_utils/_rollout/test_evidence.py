@@ -14,6 +14,7 @@ import typing as t
 import pynvml
 import pytest
 
+from ansible_collections.gpufleet.vllm.plugins.module_utils._gpu.nvml import Nvml
 from ansible_collections.gpufleet.vllm.plugins.module_utils._rollout.evidence import evidence
 from ansible_collections.gpufleet.vllm.tests.unit.plugins.module_utils._rollout.doubles import Engine
 from ansible_collections.gpufleet.vllm.tests.unit.plugins.module_utils._rollout.releases import IMAGE_ID, entry, release
@@ -51,7 +52,7 @@ class FakeNvml:
 
 def test_the_state_of_each_gpu(scene: Scene) -> None:
     nvml = FakeNvml()
-    scene.host.open_nvml = lambda: nvml
+    scene.host.open_nvml = lambda: Nvml(nvml)
     found = evidence(scene.host, entry(release=release(gpus={"mode": "cdi", "uuids": ["GPU-1", "GPU-lost"]})))
     assert found["container"] is None
     whole, lost = found["gpus"]

@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import importlib
 import types
 import typing as t
 from dataclasses import dataclass, field
@@ -13,9 +12,9 @@ from dataclasses import dataclass, field
 import pynvml
 import pytest
 
+from ansible_collections.gpufleet.vllm.plugins.module_utils._gpu.nvml import Nvml
 from ansible_collections.gpufleet.vllm.plugins.module_utils._rollout.failure import Failed
 from ansible_collections.gpufleet.vllm.plugins.module_utils._rollout.gpu_memory import wait_until_free
-from ansible_collections.gpufleet.vllm.plugins.module_utils._rollout.nvml import bundled_nvml
 from ansible_collections.gpufleet.vllm.tests.unit.plugins.module_utils._rollout.doubles import FakeClock
 from ansible_collections.gpufleet.vllm.tests.unit.plugins.module_utils._rollout.releases import entry, plan, release
 from ansible_collections.gpufleet.vllm.tests.unit.plugins.module_utils._rollout.scene import Scene
@@ -65,7 +64,7 @@ def wait(
 ) -> None:
     document = release(gpus={"mode": "cdi", "uuids": list(uuids)})
     document["arguments"].update(arguments)
-    scene.host.open_nvml = lambda: nvml
+    scene.host.open_nvml = lambda: None if nvml is None else Nvml(nvml)
     wait_until_free(scene.host, scene.journal(), entry(release=document), 60, insists)
 
 
@@ -101,7 +100,7 @@ def test_where_the_planner_is_overruled_the_engine_is_asked(scene: Scene) -> Non
     ("let_through", "outcome"), [(["memory"], "verified"), (["value"], "rolled_back"), ([], "rolled_back")]
 )
 def test_a_request_says_whether_memory_has_to_be_free(scene: Scene, let_through: list[str], outcome: str) -> None:
-    scene.host.open_nvml = lambda: FakeNvml(scene.clock, free_after=1e9)
+    scene.host.open_nvml = lambda: Nvml(FakeNvml(scene.clock, free_after=1e9))
     wanted = {**plan(gpus={"mode": "cdi", "uuids": ["GPU-1"]}), "let_through": let_through}
     assert scene.request({"kind": "rollout", "plan": wanted, "retry": False}) == outcome
 
@@ -137,14 +136,3 @@ def test_no_nvml_is_said(scene: Scene) -> None:
 def test_nothing_to_wait_for(scene: Scene, uuids: tuple[str, ...], arguments: dict[str, t.Any]) -> None:
     wait(scene, FakeNvml(scene.clock, free_after=1e9), uuids, **arguments)
     assert scene.said == []
-
-
-@pytest.mark.parametrize("works", [True, False])
-def test_a_host_without_a_working_driver_has_no_nvml(monkeypatch: pytest.MonkeyPatch, works: bool) -> None:
-    def init() -> None:
-        if not works:
-            raise pynvml.NVMLError(pynvml.NVML_ERROR_LIBRARY_NOT_FOUND)
-
-    module = types.SimpleNamespace(NVMLError=pynvml.NVMLError, nvmlInit=init)
-    monkeypatch.setattr(importlib, "import_module", lambda _name: module)
-    assert bundled_nvml() is (module if works else None)

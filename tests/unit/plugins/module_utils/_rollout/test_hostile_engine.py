@@ -8,7 +8,6 @@ from __future__ import annotations
 import json
 import pathlib
 import socket
-import time
 import typing as t
 from dataclasses import replace
 
@@ -40,6 +39,8 @@ from ansible_collections.gpufleet.vllm.tests.unit.plugins.module_utils._rollout.
 
 OLD, NEW = 1024, 2048
 DEADLINE = 1.0
+# What a release that answers oddly is asked, and then the one before it.
+ASKED = 9
 WATCH: Json = {"interval": 10, "deadline": DEADLINE, "failure_threshold": 2}
 SETTINGS: Json = {"smoke": {"deadline": DEADLINE}, "timeouts": {"hold": 1, "drain": 1}, "watch": WATCH}
 GOOD: Json = {"choices": [{"message": {"content": "Hello"}, "text": "Hello"}], "usage": {"completion_tokens": 3}}
@@ -165,9 +166,9 @@ def test_a_release_that_answers_oddly_is_rolled_back_and_not_tried_again(
 ) -> None:
     assert hostile.night(OLD) == 0
     hostile.odd[path] = said
-    began = time.monotonic()
+    before = len(hostile.neighbour.asked)
     assert hostile.night(NEW) == 1
-    assert time.monotonic() - began < 20
+    assert len(hostile.neighbour.asked) - before <= ASKED, "each of it may take as long as its deadline"
     (rejection,) = hostile.store.load().rejected
     assert (rejection.digest, rejection.failure_class) == (hostile.bad, failure_class)
     assert words in rejection.cause

@@ -10,7 +10,7 @@ import pathlib
 import pytest
 import yaml
 
-from ansible_collections.gpufleet.vllm.plugins.module_utils._plan.inventory.rollout_settings import TIMEOUT_KEYS
+from ansible_collections.gpufleet.vllm.plugins.module_utils._plan.inventory.rollout_values import TIMEOUT_KEYS
 from ansible_collections.gpufleet.vllm.plugins.module_utils._state.deadlines import FIRST_READY, TIMEOUTS, last_deadline
 
 CHECKOUT = pathlib.Path(__file__).resolve().parents[5]

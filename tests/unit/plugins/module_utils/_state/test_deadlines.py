@@ -5,10 +5,12 @@
 
 from __future__ import annotations
 
+import pathlib
 import typing as t
 from dataclasses import replace
 
 import pytest
+import yaml
 
 from ansible_collections.gpufleet.vllm.plugins.module_utils._state.deadlines import (
     FIRST_READY,
@@ -25,6 +27,7 @@ from ansible_collections.gpufleet.vllm.tests.unit.plugins.module_utils._rollout.
 from ansible_collections.gpufleet.vllm.tests.unit.plugins.module_utils._rollout.releases import entry
 from ansible_collections.gpufleet.vllm.tests.unit.plugins.module_utils._rollout.scene import Scene
 
+CHECKOUT = pathlib.Path(__file__).resolve().parents[5]
 IMAGE = "sha256:aa"
 CANDIDATE = entry(2048, image_id=IMAGE)
 
@@ -39,6 +42,13 @@ def started(seconds: float | None, at: str = "2026-01-01T00:00:00Z", **changes: 
 def test_timeout(timeouts: dict[str, object], limit: float) -> None:
     assert timeout(entry(settings={"timeouts": timeouts}), "hold") == limit
     assert timeout(entry(settings={}), "hold") == 60.0
+
+
+def test_the_role_has_the_same_limits_as_its_defaults() -> None:
+    defaults = yaml.safe_load((CHECKOUT / "roles" / "vllm_server" / "defaults" / "main.yml").read_text())
+    stated = {name: limit for name, limit in defaults["vllm_server_timeouts"].items() if limit is not None}
+    assert stated == {name: TIMEOUTS[name] for name in stated}
+    assert set(TIMEOUTS) - set(stated) == {"docker"}
 
 
 @pytest.mark.parametrize(

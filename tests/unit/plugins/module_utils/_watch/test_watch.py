@@ -183,7 +183,7 @@ def test_without_a_release_before_it_there_are_restarts_only(host: Watched) -> N
     host.engine(NEW, WEDGED)
     host.serve(NEW)
     assert set(host.after(50, rounds=40)) == {"repair"}
-    assert any("there is no release before it to return to" in line for line in host.lines)
+    assert any("there is no release before it to roll back to" in line for line in host.lines)
 
 
 def test_an_old_release_is_restarted_with_growing_pauses_and_never_rolled_back(host: Watched) -> None:

@@ -68,7 +68,6 @@ def test_the_page_of_smoke_has_every_key() -> None:
 def test_what_the_host_takes_for_granted_is_what_the_specification_says() -> None:
     limits, smoke = NESTED["timeouts"]["default"], NESTED["smoke"]["default"]
     assert {key: deadlines.TIMEOUTS.get(key) for key in limits} == limits
-    assert limits["drain"] == rollout_settings.DRAIN_SECONDS
     assert NESTED["watch"]["default"] == watch_policy.DEFAULTS
     asked = (expect.PROMPT, expect.DEADLINE, expect.AUTO, deadlines.SMOKE_DEADLINE)
     assert asked == (smoke["prompt"], smoke["deadline"], smoke["chat"], smoke["deadline"])

@@ -11,8 +11,8 @@ from __future__ import annotations
 import dataclasses
 import typing as t
 
-from .._docker.hardening import NEWEST, SCHEMAS, schema_of
-from .._settings.canonical_json import digest
+from ..._docker.hardening import NEWEST, SCHEMAS, schema_of
+from ..._settings.canonical_json import digest
 
 Json = dict[str, t.Any]
 APPLY = "vllm_server_apply_hardening"

@@ -9,7 +9,7 @@ import typing as t
 
 import pytest
 
-from ansible_collections.gpufleet.vllm.plugins.module_utils._plan import ports
+from ansible_collections.gpufleet.vllm.plugins.module_utils._plan.changes import ports
 from ansible_collections.gpufleet.vllm.plugins.plugin_utils import rollout_requests
 from ansible_collections.gpufleet.vllm.tests.unit.plugins.module_utils._plan.fleet import Json
 
@@ -91,3 +91,11 @@ def test_a_part_of_the_plans_is_not_carried_out_as_a_whole() -> None:
     assert [one.instance for one in rollout_requests.planned(found, False)] == ["a", "b", "a"]
     for part in found:
         assert [one.instance for one in rollout_requests.planned([part], False)] == [part["instance"]]
+
+
+def test_a_step_of_an_exchange_has_no_fallback() -> None:
+    """Another configuration in its place would be half an exchange."""
+    plans, seen = host(("a", "restart", 1, 2), ("b", "restart", 2, 1))
+    found = [{**plan, "fallbacks": [{"digest": "x"}]} for plan in ports.ordered(plans, seen, NOTHING)]
+    asked = [one.request for one in rollout_requests.planned(found, False)]
+    assert [(one["on_failure"], one["plan"]["fallbacks"]) for one in asked] == [("rollback", [])] * 3

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ansible_collections.gpufleet.vllm.plugins.module_utils._plan import change
+from ansible_collections.gpufleet.vllm.plugins.module_utils._plan.changes import change
 from ansible_collections.gpufleet.vllm.plugins.module_utils._settings.canonical_json import digest
 from ansible_collections.gpufleet.vllm.tests.unit.plugins.module_utils._plan import fleet
 

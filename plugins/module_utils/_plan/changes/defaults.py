@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import typing as t
 
-from .._vllm import schema
+from ..._vllm import schema
 from .change import shown
 
 Json = dict[str, t.Any]

@@ -14,10 +14,10 @@ from __future__ import annotations
 
 import typing as t
 
-from .._engine.expect import base_url
-from .._settings.canonical_json import digest
-from .._state.state import STOPOVER
-from .checks.host_checks import held, overlap
+from ..._engine.expect import base_url
+from ..._settings.canonical_json import digest
+from ..._state.state import STOPOVER
+from ..checks.host_checks import held, overlap
 
 Json = dict[str, t.Any]
 STARTS = ("restart", "create")
@@ -28,14 +28,16 @@ PORTS_OF_SERVERS = 32768
 
 def ordered(plans: t.Sequence[Json], observed: t.Mapping[str, Json], facts: Json) -> list[Json]:
     """The plans in an order in which each finds its port free; the order that they have where ports say nothing."""
-    left, found = list(plans), []
+    left, ordered_plans = list(plans), []
     while left:
-        first = next((plan for plan in left if _holder(plan, left, observed) is None), None)
-        goes = [first] if first is not None else _exchanged(left, observed, _free_port(plans, observed, facts))
-        found += goes
-        gone = {plan["instance"] for plan in goes}
+        # No server is created before those have gone that may have to give something up for it.
+        before = [plan for plan in left if plan["change"] != "create"] or left
+        first = next((plan for plan in before if _holder(plan, left, observed) is None), None)
+        following = [first] if first is not None else _exchanged(before, observed, _free_port(plans, observed, facts))
+        ordered_plans += following
+        gone = {plan["instance"] for plan in following}
         left = [plan for plan in left if plan["instance"] not in gone]
-    return found
+    return ordered_plans
 
 
 def _holder(plan: Json, others: t.Sequence[Json], observed: t.Mapping[str, Json]) -> Json | None:
@@ -67,11 +69,11 @@ def _exchanged(left: t.Sequence[Json], observed: t.Mapping[str, Json], port: int
     # Who waits for the one that begins is the first to find its port free.
     steps = [*reversed([*circle[at + 1 :], *circle[:at]]), begins]
     names = [plan["instance"] for plan in steps]
-    told = f"ports are exchanged between {', '.join(names)}: {begins['instance']} serves on port {port} meanwhile"
-    found = [{**plan, "exchange": names, "reasons": [*plan["reasons"], told]} for plan in steps]
+    reason = f"ports are exchanged between {', '.join(names)}: {begins['instance']} serves on port {port} meanwhile"
+    exchanged = [{**plan, "exchange": names, "reasons": [*plan["reasons"], reason]} for plan in steps]
     seconds = begins["downtime_seconds"]
-    found[-1] |= {"by_way_of": _stopover(begins, port), "downtime_seconds": seconds and 2 * seconds}
-    return found
+    exchanged[-1] |= {"by_way_of": _stopover(begins, port), "downtime_seconds": seconds and 2 * seconds}
+    return exchanged
 
 
 def _stopover(plan: Json, port: int) -> Json:

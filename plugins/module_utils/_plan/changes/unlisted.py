@@ -10,10 +10,10 @@ from __future__ import annotations
 
 import typing as t
 
-from .._findings.findings import Findings
+from ..._findings.findings import Findings
+from ..inventory.inputs import Inputs
+from ..inventory.instances import Instance
 from . import change
-from .inventory.inputs import Inputs
-from .inventory.instances import Instance
 
 Json = dict[str, t.Any]
 

@@ -11,11 +11,11 @@ from __future__ import annotations
 import dataclasses
 import typing as t
 
-from .._docker import hardening
-from .._settings.canonical_json import canonical_json
-from .._state import deadlines
-from .._watch import watch_policy
-from .arguments.layers import VLLM_DEFAULT, Resolved
+from ..._docker import hardening
+from ..._settings.canonical_json import canonical_json
+from ..._state import deadlines
+from ..._watch import watch_policy
+from ..arguments.layers import VLLM_DEFAULT, Resolved
 
 Json = dict[str, t.Any]
 Kind = t.Literal["none", "live", "restart", "create", "repair", "remove"]
