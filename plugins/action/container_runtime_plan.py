@@ -9,10 +9,9 @@ import typing as t
 
 from ansible.plugins.action import ActionBase
 
+from ansible_collections.gpufleet.vllm.plugins.module_utils._outside.documents import Json
 from ansible_collections.gpufleet.vllm.plugins.module_utils._runtime.plan import Plan, looked_at, managed
 from ansible_collections.gpufleet.vllm.plugins.module_utils._settings.masking import masked
-
-Json = dict[str, t.Any]
 
 REPOSITORY: Json = {
     "url": {"type": "str", "default": ""},

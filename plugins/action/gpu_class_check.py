@@ -5,14 +5,12 @@
 
 from __future__ import annotations
 
-import typing as t
-
 from ansible.plugins.action import ActionBase
 
 from ansible_collections.gpufleet.vllm.plugins.module_utils._gpu import host_class, mixed_gpus
 from ansible_collections.gpufleet.vllm.plugins.module_utils._gpu.class_description import ARGUMENTS
+from ansible_collections.gpufleet.vllm.plugins.module_utils._outside.documents import Json
 
-Json = dict[str, t.Any]
 # What the plan of the host takes from its class.
 FACT = "gpufleet_host_class"
 NO_GROUP = (

@@ -5,13 +5,10 @@
 
 from __future__ import annotations
 
-import typing as t
-
 from ansible_collections.gpufleet.vllm.plugins.module_utils._gpu.bindings import pack
+from ansible_collections.gpufleet.vllm.plugins.module_utils._outside.documents import Json
 from ansible_collections.gpufleet.vllm.plugins.plugin_utils.pynvml_source import installed_source
 from ansible_collections.gpufleet.vllm.plugins.plugin_utils.told_action import ToldAction
-
-Json = dict[str, t.Any]
 
 
 class ActionModule(ToldAction):

@@ -5,15 +5,13 @@
 
 from __future__ import annotations
 
-import typing as t
-
 from ansible.plugins.action import ActionBase
 
 from ansible_collections.gpufleet.vllm.plugins.module_utils._driver.plan import Plan, plan
 from ansible_collections.gpufleet.vllm.plugins.module_utils._gpu.host import machine
 from ansible_collections.gpufleet.vllm.plugins.module_utils._outside.concealing import concealed
+from ansible_collections.gpufleet.vllm.plugins.module_utils._outside.documents import Json
 
-Json = dict[str, t.Any]
 FIX = "nvidia_driver_manage is false, so nothing was changed: set it to true to have it put right."
 
 

@@ -5,16 +5,13 @@
 
 from __future__ import annotations
 
-import typing as t
-
 from ansible.plugins.action import ActionBase
 
+from ansible_collections.gpufleet.vllm.plugins.module_utils._outside.documents import Json
 from ansible_collections.gpufleet.vllm.plugins.module_utils._settings.reader import without_secrets
 from ansible_collections.gpufleet.vllm.plugins.plugin_utils import role_settings as settings
 from ansible_collections.gpufleet.vllm.plugins.plugin_utils import stated, unknown_variables
 from ansible_collections.gpufleet.vllm.plugins.plugin_utils.unknown_variables import OWN
-
-Json = dict[str, t.Any]
 
 
 class ActionModule(ActionBase):

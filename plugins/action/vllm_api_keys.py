@@ -5,15 +5,12 @@
 
 from __future__ import annotations
 
-import typing as t
-
+from ansible_collections.gpufleet.vllm.plugins.module_utils._outside.documents import Json
 from ansible_collections.gpufleet.vllm.plugins.module_utils._plan.inventory.api_key import stated
 from ansible_collections.gpufleet.vllm.plugins.plugin_utils.piped_action import PipedAction
 
 MODULE = "gpufleet.vllm.vllm_api_keys"
 OPTIONS = frozenset({"instances", "remember"})
-
-Json = dict[str, t.Any]
 
 
 class ActionModule(PipedAction):

@@ -11,13 +11,13 @@ from ansible.errors import AnsibleActionFail
 from ansible.plugins.action import ActionBase
 
 from ansible_collections.gpufleet.vllm.plugins.module_utils._outside import documents
+from ansible_collections.gpufleet.vllm.plugins.module_utils._outside.documents import Json
 from ansible_collections.gpufleet.vllm.plugins.module_utils._outside.printable import printable
 from ansible_collections.gpufleet.vllm.plugins.module_utils._vllm.path_arguments import BROUGHT, VARIABLES, anywhere
 from ansible_collections.gpufleet.vllm.plugins.plugin_utils import brought_files, readable
 from ansible_collections.gpufleet.vllm.plugins.plugin_utils.told_action import as_told
 
 MODULE = "gpufleet.vllm.vllm_files"
-Json = dict[str, t.Any]
 FACT: documents.Shape = {
     **dict.fromkeys(("kind", "digest", "problem"), str),
     "bytes": int,

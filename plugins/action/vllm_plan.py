@@ -19,6 +19,7 @@ from ansible_collections.gpufleet.vllm.plugins.module_utils._plan import (
     report,
     upgrade,
 )
+from ansible_collections.gpufleet.vllm.plugins.module_utils._plan.changes.plan import Plan, Promotion
 from ansible_collections.gpufleet.vllm.plugins.module_utils._plan.inventory import inputs
 from ansible_collections.gpufleet.vllm.plugins.plugin_utils import data_files, schema_files
 
@@ -96,13 +97,13 @@ class ActionModule(ActionBase):  # type: ignore[misc,unused-ignore]
             "provable": [plan["instance"] for plan in outcome.plans if self._is_provable(plan)],
         }
 
-    def _is_provable(self, plan: dict[str, t.Any]) -> bool:
+    def _is_provable(self, plan: Plan) -> bool:
         """What serves when the play has ended: in check mode nothing that is not there yet."""
         return plan["active"] and (not self._task.check_mode or plan["change"] in ("none", "live"))
 
     def _plan(
         self, errors: list[str], promote: bool, only_plan: bool
-    ) -> tuple[planner.Outcome, dict[str, t.Any], list[dict[str, t.Any]], dict[str, t.Any]]:
+    ) -> tuple[planner.Outcome, dict[str, t.Any], list[Promotion], dict[str, t.Any]]:
         args = self._task.args
         try:
             history, readings = schema_files.load(str(args.get("schemas", "")), str(args.get("readings") or ""))
@@ -113,7 +114,7 @@ class ActionModule(ActionBase):  # type: ignore[misc,unused-ignore]
             key: value for key, value in args.items() if key not in ("schemas", "readings", "only_plan", "promote")
         } | documents
         read = dataclasses.replace(inputs.read(given, history, readings, errors), promote=promote)
-        promotions: list[dict[str, t.Any]] = []
+        promotions: list[Promotion] = []
         upgrading = only_plan and upgrade.wanted(read)
         read = upgrade.target(read) if upgrading else read
         outcome = planner.plan_host(read, errors)

@@ -9,16 +9,15 @@ import datetime as dt
 import json
 import os
 import pathlib
-import typing as t
 
 from ansible.plugins.action import ActionBase
 from ansible.utils.display import Display
 
+from ansible_collections.gpufleet.vllm.plugins.module_utils._outside.documents import Json
 from ansible_collections.gpufleet.vllm.plugins.module_utils._outside.printable import printable_lines
 from ansible_collections.gpufleet.vllm.plugins.module_utils._settings.canonical_json import plain
 from ansible_collections.gpufleet.vllm.plugins.plugin_utils.plan_page import fleet, page, summary
 
-Json = dict[str, t.Any]
 HINT = "A page of all this: -e vllm_plan_html=plan.html"
 display = Display()
 

@@ -14,14 +14,17 @@ from pathlib import Path
 from ansible.errors import AnsibleActionFail, AnsibleConnectionFailure
 
 from ansible_collections.gpufleet.vllm.plugins.module_utils._outside import documents
+from ansible_collections.gpufleet.vllm.plugins.module_utils._outside.documents import Json
 from ansible_collections.gpufleet.vllm.plugins.module_utils._outside.printable import all_printable, printable
+from ansible_collections.gpufleet.vllm.plugins.module_utils._plan.changes.plan import Promotion
 from ansible_collections.gpufleet.vllm.plugins.module_utils._plan.inventory.api_key import stated
 from ansible_collections.gpufleet.vllm.plugins.module_utils._rollout.journal import GOOD_OUTCOMES
+from ansible_collections.gpufleet.vllm.plugins.module_utils._state.request import Result, StageLine
 from ansible_collections.gpufleet.vllm.plugins.module_utils._state.units import PROGRAM, unit_name
 from ansible_collections.gpufleet.vllm.plugins.plugin_utils import brought_files, rollout_requests
 from ansible_collections.gpufleet.vllm.plugins.plugin_utils.host_program import build
 from ansible_collections.gpufleet.vllm.plugins.plugin_utils.piped_action import PipedAction
-from ansible_collections.gpufleet.vllm.plugins.plugin_utils.rollout_requests import Due
+from ansible_collections.gpufleet.vllm.plugins.plugin_utils.rollout_requests import Due, Promoted, Updated
 from ansible_collections.gpufleet.vllm.plugins.plugin_utils.told_action import as_told
 
 MODULE = "gpufleet.vllm.vllm_rollout"
@@ -47,12 +50,21 @@ OPTIONS = {
     "promotions": {"type": "list", "elements": "dict", "default": []},
 }
 
-Json = dict[str, t.Any]
 NEWS: documents.Shape = {
     "lines": [{"instance": str, "elapsed": float, "stage": str, "detail": str, "outcome?": str, "facts?": {}}],
     "offset": int,
     "active": bool,
 }
+
+
+class News(t.TypedDict):
+    """What `gpufleet-host follow` prints: lines behind an offset, the one behind them, whether the unit still runs."""
+
+    lines: list[StageLine]
+    offset: int
+    active: bool
+
+
 # Where a module that broke leaves a traceback; `exception` may be an object without one.
 LAST_WORDS = ("exception", "module_stderr", "module_stdout")
 
@@ -75,7 +87,7 @@ def _keys(instances: t.Any) -> dict[str, list[str]]:
     return stated(instances)
 
 
-def _news_of(instance: str, text: str) -> Json:
+def _news_of(instance: str, text: str) -> News:
     """What `follow` printed, in the shape that it has and fit for a terminal. A line of the log is one here too."""
     try:
         news = documents.parse(text)
@@ -86,8 +98,8 @@ def _news_of(instance: str, text: str) -> Json:
         raise AnsibleActionFail(
             f"{instance}: following the rollout failed, what the host says is not understood: {problem}"
         )
-    lines = [{"facts": {}, **all_printable(line), "detail": printable(line["detail"])} for line in news["lines"]]
-    return {**news, "lines": lines}
+    lines: t.Any = [{"facts": {}, **all_printable(line), "detail": printable(line["detail"])} for line in news["lines"]]
+    return {"lines": lines, "offset": news["offset"], "active": news["active"]}
 
 
 class ActionModule(PipedAction):
@@ -114,7 +126,7 @@ class ActionModule(PipedAction):
 
     def _go_forward(self, due: t.Sequence[Due], result: Json) -> Json:
         """One after another; the first that fails stops the rest, and with it an exchange of ports is rolled back."""
-        steps: list[tuple[Due, Json]] = []
+        steps: list[tuple[Due, Result]] = []
         for at, one in enumerate(due):
             steps = [step for step in steps if step[0].exchange == one.exchange]
             message = self._carry_out(one, result)
@@ -129,7 +141,7 @@ class ActionModule(PipedAction):
             steps += [(one, outcome)] if one.exchange else []
         return result
 
-    def _undo(self, steps: t.Sequence[tuple[Due, Json]], failed: Json, result: Json) -> str:
+    def _undo(self, steps: t.Sequence[tuple[Due, Result]], failed: Result, result: Json) -> str:
         """Roll back what an exchange of ports has done before one of its steps failed, the last first; what to say."""
         if not steps:
             return ""
@@ -146,7 +158,7 @@ class ActionModule(PipedAction):
                 told.append(f"{'Rolled back' if good else 'Not rolled back'}: {message}")
         return " ".join(["", "The exchange of ports was given up.", *told])
 
-    def _roll_back(self, updated: t.Sequence[Json], because: str, result: Json) -> Json:
+    def _roll_back(self, updated: t.Sequence[Updated], because: str, result: Json) -> Json:
         """The last change first; one that does not go back keeps no other from going."""
         told, failed = [], False
         for before in reversed(updated):
@@ -165,9 +177,9 @@ class ActionModule(PipedAction):
             failed = failed or not back
         return {**result, "failed": failed, "msg": " ".join(told)}
 
-    def _promote(self, promotions: t.Sequence[Json], retry: bool, result: Json) -> Json:
+    def _promote(self, promotions: t.Sequence[Promotion], retry: bool, result: Json) -> Json:
         """Each instance profile by profile, as far as they hold. One that does not hold is an answer and no failure."""
-        promoted: list[Json] = []
+        promoted: list[Promoted] = []
         told: list[str] = []
         for promotion in promotions:
             reached, why = promotion["stands_on"], rollout_requests.ended_early(promotion)
@@ -181,8 +193,8 @@ class ActionModule(PipedAction):
                     return {**result, "promoted": promoted, "failed": True, "msg": " ".join([*told, message])}
                 why = f"{profile} does not hold: {message}"
                 break
-            known = {name: promotion[name] for name in ("instance", "promotion")}
-            promoted.append({**known, "profile": reached, "why": why})
+            instance, profiles = promotion["instance"], promotion["promotion"]
+            promoted.append({"instance": instance, "promotion": profiles, "profile": reached, "why": why})
             told.append(rollout_requests.stands(promoted[-1]))
         return {**result, "promoted": promoted, "msg": told}
 
@@ -190,7 +202,8 @@ class ActionModule(PipedAction):
         """Start one request and follow it to its end, which goes to the results; the paragraph about it."""
         started = self._start(one, self._vars)
         if started.get("failed"):
-            outcome, message = {"instance": one.instance, "outcome": "refused"}, f"{one.instance}: {_why(started)}"
+            outcome: Result = {"instance": one.instance, "outcome": "refused"}
+            message = f"{one.instance}: {_why(started)}"
         else:
             line = self._follow(one.instance, started["offset"])
             outcome, message = {"instance": one.instance, "outcome": line["outcome"], **line["facts"]}, line["detail"]
@@ -233,9 +246,9 @@ class ActionModule(PipedAction):
             self._transfer_file(file.name, target)
         return str(target)
 
-    def _follow(self, instance: str, offset: int) -> Json:
+    def _follow(self, instance: str, offset: int) -> StageLine:
         """Show each stage as it is reached, until the unit has ended; the last line."""
-        last: Json = {}
+        last: StageLine = {}
         while True:
             try:
                 news = self._news(instance, offset)
@@ -255,7 +268,7 @@ class ActionModule(PipedAction):
         )
         return {"outcome": "failed", "detail": message, "facts": {}}
 
-    def _news(self, instance: str, offset: int) -> Json:
+    def _news(self, instance: str, offset: int) -> News:
         command = shlex.join([PROGRAM, "follow", instance, "--offset", str(offset), "--wait", str(FOLLOW_WAIT)])
         lost_since = None
         while True:
@@ -274,7 +287,7 @@ class ActionModule(PipedAction):
                 )
             return _news_of(instance, answer["stdout"])
 
-    def _show(self, line: Json) -> None:
+    def _show(self, line: StageLine) -> None:
         """A failure is told by the task's own message."""
         if self._task.no_log or line.get("outcome", GOOD_OUTCOMES[0]) not in GOOD_OUTCOMES:
             return

@@ -5,6 +5,8 @@
 
 from __future__ import annotations
 
+from ansible_collections.gpufleet.vllm.plugins.module_utils._outside.documents import Json
+
 DOCUMENTATION = r"""
 name: images
 short_description: The images that a host's variables plan
@@ -47,7 +49,6 @@ from ansible.plugins.lookup import LookupBase
 from ansible_collections.gpufleet.vllm.plugins.module_utils._plan.inventory import images
 from ansible_collections.gpufleet.vllm.plugins.plugin_utils import role_settings as settings
 
-Json = dict[str, t.Any]
 HOST = ("image", "version", "target_instance", "target_version")
 
 

@@ -43,9 +43,8 @@ import typing as t
 from ansible.errors import AnsibleError
 from ansible.plugins.lookup import LookupBase
 
+from ansible_collections.gpufleet.vllm.plugins.module_utils._outside.documents import Json
 from ansible_collections.gpufleet.vllm.plugins.plugin_utils import role_settings as settings
-
-Json = dict[str, t.Any]
 
 
 class LookupModule(LookupBase):

@@ -23,6 +23,9 @@ description:
   - Changes nothing.
 author:
   - gpufleet.vllm contributors (@gpufleet)
+extends_documentation_fragment:
+  - gpufleet.vllm.read_only
+  - gpufleet.vllm.model_host
 options:
   instances:
     description:
@@ -48,20 +51,6 @@ options:
     type: list
     elements: str
     default: []
-attributes:
-  check_mode:
-    support: full
-    description: Reads and never changes anything.
-  diff_mode:
-    support: none
-    description: Nothing changes.
-  idempotent:
-    support: full
-    description: Reads and never changes anything.
-  platform:
-    support: full
-    platforms: linux
-    description: Hosts that run vLLM are Linux hosts.
 seealso:
   - module: gpufleet.vllm.vllm_plan
 """

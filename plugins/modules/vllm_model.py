@@ -20,6 +20,7 @@ author:
   - gpufleet.vllm contributors (@gpufleet)
 extends_documentation_fragment:
   - gpufleet.vllm.read_only
+  - gpufleet.vllm.model_host
 options:
   models:
     description:
@@ -38,11 +39,6 @@ options:
       - Revisions by model id, a commit, branch or tag. A model without one is read at what the cache has as C(main).
     type: dict
     default: {}
-attributes:
-  platform:
-    support: full
-    platforms: linux
-    description: Hosts that run vLLM are Linux hosts.
 seealso:
   - module: gpufleet.vllm.vllm_plan
 """

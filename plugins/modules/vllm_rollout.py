@@ -6,6 +6,8 @@
 
 from __future__ import annotations
 
+from ansible_collections.gpufleet.vllm.plugins.module_utils._state.request import Request
+
 DOCUMENTATION = r"""
 module: vllm_rollout
 short_description: Carry out planned changes of vLLM instances, or roll them back
@@ -205,12 +207,14 @@ import typing as t
 
 from ansible.module_utils.basic import AnsibleModule
 
+from ansible_collections.gpufleet.vllm.plugins.module_utils._docker.release import Release
 from ansible_collections.gpufleet.vllm.plugins.module_utils._host import request
 from ansible_collections.gpufleet.vllm.plugins.module_utils._model.files import content
 from ansible_collections.gpufleet.vllm.plugins.module_utils._model.reading import Unreadable
 from ansible_collections.gpufleet.vllm.plugins.module_utils._state import kept_files, units
 from ansible_collections.gpufleet.vllm.plugins.module_utils._state.api_keys import ApiKeys, fingerprint, host_secret
 from ansible_collections.gpufleet.vllm.plugins.module_utils._state.durable import write_atomically
+from ansible_collections.gpufleet.vllm.plugins.module_utils._state.request import Planned
 from ansible_collections.gpufleet.vllm.plugins.module_utils._state.store import Store
 
 
@@ -262,9 +266,10 @@ def keep_files(files: t.Sequence[dict[str, t.Any]], state_dir: str) -> None:
         kept_files.keep(raw, state_dir)
 
 
-def keep_api_key(store: Store, asked: dict[str, t.Any], keys: t.Sequence[str]) -> None:
+def keep_api_key(store: Store, asked: Request, keys: t.Sequence[str]) -> None:
     """Write the keys of the planned release where its container finds them. Raises OtherKey."""
-    release = (asked.get("plan") or {}).get("release") or {}
+    plan: Planned = asked.get("plan") or {}
+    release: Release = plan.get("release") or {}
     if "api_key" not in release or asked["kind"] == "remove":
         return
     mark = fingerprint(host_secret(store.state_dir, remember=False), store.instance, keys)

@@ -132,23 +132,24 @@ from ansible.module_utils.basic import AnsibleModule
 
 from ansible_collections.gpufleet.vllm.plugins.module_utils._docker.client import Docker
 from ansible_collections.gpufleet.vllm.plugins.module_utils._engine.http_client import Http
-from ansible_collections.gpufleet.vllm.plugins.module_utils._host.proof import prove_instance
+from ansible_collections.gpufleet.vllm.plugins.module_utils._host.proof import Proved, prove_instance
 from ansible_collections.gpufleet.vllm.plugins.module_utils._host.status import observe_one
+from ansible_collections.gpufleet.vllm.plugins.module_utils._state.observed import Kept, Observed, Watched
 from ansible_collections.gpufleet.vllm.plugins.module_utils._state.store import Store, instances
 from ansible_collections.gpufleet.vllm.plugins.module_utils._watch.watch_record import UNTIL_RESUMED
 
 
-def release(entry: dict[str, t.Any]) -> str:
+def release(entry: Kept | Proved) -> str:
     """A release by its digest, and in whose place it serves where it is a fallback."""
     instead = f" ({entry['fallback']}, in the place of {entry['fallback_of'][:12]})" if entry["fallback_of"] else ""
     return f"release {entry['digest'][:12]}{instead}"
 
 
-def sentence(proved: dict[str, t.Any]) -> str:
+def sentence(proved: Proved) -> str:
     """What became of one proof."""
-    if not proved["proved"]:
-        return f"{proved['instance']} does not serve: {proved['because'].rstrip('.')}"
     proof = proved["proof"]
+    if not proved["proved"] or proof is None:
+        return f"{proved['instance']} does not serve: {proved['because'].rstrip('.')}"
     return (
         f"{proved['instance']} serves {', '.join(proof['served_model_names'])} at {proved['base_url']}, "
         f"max_model_len {proof['max_model_len']}, {release(proved)}; "
@@ -156,7 +157,7 @@ def sentence(proved: dict[str, t.Any]) -> str:
     )
 
 
-def left_alone(watch: dict[str, t.Any], begins: str = ". Its") -> str:
+def left_alone(watch: Watched, begins: str = ". Its") -> str:
     """That an operator paused the watch, which is easily forgotten."""
     until = watch["paused_until"]
     if until is None:
@@ -164,18 +165,15 @@ def left_alone(watch: dict[str, t.Any], begins: str = ". Its") -> str:
     return f"{begins} watch is paused until {'somebody resumes it' if until == UNTIL_RESUMED else until}"
 
 
-def serving(instances: t.Sequence[dict[str, t.Any]]) -> str:
+def serving(instances: t.Sequence[Observed]) -> str:
     """What serves, as far as can be seen without asking for tokens."""
-    told = [
-        (
-            f"{seen['name']} {release(seen['current'])}"
-            if seen["healthy"]
-            else f"{seen['name']} nothing ({seen['unhealthy_because']})"
-        )
-        + left_alone(seen["watch"], ", its")
-        for seen in instances
-    ]
-    return "; ".join(told) + "." if told else "nothing."
+    return "; ".join(map(_serves, instances)) + "." if instances else "nothing."
+
+
+def _serves(seen: Observed) -> str:
+    current = seen["current"]
+    what = release(current) if seen["healthy"] and current else f"nothing ({seen['unhealthy_because']})"
+    return f"{seen['name']} {what}{left_alone(seen['watch'], ', its')}"
 
 
 def main() -> None:

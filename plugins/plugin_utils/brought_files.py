@@ -14,9 +14,8 @@ import typing as t
 
 from ansible_collections.gpufleet.vllm.plugins.module_utils._model.files import content
 from ansible_collections.gpufleet.vllm.plugins.module_utils._model.reading import LeadsOutside, Unreadable
+from ansible_collections.gpufleet.vllm.plugins.module_utils._outside.documents import Json
 from ansible_collections.gpufleet.vllm.plugins.module_utils._vllm.path_arguments import BROUGHT
-
-Json = dict[str, t.Any]
 
 
 class GoneError(ValueError):

@@ -9,9 +9,9 @@ Private to the collection: may change without notice.
 from __future__ import annotations
 
 import json
-import typing as t
 
-Json = dict[str, t.Any]
+from ansible_collections.gpufleet.vllm.plugins.module_utils._outside.documents import Json
+
 SCHEMA = 1
 
 

@@ -8,12 +8,10 @@ Private to the collection: may change without notice.
 
 from __future__ import annotations
 
-import typing as t
-
 from ansible.errors import AnsibleActionFail
 from ansible.plugins.action import ActionBase
 
-Json = dict[str, t.Any]
+from ansible_collections.gpufleet.vllm.plugins.module_utils._outside.documents import Json
 
 
 class PipedAction(ActionBase):  # type: ignore[misc,unused-ignore]

@@ -15,6 +15,7 @@ from pathlib import Path
 import yaml
 from ansible.errors import AnsibleError
 
+from ansible_collections.gpufleet.vllm.plugins.module_utils._outside.documents import Json
 from ansible_collections.gpufleet.vllm.plugins.module_utils._settings import reader
 from ansible_collections.gpufleet.vllm.plugins.module_utils._settings import renamed as names_of_before
 from ansible_collections.gpufleet.vllm.plugins.module_utils._settings.names import meant
@@ -24,7 +25,6 @@ ROLES = Path(__file__).resolve().parents[2] / "roles"
 # by rules of its own, in which a blank answer of a survey is no boolean and no number.
 OF_ROLE, OF_PLAYBOOKS = "settings", "playbooks"
 
-Json = dict[str, t.Any]
 _Loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 

@@ -8,10 +8,11 @@ from __future__ import annotations
 import dataclasses
 import typing as t
 
+from ansible_collections.gpufleet.vllm.plugins.module_utils._outside.documents import Json
+from ansible_collections.gpufleet.vllm.plugins.module_utils._plan.changes.plan import Plan, Promotion
 from ansible_collections.gpufleet.vllm.plugins.module_utils._rollout.failure import rejects
+from ansible_collections.gpufleet.vllm.plugins.module_utils._state.request import Planned, Request, Result
 from ansible_collections.gpufleet.vllm.plugins.module_utils._state.state import STOPOVER
-
-Json = dict[str, t.Any]
 
 KINDS = {"remove": "remove", "live": "live", "repair": "repair", "restart": "rollout", "create": "rollout"}
 DOCUMENTS = ("digest", "release", "client", "settings", "fallbacks", "let_through")
@@ -34,12 +35,12 @@ class Due:
 
     instance: str
     change: str
-    request: Json
+    request: Request
     exchange: tuple[str, ...] = ()
     files: tuple[Json, ...] = ()
 
 
-def planned(plans: t.Sequence[Json], retry: bool) -> list[Due]:
+def planned(plans: t.Sequence[Plan], retry: bool) -> list[Due]:
     """What the plans ask for, in their order: it is the planner's."""
     changes = [plan for plan in plans if plan["change"] != "none"]
     requests: list[Due] = []
@@ -47,14 +48,15 @@ def planned(plans: t.Sequence[Json], retry: bool) -> list[Due]:
         names = plan.get("exchange") or [""]
         last = next((other for other in changes if other["instance"] == names[-1]), None)
         if plan["instance"] == names[0] and last is not None:
-            requests.append(_due({**last, **last["by_way_of"]}, retry))
+            stopover: Plan = {**last, **last["by_way_of"]}
+            requests.append(_due(stopover, retry))
         requests.append(_due(plan, retry))
     return requests
 
 
-def _due(plan: Json, retry: bool) -> Due:
-    documents = {name: plan.get(name) for name in DOCUMENTS}
-    request: Json = {"kind": KINDS[plan["change"]], "retry": retry, "plan": documents}
+def _due(plan: Plan, retry: bool) -> Due:
+    documents = t.cast(Planned, {name: t.cast(Json, plan).get(name) for name in DOCUMENTS})
+    request: Request = {"kind": KINDS[plan["change"]], "retry": retry, "plan": documents}
     exchange = tuple(plan.get("exchange") or ())
     files = () if plan["change"] == "remove" else tuple(one for one in plan.get("files") or () if not one["folder"])
     if not exchange:
@@ -69,7 +71,16 @@ def rollbacks(names: t.Sequence[str]) -> list[Due]:
     return [Due(name, "rollback", {"kind": "rollback"}) for name in names]
 
 
-def updated(one: Due, outcome: Json) -> Json | None:
+class Updated(t.TypedDict):
+    """What a run has done to an instance: to what kind of change, and what serves in which container since."""
+
+    instance: str
+    change: str
+    serves: str
+    container: str
+
+
+def updated(one: Due, outcome: Result) -> Updated | None:
     """What a later failure in the same run may roll back; None where nothing is different from before."""
     serves = str(outcome.get("serves") or "")
     started = one.change in ("restart", "create", "exchange")
@@ -84,18 +95,18 @@ def is_stopover(one: Due) -> bool:
     return bool((one.request["plan"].get("settings") or {}).get(STOPOVER)) if one.exchange else False
 
 
-def undone(one: Due, outcome: Json) -> Due | None:
+def undone(one: Due, outcome: Result) -> Due | None:
     """The request that takes a step of an exchange back. Its release is not to blame for another one's failure."""
     serves, container = str(outcome.get("serves") or ""), str(outcome.get("container") or "")
-    request = {"kind": "rollback", "from": serves, "container": container, "blame": False}
+    request: Request = {"kind": "rollback", "from": serves, "container": container, "blame": False}
     return Due(one.instance, "rollback", request) if serves else None
 
 
-def rollback(before: Json, because: str) -> Due | None:
+def rollback(before: Updated, because: str) -> Due | None:
     """The request that rolls one change back, from the digest that it led to; None where there is no rollback."""
     if before["change"] != "restart":
         return None
-    request = {
+    request: Request = {
         "kind": "rollback",
         "from": before["serves"],
         "container": before.get("container") or "",
@@ -104,24 +115,24 @@ def rollback(before: Json, because: str) -> Due | None:
     return Due(str(before["instance"]), "rollback", request)
 
 
-def stays(before: Json) -> str:
+def stays(before: Updated) -> str:
     """Why there is no rollback."""
     return f"{before['instance']}: {STAYS[before['change']].format(serves=before['serves'][:12])}."
 
 
-def does_not_hold(outcome: Json) -> bool:
+def does_not_hold(outcome: Result) -> bool:
     """Whether a profile was judged, rolled back or refused for what it is: a failure of the moment judges none."""
     failure_class = str((outcome.get("failure") or {}).get("failure_class") or "")
     return outcome["outcome"] in ("rolled_back", "refused") and bool(failure_class) and rejects(failure_class)
 
 
-def ended_early(promotion: Json) -> str:
+def ended_early(promotion: Promotion) -> str:
     """Why the plan ends a promotion before its last profile."""
     ends = promotion.get("ends")
     return f"{ends['profile']} was not tried: {ends['because']}" if ends else ""
 
 
-def promotion_steps(promotion: Json, retry: bool) -> list[tuple[str, Due]]:
+def promotion_steps(promotion: Promotion, retry: bool) -> list[tuple[str, Due]]:
     """The requests of one promotion, each with its profile, in their order.
 
     A profile that fails is rolled back, whatever the instance says of failures: another configuration in its place
@@ -133,7 +144,16 @@ def promotion_steps(promotion: Json, retry: bool) -> list[tuple[str, Due]]:
     return [(str(plan["profile"]), one) for plan, one in zip(promotion["plans"], due, strict=True)]
 
 
-def stands(promoted: Json) -> str:
+class Promoted(t.TypedDict):
+    """How far a promotion has come: the profile that the instance stands on, and why no further."""
+
+    instance: str
+    promotion: list[str]
+    profile: str
+    why: str
+
+
+def stands(promoted: Promoted) -> str:
     """Where an instance stands after a promotion."""
     names, profile = promoted["promotion"], promoted["profile"]
     where = f"{promoted['instance']}: stands on {profile}, number {names.index(profile) + 1} of {len(names)}"

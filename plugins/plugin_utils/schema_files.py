@@ -10,11 +10,10 @@ from __future__ import annotations
 
 import json
 import os
-import typing as t
 
+from ansible_collections.gpufleet.vllm.plugins.module_utils._outside.documents import Json
 from ansible_collections.gpufleet.vllm.plugins.module_utils._vllm.schema import VERSION
 
-Json = dict[str, t.Any]
 HISTORY = "history.json"
 ARCHITECTURES = "architectures.json"
 SCHEMA = 1

@@ -14,12 +14,12 @@ import typing as t
 import yaml
 
 from ansible_collections.gpufleet.vllm.plugins.module_utils._driver import driver_options
+from ansible_collections.gpufleet.vllm.plugins.module_utils._outside.documents import Json
 from ansible_collections.gpufleet.vllm.plugins.module_utils._plan import stated as plan_stated
 from ansible_collections.gpufleet.vllm.plugins.module_utils._plan.inventory import inputs
 from ansible_collections.gpufleet.vllm.plugins.module_utils._runtime import settings as runtime
 from ansible_collections.gpufleet.vllm.plugins.plugin_utils import data_files, role_settings, schema_files
 
-Json = dict[str, t.Any]
 ROLE = role_settings.ROLES / "vllm_server"
 # By roles/vllm_server/tasks/plan.yml: arguments of the plan, and what stands among its settings.
 ARGUMENTS = (

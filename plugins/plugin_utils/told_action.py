@@ -14,9 +14,8 @@ import typing as t
 from ansible.plugins.action import ActionBase
 
 from ansible_collections.gpufleet.vllm.plugins.module_utils._outside.concealing import concealed, concealed_text
+from ansible_collections.gpufleet.vllm.plugins.module_utils._outside.documents import Json
 from ansible_collections.gpufleet.vllm.plugins.module_utils._outside.printable import all_printable, printable
-
-Json = dict[str, t.Any]
 
 
 def as_told(result: t.Mapping[str, t.Any]) -> Json:

@@ -13,13 +13,21 @@ from __future__ import annotations
 
 import re
 import typing as t
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 
 from .._outside.concealing import concealed_log
 from .._outside.printable import printable
 from . import causes, failures, log_text, places, settings, signals
 from .events import WRAPPERS, Event, lives
 from .kinds import Match, searched
+
+
+class Failure(t.TypedDict, total=False):
+    """A diagnosis as JSON: in a state file, a request, and the last line of a rollout."""
+
+    failure_class: str
+    cause: str
+    advice: str
 
 
 @dataclass(frozen=True)
@@ -30,8 +38,8 @@ class Diagnosis:
     cause: str
     advice: str
 
-    def as_dict(self) -> dict[str, str]:
-        return asdict(self)
+    def as_dict(self) -> Failure:
+        return {"failure_class": self.failure_class, "cause": self.cause, "advice": self.advice}
 
 
 _COMPILER = re.compile(r"cannot find -l|nvcc fatal|ptxas fatal|fatal error: |: error: ")

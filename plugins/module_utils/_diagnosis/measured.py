@@ -13,7 +13,8 @@ from __future__ import annotations
 import re
 import typing as t
 
-Json = dict[str, t.Any]
+from .._outside.documents import Json
+
 Which = t.Callable[[t.Sequence[float]], float]
 # A figure by its name: how releases write it, and whose counts.
 LINES: dict[str, tuple[str, Which]] = {

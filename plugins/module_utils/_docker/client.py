@@ -16,13 +16,13 @@ from http.client import HTTPException, HTTPResponse
 from urllib.parse import quote, urlencode
 
 from .._outside import documents
+from .._outside.documents import Json
 from .._outside.limited import MIB, PIECE, LimitedConnection, Tail, lines, whole
 from .._outside.printable import printable, printable_lines
 from . import client_shapes
 
 SOCKET = "/var/run/docker.sock"
 NOT_UNDERSTOOD = 502  # as a proxy says of a server that it does not understand
-Json = dict[str, t.Any]
 
 # What a document may come to; the longest have all containers of a host, with their labels. A stream is not kept: of a
 # log the newest lines are asked for, and of those the newest bytes are.

@@ -11,14 +11,15 @@ from __future__ import annotations
 import json
 import typing as t
 
+from .._outside.documents import Json
 from . import hardening
+from .release import Gpus, Release
 
 LABEL_INSTANCE = "io.gpufleet.instance"
 LABEL_DIGEST = "io.gpufleet.digest"
 LABEL_RELEASE = "io.gpufleet.release"
 MIB = 1024 * 1024
 
-Json = dict[str, t.Any]
 
 # What a host's daemon.json would decide otherwise: `default-runtime` may be nvidia, which gives every GPU to an image
 # that asks for all, or a sandbox without GPUs; a `log-driver` may be one that cannot be read. Docker always has runc.
@@ -30,7 +31,7 @@ STATED: t.Final[Json] = {
 NO_OTHER_GPUS: t.Final = {"NVIDIA_VISIBLE_DEVICES": "void"}
 
 
-def device_requests(gpus: Json) -> list[Json]:
+def device_requests(gpus: Gpus) -> list[Json]:
     """GPUs by UUID: as CDI devices where the engine has CDI, else through NVIDIA's runtime hook."""
     if gpus["mode"] == "cdi":
         return [{"Driver": "cdi", "DeviceIDs": [f"nvidia.com/gpu={uuid}" for uuid in gpus["uuids"]]}]
@@ -39,13 +40,13 @@ def device_requests(gpus: Json) -> list[Json]:
     return []
 
 
-def variables(env: t.Mapping[str, str], gpus: Json) -> list[str]:
+def variables(env: t.Mapping[str, str], gpus: Gpus) -> list[str]:
     """The environment. NVIDIA's hook is told by a variable which GPUs to give; whoever has CDI devices needs none."""
     told = {} if gpus["mode"] == "runtime" else NO_OTHER_GPUS
     return [f"{name}={value}" for name, value in sorted({**env, **told}.items())]
 
 
-def create_body(release: Json, digest: str, image_id: str, key_file: str = "", selinux: bool = False) -> Json:
+def create_body(release: Release, digest: str, image_id: str, key_file: str = "", selinux: bool = False) -> Json:
     """The body of POST /containers/create. No restart policy: the commit sets it, once the release is verified.
 
     `key_file` is where the host keeps the release's API key, SELINUX says whether Docker labels what it starts.
@@ -77,7 +78,7 @@ def create_body(release: Json, digest: str, image_id: str, key_file: str = "", s
     }
 
 
-def _key_mount(release: Json, key_file: str) -> Json:
+def _key_mount(release: Release, key_file: str) -> Json:
     """Not among `Binds`: Docker would make a folder where the file is missing."""
     if not key_file:
         return {}

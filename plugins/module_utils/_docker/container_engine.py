@@ -12,6 +12,7 @@ import glob
 import os
 import typing as t
 
+from .._outside.documents import Json
 from . import cdi, docker_info, gpu_access
 from .client import DockerError
 
@@ -23,7 +24,35 @@ ROOTLESS = "run/user/*/docker.sock"
 # Where a node that does not answer keeps what it knows of its swarm.
 SWARM = "var/lib/docker/swarm/docker-state.json"
 
-Json = dict[str, t.Any]
+
+class EngineFact(t.TypedDict, total=False):
+    """A container engine. `settings` are what daemon.json says (see _runtime.observed); facts of before lack some."""
+
+    name: str | None
+    kind: str
+    version: str | None
+    running: bool
+    root: str
+    cdi: bool
+    cdi_devices: list[str]
+    nvidia_runtime: bool
+    runtimes: dict[str, str]
+    default_runtime: str
+    maps_users: bool
+    swarm: bool
+    live_restore: bool
+    running_containers: list[str]
+    gpu_containers: list[gpu_access.GpuContainer]
+    legacy_gpu_containers: list[str]
+    problem: str
+    settings: Json
+
+
+class ImageFact(t.TypedDict):
+    """An image that the engine has."""
+
+    id: str
+    repo_digests: list[str]
 
 
 class Engine(t.Protocol):
@@ -39,7 +68,7 @@ def not_probed(_pid: int) -> gpu_access.Probed:
     return gpu_access.Probed({}, "nobody looked")
 
 
-def observe(engine: Engine, root: str = "/", probe: gpu_access.Probe = not_probed) -> Json:
+def observe(engine: Engine, root: str = "/", probe: gpu_access.Probe = not_probed) -> EngineFact:
     """The engine's version and its ways to GPUs; `problem` says what to do where it does not answer."""
     try:
         version = engine.get("/version")
@@ -69,12 +98,12 @@ def observe(engine: Engine, root: str = "/", probe: gpu_access.Probe = not_probe
     }
 
 
-def images(engine: Engine, references: t.Iterable[str]) -> dict[str, Json | None]:
+def images(engine: Engine, references: t.Iterable[str]) -> dict[str, ImageFact | None]:
     """Id and registry digests of the images that the engine has; None for one it has not."""
     return {reference: _image(engine, reference) for reference in references}
 
 
-def _image(engine: Engine, reference: str) -> Json | None:
+def _image(engine: Engine, reference: str) -> ImageFact | None:
     try:
         found = engine.image(reference)
     except DockerError:
@@ -94,7 +123,7 @@ def _legacy_gpu_containers(containers: t.Sequence[Json]) -> list[str]:
     return sorted(gpu_access.name_of(container) for container in containers if gpu_access.uses_the_hook(container))
 
 
-def _silent(error: DockerError, root: str) -> Json:
+def _silent(error: DockerError, root: str) -> EngineFact:
     installed = any(os.path.exists(os.path.join(root, program)) for program in PROGRAMS)
     if error.status:
         problem = f"Docker answers with an error ({error.status}): {error}."

@@ -15,6 +15,7 @@ import errno
 import os
 import typing as t
 
+from .._outside.documents import Json
 from .client import DockerError
 from .container import LABEL_INSTANCE
 from .shapes import mapping, records, text, texts
@@ -23,8 +24,6 @@ NODE = "/dev/nvidia"
 CONTROL_NODE = "/dev/nvidiactl"
 NO_GPUS = ("", "void", "none")
 NO_SUCH_CONTAINER = 404
-
-Json = dict[str, t.Any]
 
 
 class Probed(t.NamedTuple):
@@ -35,6 +34,17 @@ class Probed(t.NamedTuple):
 
     errors: t.Mapping[str, int]
     problem: str = ""
+
+
+class GpuContainer(t.TypedDict, total=False):
+    """A running container that was given GPUs. `instance` is '' if it is not ours, `lost` are nodes it may not open."""
+
+    name: str
+    id: str
+    instance: str
+    nodes: list[str]
+    lost: list[str]
+    problem: str
 
 
 Probe = t.Callable[[int], Probed]
@@ -76,7 +86,7 @@ def _known(container: t.Any) -> Json:
     }
 
 
-def look(containers: t.Iterable[Json], probe: Probe) -> list[Json]:
+def look(containers: t.Iterable[Json], probe: Probe) -> list[GpuContainer]:
     """What `seen` says of each container that was given GPUs, by name."""
     return [seen(container, probe) for container in given_gpus(containers)]
 
@@ -86,7 +96,7 @@ def given_gpus(containers: t.Iterable[Json]) -> list[Json]:
     return sorted(filter(was_given_gpus, containers), key=name_of)
 
 
-def seen(container: Json, probe: Probe) -> Json:
+def seen(container: Json, probe: Probe) -> GpuContainer:
     """A container's `name`, `id`, `instance` ('' if it is not ours), its `nodes`, which it `lost`, and a `problem`."""
     state = container["State"]
     # A process that enters a frozen control group is frozen too.

@@ -14,8 +14,9 @@ from __future__ import annotations
 import typing as t
 
 from .._diagnosis.diagnosis import Diagnosis
+from .._outside.documents import Json
+from .release import Release
 
-Json = dict[str, t.Any]
 FIRST, NEWEST = 1, 2
 SCHEMAS = range(FIRST, NEWEST + 1)
 MIB = 1024 * 1024
@@ -30,12 +31,12 @@ KEPT_BY_ROOT = ("DAC_OVERRIDE",)
 PROBE: t.Final[Json] = {"SecurityOpt": [NO_NEW_PRIVILEGES], "CapDrop": ["ALL"], "PidsLimit": PIDS}
 
 
-def schema_of(release: Json) -> int:
+def schema_of(release: Release) -> int:
     """The schema of a release's container settings."""
     return int((release.get("container") or {}).get("schema") or FIRST)
 
 
-def user_of(release: Json) -> str:
+def user_of(release: Release) -> str:
     """The user that the release states, `uid:gid`; '' where the image's own runs."""
     return str(release["container"].get("user") or "")
 
@@ -45,12 +46,12 @@ def has_selinux(info: Json) -> bool:
     return any(option.partition(",")[0] == "name=selinux" for option in info.get("SecurityOptions") or [])
 
 
-def is_labelled(release: Json, selinux: bool) -> bool:
+def is_labelled(release: Release, selinux: bool) -> bool:
     """Whether SELinux confines the container. Its policy lets none open NVIDIA's device nodes that it confines."""
     return selinux and schema_of(release) > FIRST and not release["gpus"]["uuids"]
 
 
-def unknown(release: Json) -> Diagnosis:
+def unknown(release: Release) -> Diagnosis:
     """Why a release of a newer program is not started by this one."""
     return Diagnosis(
         "container.newer",
@@ -59,13 +60,13 @@ def unknown(release: Json) -> Diagnosis:
     )
 
 
-def probe_options(release: Json, selinux: bool) -> Json:
+def probe_options(release: Release, selinux: bool) -> Json:
     """HostConfig of a container that asks the release's image about it, with its GPUs."""
     unlabelled = ["label=disable"] if selinux and release["gpus"]["uuids"] else []
     return {**PROBE, "SecurityOpt": [NO_NEW_PRIVILEGES, *unlabelled]}
 
 
-def host_options(release: Json, selinux: bool) -> Json:
+def host_options(release: Release, selinux: bool) -> Json:
     """What HostConfig says of privileges and limits."""
     if schema_of(release) == FIRST:
         return {"SecurityOpt": [NO_NEW_PRIVILEGES]}
@@ -79,13 +80,13 @@ def host_options(release: Json, selinux: bool) -> Json:
     }
 
 
-def config_options(release: Json) -> Json:
+def config_options(release: Release) -> Json:
     """What stands beside HostConfig."""
     user = user_of(release)
     return {"User": user} if user else {}
 
 
-def binds(release: Json, selinux: bool) -> list[str]:
+def binds(release: Release, selinux: bool) -> list[str]:
     """The volumes, with the labels that SELinux asks for: the cache is the container's own, the rest is shared."""
     volumes: list[str] = release["container"]["volumes"]
     if not is_labelled(release, selinux):
@@ -93,7 +94,7 @@ def binds(release: Json, selinux: bool) -> list[str]:
     return [f"{volume},{'Z' if _inside(volume) == CACHE_INSIDE else 'z'}" for volume in volumes]
 
 
-def cache_folder(release: Json) -> str:
+def cache_folder(release: Release) -> str:
     """The folder on the host that is the container's own cache; '' where it has none, or a volume of Docker's."""
     if schema_of(release) == FIRST:
         return ""

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import typing as t
 
-Json = dict[str, t.Any]
+from .._outside.documents import Json
 
 
 def text(value: t.Any) -> str:

@@ -16,10 +16,15 @@ import typing as t
 TABLES = ("proc/net/tcp", "proc/net/tcp6")
 LISTEN = "0A"
 
-Json = dict[str, t.Any]
+
+class Listening(t.TypedDict):
+    """Where somebody listens on the host."""
+
+    address: str
+    port: int
 
 
-def listening(root: str = "/", byteorder: str = sys.byteorder) -> list[Json]:
+def listening(root: str = "/", byteorder: str = sys.byteorder) -> list[Listening]:
     """Address and port of each listening socket, by port. `byteorder` is the host's: the kernel prints words of it."""
     found = set()
     for table in TABLES:

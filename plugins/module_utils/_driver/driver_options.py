@@ -12,12 +12,11 @@ import re
 import typing as t
 from dataclasses import dataclass
 
+from .._outside.documents import Json
 from .._settings import secret_values, types
 from .._vllm.images import OLDEST_DRIVER, compiled_for, cuda_of
 from .._vllm.schema import UnknownVersionError
 from .branches import BRANCHES, oldest_for
-
-Json = dict[str, t.Any]
 
 ORIGINS = ("auto", "nvidia", "distribution")
 MODULES = ("auto", "open", "proprietary")
@@ -112,7 +111,7 @@ def _of_images(given: Json) -> tuple[str, str | None, tuple[int, int] | None]:
 
 def _switch(name: str, given: Json, errors: list[str], *, unset: bool) -> bool:
     """Never by Python's truth, in which the text "false" is true."""
-    return types.stated(types.switch, given.get(name), f"{PREFIX}{name}", errors.append, unset)
+    return types.stated(types.switch, given.get(name), f"{PREFIX}{name}", errors, unset)
 
 
 def _branch(value: t.Any, errors: list[str]) -> int | None:

@@ -12,12 +12,13 @@ import re
 import typing as t
 from dataclasses import dataclass
 
+from .._gpu.fact import Facts, Prepared, Slice
 from .._gpu.ownership import is_driver
 from .._gpu.pci import NVIDIA, PASSTHROUGH
+from .._settings.rollout import Settings
 from .._state.deadlines import TIMEOUTS, stated
+from .._state.observed import Kept, Observed
 from .branches import Version, numbers
-
-Json = dict[str, t.Any]
 
 ENTERPRISE_LINUX = ("rhel", "rocky", "almalinux", "centos", "ol")
 # What NVIDIA calls the architectures in the paths of its repositories.
@@ -57,16 +58,16 @@ class Host:
     gpus: tuple[Gpu, ...]
     nvswitches: int
     open_modules: bool | None
-    prepared: Json | None
+    prepared: Prepared | None
     packages: t.Mapping[str, bool]
     driver_version: Version
     module_version: str | None
     library_version: str | None
     brought_by: str | None
     container: str | None
-    vgpu: Json | None
+    vgpu: Slice | None
     origins: t.Mapping[str, t.Sequence[str]]
-    instances: tuple[Json, ...]
+    instances: tuple[Observed, ...]
     machine: str | None
 
     @property
@@ -106,9 +107,10 @@ class Host:
         return [one["name"] for one in self.instances if one.get("transaction")]
 
 
-def _stop_seconds(instance: Json) -> int:
-    current = instance.get("current") or {}
-    limits = {name: stated(current.get("settings") or {}, name) for name in ("drain", "stop")}
+def _stop_seconds(instance: Observed) -> int:
+    current: Kept = instance.get("current") or {}
+    settings: Settings = current.get("settings") or {}
+    limits = {name: stated(settings, name) for name in ("drain", "stop")}
     own = ((current.get("release") or {}).get("arguments") or {}).get("shutdown_timeout")
     seconds = {name: TIMEOUTS[name] if limit is None else limit for name, limit in limits.items()}
     # The planner may have been told to let any value through.
@@ -116,10 +118,11 @@ def _stop_seconds(instance: Json) -> int:
     return int(drain + seconds["stop"])
 
 
-def read(facts: Json) -> Host:
+def read(facts: Facts) -> Host:
     """The host as its facts describe it."""
     system, boot, driver = facts["os"], facts["boot"], facts["driver"]
     distribution, version = system["id"] or "unknown", system["version"] or ""
+    seen = t.cast("t.Sequence[Observed]", facts["instances"])
     return Host(
         state=facts["state"],
         advice=facts["advice"],
@@ -150,7 +153,7 @@ def read(facts: Json) -> Host:
         container=system.get("container"),
         vgpu=driver.get("vgpu"),
         origins=driver.get("origins") or {},
-        instances=tuple(facts["instances"]),
+        instances=tuple(seen),
         machine=facts["machine"],
     )
 

@@ -19,10 +19,9 @@ from dataclasses import dataclass
 from .._gpu.ownership import is_driver
 from .._gpu.prepared import STAMP
 from .._outside import documents
+from .._outside.documents import Json
 from .._prepare.files import Files, NotWritten
 from .._prepare.managers import Apt, Dnf, Failed, Manager, Run, told
-
-Json = dict[str, t.Any]
 
 # MiB that have to be free: libraries, kernel headers, a build with DKMS, and the packages themselves.
 ROOM: t.Final = {"/usr": 1500, "/var": 1500}

@@ -148,7 +148,7 @@ def _container(host: Host, options: DriverOptions) -> Keeper:
 
 
 def _vgpu(host: Host, options: DriverOptions) -> Keeper:
-    manager = (host.vgpu or {}).get("host_driver")
+    manager = host.vgpu.get("host_driver") if host.vgpu else None
     known = f", and the hypervisor runs {manager}" if manager else ""
     older = bool(manager) and choosing.too_old(host, options, numbers(str(manager)))
     first = "have the hypervisor's driver upgraded first, then " if older else ""

@@ -13,11 +13,10 @@ from __future__ import annotations
 import typing as t
 from dataclasses import dataclass, field
 
+from .._outside.documents import Json
 from .choice import Choice
 from .driver_options import DriverOptions
 from .host import ARCHITECTURES, Host
-
-Json = dict[str, t.Any]
 
 CUDA_REPOSITORIES = "https://developer.download.nvidia.com/compute/cuda/repos"
 EPEL = "https://dl.fedoraproject.org/pub/epel"

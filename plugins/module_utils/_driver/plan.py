@@ -15,15 +15,15 @@ import json
 import typing as t
 from dataclasses import dataclass, field
 
+from .._gpu.fact import Facts
 from .._gpu.surroundings import WSL
+from .._outside.documents import Json
 from . import choice as choosing
 from . import driver_options, files, keepers, packages
 from . import host as hosts
 from .choice import Choice
 from .driver_options import PREFIX, DriverOptions
 from .host import Host
-
-Json = dict[str, t.Any]
 
 CPU = "cpu"
 # States in which a driver helps, and those in which the hardware is what is wrong.
@@ -52,7 +52,7 @@ class Plan:
         }
 
 
-def plan(facts: Json, given: Json, host_class: str = "", control: Json | None = None) -> Plan:
+def plan(facts: Facts, given: Json, host_class: str = "", control: Json | None = None) -> Plan:
     """The plan of one host. `control`: the control node's `machine`, and whether the host is `local` to it."""
     made = Plan()
     options, host = driver_options.read(given, made.errors), hosts.read(facts)
@@ -101,7 +101,7 @@ def plan(facts: Json, given: Json, host_class: str = "", control: Json | None = 
     return made
 
 
-def _under_windows(facts: Json) -> bool:
+def _under_windows(facts: Facts) -> bool:
     """WSL2 with a GPU, which is on no PCI bus, or with a library that tells nothing of one."""
     return bool(facts["os"].get("container") == WSL and facts["state"] != "no_gpu")
 
@@ -222,7 +222,7 @@ def _changes(made: Plan, host: Host, choice: Choice, parts: packages.Packages) -
     return "install" in made.due and not here
 
 
-def _other_reasons(made: Plan, host: Host, facts: Json, drained: t.Collection[str]) -> None:
+def _other_reasons(made: Plan, host: Host, facts: Facts, drained: t.Collection[str]) -> None:
     """What stands in the way whatever was chosen."""
     ours = {f"vllm-{name}" for name in drained}
     endangered = [name for name in facts["engine"]["legacy_gpu_containers"] if name not in ours]

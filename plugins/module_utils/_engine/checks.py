@@ -10,7 +10,8 @@ from __future__ import annotations
 
 import typing as t
 
-from .expect import TOOL, TOOL_SCHEMA, Check, Expectation, Json
+from .._outside.documents import Json
+from .expect import TOOL, TOOL_SCHEMA, Check, Expectation
 from .http_client import Http, parsed
 from .json_fit import misfit
 from .openai_client import Answer, must_answer, must_suit, put, reasoning_of

@@ -11,9 +11,10 @@ from __future__ import annotations
 import typing as t
 from dataclasses import dataclass, field
 
+from .._docker.release import Release
+from .._outside.documents import Json
+from .._settings.rollout import Settings
 from . import pooled
-
-Json = dict[str, t.Any]
 
 PROMPT = "Say hello."
 MAX_TOKENS = 16
@@ -98,7 +99,7 @@ def base_url(bind: str, port: int) -> str:
     return f"http://{address}:{port}"
 
 
-def expectation(release: t.Mapping[str, t.Any], settings: t.Mapping[str, t.Any]) -> Expectation:
+def expectation(release: Release, settings: Settings) -> Expectation:
     """What a release has to show, from its own document and its settings. Raises TypeError for unknown settings."""
     arguments = release["arguments"]
     planned = arguments.get("max_model_len")

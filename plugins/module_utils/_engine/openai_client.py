@@ -13,7 +13,8 @@ import typing as t
 from dataclasses import dataclass
 
 from .._outside import documents
-from .expect import AUTO, Expectation, Json, Question
+from .._outside.documents import Json
+from .expect import AUTO, Expectation, Question
 from .http_client import Http, NoAnswer, Reply, parsed
 from .json_fit import misfit
 from .smoke_errors import NotProved, shown

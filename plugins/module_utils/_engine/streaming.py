@@ -13,7 +13,8 @@ from dataclasses import dataclass, replace
 from http.client import HTTPException
 
 from .._outside import documents
-from .expect import TO_STREAM, Expectation, Json, Question
+from .._outside.documents import Json
+from .expect import TO_STREAM, Expectation, Question
 from .http_client import CutOff, Http, NoAnswer, NotAStream
 from .openai_client import request
 from .smoke_errors import NotProved

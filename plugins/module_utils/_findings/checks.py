@@ -14,7 +14,6 @@ from __future__ import annotations
 import dataclasses
 import typing as t
 
-Json = dict[str, t.Any]
 Check = t.Literal["memory", "capability", "quantization", "value"]
 Answer = t.Literal["refuse", "warn"]
 ANSWERS: tuple[Answer, ...] = ("refuse", "warn")
@@ -27,13 +26,13 @@ KEYS: dict[Check, str] = {
 }
 
 
-def read(value: t.Any, key: str, wrong: t.Callable[[str], None]) -> Answer | None:
-    """How a check ends; None where nothing is stated. What is wrong is told."""
+def read(value: t.Any, where: str, errors: list[str]) -> Answer | None:
+    """How a check ends; None where nothing is stated. What is wrong is added to `errors`."""
     word = value.strip().lower() if isinstance(value, str) else value
     if word in (None, ""):
         return None
     if word not in ANSWERS:
-        wrong(f"{key} is {value!r}: write refuse, or warn to try what it would refuse.")
+        errors.append(f"{where} is {value!r}: write refuse, or warn to try what it would refuse.")
         return None
     return t.cast(Answer, word)
 
@@ -72,19 +71,27 @@ class Ways:
         return f"{doubt.text} To try it all the same, {switch}: if it fails, {after}."
 
 
+class Overruled(t.TypedDict):
+    """A doubt that was let through: its check, the switch that did it, and its text."""
+
+    check: Check
+    key: str
+    text: str
+
+
 @dataclasses.dataclass(frozen=True)
 class Settled:
     """What became of doubts: `errors` refuse, `overruled` would, and `answered` are those that a start has answered."""
 
     errors: tuple[str, ...] = ()
-    overruled: tuple[Json, ...] = ()
+    overruled: tuple[Overruled, ...] = ()
     answered: tuple[str, ...] = ()
 
 
 def settle(doubts: t.Iterable[Doubt], ways: Ways, serves: bool = False, started: str = "") -> Settled:
     """SERVES: exactly this release serves already. STARTED: when its like was measured on this host, or ''."""
     errors: list[str] = []
-    overruled: list[Json] = []
+    overruled: list[Overruled] = []
     answered: list[str] = []
     for doubt in dict.fromkeys(doubts):
         if serves:
@@ -98,6 +105,6 @@ def settle(doubts: t.Iterable[Doubt], ways: Ways, serves: bool = False, started:
     return Settled(tuple(errors), tuple(overruled), tuple(answered))
 
 
-def overruled_text(one: Json) -> str:
+def overruled_text(one: Overruled) -> str:
     """What was let through, for whoever reads the plan."""
     return f"OVERRULED by {one['key']}: warn, it would be refused: {one['text']}"

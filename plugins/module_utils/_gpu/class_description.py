@@ -16,10 +16,9 @@ from __future__ import annotations
 import re
 import typing as t
 
+from .._outside.documents import Json
 from .._settings.names import meant
 from .pci import VENDORS
-
-Json = dict[str, t.Any]
 
 MATCH = ("vendor", "count", "memory_mib", "names", "min_compute_capability")
 ARGUMENTS = ("engine_args", "limits")

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import typing as t
 
+from .fact import Gpu, GpuMemory, Memory, Mig, MigDevice, Process
 from .nvml import NOT_FOUND, NOT_SUPPORTED, UNAVAILABLE, Device, Nvml, NvmlError
 
 MIB = 1024 * 1024
@@ -39,7 +40,6 @@ RECOVERY = {
     7: "The driver asks for a reboot of the host.",
 }
 
-Json = dict[str, t.Any]
 ProcessName = t.Callable[[int], t.Optional[str]]
 
 
@@ -49,11 +49,11 @@ def slot_of(bus_id: str) -> str:
     return f"{int(domain, 16):04x}:{rest}"
 
 
-def describe(device: Device, index: int, host_memory: Json, process_name: ProcessName) -> Json:
+def describe(device: Device, index: int, host_memory: Memory, process_name: ProcessName) -> Gpu:
     """The fact of one GPU. `host_memory` is used where the GPU shares it and reports none of its own."""
     pci = device.get("nvmlDeviceGetPciInfo")
     name = device.get("nvmlDeviceGetName")
-    fact = {
+    fact: Gpu = {
         "index": index,
         "uuid": device.get("nvmlDeviceGetUUID"),
         "name": name,
@@ -70,7 +70,7 @@ def describe(device: Device, index: int, host_memory: Json, process_name: Proces
     return {**fact, "recovery_action": _recovery_action(device), "problems": device.problems}
 
 
-def _memory(device: Device, host_memory: Json) -> Json:
+def _memory(device: Device, host_memory: Memory) -> GpuMemory:
     """NVML's second form knows what the driver reserves; old drivers have the first; unified memory has neither."""
     supported = True
     for version in (device.nvml.constant("nvmlMemory_v2"), None):
@@ -86,15 +86,15 @@ def _memory(device: Device, host_memory: Json) -> Json:
                 break
         else:
             reserved = answer.reserved // MIB if version is not None else None
-            sizes = {key: getattr(answer, key) // MIB for key in ("total", "free", "used")}
-            return {**sizes, "reserved": reserved, "source": "nvml"}
-    if supported or not host_memory.get("total"):
+            total, free, used = (getattr(answer, key) // MIB for key in ("total", "free", "used"))
+            return {"total": total, "free": free, "used": used, "reserved": reserved, "source": "nvml"}
+    total, available = host_memory.get("total"), host_memory.get("available")
+    if supported or not total or available is None:
         return {"total": None, "free": None, "used": None, "reserved": None, "source": "nvml"}
-    total, available = host_memory["total"], host_memory["available"]
     return {"total": total, "free": available, "used": total - available, "reserved": None, "source": "meminfo"}
 
 
-def _mig(device: Device) -> Json:
+def _mig(device: Device) -> Mig:
     modes = device.get("nvmlDeviceGetMigMode")
     if modes is None:
         return {"mode": "unsupported", "pending": "unsupported", "devices": []}
@@ -106,8 +106,8 @@ def _mig(device: Device) -> Json:
     return {"mode": current, "pending": pending, "devices": _mig_devices(device) if current == "enabled" else []}
 
 
-def _mig_devices(device: Device) -> list[Json]:
-    found = []
+def _mig_devices(device: Device) -> list[MigDevice]:
+    found: list[MigDevice] = []
     for place in range(device.get("nvmlDeviceGetMaxMigDeviceCount") or 0):
         try:
             handle = device.nvml.call("nvmlDeviceGetMigDeviceHandleByIndex", device.handle, place)
@@ -126,7 +126,7 @@ def _mig_devices(device: Device) -> list[Json]:
     return found
 
 
-def _processes(device: Device, process_name: ProcessName) -> list[Json]:
+def _processes(device: Device, process_name: ProcessName) -> list[Process]:
     """Who holds memory, for computing or for a display; a process that does both is named once."""
     held: dict[int, int | None] = {}
     for call in ("nvmlDeviceGetComputeRunningProcesses", "nvmlDeviceGetGraphicsRunningProcesses"):

@@ -12,9 +12,10 @@ import typing as t
 from dataclasses import dataclass, replace
 
 from .._docker import container_engine, gpu_access, sockets
+from .._outside.documents import Json
+from .._prepare.installed import Package
 from . import driver, host, next_boot, ownership, pci, prepared, report, state, surroundings, xid
-
-Json = dict[str, t.Any]
+from .fact import Facts, Gpu
 
 
 @dataclass(frozen=True)
@@ -31,9 +32,9 @@ class Ports:
     root: str
     nvml: t.Any
     engine: container_engine.Engine
-    instances: t.Callable[[], list[Json]]
-    packages: t.Callable[[], Json] = dict
-    unfinished_packages: t.Callable[[], Json] = dict
+    instances: t.Callable[[], t.Sequence[t.Mapping[str, t.Any]]]
+    packages: t.Callable[[], dict[str, Package]] = dict
+    unfinished_packages: t.Callable[[], dict[str, str]] = dict
     docker_settings: t.Callable[[], Json] = dict
     gpu_probe: gpu_access.Probe = container_engine.not_probed
     owns: ownership.Owns = ownership.nobody_says
@@ -42,7 +43,7 @@ class Ports:
     measurements: t.Callable[[], list[Json]] = list
 
 
-def gather(ports: Ports, disk_paths: t.Sequence[str], images: t.Sequence[str]) -> Json:
+def gather(ports: Ports, disk_paths: t.Sequence[str], images: t.Sequence[str]) -> Facts:
     """The facts of a host. Every key is always there: None or an empty list where nothing is known."""
     root = ports.root
     memory = host.memory(root)
@@ -104,5 +105,5 @@ def with_slots(answered: report.Report, gpus: t.Sequence[pci.PciGpu]) -> report.
     if not nameless or len(left) != len(nameless):
         return answered
     slots = dict(zip((gpu["index"] for gpu in nameless), left))
-    completed = tuple({**gpu, "pci_id": gpu["pci_id"] or slots[gpu["index"]]} for gpu in answered.gpus)
-    return replace(answered, gpus=completed)
+    completed: list[Gpu] = [{**gpu, "pci_id": gpu["pci_id"] or slots[gpu["index"]]} for gpu in answered.gpus]
+    return replace(answered, gpus=tuple(completed))

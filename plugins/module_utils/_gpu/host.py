@@ -15,15 +15,16 @@ import os
 import re
 import typing as t
 
+from .fact import Disk, Memory, Os
+
 MIB = 1024 * 1024
-Json = dict[str, t.Any]
 StatVfs = t.Callable[[str], t.Any]
 Uname = t.Callable[[], os.uname_result]
 
 _MEMINFO = re.compile(r"^(MemTotal|MemFree|MemAvailable):\s+(\d+) kB", re.MULTILINE)
 
 
-def operating_system(root: str = "/", uname: Uname = os.uname) -> Json:
+def operating_system(root: str = "/", uname: Uname = os.uname) -> Os:
     """Distribution as os-release names it (None where it does not), architecture, and the kernel that runs."""
     said = _os_release(root)
     return {
@@ -55,7 +56,7 @@ def _os_release(root: str) -> dict[str, str]:
     return {name: value.strip("\"'") for name, _sign, value in pairs}
 
 
-def memory(root: str = "/") -> Json:
+def memory(root: str = "/") -> Memory:
     """Total, available and free memory from /proc/meminfo; None where it cannot be read.
 
     What is available can be had; of that, the page cache is not free yet.
@@ -69,12 +70,12 @@ def memory(root: str = "/") -> Json:
     return {"total": sizes.get("MemTotal"), "available": sizes.get("MemAvailable", free), "free": free}
 
 
-def disks(paths: t.Iterable[str], root: str = "/", statvfs: StatVfs = os.statvfs) -> list[Json]:
+def disks(paths: t.Iterable[str], root: str = "/", statvfs: StatVfs = os.statvfs) -> list[Disk]:
     """Size and free space where each path is; one that does not exist is measured at its nearest parent."""
     return [_disk(path, root, statvfs) for path in dict.fromkeys(paths)]
 
 
-def _disk(path: str, root: str, statvfs: StatVfs) -> Json:
+def _disk(path: str, root: str, statvfs: StatVfs) -> Disk:
     place = path
     while not os.path.exists(_under(root, place)) and place != os.path.dirname(place):
         place = os.path.dirname(place)

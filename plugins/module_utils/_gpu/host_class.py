@@ -10,11 +10,11 @@ from __future__ import annotations
 
 import typing as t
 
+from .._outside.documents import Json
 from .class_description import ARGUMENTS, CLASSES, accepts_any, mistakes
+from .fact import Facts, Gpu, Pci
 from .mixed_gpus import own_class, version
 from .pci import NVIDIA, PASSTHROUGH, VENDORS
-
-Json = dict[str, t.Any]
 
 VARIABLE = "gpu_detect_host_class"
 AUTO = "auto"
@@ -35,7 +35,7 @@ def combined(shipped: t.Mapping[str, t.Any], own: t.Mapping[str, t.Any]) -> Json
     return found
 
 
-def contradictions(name: str, classes: t.Mapping[str, t.Any], facts: Json) -> list[str]:
+def contradictions(name: str, classes: t.Mapping[str, t.Any], facts: Facts) -> list[str]:
     """One sentence for each contradiction between the class and the facts of gpu_facts; none when they agree."""
     known = ", ".join(sorted(classes))
     if not name:
@@ -53,7 +53,7 @@ def contradictions(name: str, classes: t.Mapping[str, t.Any], facts: Json) -> li
     return [*different, *filter(None, [own_class(facts)])] if different else []
 
 
-def assigned(classes: t.Mapping[str, t.Any], facts: Json, own: t.Container[str] = ()) -> tuple[str, list[str]]:
+def assigned(classes: t.Mapping[str, t.Any], facts: Facts, own: t.Container[str] = ()) -> tuple[str, list[str]]:
     """The one class that the hardware agrees with; else no name, and sentences that say why.
 
     Where several agree, those of the inventory's own go first, as soon as all that they may ask for is known.
@@ -74,7 +74,7 @@ def assigned(classes: t.Mapping[str, t.Any], facts: Json, own: t.Container[str] 
     return "", [*wrong, f"{VARIABLE} is {AUTO}, and the GPUs agree with {' and '.join(agree)}{unknown}: {way_out}."]
 
 
-def _agreeing(classes: t.Mapping[str, t.Any], facts: Json) -> list[str]:
+def _agreeing(classes: t.Mapping[str, t.Any], facts: Facts) -> list[str]:
     """The classes that the hardware agrees with. One that accepts any host is for hosts without GPUs."""
     return [
         name
@@ -84,19 +84,19 @@ def _agreeing(classes: t.Mapping[str, t.Any], facts: Json) -> list[str]:
     ]
 
 
-def _bare(facts: Json) -> bool:
+def _bare(facts: Facts) -> bool:
     """Whether the host has no GPU that could serve, so that no driver will tell more."""
     return not facts["gpus"] and not _usable(VENDORS[NVIDIA], facts)
 
 
-def _way_out(classes: t.Mapping[str, t.Any], facts: Json) -> str:
+def _way_out(classes: t.Mapping[str, t.Any], facts: Facts) -> str:
     """What to change, with the classes that the hardware agrees with."""
     agree = _agreeing(classes, facts)
     group = f"the group of a class it agrees with ({', '.join(agree)})" if agree else "the group of its class"
     return f"move the host to {group}, correct the hardware, or describe a class in {CLASSES}"
 
 
-def _differences(name: str, wanted: Json, facts: Json) -> list[str]:
+def _differences(name: str, wanted: Json, facts: Facts) -> list[str]:
     """What is different from the class, value found and value expected, without what to change."""
     missing = _count(name, wanted, facts)
     if missing is not None and not facts["gpus"]:
@@ -109,7 +109,7 @@ def _differences(name: str, wanted: Json, facts: Json) -> list[str]:
     return several if missing is None else [missing, *several]
 
 
-def _count(name: str, wanted: Json, facts: Json) -> str | None:
+def _count(name: str, wanted: Json, facts: Facts) -> str | None:
     """Vendor and count, from the bus; GPUs that NVML lists and no PCI bus has are counted too."""
     vendor, count = wanted.get("vendor", VENDORS[NVIDIA]), wanted.get("count")
     usable = _usable(vendor, facts)
@@ -121,11 +121,11 @@ def _count(name: str, wanted: Json, facts: Json) -> str | None:
     return f"Host class {name} expects {expected}, found {slots}{_others(vendor, facts)}"
 
 
-def _usable(vendor: str, facts: Json) -> list[Json]:
+def _usable(vendor: str, facts: Facts) -> list[Pci]:
     return [gpu for gpu in facts["pci"] if gpu["vendor_name"] == vendor and gpu["driver"] != PASSTHROUGH]
 
 
-def _others(vendor: str, facts: Json) -> str:
+def _others(vendor: str, facts: Facts) -> str:
     """What else is on the bus: another vendor's cards, and cards held for virtual machines."""
     others = [
         f"{gpu['vendor_name']} {gpu['device']} at {gpu['slot']}" + (" bound to vfio-pci" if held else "")
@@ -136,7 +136,7 @@ def _others(vendor: str, facts: Json) -> str:
     return f", besides {', '.join(others)}" if others else ""
 
 
-def _of_gpu(name: str, wanted: Json, gpu: Json) -> list[str]:
+def _of_gpu(name: str, wanted: Json, gpu: Gpu) -> list[str]:
     """Memory, name and compute capability of one GPU, as far as NVML has told them."""
     product = gpu["name"] or "no name"
     found = []

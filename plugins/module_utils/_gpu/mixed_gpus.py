@@ -11,8 +11,8 @@ from __future__ import annotations
 import typing as t
 
 from .._settings.names import listed
+from .fact import Facts, Gpu
 
-Json = dict[str, t.Any]
 Kind = tuple[str, int, str]
 CONSEQUENCE = (
     "What is split over different GPUs takes the same share of each, the smallest decides what fits, and the oldest "
@@ -26,7 +26,7 @@ def version(text: str) -> tuple[int, ...]:
     return tuple(int(part) for part in text.split("."))
 
 
-def mixed(facts: Json) -> str:
+def mixed(facts: Facts) -> str:
     """The GPUs that differ, by what NVML tells; empty where they are alike or tell nothing."""
     kinds = _kinds(facts["gpus"])
     if len(kinds) < 2:
@@ -36,13 +36,13 @@ def mixed(facts: Json) -> str:
     )
 
 
-def warning(facts: Json) -> str:
+def warning(facts: Facts) -> str:
     """For a host whose class allows that its GPUs differ."""
     found = mixed(facts)
     return f"{found}. {CONSEQUENCE}: {WRITE}." if found else ""
 
 
-def own_class(facts: Json) -> str:
+def own_class(facts: Facts) -> str:
     """For a host that is of no class because its GPUs differ: the one to describe."""
     found = mixed(facts)
     if not found:
@@ -60,13 +60,13 @@ def own_class(facts: Json) -> str:
     )
 
 
-def _kinds(gpus: t.Sequence[Json]) -> dict[Kind, list[str]]:
+def _kinds(gpus: t.Sequence[Gpu]) -> dict[Kind, list[str]]:
     """Indices by kind. A GPU that tells half of itself is of no kind: it may be like the others."""
     found: dict[Kind, list[str]] = {}
     for gpu in gpus:
-        kind = (gpu["name"], gpu["memory_mib"]["total"], gpu["compute_capability"])
-        if None not in kind:
-            found.setdefault(kind, []).append(str(gpu["index"]))
+        name, total, capability = gpu["name"], gpu["memory_mib"]["total"], gpu["compute_capability"]
+        if name is not None and total is not None and capability is not None:
+            found.setdefault((name, total, capability), []).append(str(gpu["index"]))
     return found
 
 

@@ -10,9 +10,8 @@ from __future__ import annotations
 
 import os
 import re
-import typing as t
 
-Json = dict[str, t.Any]
+from .fact import Boot
 
 GLOBAL_VARIABLE = "8be4df61-93ca-11d2-aa0d-00e098032b8c"
 SHIM = "605dab50-e046-4300-abb6-3dd810dd8b23"
@@ -25,7 +24,7 @@ _SAVED = re.compile(r"^saved_entry=(?:[0-9a-f]{32}-)?(\S+)$", re.MULTILINE)
 _MODULE = re.compile(r"^nvidia(?:-current(?:-open)?)?\.ko(?:\.\w+)?$")
 
 
-def observe(root: str = "/", running: str = "") -> Json:
+def observe(root: str = "/", running: str = "") -> Boot:
     """The kernel of the next boot, and what is there for it; `running` is the one that runs now."""
     kernel = next_kernel(root, running)
     return {

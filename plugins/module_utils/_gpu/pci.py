@@ -12,8 +12,9 @@ Private to the collection: may change without notice.
 from __future__ import annotations
 
 import os
-import typing as t
 from dataclasses import dataclass
+
+from .fact import Pci
 
 NVIDIA = "0x10de"
 AMD = "0x1002"
@@ -30,8 +31,6 @@ AMD_PROCESSOR = "0x1022"
 AMD_MANAGEMENT_ADAPTERS = ("0x515e", "0x4752")  # ES1000 and Rage XL of older servers
 PASSTHROUGH = "vfio-pci"
 NVSWITCH = "0x0680"
-
-Json = dict[str, t.Any]
 
 
 @dataclass(frozen=True)
@@ -64,7 +63,7 @@ class PciGpu:
     def label(self) -> str:
         return f"{self.slot} ({self.vendor_name} {self.device})"
 
-    def as_fact(self) -> Json:
+    def as_fact(self) -> Pci:
         return {
             "slot": self.slot,
             "vendor": self.vendor,

@@ -10,11 +10,9 @@ from __future__ import annotations
 
 import hashlib
 import os
-import typing as t
 
 from .._outside import documents
-
-Json = dict[str, t.Any]
+from .fact import Daemons, Prepared
 
 STAMP = "etc/gpufleet/nvidia_driver.json"
 UNITS = ("usr/lib/systemd/system", "lib/systemd/system", "etc/systemd/system")
@@ -22,7 +20,7 @@ PERSISTENCE = "nvidia-persistenced.service"
 FABRIC_MANAGER = "nvidia-fabricmanager.service"
 
 
-def observe(root: str = "/") -> Json:
+def observe(root: str = "/") -> Daemons:
     """Whether the units are there, and `prepared`."""
     return {
         "persistence_unit": _has_unit(root, PERSISTENCE),
@@ -31,7 +29,7 @@ def observe(root: str = "/") -> Json:
     }
 
 
-def prepared(root: str = "/") -> Json | None:
+def prepared(root: str = "/") -> Prepared | None:
     """What the role wrote when it had finished: the digest of its plan, and whether its files are as it left them."""
     try:
         with open(os.path.join(root, STAMP), encoding="utf-8") as file:

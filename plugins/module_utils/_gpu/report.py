@@ -13,7 +13,8 @@ from dataclasses import dataclass
 
 from . import bindings, host, topology
 from . import device as devices
-from .device import Json, ProcessName
+from .device import ProcessName
+from .fact import Gpu, Memory, Pair
 from .nvml import LIBRARY_NOT_FOUND, Device, Nvml, NvmlError
 
 
@@ -26,19 +27,19 @@ class Report:
     driver_version: str | None = None
     cuda_version: str | None = None
     library_version: str | None = None
-    gpus: tuple[Json, ...] = ()
+    gpus: tuple[Gpu, ...] = ()
     lost: tuple[int, ...] = ()
-    topology: tuple[Json, ...] = ()
+    topology: tuple[Pair, ...] = ()
 
     @property
-    def answering(self) -> list[Json]:
+    def answering(self) -> list[Gpu]:
         return [gpu for gpu in self.gpus if gpu["index"] not in self.lost]
 
 
 NO_LIBRARY = Report(error=LIBRARY_NOT_FOUND, words="NVML Shared Library Not Found")
 
 
-def gpus_of_this_host() -> list[Json]:
+def gpus_of_this_host() -> list[Gpu]:
     """The GPUs as the facts of a host have them; none where nobody can be asked."""
     try:
         pynvml = bindings.load("")
@@ -47,7 +48,7 @@ def gpus_of_this_host() -> list[Json]:
     return list(read(pynvml, host.memory(), host.comm_of("/")).gpus)
 
 
-def read(pynvml: t.Any, host_memory: Json, comm: ProcessName) -> Report:
+def read(pynvml: t.Any, host_memory: Memory, comm: ProcessName) -> Report:
     """Ask NVML. `pynvml` is None where the host has no NVML library."""
     if pynvml is None:
         return NO_LIBRARY
@@ -62,7 +63,7 @@ def read(pynvml: t.Any, host_memory: Json, comm: ProcessName) -> Report:
         nvml.close()
 
 
-def _running(nvml: Nvml, host_memory: Json, process_name: ProcessName) -> Report:
+def _running(nvml: Nvml, host_memory: Memory, process_name: ProcessName) -> Report:
     gpus, lost, asked = [], [], {}
     for index in range(nvml.get("nvmlDeviceGetCount") or 0):
         device = Device(nvml, None)

@@ -14,6 +14,7 @@ import typing as t
 from dataclasses import dataclass
 
 from . import nvml
+from .fact import Gpu
 from .pci import PciGpu
 from .report import Report
 from .surroundings import WSL
@@ -228,7 +229,7 @@ def _words(seen: Observed) -> dict[str, t.Any]:
     }
 
 
-def _silent(gpu: dict[str, t.Any]) -> str:
+def _silent(gpu: Gpu) -> str:
     return f"GPU {gpu['index']} ({gpu['pci_id'] or 'unknown slot'})"
 
 

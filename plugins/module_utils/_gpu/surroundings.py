@@ -14,7 +14,7 @@ import os
 import re
 import typing as t
 
-Json = dict[str, t.Any]
+from .fact import Slice
 
 WSL = "wsl"
 # systemd writes there what it was told to be in, as lxc, podman, systemd-nspawn and others tell it.
@@ -41,7 +41,7 @@ def container(root: str = "/") -> str | None:
     return next((name for mark, name in MARKS if os.path.exists(os.path.join(root, mark))), None)
 
 
-def vgpu(root: str, slots: t.Iterable[str]) -> Json | None:
+def vgpu(root: str, slots: t.Iterable[str]) -> Slice | None:
     """Whether any of these GPUs is a slice that a virtual machine was given, and the driver of its host, if it says."""
     for slot in slots:
         capability = _vendor_specific(_bytes(os.path.join(root, "sys/bus/pci/devices", slot, "config")))

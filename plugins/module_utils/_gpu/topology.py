@@ -12,6 +12,7 @@ import itertools
 import typing as t
 
 from .device import slot_of
+from .fact import Pair
 from .nvml import Device
 
 # nvmlGpuTopologyLevel_t, from the nearest to the farthest.
@@ -19,15 +20,13 @@ ANCESTORS = {0: "INTERNAL", 10: "SINGLE", 20: "MULTIPLE", 30: "HOSTBRIDGE", 40: 
 SWITCH = "switch"
 LINKS = 18
 
-Json = dict[str, t.Any]
 
-
-def pairs(devices: t.Mapping[int, tuple[Device, str | None]]) -> list[Json]:
+def pairs(devices: t.Mapping[int, tuple[Device, str | None]]) -> list[Pair]:
     """One entry for each pair of GPUs; `devices` by index, each with its PCI slot. One GPU: nothing is asked."""
     if len(devices) < 2:
         return []
     links = {index: _links(device) for index, (device, _slot) in devices.items()}
-    found = []
+    found: list[Pair] = []
     for a, b in itertools.combinations(sorted(devices), 2):
         level = devices[a][0].get("nvmlDeviceGetTopologyCommonAncestor", devices[b][0].handle)
         direct = links[a].count(devices[b][1] or "")

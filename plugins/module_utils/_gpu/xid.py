@@ -15,11 +15,12 @@ import re
 import time
 import typing as t
 
+from .fact import Gpu, Xid
+
 BEGINNING = "NVRM: Xid ("
 # Errors after which a GPU that still answers, or answers again, is not to be trusted.
 MEANING: t.Final = {79: "it fell off the bus"}
 
-Json = dict[str, t.Any]
 Lines = t.Optional[t.Sequence[tuple[int, str]]]
 
 _XID = re.compile(
@@ -27,9 +28,9 @@ _XID = re.compile(
 )
 
 
-def by_slot(lines: Lines) -> dict[str, Json]:
+def by_slot(lines: Lines) -> dict[str, Xid]:
     """`count`, `last`, `at` and `codes` by the slot of a GPU, as sysfs writes it without its function."""
-    found: dict[str, Json] = {}
+    found: dict[str, Xid] = {}
     for at, message in lines or ():
         xid = _XID.match(message)
         if xid is None:
@@ -37,25 +38,26 @@ def by_slot(lines: Lines) -> dict[str, Json]:
         domain, _colon, rest = xid["slot"].lower().partition(":")
         seen = found.setdefault(f"{int(domain, 16):04x}:{rest}", {"count": 0, "codes": []})
         code = int(xid["code"])
-        seen.update(count=seen["count"] + 1, last=code, at=time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(at)))
-        seen["codes"] = sorted({*seen["codes"], code})
+        when = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(at))
+        seen.update({"count": seen["count"] + 1, "last": code, "at": when, "codes": sorted({*seen["codes"], code})})
     return found
 
 
-def told(gpus: t.Sequence[Json], lines: Lines) -> list[Json]:
+def told(gpus: t.Sequence[Gpu], lines: Lines) -> list[Gpu]:
     """The GPUs with their `xid`, None where the log cannot be read, and with what it says of their health."""
     seen = by_slot(lines)
     return [_told(gpu, seen, lines is not None) for gpu in gpus]
 
 
-def _told(gpu: Json, seen: t.Mapping[str, Json], known: bool) -> Json:
+def _told(gpu: Gpu, seen: t.Mapping[str, Xid], known: bool) -> Gpu:
     slot = str(gpu["pci_id"] or "").rpartition(".")[0]
-    xid = seen.get(slot, {"count": 0, "last": None, "at": None, "codes": []}) if known and slot else None
+    xid: Xid | None = seen.get(slot, {"count": 0, "last": None, "at": None, "codes": []}) if known and slot else None
     wrong = [
         f"The kernel log has Xid {code} of it since boot: {MEANING[code]}. Look for 'NVRM: Xid' there, check power and "
         "seat of the card, and power the host off and on."
-        for code in (xid or {}).get("codes", [])
+        for code in (xid["codes"] if xid else [])
         if code in MEANING
     ]
-    fact = {key: value for key, value in gpu.items() if key != "problems"}
-    return {**fact, "xid": xid, "problems": [*gpu["problems"], *wrong]}
+    found: Gpu = {**gpu, "xid": xid}
+    found["problems"] = [*found.pop("problems"), *wrong]  # the last of its facts
+    return found

@@ -14,6 +14,7 @@ from .._rollout.host import Host
 from .._rollout.rebuild import load
 from .._rollout.recover import repair_cut_off
 from .._state import units
+from .._state.request import Planned
 from .._state.state import StateProblem
 from .._state.store import Store, instances
 from . import request as requests
@@ -44,7 +45,7 @@ def recover_all(state_dir: str, run_dir: str, host: Host) -> int:
                 code = 1
         elif cut_off is not None:
             try:
-                said = {"client": cut_off.client, "settings": cut_off.settings}
+                said: Planned = {"client": cut_off.client, "settings": cut_off.settings}
                 requests.start(run, store, {"kind": "repair", "plan": said})
             except units.UnitProblem as error:
                 complain(error)

@@ -21,6 +21,7 @@ from .._rollout.recover import BY_WATCH, recover
 from .._rollout.transaction import Transaction
 from .._state import kept_files, units
 from .._state.api_keys import ApiKeys
+from .._state.request import Request
 from .._state.state import StateProblem
 from .._state.store import Store, instances
 from .._watch.watch import Watch
@@ -69,7 +70,7 @@ def _recover(store: Store, host: Host, client_dir: str, args: argparse.Namespace
 def _watch(args: argparse.Namespace, host: Host) -> int:
     """One round of the watch. Raises BlockingIOError while another one is under way."""
 
-    def start(store: Store, request: dict[str, t.Any]) -> None:
+    def start(store: Store, request: Request) -> None:
         requests.start(run, store, request)
 
     def roll_back(store: Store) -> None:

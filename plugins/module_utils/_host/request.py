@@ -12,11 +12,11 @@ from __future__ import annotations
 
 from .._state import units
 from .._state.deadlines import last_deadline
-from .._state.state import Json
+from .._state.request import Request
 from .._state.store import Store
 
 
-def start(run: units.Run, store: Store, request: Json) -> int:
+def start(run: units.Run, store: Store, request: Request) -> int:
     """Start the unit; where in the stage log its lines begin.
 
     Raises UnitProblem, also where the instance's lock is taken; the request is gone then.

@@ -9,18 +9,22 @@ Private to the collection: may change without notice.
 from __future__ import annotations
 
 import re
+import typing as t
 from dataclasses import asdict
 
-from .._docker.client import Docker, DockerError, Json
+from .._docker.client import Docker, DockerError
 from .._docker.container import LABEL_DIGEST, LABEL_INSTANCE
+from .._docker.sockets import Listening
 from .._engine.expect import base_url
 from .._engine.http_client import Http
 from .._engine.prove import healthy
+from .._outside.documents import Json
 from .._rollout import containers
 from .._rollout.failure import unexpected
 from .._rollout.rebuild import load
 from .._state.api_keys import ApiKeyMissing, ApiKeys
 from .._state.client_file import CLIENT_DIR, differing
+from .._state.observed import ContainerFacts, Kept, Observed, Rejected
 from .._state.state import Entry, State, StateProblem
 from .._state.store import STATE_DIR, Store, instances
 from .._state.units import running, unit_name
@@ -31,7 +35,7 @@ from .._watch.watch_record import Records, shown
 INSTANCE_NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,62}")
 
 
-def container_facts(container: Json) -> Json:
+def container_facts(container: Json) -> ContainerFacts:
     """A container as the planner sees it."""
     state = container["State"]
     return {
@@ -48,7 +52,7 @@ def container_facts(container: Json) -> Json:
     }
 
 
-def _why_unhealthy(current: Entry | None, container: Json | None, http: Http, keys: ApiKeys) -> str:
+def _why_unhealthy(current: Entry | None, container: ContainerFacts | None, http: Http, keys: ApiKeys) -> str:
     """Why the verified release does not serve, as far as can be seen without a generation; '' when it does."""
     if current is None:
         return "no verified release"
@@ -69,7 +73,7 @@ def _why_unhealthy(current: Entry | None, container: Json | None, http: Http, ke
     return ""
 
 
-def observe_one(store: Store, docker: Docker, http: Http, client_dir: str = CLIENT_DIR) -> Json:
+def observe_one(store: Store, docker: Docker, http: Http, client_dir: str = CLIENT_DIR) -> Observed:
     """One instance: its state, its container, and whether it is up. One that cannot be observed hides no other."""
     try:
         return _observed(store, docker, http, client_dir)
@@ -78,13 +82,13 @@ def observe_one(store: Store, docker: Docker, http: Http, client_dir: str = CLIE
         return {**NOTHING_KNOWN, "name": store.instance, "problem": problem, "unhealthy_because": problem}
 
 
-def _observed(store: Store, docker: Docker, http: Http, client_dir: str) -> Json:
+def _observed(store: Store, docker: Docker, http: Http, client_dir: str) -> Observed:
     """Held without a live transaction means current."""
     busy, state = running(store.instance), State(store.instance)
-    container: Json | None = None
+    container: ContainerFacts | None = None
     rebuilt = problem = ""
     cut_off = False
-    holds: list[Json] = []
+    holds: list[Listening] = []
     gone = ""
     try:
         state, rebuilt = load(store, docker, client_dir)
@@ -103,12 +107,14 @@ def _observed(store: Store, docker: Docker, http: Http, client_dir: str) -> Json
     if cut_off and unhealthy:
         unhealthy = "a rollout was cut off and is not rolled back yet"
     return {
-        **_roles(state),
+        "current": _kept(state.current),
+        "previous": _kept(state.previous),
+        "candidate": _kept(state.candidate),
         "name": store.instance,
         "previous_gone": gone or None,
         "problem": problem or None,
         "rebuilt": rebuilt or None,
-        "rejected": [asdict(rejection) for rejection in state.rejected],
+        "rejected": [t.cast(Rejected, asdict(rejection)) for rejection in state.rejected],
         "failed": state.failed or None,
         "transaction": {"unit": unit_name(store.instance), "stage": store.last_stage()} if busy else None,
         "container": container,
@@ -121,25 +127,34 @@ def _observed(store: Store, docker: Docker, http: Http, client_dir: str) -> Json
     }
 
 
-NOTHING_KNOWN: Json = {
-    **dict.fromkeys(
-        ("current", "previous", "candidate", "previous_gone", "rebuilt", "failed", "transaction", "container")
-    ),
+NOTHING_KNOWN: Observed = {
+    "current": None,
+    "previous": None,
+    "candidate": None,
+    "previous_gone": None,
+    "rebuilt": None,
+    "failed": None,
+    "transaction": None,
+    "container": None,
     "rejected": [],
     "holds": [],
     "cut_off": False,
     "healthy": False,
     "watch": {
         "enabled": False,
-        **dict.fromkeys(("paused_until", "stands_down", "last_look", "rolled_back", "problem")),
+        "paused_until": None,
+        "stands_down": None,
+        "last_look": None,
         "restarts": [],
+        "rolled_back": None,
         "events": [],
+        "problem": None,
     },
     "client_files_differ": [],
 }
 
 
-def held_ports(docker: Docker, instance: str) -> list[Json]:
+def held_ports(docker: Docker, instance: str) -> list[Listening]:
     """Address and port that containers of an instance listen on, those included that a cut off rollout left."""
     listed = containers.listed_as_ours(docker, instance)
     ports = [port for container in listed for port in container.get("Ports") or [] if port.get("PublicPort")]
@@ -157,12 +172,11 @@ def previous_gone(docker: Docker, previous: Entry | None) -> str:
     return f"its container and its image are gone; the rollback {pulls}, and makes it again"
 
 
-def _roles(state: State) -> Json:
-    roles = {role: getattr(state, role) for role in ("current", "previous", "candidate")}
-    return {role: None if entry is None else asdict(entry) for role, entry in roles.items()}
+def _kept(entry: Entry | None) -> Kept | None:
+    return None if entry is None else t.cast(Kept, asdict(entry))
 
 
-def observe(state_dir: str = STATE_DIR, docker: Docker | None = None, http: Http | None = None) -> list[Json]:
+def observe(state_dir: str = STATE_DIR, docker: Docker | None = None, http: Http | None = None) -> list[Observed]:
     """All instances of this host, by name."""
     docker, http = docker or Docker(), http or Http()
     return [observe_one(Store(name, state_dir), docker, http) for name in known(state_dir, docker)]

@@ -17,10 +17,10 @@ import os
 import stat
 import typing as t
 
+from .._outside.documents import Json
 from .inspect import inspect
 from .reading import MIB, LeadsOutside, Unreadable, document, opened, text
 
-Json = dict[str, t.Any]
 # A file that is kept by us and may travel: the longest chat templates have tens of KiB.
 FILE_LIMIT = MIB
 WHOLE = 16 * MIB

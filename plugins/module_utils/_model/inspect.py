@@ -14,10 +14,10 @@ import dataclasses
 import os
 import typing as t
 
+from .._outside.documents import Json
 from . import hub, safetensors
 from .reading import LeadsOutside, Unreadable, document, names, opened, text
 
-Json = dict[str, t.Any]
 T = t.TypeVar("T")
 CONFIG = "config.json"
 INDEX = "model.safetensors.index.json"

@@ -11,6 +11,10 @@ from __future__ import annotations
 import json
 import typing as t
 
+# An object whose keys nobody here decides: config.json, values of arguments, what Docker answers. What rooms hand to
+# each other has a type of its own.
+Json = dict[str, t.Any]
+
 # Levels of objects and lists in each other. What Docker and vLLM send has less than a dozen.
 DEPTH = 64
 # Digits of a whole number. One with more is none that a float can hold.

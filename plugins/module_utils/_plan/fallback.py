@@ -14,11 +14,12 @@ import dataclasses
 import typing as t
 
 from .._diagnosis.failures import BESIDES, NAMED
+from .._outside.documents import Json
 from .._settings.names import canonical, listed, meant
+from .._state.request import Made, Step
 from .changes.change import shown
 from .memory.settings import number
 
-Json = dict[str, t.Any]
 KEYS = ("helps", "engine_args", "at_most", "halve")
 CLASSES = tuple(sorted(set(NAMED) | set(BESIDES) | {"ready.timeout"}))
 MAY_CHANGE = (
@@ -53,8 +54,8 @@ class Row:
         return found | {name: value for name, value in self.engine_args.items() if values.get(name) != value}
 
 
-Made = tuple[t.Optional[Json], str]
-Make = t.Callable[[Json], Made]
+Tried = tuple[t.Optional[Made], str]
+Make = t.Callable[[Json], Tried]
 
 
 def read(given: t.Any, where: str, errors: list[str]) -> list[Row]:
@@ -119,13 +120,13 @@ def _forbidden(row: Row) -> list[str]:
 
 def steps(
     rows: t.Sequence[Row], values: t.Mapping[str, t.Any], client_length: int | None, make: Make
-) -> tuple[list[Json], list[str]]:
+) -> tuple[list[Step], list[str]]:
     """Whole releases, top first, and why the other rows are left out.
 
     `client_length` is the length in tokens that clients plan with: 0 where a shorter one is allowed, None where nobody
     knows it. `make` gives the step of these changes, or why there is none.
     """
-    found: dict[str, Json] = {}
+    found: dict[str, Step] = {}
     left_out = []
     for at, row in enumerate(rows, start=1):
         changes = row.changes(values)
@@ -138,7 +139,7 @@ def steps(
     return list(found.values()), left_out
 
 
-def _made(row: Row, changes: Json, values: t.Mapping[str, t.Any], client_length: int | None, make: Make) -> Made:
+def _made(row: Row, changes: Json, values: t.Mapping[str, t.Any], client_length: int | None, make: Make) -> Tried:
     if not changes:
         return None, "it changes nothing."
     length = number(changes.get(LENGTH))

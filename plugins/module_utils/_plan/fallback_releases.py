@@ -12,7 +12,10 @@ import dataclasses
 import typing as t
 
 from .._findings.findings import Findings
+from .._outside.documents import Json
 from .._settings.canonical_json import digest
+from .._state.observed import Observed
+from .._state.request import Step
 from .._vllm.schema import Schema
 from . import fallback, gpu_sharing, judging, prepare, release
 from .arguments.layers import Layer
@@ -22,7 +25,6 @@ from .inventory import rollout_settings
 from .inventory.inputs import Inputs
 from .prepare import Prepared
 
-Json = dict[str, t.Any]
 NO_GPU = Assignment("none")
 ORIGIN = "fallback"
 
@@ -37,7 +39,7 @@ class Host(t.Protocol):
     def known(self) -> Schema: ...
 
     @property
-    def observed(self) -> t.Mapping[str, Json]: ...
+    def observed(self) -> t.Mapping[str, Observed]: ...
 
     @property
     def shares(self) -> t.Mapping[str, int]: ...
@@ -47,7 +49,7 @@ class Host(t.Protocol):
 class Below:
     """Steps, top first, and a sentence for each row that makes none."""
 
-    steps: tuple[Json, ...] = ()
+    steps: tuple[Step, ...] = ()
     left_out: tuple[str, ...] = ()
 
 
@@ -70,7 +72,7 @@ def below(
         return Below()
     rows = own or fallback.read(settings.get("fallback") or [], "settings.fallback", findings.errors)
 
-    def make(changes: Json) -> fallback.Made:
+    def make(changes: Json) -> fallback.Tried:
         problems: list[str] = []
         share = host.shares[instance.name]
         lower = prepare.prepare(instance, host.inputs, host.known, problems, share, Layer(ORIGIN, changes))

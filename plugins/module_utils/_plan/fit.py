@@ -13,7 +13,9 @@ from __future__ import annotations
 import dataclasses
 import typing as t
 
+from .._docker.release import Release
 from .._findings.findings import Findings
+from .._outside.documents import Json
 from .._state.measurement import Measurement
 from .._vllm.schema import Schema
 from .._vllm.values import BadValueError, ChoiceError, checked
@@ -24,7 +26,6 @@ from .memory.measured import instead_of_sums
 from .memory.plan import SMALL_BATCH, MemoryPlan, plan_memory
 from .memory_request import request
 
-Json = dict[str, t.Any]
 CAPPED = ("max_num_seqs", "max_num_batched_tokens")
 OURS = "ours"
 
@@ -54,7 +55,7 @@ def caps(placement: Placement, host_load: HostLoad) -> list[Resolved]:
     return [Resolved(name, value, OURS) for name, value in smaller.items() if placement.values.get(name) != value]
 
 
-def kept(placement: Placement, host_load: HostLoad, current: Json | None, capped: list[Resolved]) -> list[Resolved]:
+def kept(placement: Placement, host_load: HostLoad, current: Release | None, capped: list[Resolved]) -> list[Resolved]:
     """CAPPED, or what CURRENT has in its place where that verified release asks for the same in everything else.
 
     What the sums say moves with our own releases; a server that has proved itself must not be restarted for that.
@@ -77,7 +78,7 @@ def _without(values: Json, names: t.Sequence[str]) -> Json:
     return {name: value for name, value in values.items() if name not in names}
 
 
-def _model_of(release: Json) -> str:
+def _model_of(release: Release) -> str:
     return str((release.get("model") or {}).get("id") or "")
 
 

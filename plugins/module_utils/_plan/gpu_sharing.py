@@ -11,6 +11,8 @@ from __future__ import annotations
 import dataclasses
 import typing as t
 
+from .._docker.release import Release
+from .._state.observed import Observed
 from .._vllm.schema import Schema
 from . import fit
 from .gpus import Assignment
@@ -18,7 +20,6 @@ from .host_load import HostLoad, Placement
 from .inventory.inputs import Inputs
 from .prepare import Prepared
 
-Json = dict[str, t.Any]
 NO_GPU = Assignment("none")
 
 
@@ -26,16 +27,13 @@ def placed(
     prepared: t.Sequence[Prepared],
     inputs: Inputs,
     known: Schema,
-    observed: t.Mapping[str, Json],
+    observed: t.Mapping[str, Observed],
     assigned: t.Mapping[str, Assignment],
 ) -> tuple[list[Prepared], HostLoad]:
     """The instances, capped where vLLM's own defaults do not fit, and all of them beside each other."""
     listed = {one.instance.name for one in prepared}
-    leaving = [
-        entry["current"]["release"]
-        for name, entry in observed.items()
-        if name not in listed and inputs.remove_unlisted and _runs(entry)
-    ]
+    running = {name: _running(entry) for name, entry in observed.items() if name not in listed}
+    leaving = [release for release in running.values() if release is not None and inputs.remove_unlisted]
     host_load = HostLoad(inputs.facts, known, (), tuple(leaving), inputs.unknown_arguments == "warn")
     capped = [_capped(one, observed, assigned, host_load) for one in prepared]
     placements = tuple(_placement(one, observed, assigned) for one in capped)
@@ -43,20 +41,21 @@ def placed(
 
 
 def instead(
-    one: Prepared, host_load: HostLoad, observed: t.Mapping[str, Json], assigned: t.Mapping[str, Assignment]
+    one: Prepared, host_load: HostLoad, observed: t.Mapping[str, Observed], assigned: t.Mapping[str, Assignment]
 ) -> tuple[Prepared, Placement]:
     """An instance with other arguments than those it has on the host, capped like all others."""
     capped = _capped(one, observed, assigned, host_load)
     return capped, _placement(capped, observed, assigned)
 
 
-def _runs(observed: Json | None) -> bool:
-    seen = observed or {}
-    return bool(seen.get("current")) and bool((seen.get("container") or {}).get("running"))
+def _running(observed: Observed | None) -> Release | None:
+    """The verified release, where its container runs."""
+    seen: Observed = observed or {}
+    current = seen.get("current")
+    return current["release"] if current and (seen.get("container") or {}).get("running") else None
 
 
-def _placement(one: Prepared, observed: t.Mapping[str, Json], assigned: t.Mapping[str, Assignment]) -> Placement:
-    seen = observed.get(one.instance.name)
+def _placement(one: Prepared, observed: t.Mapping[str, Observed], assigned: t.Mapping[str, Assignment]) -> Placement:
     return Placement(
         name=one.instance.name,
         owner=one.instance.owner,
@@ -67,12 +66,12 @@ def _placement(one: Prepared, observed: t.Mapping[str, Json], assigned: t.Mappin
         model=one.model,
         schema=one.schema,
         drafter=one.drafter,
-        running=t.cast(Json, seen)["current"]["release"] if _runs(seen) else None,
+        running=_running(observed.get(one.instance.name)),
     )
 
 
 def _capped(
-    one: Prepared, observed: t.Mapping[str, Json], assigned: t.Mapping[str, Assignment], host_load: HostLoad
+    one: Prepared, observed: t.Mapping[str, Observed], assigned: t.Mapping[str, Assignment], host_load: HostLoad
 ) -> Prepared:
     """Nothing that somebody set is touched."""
     placement = _placement(one, observed, assigned)

@@ -11,11 +11,12 @@ from __future__ import annotations
 import dataclasses
 import typing as t
 
+from .._docker.container_engine import EngineFact
 from .._findings.findings import Findings
+from .._gpu.fact import Facts, Gpu
 from .._settings.names import listed
 from .inventory.instances import Instance
 
-Json = dict[str, t.Any]
 Owners = dict[str, set[str]]
 PARALLEL = ("tensor_parallel_size", "pipeline_parallel_size", "prefill_context_parallel_size")
 
@@ -68,27 +69,28 @@ def _size(value: t.Any) -> int:
     return value if isinstance(value, int) and not isinstance(value, bool) and value > 0 else 0
 
 
-def devices(gpus: t.Sequence[Json]) -> list[Device]:
+def devices(gpus: t.Sequence[Gpu]) -> list[Device]:
     """What can be given away: a GPU in MIG mode only through its MIG devices."""
     found = []
     for gpu in gpus:
         parts, problems = gpu.get("mig", {}).get("devices", []), tuple(gpu.get("problems") or ())
+        name = t.cast(str, gpu["name"])
         if gpu.get("mig", {}).get("mode") == "enabled":
-            found += [Device(part["uuid"], gpu["index"], True, problems, gpu["name"]) for part in parts]
+            found += [Device(t.cast(str, part["uuid"]), gpu["index"], True, problems, name) for part in parts]
         else:
             total = (gpu.get("memory_mib") or {}).get("total")
-            found.append(Device(gpu["uuid"], gpu["index"], False, problems, gpu["name"], total))
+            found.append(Device(t.cast(str, gpu["uuid"]), gpu["index"], False, problems, name, total))
     return found
 
 
-def mode(engine: Json) -> str:
+def mode(engine: EngineFact) -> str:
     """How the engine hands GPUs to a container: `cdi`, `runtime`, or empty where it cannot."""
     if engine.get("cdi"):
         return "cdi"
     return "runtime" if engine.get("nvidia_runtime") else ""
 
 
-def assign(requests: t.Sequence[Request], facts: Json, findings: Findings) -> dict[str, Assignment]:
+def assign(requests: t.Sequence[Request], facts: Facts, findings: Findings) -> dict[str, Assignment]:
     """By instance name. Active ones first; lists, then who keeps what it runs on, then the rest in order of names."""
     available = devices(facts["gpus"])
     how = mode(facts["engine"])

@@ -11,11 +11,13 @@ from __future__ import annotations
 import dataclasses
 import typing as t
 
+from .._docker.release import Release
+from .._gpu.fact import Facts
+from .._outside.documents import Json
 from .._vllm.schema import Schema
 from .memory.catalogue import Model
 from .memory.settings import number
 
-Json = dict[str, t.Any]
 UTILISATION = "gpu_memory_utilization"
 
 
@@ -32,7 +34,7 @@ class Placement:
     uuids: tuple[str, ...]
     model: Model
     schema: Schema
-    running: Json | None = None
+    running: Release | None = None
     drafter: Model | None = None
 
     @property
@@ -48,10 +50,10 @@ class HostLoad:
     `schema` is that of the host's own version.
     """
 
-    facts: Json
+    facts: Facts
     schema: Schema
     placements: tuple[Placement, ...]
-    leaving: tuple[Json, ...] = ()
+    leaving: tuple[Release, ...] = ()
     plugins_allowed: bool = False
 
     def utilisation(self, values: Json) -> float:

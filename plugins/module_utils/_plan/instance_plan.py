@@ -11,10 +11,14 @@ from __future__ import annotations
 import dataclasses
 import typing as t
 
+from .._docker.release import Release
 from .._findings.findings import Findings
+from .._state.observed import Kept, Observed
 from .._vllm.schema import Schema
 from . import fallback_releases, judging, own_release, prepare, promotion, release
+from .arguments.layers import Resolved
 from .changes import change, defaults, hardening
+from .changes.plan import Argument, Plan
 from .checks import host_checks, image_name
 from .gpus import Assignment
 from .host_load import HostLoad
@@ -24,7 +28,6 @@ from .inventory.instances import Instance
 from .memory import unified
 from .prepare import Prepared
 
-Json = dict[str, t.Any]
 NO_GPU = Assignment("none")
 
 
@@ -34,7 +37,7 @@ class Host:
 
     inputs: Inputs
     known: Schema
-    observed: t.Mapping[str, Json]
+    observed: t.Mapping[str, Observed]
     shares: t.Mapping[str, int]
     owns: t.Mapping[str, own_release.Own]
 
@@ -46,25 +49,24 @@ class Host:
     def prepare(self, instance: Instance, errors: list[str]) -> Prepared:
         return prepare.prepare(instance, self.inputs, self.known, errors, self.shares[instance.name])
 
-    def current(self, name: str) -> Json | None:
+    def current(self, name: str) -> Kept | None:
         """The verified release of an instance, with what the host knows of it."""
-        current: Json | None = (self.observed.get(name) or {}).get("current")
-        return current
+        return (self.observed.get(name) or {}).get("current")
 
 
-def _revision(instance: Instance, inputs: Inputs, current: Json | None) -> str | None:
+def _revision(instance: Instance, inputs: Inputs, current: Kept | None) -> str | None:
     """Stated, else what runs, else what is on the host: a release must not change because a download has ended."""
     if instance.model.startswith("/") or instance.revision:
         return instance.revision
     running = ((current or {}).get("release") or {}).get("model") or {}
     if running.get("id") == instance.model:
-        return t.cast(t.Optional[str], running.get("revision"))
+        return running.get("revision")
     return t.cast(t.Optional[str], (inputs.models.get(instance.model) or {}).get("revision"))
 
 
 def plan(
     one: Prepared, host: Host, assigned: t.Mapping[str, Assignment], host_load: HostLoad, findings: Findings
-) -> Json:
+) -> Plan:
     """The plan of a listed instance."""
     instance, inputs = one.instance, host.inputs
     gpu = assigned.get(instance.name, NO_GPU)
@@ -138,9 +140,9 @@ def plan(
     }
 
 
-def _argument(argument: t.Any, document: Json, current: Json | None) -> Json:
+def _argument(argument: Resolved, document: Release, current: Kept | None) -> Argument:
     """As it is written; compared as it is inside the container."""
-    shown = {"name": argument.name, "value": argument.value, "origin": argument.origin}
+    shown: Argument = {"name": argument.name, "value": argument.value, "origin": argument.origin}
     running = ((current or {}).get("release") or {}).get("arguments")
     wanted = document["arguments"].get(argument.name)
     if running is not None and argument.set and running.get(argument.name) != wanted:

@@ -9,10 +9,11 @@ Private to the collection: may change without notice.
 from __future__ import annotations
 
 import dataclasses
-import typing as t
 
+from .._docker.release import Release
 from .._findings import checks
 from .._findings.findings import Findings
+from .._outside.documents import Json
 from . import fit, measured
 from . import release as releases
 from .checks import files, host_checks, image, inside, startcheck
@@ -22,21 +23,19 @@ from .inventory.inputs import Inputs
 from .inventory.instances import Instance
 from .prepare import Prepared
 
-Json = dict[str, t.Any]
-
 
 @dataclasses.dataclass(frozen=True)
 class Judged:
     """`memory` is None where the build has no such arithmetic. `overruled` are doubts that a switch lets through."""
 
     memory: Json | None
-    overruled: list[Json]
+    overruled: list[checks.Overruled]
     let_through: list[str]
     warnings: list[str]
 
 
 def judge(
-    one: Prepared, release: Json, serves: bool, host_load: HostLoad, inputs: Inputs, findings: Findings
+    one: Prepared, release: Release, serves: bool, host_load: HostLoad, inputs: Inputs, findings: Findings
 ) -> Judged:
     """What refuses the release is added to the errors. SERVES: exactly this release serves already."""
     placement = next(placement for placement in host_load.placements if placement.name == one.instance.name)
@@ -64,7 +63,7 @@ def judge(
     return Judged(memory, list(settled.overruled), sorted(chosen.let_through), warnings)
 
 
-def _files(one: Prepared, begun: startcheck.Start, release: Json, inputs: Inputs, found: Findings) -> None:
+def _files(one: Prepared, begun: startcheck.Start, release: Release, inputs: Inputs, found: Findings) -> None:
     """Files that its arguments name. An image of somebody else's may bring files of its own."""
     where, mounted, own = f"instance {one.instance.name}", releases.mounted_of(one, inputs), Findings()
     files.check(begun.values, begun.variables, mounted, inputs.files, own)
@@ -102,7 +101,7 @@ def start(placement: Placement, inputs: Inputs) -> startcheck.Start:
     )
 
 
-def refusal(lower: Prepared, release: Json, placement: Placement, host_load: HostLoad, inputs: Inputs) -> str:
+def refusal(lower: Prepared, release: Release, placement: Placement, host_load: HostLoad, inputs: Inputs) -> str:
     """Why a step, of which nothing serves, is none; '' where it may be tried."""
     found = Findings(doubts=list(lower.doubts))
     known = measured.of(release, inputs)

@@ -8,16 +8,13 @@ Private to the collection: may change without notice.
 
 from __future__ import annotations
 
-import typing as t
-
+from .._docker.release import Release
 from .._rollout.measurements import KEPT
 from .._state.measurement import Measurement, key_of, parsed
 from .inventory.inputs import Inputs
 
-Json = dict[str, t.Any]
 
-
-def of(release: Json, inputs: Inputs) -> Measurement | None:
+def of(release: Release, inputs: Inputs) -> Measurement | None:
     """The newest that has the release's key. What the host's file holds is outside data: see measurement.parsed."""
     rows = inputs.facts.get("measurements")
     if not isinstance(rows, list) or not rows:

@@ -12,12 +12,15 @@ from __future__ import annotations
 
 import typing as t
 
+from .._docker.release import Release
+from .._gpu.fact import Facts, Gpu, MigDevice, Process
+from .._gpu.fact import GpuMemory as MemoryFact
+from .._state.observed import Observed
 from .host_load import UTILISATION, HostLoad, Placement
 from .memory.request import Caches, Claim, GpuMemory, Holder, MemoryRequest
 from .memory.settings import number
 from .memory.unified import SHARED
 
-Json = dict[str, t.Any]
 # What an engine holds beside its share: contexts, CUDA graphs.
 BESIDE_SHARE_MIB = 800
 FIXED = "kv_cache_memory_bytes"
@@ -49,9 +52,9 @@ def request(placement: Placement, host_load: HostLoad) -> MemoryRequest:
 def _caches(placement: Placement, host_load: HostLoad) -> Caches | None:
     """Cold where the host has verified no release of the instance, or one of another vLLM: what an engine compiles is
     kept by instance, and vLLM's own code is part of its key. With the same vLLM nobody knows: arguments are too."""
-    instances: t.Sequence[Json] = host_load.facts.get("instances") or ()
-    seen: Json = next((one for one in instances if one.get("name") == placement.name), {})
-    verified = (seen.get("current") or {}).get("release") or {}
+    instances = t.cast("t.Sequence[Observed]", host_load.facts.get("instances") or ())
+    seen = next((one for one in instances if one.get("name") == placement.name), None)
+    verified = ((seen or {}).get("current") or {}).get("release") or {}
     return None if verified.get("version") == placement.schema.version else "cold"
 
 
@@ -91,18 +94,18 @@ def _gpu(uuid: str, placement: Placement, host_load: HostLoad) -> GpuMemory:
     )
 
 
-def _shares_host(uuid: str, facts: Json) -> bool:
+def _shares_host(uuid: str, facts: Facts) -> bool:
     fact, _part = _fact(uuid, facts)
     return (fact.get("memory_mib") or {}).get("source") == SHARED
 
 
-def _when_empty(memory: Json) -> float | None:
+def _when_empty(memory: MemoryFact) -> float | None:
     """MiB free on a GPU that nobody uses: what an instance that does not start now is judged by."""
     total, reserved = memory.get("total"), memory.get("reserved")
     return None if total is None or reserved is None else float(total) - float(reserved)
 
 
-def _fact(uuid: str, facts: Json) -> tuple[Json, Json | None]:
+def _fact(uuid: str, facts: Facts) -> tuple[Gpu, MigDevice | None]:
     """The GPU, and its MIG device where the UUID is of one."""
     for gpu in facts["gpus"]:
         if gpu["uuid"] == uuid:
@@ -121,7 +124,7 @@ def _claim(other: Placement) -> Claim:
     return Claim(other.name, gib=(fixed + weights) / 2**30)
 
 
-def _going(uuid: str, placement: Placement, host_load: HostLoad) -> list[Json]:
+def _going(uuid: str, placement: Placement, host_load: HostLoad) -> list[Release]:
     """Releases that run on the GPU and have stopped before this one starts: its own, those that leave or change."""
     found = [release for release in host_load.leaving if _on(release, uuid)]
     for other in host_load.placements:
@@ -138,18 +141,22 @@ def _runs_here(uuid: str, host_load: HostLoad) -> bool:
     return any(_on(release, uuid) for release in running)
 
 
-def _on(release: Json, uuid: str) -> bool:
+def _on(release: Release, uuid: str) -> bool:
     return uuid in (release.get("gpus") or {}).get("uuids", ())
 
 
-def _like_ours(process: Json) -> bool:
+def _like_ours(process: Process) -> bool:
     """By its name: the driver does not say which container a process is in."""
     name = str(process.get("name") or "").rsplit("/", maxsplit=1)[-1].lower()
     return not name or "vllm" in name or name.startswith("python")
 
 
 def _given_back(
-    going: t.Sequence[Json], ours: t.Sequence[Json], others: t.Sequence[Json], memory: Json, host_load: HostLoad
+    going: t.Sequence[Release],
+    ours: t.Sequence[Process],
+    others: t.Sequence[Process],
+    memory: MemoryFact,
+    host_load: HostLoad,
 ) -> float:
     """MiB: no more than those releases may hold, and no more than such processes do."""
     total, free = memory.get("total"), memory.get("free")
@@ -157,8 +164,9 @@ def _given_back(
         return 0.0
     used = float(total) - float(free) - float(memory.get("reserved") or 0)
     used = max(0.0, used - sum(float(process.get("memory_mib") or 0) for process in others))
-    if ours and all(process.get("memory_mib") is not None for process in ours):
-        used = min(used, float(sum(process["memory_mib"] for process in ours)))
+    own = [process.get("memory_mib") for process in ours]
+    if ours and None not in own:
+        used = min(used, float(sum(mib for mib in own if mib is not None)))
     allowed = 0.0
     for release in going:
         arguments = release.get("arguments", {})

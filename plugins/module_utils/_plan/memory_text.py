@@ -10,10 +10,10 @@ from __future__ import annotations
 
 import typing as t
 
+from .._outside.documents import Json
 from .changes.change import shown
 from .memory.gpu_parts import Parts, parts
 
-Json = dict[str, t.Any]
 VERDICTS = {
     "fits": "fits",
     "tight": "tight",

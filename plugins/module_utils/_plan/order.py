@@ -10,25 +10,27 @@ from __future__ import annotations
 
 import typing as t
 
+from .._docker.release import Release
+from .._state.observed import Observed
+from .changes.plan import Plan
 from .host_load import HostLoad
 
-Json = dict[str, t.Any]
 # What gives ports and GPUs back comes first.
 KINDS = ("remove", "none", "live", "repair", "restart", "create")
 
 
-def carried_out(plans: t.Sequence[Json], observed: t.Mapping[str, Json], host_load: HostLoad) -> list[Json]:
+def carried_out(plans: t.Sequence[Plan], observed: t.Mapping[str, Observed], host_load: HostLoad) -> list[Plan]:
     """What goes makes room for what comes, and what shrinks for what grows."""
     return sorted(plans, key=lambda plan: (KINDS.index(plan["change"]), _growth(plan, observed, host_load)))
 
 
-def _growth(plan: Json, observed: t.Mapping[str, Json], host_load: HostLoad) -> float:
+def _growth(plan: Plan, observed: t.Mapping[str, Observed], host_load: HostLoad) -> float:
     """What a restart claims of its GPUs above what runs, in GPUs; 0 for what is not restarted."""
-    if plan["change"] != "restart":
+    current, wanted = (observed.get(plan["instance"]) or {}).get("current"), plan["release"]
+    if plan["change"] != "restart" or current is None or wanted is None:
         return 0.0
-    running = observed[plan["instance"]]["current"]["release"]
-    return round(_claimed(plan["release"], host_load) - _claimed(running, host_load), 6)
+    return round(_claimed(wanted, host_load) - _claimed(current["release"], host_load), 6)
 
 
-def _claimed(release: Json, host_load: HostLoad) -> float:
+def _claimed(release: Release, host_load: HostLoad) -> float:
     return host_load.utilisation(release["arguments"]) * len((release.get("gpus") or {}).get("uuids", ()))

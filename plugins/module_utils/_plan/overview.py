@@ -8,11 +8,9 @@ Private to the collection: may change without notice.
 
 from __future__ import annotations
 
-import typing as t
-
+from .._gpu.fact import Gpu
+from .._outside.documents import Json
 from .inventory.inputs import Inputs
-
-Json = dict[str, t.Any]
 
 
 def host(inputs: Inputs) -> Json:
@@ -25,7 +23,7 @@ def host(inputs: Inputs) -> Json:
     }
 
 
-def _devices(gpu: Json) -> list[Json]:
+def _devices(gpu: Gpu) -> list[Json]:
     """Sizes in MiB, as NVML reports them; None where nobody knows."""
     memory = gpu.get("memory_mib") or {}
     whole = {

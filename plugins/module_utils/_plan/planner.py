@@ -15,10 +15,13 @@ import typing as t
 
 from .._findings import checks
 from .._findings.findings import Findings
+from .._outside.documents import Json
 from .._settings.names import meant
+from .._state.observed import Observed
 from . import gpu_sharing, gpus, instance_plan, order, own_release, promotion, report
 from .arguments import auto_profile
 from .changes import ports, unlisted
+from .changes.plan import Plan
 from .checks import advisories, host_checks
 from .gpus import Assignment
 from .host_load import HostLoad
@@ -28,8 +31,6 @@ from .inventory.inputs import Inputs
 from .inventory.instances import Instance
 from .prepare import Prepared
 
-Json = dict[str, t.Any]
-
 
 @dataclasses.dataclass(frozen=True)
 class Outcome:
@@ -38,11 +39,11 @@ class Outcome:
     `drafts` are plans that the errors rule out: to be looked at, with their sums, and never carried out.
     """
 
-    plans: tuple[Json, ...] = ()
-    drafts: tuple[Json, ...] = ()
+    plans: tuple[Plan, ...] = ()
+    drafts: tuple[Plan, ...] = ()
     errors: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
-    diff: tuple[Json, ...] = ()
+    diff: tuple[dict[str, str], ...] = ()
     blocks: tuple[str, ...] = ()
     advisories: tuple[Json, ...] = ()
 
@@ -55,7 +56,7 @@ def plan_host(inputs: Inputs, errors: t.Sequence[str] = ()) -> Outcome:
     """`errors` are those that reading the inputs has found already."""
     findings = Findings(inputs.unknown_arguments, errors=list(errors))
     listed = listed_instances(inputs, findings)
-    observed = {entry["name"]: entry for entry in inputs.facts.get("instances", [])}
+    observed = inputs.observed
     listed = [promotion.standing(one, inputs, observed.get(one.name), findings.errors) for one in listed]
     findings.errors += _host(inputs, listed, observed)
     known, owns = own_release.schema_of(inputs, findings), own_release.resolve(inputs, listed, findings)
@@ -84,7 +85,7 @@ def plan_host(inputs: Inputs, errors: t.Sequence[str] = ()) -> Outcome:
     return dataclasses.replace(found, advisories=tuple({str(row["id"]): row for row in rows}.values()))
 
 
-def _refused(drafts: t.Sequence[Json], findings: Findings) -> Outcome:
+def _refused(drafts: t.Sequence[Plan], findings: Findings) -> Outcome:
     return Outcome(
         drafts=tuple(drafts),
         errors=tuple(dict.fromkeys(findings.errors)),
@@ -93,7 +94,9 @@ def _refused(drafts: t.Sequence[Json], findings: Findings) -> Outcome:
     )
 
 
-def _outcome(plans: list[Json], warnings: list[str], observed: t.Mapping[str, Json], host_load: HostLoad) -> Outcome:
+def _outcome(
+    plans: list[Plan], warnings: list[str], observed: t.Mapping[str, Observed], host_load: HostLoad
+) -> Outcome:
     plans = ports.ordered(order.carried_out(plans, observed, host_load), observed, host_load.facts)
     changing = [plan for plan in plans if plan["change"] != "none"]
     return Outcome(
@@ -115,7 +118,7 @@ def listed_instances(inputs: Inputs, findings: Findings) -> list[Instance]:
     return found
 
 
-def _host(inputs: Inputs, listed: t.Sequence[Instance], observed: t.Mapping[str, Json]) -> list[str]:
+def _host(inputs: Inputs, listed: t.Sequence[Instance], observed: t.Mapping[str, Observed]) -> list[str]:
     if not inputs.facts:
         return ["There are no facts of the host: run gpufleet.vllm.gpu_facts first and pass what it found."]
     leaving = set(observed) - {instance.name for instance in listed} if inputs.remove_unlisted else set()

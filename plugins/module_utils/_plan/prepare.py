@@ -11,10 +11,13 @@ from __future__ import annotations
 import dataclasses
 import typing as t
 
+from .._docker.release import Release
 from .._findings.checks import Doubt
 from .._findings.findings import Findings
+from .._outside.documents import Json
 from .._settings.names import meant, nearest
 from .._state.deadlines import TIMEOUTS
+from .._state.observed import Kept
 from .._vllm.schema import Schema, version_key
 from .arguments import auto_profile, environment, layers, limits
 from .arguments.layers import Layer, Resolved
@@ -26,7 +29,6 @@ from .inventory.instances import Instance
 from .memory import catalogue
 from .memory.catalogue import Model
 
-Json = dict[str, t.Any]
 # In vLLM from 0.18.0.
 DRAIN = "shutdown_timeout"
 
@@ -230,9 +232,9 @@ def _length(instance: Instance, values: Json, inputs: Inputs, model: Model) -> i
     planned = values.get("max_model_len")
     if isinstance(planned, int) and not isinstance(planned, bool):
         return planned
-    seen: Json = next((one for one in inputs.facts.get("instances") or [] if one.get("name") == instance.name), {})
-    running = (seen.get("current") or {}).get("release") or {}
-    verified = ((seen.get("current") or {}).get("verified") or {}).get("max_model_len")
+    current: Kept = (inputs.observed.get(instance.name) or {}).get("current") or {}
+    running: Release = current.get("release") or {}
+    verified = (current.get("verified") or {}).get("max_model_len")
     same = (running.get("model") or {}).get("id") == instance.model
     if same and running.get("arguments", {}).get("max_model_len") == planned and isinstance(verified, int):
         return verified

@@ -15,13 +15,13 @@ import dataclasses
 import typing as t
 
 from .._settings.names import listed, meant
+from .._settings.rollout import Settings
+from .._state.observed import Observed
 from .inventory.inputs import Inputs
 from .inventory.instances import Instance
 
-Json = dict[str, t.Any]
 
-
-def standing(instance: Instance, inputs: Inputs, observed: Json | None, errors: list[str]) -> Instance:
+def standing(instance: Instance, inputs: Inputs, observed: Observed | None, errors: list[str]) -> Instance:
     """The instance with the profile that it stands on; what is wrong with its promotion is added to `errors`."""
     names = instance.promotion or inputs.promotion
     if not names:
@@ -42,7 +42,7 @@ def standing(instance: Instance, inputs: Inputs, observed: Json | None, errors: 
     return dataclasses.replace(instance, profile=profile, promotion=names, begins=begins)
 
 
-def verified_profile(observed: Json | None, names: t.Sequence[str]) -> str:
+def verified_profile(observed: Observed | None, names: t.Sequence[str]) -> str:
     """The profile of the verified release; '' where there is none, or none of this promotion."""
     current = (observed or {}).get("current") or {}
     profile = str((current.get("settings") or {}).get("profile") or "")
@@ -55,7 +55,7 @@ def _target(instance: Instance, inputs: Inputs, names: t.Sequence[str]) -> str:
     return aimed if aimed in names else ""
 
 
-def recorded(instance: Instance) -> Json:
+def recorded(instance: Instance) -> Settings:
     """What the host is to remember with the release."""
     return {"profile": instance.profile} if instance.promotion else {}
 

@@ -12,13 +12,12 @@ import dataclasses
 import typing as t
 
 from . import planner, report
+from .changes.plan import Kind, Plan, Promotion
 from .inventory.inputs import Inputs
 from .planner import Outcome
 
-Json = dict[str, t.Any]
 
-
-def plan(inputs: Inputs, base: Outcome) -> tuple[Outcome, list[Json]]:
+def plan(inputs: Inputs, base: Outcome) -> tuple[Outcome, list[Promotion]]:
     """What is to be shown, and for each instance with a promotion the plans to carry out, and what ends it early.
 
     `base` is the plan of the host as it stands; what is due for the profile that an instance stands on comes first.
@@ -34,11 +33,11 @@ def plan(inputs: Inputs, base: Outcome) -> tuple[Outcome, list[Json]]:
     return dataclasses.replace(base, blocks=blocks, diff=()), found
 
 
-def _promote(inputs: Inputs, base: Json) -> Json:
+def _promote(inputs: Inputs, base: Plan) -> Promotion:
     name, profiles = base["instance"], base["promotion"]
     stands_on = base["settings"]["profile"]
     due = base["change"] != "none"
-    found: Json = {
+    found: Promotion = {
         "instance": name,
         "promotion": profiles,
         "stands_on": "" if due else stands_on,
@@ -56,13 +55,13 @@ def _promote(inputs: Inputs, base: Json) -> Json:
             break
         higher = next(one for one in outcome.plans if one["instance"] == name)
         # Against the profile before it, not against what the host shows now.
-        change = "live" if higher["digest"] == digest else "restart"
+        change: Kind = "live" if higher["digest"] == digest else "restart"
         found["plans"].append({**higher, "change": change, "profile": profile})
         digest = higher["digest"]
     return found
 
 
-def _errors(inputs: Inputs, found: t.Sequence[Json]) -> list[str]:
+def _errors(inputs: Inputs, found: t.Sequence[Promotion]) -> list[str]:
     """Why nothing can be promoted."""
     if inputs.target_profile:
         return ["vllm_server_target_profile stands above every profile: leave it out to promote."]

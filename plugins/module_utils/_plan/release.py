@@ -12,6 +12,10 @@ import dataclasses
 import typing as t
 
 from .._docker.hardening import CACHE_INSIDE, FIRST, NEWEST
+from .._docker.release import ApiKey, Container, Release
+from .._outside.documents import Json
+from .._state.observed import Observed
+from .._state.request import Client
 from .._vllm.schema import Schema
 from .arguments import mounts
 from .arguments.layers import Resolved
@@ -22,7 +26,6 @@ from .inventory.inputs import SHM_MIB, Inputs, mib
 from .inventory.instances import Instance
 from .prepare import Prepared
 
-Json = dict[str, t.Any]
 # Where the container finds what the host lends it, whoever runs inside.
 HUB_INSIDE = "/var/cache/gpufleet/hub"
 
@@ -34,7 +37,7 @@ def document(
     revision: str | None,
     gpus: Assignment,
     container_schema: int = NEWEST,
-) -> Json:
+) -> Release:
     """One release. Nothing in it changes while the inventory and the host's hardware stay as they are.
 
     `container_schema` is that of its container settings: what serves keeps its own.
@@ -46,9 +49,11 @@ def document(
     local = instance.model.startswith("/")
     container = _container(instance, settings, local, container_schema)
     key_file = api_key.INSIDE if instance.api_key else ""
-    mark = {"fingerprint": inputs.fingerprints.get(instance.name, ""), "path": key_file}
+    mark: ApiKey = {"fingerprint": inputs.fingerprints.get(instance.name, ""), "path": key_file}
+    named: Release = {"files": mounted.digests} if mounted.mounts else {}
+    keyed: Release = {"api_key": mark} if instance.api_key else {}
     return {
-        **({"api_key": mark} if instance.api_key else {}),
+        **keyed,
         "schema": 1,
         "instance": instance.name,
         "image": inputs.image,
@@ -65,15 +70,14 @@ def document(
             **container,
             "volumes": sorted([*container["volumes"], *mounted.volumes]),
         },
-        **({"files": mounted.digests} if mounted.mounts else {}),
+        **named,
     }
 
 
 def mounted_of(one: Prepared, inputs: Inputs) -> mounts.Mounts:
     """What its arguments name of the host's files and the inventory's."""
     instance = one.instance
-    seen = inputs.facts.get("instances") or []
-    running: Json = next((entry for entry in seen if entry.get("name") == instance.name), {})
+    running: Observed = inputs.observed.get(instance.name) or {}
     values = {argument.name: argument.value for argument in one.arguments if argument.set}
     own = _container(instance, inputs.settings, instance.model.startswith("/"), NEWEST)["volumes"]
     return mounts.of(values, one.variables, own, inputs.files, (running.get("current") or {}).get("release") or {})
@@ -89,7 +93,7 @@ def _variables(instance: Instance, variables: t.Mapping[str, str], settings: Jso
     return dict(sorted(found.items()))
 
 
-def _container(instance: Instance, settings: Json, local: bool, schema: int) -> Json:
+def _container(instance: Instance, settings: Json, local: bool, schema: int) -> Container:
     volumes = []
     if local:
         volumes.append(f"{instance.model}:{instance.model}:ro")
@@ -100,8 +104,9 @@ def _container(instance: Instance, settings: Json, local: bool, schema: int) -> 
         if schema > FIRST:
             cache = container_options.own_cache(cache, instance.name, instance.container_user)
         volumes.append(f"{cache}:{CACHE_INSIDE}:rw")
+    newer: Container = {"schema": schema} if schema > FIRST else {}
     return {
-        **({"schema": schema} if schema > FIRST else {}),
+        **newer,
         **container_options.stated(instance.memory_limit_mib, instance.container_user),
         "name": f"vllm-{instance.name}",
         "shm_size_mib": mib(settings.get("shm_size_mib") or settings.get("shm_size") or SHM_MIB),
@@ -111,7 +116,7 @@ def _container(instance: Instance, settings: Json, local: bool, schema: int) -> 
     }
 
 
-def client(instance: Instance, arguments: t.Sequence[Resolved], sampling: Json) -> Json:
+def client(instance: Instance, arguments: t.Sequence[Resolved], sampling: Json) -> Client:
     """What clients of the instance are told; the host puts the verified length in."""
     planned = {argument.name: argument.value for argument in arguments if argument.set}.get("max_model_len")
     return {

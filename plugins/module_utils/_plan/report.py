@@ -10,12 +10,17 @@ from __future__ import annotations
 
 import typing as t
 
+from .._docker.release import Release
 from .._findings import checks
+from .._outside.documents import Json
+from .._settings.rollout import Settings
+from .._state.observed import Observed
+from .._state.request import Client, Step
 from . import memory_text
 from .changes import change
 from .changes.change import shown
+from .changes.plan import Argument, Plan
 
-Json = dict[str, t.Any]
 MEANING = {
     "none": "nothing changes",
     "live": "clients or the host are told, the server keeps running",
@@ -27,7 +32,7 @@ MEANING = {
 SHORT_DIGEST = 12
 
 
-def block(plan: Json, refused: bool = False) -> str:
+def block(plan: Plan, refused: bool = False) -> str:
     """One instance in a few lines: change, downtime, reasons, memory, arguments with origin, what to heed.
 
     REFUSED: its host has errors, so nothing of this will happen.
@@ -48,24 +53,24 @@ def block(plan: Json, refused: bool = False) -> str:
     return "\n".join(lines)
 
 
-def _step(step: Json) -> str:
+def _step(step: Step) -> str:
     return f"{step['changes']} (for {', '.join(step['helps'])}; release {step['digest'][:SHORT_DIGEST]})"
 
 
-def notes(plan: Json) -> list[str]:
+def notes(plan: Plan) -> list[str]:
     """What to heed, without the instance's name and without what the memory's own lines say."""
     told = [reason["text"] for reason in (plan.get("memory") or {}).get("reasons", [])]
     place = f"instance {plan['instance']}: "
     return [text.replace(place, "", 1) for text in plan["warnings"] if not any(reason in text for reason in told)]
 
 
-def copies(plan: Json) -> int:
+def copies(plan: Plan) -> int:
     """Data parallel ranks, each with a KV cache of its own."""
     asked = (plan["release"] or {}).get("arguments", {}).get("data_parallel_size")
     return asked if isinstance(asked, int) and asked > 0 else 1
 
 
-def downtime(plan: Json) -> str:
+def downtime(plan: Plan) -> str:
     """For how long nothing of the instance serves, as its own last start on this host lets expect."""
     if plan["change"] not in change.STARTS_AGAIN:
         return ""
@@ -77,7 +82,7 @@ def _prefixed(prefix: str, text: str) -> str:
     return prefix + text if text else ""
 
 
-def _facts(release: Json) -> list[str]:
+def _facts(release: Release) -> list[str]:
     gpus = release["gpus"]
     return [
         f"    image {release['image']} (vLLM {release['version']})",
@@ -92,12 +97,12 @@ def file_text(one: Json) -> str:
     return f"{one['argument']}: {one['path']} ({size}, sha256 {one['sha256'][:SHORT_DIGEST]})"
 
 
-def _model(release: Json) -> str:
+def _model(release: Release) -> str:
     model = release["model"]
     return f"{model['id']} at {model['revision']}" if model.get("revision") else str(model["id"])
 
 
-def table(arguments: t.Sequence[Json]) -> list[str]:
+def table(arguments: t.Sequence[Argument]) -> list[str]:
     """Names, values and origins in columns."""
     rows = [(argument["name"], _value(argument), argument["origin"]) for argument in arguments]
     if not rows:
@@ -106,32 +111,37 @@ def table(arguments: t.Sequence[Json]) -> list[str]:
     return [f"{name:<{name_width}}  {value:<{value_width}}  {origin}" for name, value, origin in rows]
 
 
-def _value(argument: Json) -> str:
+def _value(argument: Argument) -> str:
     value = shown(argument["value"])
     return f"{value} (was {shown(argument['from_value'])})" if "from_value" in argument else value
 
 
-def difference(plan: Json, observed: Json | None) -> Json:
+def difference(plan: Plan, observed: Observed | None) -> dict[str, str]:
     """One entry for Ansible's diff."""
     current = (observed or {}).get("current")
     name = plan["instance"]
     origins = {argument["name"]: argument["origin"] for argument in plan["arguments"]}
     before = ""
     if current:
-        before = state_text(current, _unchanged(plan, current["release"], origins))
-    gone = plan["change"] == "remove" or plan["release"] is None
-    after = "" if gone else state_text(plan, origins)
+        before = state_text(
+            current["release"],
+            current.get("client"),
+            current.get("settings"),
+            _unchanged(plan, current["release"], origins),
+        )
+    wanted = None if plan["change"] == "remove" else plan["release"]
+    after = state_text(wanted, plan["client"], plan["settings"], origins) if wanted else ""
     if plan["change"] == "repair":
         before = f"# {'; '.join(plan['reasons'])}\n"
     return {
         "before_header": f"{name} ({_header(current['digest']) if current else 'not on the host'})",
-        "after_header": f"{name} ({'removed' if gone else _header(plan['digest'])}, {plan['change']})",
+        "after_header": f"{name} ({_header(plan['digest'] or '') if wanted else 'removed'}, {plan['change']})",
         "before": before,
         "after": after,
     }
 
 
-def _unchanged(plan: Json, running: Json, origins: t.Mapping[str, str]) -> dict[str, str]:
+def _unchanged(plan: Plan, running: Release, origins: t.Mapping[str, str]) -> dict[str, str]:
     """Origins of arguments that stay: a comment on one side only would show them as changed."""
     wanted = plan["release"]["arguments"] if plan["release"] else {}
     same = {name for name, value in running["arguments"].items() if name in wanted and wanted[name] == value}
@@ -142,9 +152,8 @@ def _header(digest: str) -> str:
     return f"release {digest[:SHORT_DIGEST]}"
 
 
-def state_text(found: Json, origins: t.Mapping[str, str]) -> str:
+def state_text(release: Release, client: Client | None, settings: Settings | None, origins: t.Mapping[str, str]) -> str:
     """A release, what clients and what the host are told. Origins stand in a comment; what runs keeps only values."""
-    release = found["release"]
     gpus = release["gpus"]
     lines = [
         f"image: {release['image']}",
@@ -160,11 +169,12 @@ def state_text(found: Json, origins: t.Mapping[str, str]) -> str:
     lines += _section("env", release["env"])
     container = release["container"]
     lines += ["container:", f"  ipc: {container['ipc']}", f"  shm_size_mib: {container['shm_size_mib']}"]
-    lines += [f"  {name}: {container[name]}" for name in ("memory_limit_mib", "schema", "user") if name in container]
+    stated = t.cast(Json, container)
+    lines += [f"  {name}: {stated[name]}" for name in ("memory_limit_mib", "schema", "user") if name in stated]
     lines += [f"  volume: {volume}" for volume in container["volumes"]]
     lines += _section("files", release.get("files") or {})
-    lines += _section("sampling", (found.get("client") or {}).get("sampling") or {})
-    for name, value in sorted((found.get("settings") or {}).items()):
+    lines += _section("sampling", (client or {}).get("sampling") or {})
+    for name, value in sorted((settings or {}).items()):
         lines += _section(name, value) if isinstance(value, dict) else [f"{name}: {shown(value)}"]
     return "\n".join(lines) + "\n"
 

@@ -13,14 +13,16 @@ from __future__ import annotations
 import dataclasses
 import typing as t
 
+from .._docker.release import Release
 from .._findings.findings import Findings
+from .._outside.documents import Json
 from .._vllm import images, metric_names, schema
 from . import planner
 from .changes import defaults
 from .changes.change import shown
+from .changes.plan import Plan
 from .inventory.inputs import Inputs
 
-Json = dict[str, t.Any]
 # Smaller differences of the KV cache are not worth a line.
 FELT_GIB = 0.1
 
@@ -56,7 +58,7 @@ def compare(inputs: Inputs, after: planner.Outcome) -> Json:
     known_releases = _schema(seen_old) is not None and _schema(seen) is not None
     changes = _of_host(seen_old, seen) if known_releases else []
     for name in sorted(set(plans) & set(planned)) if known_releases else []:
-        if plans[name]["release"]["version"] != planned[name]["release"]["version"]:
+        if _version(plans[name]) != _version(planned[name]):
             changes += [{"instance": name, **one} for one in _of_instance(plans[name], planned[name], seen_old, seen)]
     known = {text.replace(seen_old.version, seen.version) for text in before.errors}
     return {
@@ -76,6 +78,10 @@ def _aimed(inputs: Inputs) -> Inputs | None:
     return next((inputs.of(one) for one in listed if one.name == inputs.target_instance), None)
 
 
+def _version(plan: Plan) -> str:
+    return plan["release"]["version"] if plan["release"] else ""
+
+
 def lines(found: Json) -> list[str]:
     """For a terminal."""
     if not found:
@@ -88,7 +94,7 @@ def lines(found: Json) -> list[str]:
     return said if len(said) > 1 else [f"{said[0]}: nothing breaks, and nothing that is known changes"]
 
 
-def _by_name(outcome: planner.Outcome) -> dict[str, Json]:
+def _by_name(outcome: planner.Outcome) -> dict[str, Plan]:
     return {plan["instance"]: plan for plan in (*outcome.plans, *outcome.drafts) if plan.get("release")}
 
 
@@ -110,16 +116,18 @@ def _of_host(old: Inputs, new: Inputs) -> list[Json]:
     return found
 
 
-def _of_instance(before: Json, after: Json, old: Inputs, new: Inputs) -> list[Json]:
+def _of_instance(before: Plan, after: Plan, old: Inputs, new: Inputs) -> list[Json]:
+    # As _by_name has them.
+    was, will_be = t.cast(Release, before["release"]), t.cast(Release, after["release"])
     return [
-        *[{"kind": "argument", "text": text} for text in _arguments(before["release"], after["release"])],
-        *[{"kind": "variable", "text": text} for text in _variables(after["release"], old, new)],
-        *[{"kind": "default", "text": text} for text in _defaults(before["release"], after["release"], old, new)],
+        *[{"kind": "argument", "text": text} for text in _arguments(was, will_be)],
+        *[{"kind": "variable", "text": text} for text in _variables(will_be, old, new)],
+        *[{"kind": "default", "text": text} for text in _defaults(was, will_be, old, new)],
         *[{"kind": "memory", "text": text} for text in _memory(before.get("memory"), after.get("memory"))],
     ]
 
 
-def _arguments(before: Json, after: Json) -> list[str]:
+def _arguments(before: Release, after: Release) -> list[str]:
     """What the same inventory comes to. A name that is refused stands among what breaks."""
     old, new = before["arguments"], after["arguments"]
     found = []
@@ -133,7 +141,7 @@ def _arguments(before: Json, after: Json) -> list[str]:
     return found
 
 
-def _variables(release: Json, old: Inputs, new: Inputs) -> list[str]:
+def _variables(release: Release, old: Inputs, new: Inputs) -> list[str]:
     known = [_schema(one) for one in (old, new)]
     if None in known:
         return []
@@ -141,7 +149,7 @@ def _variables(release: Json, old: Inputs, new: Inputs) -> list[str]:
     return [f"env.{name} is not read any more" for name in release["env"] if name in read and name not in now]
 
 
-def _defaults(before: Json, after: Json, old: Inputs, new: Inputs) -> list[str]:
+def _defaults(before: Release, after: Release, old: Inputs, new: Inputs) -> list[str]:
     planned = _schema(new)
     if planned is None:
         return []

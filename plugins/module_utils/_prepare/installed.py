@@ -33,7 +33,12 @@ DPKG, RPM = "/usr/bin/dpkg-query", "/usr/bin/rpm"
 _DPKG_LINE = "${db:Status-Abbrev}\t${Package}\t${Version}\n"
 _RPM_LINE = "ii \t%{NAME}\t%{VERSION}-%{RELEASE}\n"
 
-Json = dict[str, t.Any]
+
+class Package(t.TypedDict, total=False):
+    """An installed package."""
+
+    version: str
+    held: bool
 
 
 def command(exists: t.Callable[[str], bool]) -> list[str]:
@@ -43,7 +48,7 @@ def command(exists: t.Callable[[str], bool]) -> list[str]:
     return [RPM, "--query", "--all", "--queryformat", _RPM_LINE, *PATTERNS] if exists(RPM) else []
 
 
-def parsed(output: str) -> dict[str, Json]:
+def parsed(output: str) -> dict[str, Package]:
     """`version`, and whether it is `held`, by name; what is half-installed is not installed."""
     return {
         name: {"version": version, "held": status[:1] == "h"}

@@ -11,11 +11,10 @@ from __future__ import annotations
 import time
 import typing as t
 
+from .._outside.documents import Json
 from . import apt, openpgp
 from .files import Files, NotProved, NotWritten
 from .repository import Apt, Pin, Repository, Yum, absent, proof
-
-Json = dict[str, t.Any]
 
 
 class Refused(Exception):

@@ -15,7 +15,8 @@ import os
 
 from .._diagnosis.diagnosis import Diagnosis
 from .._docker import hardening
-from .._docker.client import Json
+from .._docker.release import Release
+from .._outside.documents import Json
 from .._state.api_keys import ApiKeyMissing
 from . import files
 from .failure import MISSING_KEY_ADVICE, Failed, Refused
@@ -28,7 +29,7 @@ ROOT = "root"
 MOST, DIGITS = 2**32 - 2, 10
 
 
-def user_of(release: Json, runs: Json) -> tuple[int, int] | None:
+def user_of(release: Release, runs: Json) -> tuple[int, int] | None:
     """Numbers of user and group: the release's, else those of RUNS, an image or a container. None for a name."""
     told = hardening.user_of(release) or str((runs.get("Config") or {}).get("User") or ROOT)
     user, _colon, group = told.partition(":")
@@ -42,7 +43,7 @@ def _number(text: str) -> int | None:
     return found if found <= MOST else None
 
 
-def key_is_readable(host: Host, release: Json, runs: Json) -> None:
+def key_is_readable(host: Host, release: Release, runs: Json) -> None:
     """The key file is there and belongs to the user of RUNS, an image or a container. Raises Refused."""
     if not host.keys.path(release):
         return
@@ -59,7 +60,7 @@ def key_is_readable(host: Host, release: Json, runs: Json) -> None:
         raise Refused("api_key.missing", str(error), MISSING_KEY_ADVICE) from error
 
 
-def hand_over(host: Host, release: Json, runs: Json, selinux: bool) -> None:
+def hand_over(host: Host, release: Release, runs: Json, selinux: bool) -> None:
     """Before a start. Raises Failed."""
     problem = files.missing(release)
     if problem is not None:

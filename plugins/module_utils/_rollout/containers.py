@@ -10,8 +10,9 @@ from __future__ import annotations
 
 import contextlib
 
-from .._docker.client import Docker, DockerError, Json
+from .._docker.client import Docker, DockerError
 from .._docker.container import LABEL_INSTANCE
+from .._outside.documents import Json
 from .._state.state import Entry, State
 
 HELD, PREVIOUS = "held", "previous"

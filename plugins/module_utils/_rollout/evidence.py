@@ -11,8 +11,9 @@ from __future__ import annotations
 import threading
 import typing as t
 
-from .._docker.client import DockerError, Json
+from .._docker.client import DockerError
 from .._gpu.nvml import Nvml, NvmlError
+from .._outside.documents import Json
 from .._state.state import Entry
 from .gpu_memory import MIB
 from .host import Host

@@ -8,10 +8,10 @@ Private to the collection: may change without notice.
 
 from __future__ import annotations
 
-import typing as t
 from dataclasses import dataclass, field
 
-from .._state.state import Entry, Json, State
+from .._state.request import Request, Step
+from .._state.state import Entry, State
 
 
 @dataclass
@@ -19,12 +19,12 @@ class Fallback:
     """What is left to try in the place of `planned`: at most `limit` steps of those in `steps`, top first."""
 
     planned: Entry
-    steps: list[Json] = field(default_factory=list)
+    steps: list[Step] = field(default_factory=list)
     limit: int = 0
     retry: bool = False
 
     @classmethod
-    def of(cls, planned: Entry, request: Json) -> Fallback:
+    def of(cls, planned: Entry, request: Request) -> Fallback:
         steps = list(request["plan"].get("fallbacks") or [])
         return cls(planned, steps, int(planned.settings.get("fallback_steps") or 0), bool(request.get("retry")))
 
@@ -44,7 +44,7 @@ class Fallback:
             return entry
         return None
 
-    def _entry(self, step: t.Mapping[str, t.Any]) -> Entry:
+    def _entry(self, step: Step) -> Entry:
         return Entry(
             digest=step["digest"],
             release=step["release"],

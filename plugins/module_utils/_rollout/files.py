@@ -14,7 +14,7 @@ import os
 import typing as t
 
 from .._diagnosis.diagnosis import Diagnosis
-from .._docker.client import Json
+from .._docker.release import Release
 from .._model.files import digest_of
 from .._model.reading import Unreadable
 from .._state import kept_files
@@ -23,7 +23,7 @@ KEPT_ADVICE = "Run the playbook again: it brings the file."
 ADVICE = "Put it there as it was, or run the playbook again to plan with what is there."
 
 
-def changed(release: Json) -> Diagnosis | None:
+def changed(release: Release) -> Diagnosis | None:
     """Why a candidate's files are not those that were planned with. A folder that cannot be read is none."""
     for source, inside, digest in _mounted(release):
         problem = _missing(source)
@@ -40,7 +40,7 @@ def changed(release: Json) -> Diagnosis | None:
     return None
 
 
-def missing(release: Json) -> Diagnosis | None:
+def missing(release: Release) -> Diagnosis | None:
     """Why a release cannot be started at all. A folder of the operator's is taken as it is by now."""
     return next(filter(None, (_missing(source) for source, _inside, _digest in _mounted(release))), None)
 
@@ -55,7 +55,7 @@ def _missing(source: str) -> Diagnosis | None:
     return Diagnosis("files.missing", f"{source}, a folder of the release, is not there any more", ADVICE)
 
 
-def _mounted(release: Json) -> t.Iterator[tuple[str, str, str]]:
+def _mounted(release: Release) -> t.Iterator[tuple[str, str, str]]:
     """Source on the host, path inside, digest."""
     digests = release.get("files") or {}
     for volume in release["container"]["volumes"]:

@@ -16,9 +16,11 @@ from dataclasses import dataclass, field
 from datetime import datetime, timezone
 
 from .._docker.client import Docker
+from .._docker.release import Release
 from .._docker.sockets import listening
 from .._engine.http_client import Http
 from .._gpu import bindings, report
+from .._gpu.fact import Gpu
 from .._gpu.nvml import Nvml
 from .._state.api_keys import ApiKeys
 from .weights import look_at, must_be_whole
@@ -69,11 +71,11 @@ class Host:
     http: Http = field(default_factory=Http)
     clock: Clock = field(default_factory=Clock)
     ports: t.Callable[[], set[int]] = listening_ports
-    check_model: t.Callable[[dict[str, t.Any]], None] = must_be_whole
+    check_model: t.Callable[[Release], None] = must_be_whole
     free_mib: t.Callable[[str], int] = free_mib
     owner: str = ""
     binds: t.Callable[[str], bool] = binds
     open_nvml: t.Callable[[], Nvml | None] = bindings.opened
-    gpus: t.Callable[[], list[dict[str, t.Any]]] = report.gpus_of_this_host
-    look_at_model: t.Callable[[dict[str, t.Any]], dict[str, t.Any]] = look_at
+    gpus: t.Callable[[], list[Gpu]] = report.gpus_of_this_host
+    look_at_model: t.Callable[[Release], dict[str, t.Any]] = look_at
     keys: ApiKeys = field(default_factory=ApiKeys)

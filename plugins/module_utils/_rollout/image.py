@@ -10,8 +10,10 @@ from __future__ import annotations
 
 import re
 
-from .._docker.client import Docker, DockerError, Json
+from .._docker.client import Docker, DockerError
 from .._docker.container import entrypoint_style, version_probe_body
+from .._docker.release import Release
+from .._outside.documents import Json
 from .._state.deadlines import timeout
 from .._state.state import Entry
 from . import answers, probe
@@ -139,7 +141,7 @@ def _asked(docker: Docker, image_id: str) -> str:
     return said if VERSION.fullmatch(said) else ""
 
 
-def must_agree(image: Json, release: Json, version: str) -> None:
+def must_agree(image: Json, release: Release, version: str) -> None:
     """Refuse an image that is not the vLLM the arguments were planned for. Raises Refused."""
     reference, stated = release["image"], release["version"]
     if version.partition("+")[0] != stated.partition("+")[0]:

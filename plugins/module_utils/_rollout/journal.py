@@ -14,6 +14,7 @@ import typing as t
 
 from .._outside.concealing import concealed, concealed_log
 from .._outside.printable import printable
+from .._state.request import Ending, StageLine
 from .._state.store import Store
 from .host import Clock
 from .stages import Stage
@@ -65,17 +66,17 @@ class Journal:
 
     def end(self, outcome: str, message: str, **facts: t.Any) -> None:
         """The last line; `message` is the paragraph for the operator."""
-        self._write({"detail": message, "outcome": outcome, "facts": facts})
+        self._write({"detail": message, "outcome": outcome, "facts": t.cast(Ending, facts)})
 
-    def _write(self, what: dict[str, t.Any]) -> None:
+    def _write(self, what: StageLine) -> None:
         self._spoke = self._clock.monotonic()
         what["detail"] = concealed_log(printable(what["detail"]))  # it may quote an engine's log
-        line = {
+        line: StageLine = {
             "at": self._clock.utc(),
             "elapsed": round(self.elapsed, 1),
             "instance": self._store.instance,
             "stage": self.stage_name,
-            **concealed(what),
+            **t.cast(StageLine, concealed(what)),
         }
         try:
             self._store.append_stage(line)

@@ -15,10 +15,11 @@ import os
 import typing as t
 
 from .._outside import documents
+from .._outside.documents import Json
 from .._state import measurement
 from .._state.durable import read_text, write_atomically
 from .._state.measurement import Measurement
-from .._state.state import Entry, Json
+from .._state.state import Entry
 from .._state.store import STATE_DIR, Store
 from .host import Host
 

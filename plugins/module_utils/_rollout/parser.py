@@ -15,8 +15,10 @@ import json
 
 from .._diagnosis.diagnosis import diagnose
 from .._docker import hardening
-from .._docker.client import Docker, DockerError, Json
+from .._docker.client import Docker, DockerError
 from .._docker.container import STATED, device_requests, variables
+from .._docker.release import Release
+from .._outside.documents import Json
 from .._state.state import Entry
 from . import answers, probe
 from .failure import Refused
@@ -65,7 +67,7 @@ def probe_body(entry: Entry, selinux: bool = False) -> Json:
     }
 
 
-def _without_files(release: Json) -> list[str]:
+def _without_files(release: Release) -> list[str]:
     """The command without the file that holds its API key: the parser would open it."""
     key = release.get("api_key")
     return [word for word in release["command"] if not key or word not in ("--config", key["path"])]

@@ -13,9 +13,11 @@ import re
 from dataclasses import replace
 
 from .._docker import hardening
-from .._docker.client import DockerError, Json
+from .._docker.client import DockerError
+from .._docker.release import Release
 from .._engine.expect import Question, expectation
 from .._engine.json_fit import unusable
+from .._outside.documents import Json
 from .._state.deadlines import timeout
 from .._state.state import Entry, State
 from .._state.store import Store
@@ -127,7 +129,7 @@ def _can_be_judged(question: Question) -> None:
         raise ValueError(problem)
 
 
-def _ours_or_free(host: Host, state: State, release: Json) -> Json | None:
+def _ours_or_free(host: Host, state: State, release: Release) -> Json | None:
     """The container that has the instance's name now, if any; refuses one of somebody else under any of its names."""
     foreign = containers.foreign(host.docker, state)
     if foreign:
@@ -139,7 +141,7 @@ def _ours_or_free(host: Host, state: State, release: Json) -> Json | None:
     return host.docker.container(release["container"]["name"])
 
 
-def _address_is_ours(host: Host, release: Json) -> None:
+def _address_is_ours(host: Host, release: Release) -> None:
     if not host.binds(release["bind"]):
         raise Refused(
             "bind.address",
@@ -148,7 +150,7 @@ def _address_is_ours(host: Host, release: Json) -> None:
         )
 
 
-def _port_is_free(host: Host, release: Json, running: Json | None) -> None:
+def _port_is_free(host: Host, release: Release, running: Json | None) -> None:
     serves = running is not None and running["State"]["Running"]
     bindings = running["HostConfig"].get("PortBindings") or {} if running is not None and serves else {}
     ours = {binding["HostPort"] for bound in bindings.values() for binding in bound or []}

@@ -12,7 +12,8 @@ import contextlib
 import os
 import typing as t
 
-from .._docker.client import Docker, Json
+from .._docker.client import Docker
+from .._outside.documents import Json
 from .containers import is_marked
 
 LABEL = "io.gpufleet.probe"

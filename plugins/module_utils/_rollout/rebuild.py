@@ -13,12 +13,16 @@ import os
 import typing as t
 from dataclasses import replace
 
-from .._docker.client import Docker, DockerError, Json
+from .._docker.client import Docker, DockerError
 from .._docker.container import LABEL_DIGEST, LABEL_RELEASE
+from .._docker.release import Release
 from .._outside import documents
+from .._outside.documents import Json
+from .._settings.rollout import Settings
 from .._state import shapes
 from .._state.client_file import CLIENT_DIR
 from .._state.durable import read_text
+from .._state.request import Client
 from .._state.state import Entry, State, StateNotOurs, StateProblem
 from .._state.store import Store
 from . import containers
@@ -26,7 +30,7 @@ from .journal import Journal
 from .written import write_down
 
 
-def _entry(container: Json, client: Json) -> Entry:
+def _entry(container: Json, client: Client) -> Entry:
     labels = container["Config"]["Labels"]
     release = _released(labels[LABEL_RELEASE])
     # The client's file may be as old as the state.
@@ -45,13 +49,13 @@ def _entry(container: Json, client: Json) -> Entry:
     )
 
 
-def _released(label: str) -> Json:
+def _released(label: str) -> Release:
     """The release that a label holds: whoever makes a container writes its labels. Raises ValueError."""
     release = documents.parse(label)
     problem = documents.misfit(release, shapes.RELEASE, "the label")
     if problem:
         raise ValueError(problem)
-    return t.cast(Json, release)
+    return t.cast(Release, release)
 
 
 def rebuilt(instance: str, docker: Docker, client_dir: str = CLIENT_DIR) -> State:
@@ -106,7 +110,8 @@ def _caught_up(state: State, docker: Docker, client_dir: str) -> State:
     """What serves is the current release; what the older state knows of settings and rejections stays."""
     found = rebuilt(state.instance, docker, client_dir)
     entries = (state.current, state.held, state.candidate, state.previous)
-    settings = next((entry.settings for entry in entries if entry is not None), {})
+    unknown: Settings = {}
+    settings = next((entry.settings for entry in entries if entry is not None), unknown)
     current = None if found.current is None else replace(found.current, settings=settings)
     found = replace(found, current=current, rejected=state.rejected)
     return found if current is None else found.without_rejection(current)

@@ -14,8 +14,8 @@ import base64
 import json
 import typing as t
 
-from .._docker.client import Json
 from .._outside import documents
+from .._outside.documents import Json
 from .._state.durable import read_text
 
 CONFIG = "/root/.docker/config.json"

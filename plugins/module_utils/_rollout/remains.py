@@ -12,7 +12,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from .._docker.client import DockerError, Json
+from .._docker.client import DockerError
+from .._outside.documents import Json
 from .._state.state import Entry
 from .._state.store import Store
 from .evidence import evidence

@@ -14,7 +14,8 @@ from .._diagnosis.diagnosis import Diagnosis
 from .._docker.client import DockerError
 from .._state.client_file import CLIENT_DIR, remove, write
 from .._state.deadlines import timeout
-from .._state.state import Entry, Json, Rejection, State
+from .._state.request import Ending, Request
+from .._state.state import Entry, Rejection, State
 from .._state.store import Store
 from . import containers
 from .drain import grace
@@ -43,7 +44,7 @@ from .written import tell_clients, write_down
 BY_AN_OPERATOR = Diagnosis("rolled_back", "an operator put the release before it back", "").as_dict()
 
 
-def _serving(entry: Entry) -> Json:
+def _serving(entry: Entry) -> Ending:
     """What a rollback has to find again: a container is of one host alone."""
     return {"serves": entry.digest, "container": entry.container_id}
 
@@ -55,7 +56,7 @@ class Transaction:
         self.host, self.store, self.journal, self.client_dir = host, store, journal, client_dir
         self.steps = Steps(host, store, journal, client_dir)
 
-    def run(self, request: Json, rolled_back: bool = False) -> str:
+    def run(self, request: Request, rolled_back: bool = False) -> str:
         """Carry out a request (`kind`, `plan`, `retry`); one of journal.OUTCOMES.
 
         `rolled_back` says that an unfinished rollout was just before, so that a refusal is not all that was.
@@ -87,7 +88,7 @@ class Transaction:
             self.journal.end("failed", message, failure=diagnosis.as_dict())
             return "failed"
 
-    def _rollout(self, state: State, request: Json) -> str:
+    def _rollout(self, state: State, request: Request) -> str:
         plan = request["plan"]
         candidate = Entry(plan["digest"], plan["release"], plan["client"], plan["settings"])
         candidate = preflight(self.host, self.store, self.journal, state, candidate, bool(request.get("retry")))
@@ -100,7 +101,7 @@ class Transaction:
         return self._try(state, candidate, Fallback.of(candidate, request), stops, insists)
 
     @staticmethod
-    def _must_be_planned(current: Entry, request: Json) -> None:
+    def _must_be_planned(current: Entry, request: Request) -> None:
         """What was planned for a release is not done to another one, which serves by now. Raises Refused."""
         planned = str(request["plan"].get("digest") or "")
         if planned and planned not in (current.digest, current.fallback_of):
@@ -110,7 +111,7 @@ class Transaction:
                 "Run the playbook again: it plans with what is there now.",
             )
 
-    def _rollback(self, state: State, request: Json) -> str:
+    def _rollback(self, state: State, request: Request) -> str:
         """The previous verified release becomes the candidate; what serves now is held and becomes the previous one.
 
         What is rolled back from counts as rejected, or the next scheduled run would put it there again, unless the
@@ -141,7 +142,7 @@ class Transaction:
             state = state.with_rejection(rejection)
         return self._try(state, candidate, Fallback(candidate))
 
-    def _repair(self, state: State, request: Json) -> str:
+    def _repair(self, state: State, request: Request) -> str:
         """Put the verified release right: as it stands where it serves, else afresh from its own document."""
         current = state.current
         if current is None:
@@ -235,7 +236,7 @@ class Transaction:
                 self.steps.no_longer_measured(failed, failure)
                 candidate = step
 
-    def _live(self, state: State, request: Json) -> str:
+    def _live(self, state: State, request: Request) -> str:
         """New sampling for clients, or settings that the host acts on later: the engine is not touched."""
         if state.current is None:
             raise Refused("live.none", "no verified release serves", "Roll a release out first.")
@@ -249,7 +250,7 @@ class Transaction:
         )
         return "live"
 
-    def _remove(self, state: State, request: Json) -> str:
+    def _remove(self, state: State, request: Request) -> str:
         """Stop and remove what the instance has; its diagnosis stays."""
         self.journal.stage(Stage.REMOVE, "stopping and removing")
         for entry in (state.current, state.previous, state.candidate, state.held):

@@ -19,12 +19,13 @@ from .._diagnosis.failures import BEFORE_THE_ENGINE, NAMED
 from .._diagnosis.measured import figures
 from .._diagnosis.phases import phase_of
 from .._docker import hardening
-from .._docker.client import NOT_UNDERSTOOD, DockerError, Json
+from .._docker.client import NOT_UNDERSTOOD, DockerError
 from .._docker.container import create_body
 from .._engine.expect import Expectation, expectation
 from .._engine.http_client import Http
 from .._engine.prove import Proof, answers, healthy, prove
 from .._engine.smoke_errors import NotProved
+from .._outside.documents import Json
 from .._state.api_keys import ApiKeyMissing
 from .._state.deadlines import ready_limit, timeout
 from .._state.state import Entry

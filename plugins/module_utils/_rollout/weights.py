@@ -8,15 +8,16 @@ Private to the collection: may change without notice.
 
 from __future__ import annotations
 
-from .._docker.client import Json
+from .._docker.release import Release
 from .._model.inspect import inspect, pickle_only
+from .._outside.documents import Json
 from .failure import Refused
 
 # With these vLLM looks for safetensors first, and takes pickles where there are none.
 SAFE_FORMATS = ("", "auto", "safetensors")
 
 
-def look_at(release: Json) -> Json:
+def look_at(release: Release) -> Json:
     """What the model of a release is by its files on the host, those of a hub among what its container sees."""
     model, inside = release["model"], release["env"].get("HF_HUB_CACHE")
     mounts = [volume.split(":") for volume in release["container"]["volumes"]]
@@ -24,7 +25,7 @@ def look_at(release: Json) -> Json:
     return inspect(model.get("path") or model["id"], hub_dir, model.get("revision") or "")
 
 
-def must_be_whole(release: Json) -> None:
+def must_be_whole(release: Release) -> None:
     """Raises Refused (model.missing, model.broken, model.pickle). A model of a hub is vLLM's own affair."""
     path = release["model"].get("path")
     if not path:

@@ -15,6 +15,7 @@ import typing as t
 from .._docker import docker_info
 from .._docker.client import DockerError
 from .._docker.shapes import records, text, texts
+from .._outside.documents import Json
 from .._prepare.files import Files, NotProved, NotWritten
 from .._settings.masking import has_secret
 from . import config_file, daemon_json, limits, next_boot
@@ -28,8 +29,6 @@ UNITS = ("docker.service", "docker.socket")
 PATIENCE = 60  # seconds that a daemon may take to answer after its start
 RELOAD_PATIENCE = 15  # seconds until the daemon says that it has reloaded
 LAST_WORDS = 4  # lines of the daemon's log
-
-Json = dict[str, t.Any]
 
 
 class Refused(Exception):

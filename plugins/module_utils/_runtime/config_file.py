@@ -13,7 +13,7 @@ import json
 import re
 import typing as t
 
-Json = dict[str, t.Any]
+from .._outside.documents import Json
 
 # Docker decodes by the mark at the beginning, and takes UTF-8 where there is none.
 MARKS = ((codecs.BOM_UTF8, "utf-8"), (codecs.BOM_UTF16_LE, "utf-16-le"), (codecs.BOM_UTF16_BE, "utf-16-be"))

@@ -17,9 +17,9 @@ import re
 import typing as t
 from dataclasses import dataclass
 
+from .._outside.documents import Json
 from .._settings.masking import masked
 
-Json = dict[str, t.Any]
 Path = tuple[str, ...]
 
 # Settings that have a variable of their own.

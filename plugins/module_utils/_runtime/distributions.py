@@ -8,10 +8,9 @@ Private to the collection: may change without notice.
 
 from __future__ import annotations
 
-import typing as t
 from dataclasses import dataclass
 
-Json = dict[str, t.Any]
+from .._gpu.fact import Os
 
 DEB_ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64"}
 DOCKER_DEB_KEY = "9DC858229FC7DD38854AE2D88D81803C0EBFCD88"
@@ -67,7 +66,7 @@ class Platform:
         return DEB_ARCHITECTURES[self.machine]
 
 
-def platform(os_fact: Json) -> Platform | None:
+def platform(os_fact: Os) -> Platform | None:
     """The platform of a host, from the fact `os`; None where it is none of ours."""
     name, version = str(os_fact.get("id") or ""), str(os_fact.get("version") or "")
     # Enterprise Linux counts minor releases, which share everything here.

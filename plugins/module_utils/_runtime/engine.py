@@ -8,8 +8,8 @@ Private to the collection: may change without notice.
 
 from __future__ import annotations
 
-import typing as t
-
+from .._outside.documents import Json
+from .._prepare.installed import Package
 from .distributions import DOCKER_DEB_KEY, DOCKER_RPM_KEY, Platform
 
 URL = "https://download.docker.com/linux"
@@ -25,10 +25,8 @@ KEEP = "To keep it with NVIDIA's runtime, set container_runtime_manage to false"
 # From 25 on CDI is there and from 28.2 on it is switched on; specifications of today's toolkit need 26.1.
 CDI_SINCE = (26, 1)
 
-Json = dict[str, t.Any]
 
-
-def installed_origin(packages: Json) -> str:
+def installed_origin(packages: dict[str, Package]) -> str:
     """Whose Docker the host has: `docker`, `distribution`, or '' where no package brought one."""
     if "docker-ce" in packages:
         return "docker"

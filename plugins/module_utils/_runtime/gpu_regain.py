@@ -12,9 +12,10 @@ import time
 import typing as t
 
 from .._docker.client import Docker, DockerError
-from .._docker.gpu_access import Probe, given_gpus, running, seen
+from .._docker.gpu_access import GpuContainer, Probe, given_gpus, running, seen
 from .._engine.http_client import Http
 from .._host.status import observe_one
+from .._outside.documents import Json
 from .._rollout.drain import grace
 from .._state import units
 from .._state.deadlines import TIMEOUTS, ready_limit
@@ -22,8 +23,6 @@ from .._state.state import Entry, StateProblem
 from .._state.store import STATE_DIR, Store
 
 POLL = 1.0
-
-Json = dict[str, t.Any]
 
 
 class NotRegained(Exception):
@@ -49,12 +48,12 @@ class Instances:
     def in_rollout(self, instance: str) -> bool:
         return units.running(instance)
 
-    def grace(self, container: Json) -> int:
+    def grace(self, container: GpuContainer) -> int:
         """Seconds from SIGTERM to SIGKILL."""
         entry = self._serving(container)
         return grace(entry) if entry is not None else TIMEOUTS["stop"]
 
-    def ready_within(self, container: Json) -> float:
+    def ready_within(self, container: GpuContainer) -> float:
         """Seconds until it has to serve; 0 where it is not the verified release of its instance."""
         entry = self._serving(container)
         return ready_limit(entry).seconds if entry is not None else 0.0
@@ -62,7 +61,7 @@ class Instances:
     def unhealthy_because(self, instance: str) -> str:
         return str(observe_one(Store(instance, self._state_dir), self._docker, self._http)["unhealthy_because"])
 
-    def _serving(self, container: Json) -> Entry | None:
+    def _serving(self, container: GpuContainer) -> Entry | None:
         try:
             current = Store(container["instance"], self._state_dir).load().current
         except StateProblem:
@@ -83,7 +82,7 @@ class Ports(t.NamedTuple):
 class Outcome(t.NamedTuple):
     """The containers as they are now, the names of those that were restarted, and what somebody has to know."""
 
-    containers: list[Json]
+    containers: list[GpuContainer]
     restarted: list[str]
     warnings: list[str]
 
@@ -111,7 +110,7 @@ def regain(restart: bool, ports: Ports, check_mode: bool) -> Outcome:
     return outcome
 
 
-def _left_alone(container: Json, restart: bool, ports: Ports) -> str:
+def _left_alone(container: GpuContainer, restart: bool, ports: Ports) -> str:
     """What to tell of a container that is not restarted; '' where there is nothing to tell, or it is to be."""
     name, instance = container["name"], container["instance"]
     if not container["lost"]:
@@ -129,7 +128,7 @@ def _left_alone(container: Json, restart: bool, ports: Ports) -> str:
     return ""
 
 
-def _restarted(before: Json, ports: Ports) -> Json:
+def _restarted(before: GpuContainer, ports: Ports) -> GpuContainer:
     """The container after its restart. Raises NotRegained."""
     name, within = before["name"], ports.instances.ready_within(before)
     lost = f"{name} may not open {', '.join(before['lost'])} any more"
@@ -152,7 +151,7 @@ def _restarted(before: Json, ports: Ports) -> Json:
     return after
 
 
-def _wait_until_it_serves(container: Json, within: float, ports: Ports) -> None:
+def _wait_until_it_serves(container: GpuContainer, within: float, ports: Ports) -> None:
     """The next one is restarted only when this one serves."""
     since = ports.now()
     because = ""

@@ -11,9 +11,9 @@ from __future__ import annotations
 import re
 import typing as t
 
+from .._docker.container_engine import EngineFact
 from .._docker.docker_info import DESKTOP, DOCKER, PODMAN, ROOTLESS, SNAP
-
-Json = dict[str, t.Any]
+from .._gpu.fact import Facts
 
 OWN_WAY = "or prepare the host yourself and set container_runtime_manage to false"
 OTHERS: t.Final = {
@@ -46,7 +46,7 @@ NVIDIA = "nvidia-container-runtime"
 _MAPPED = re.compile(r"/(\d+)\.(\d+)/?$")
 
 
-def objection(facts: Json, manager: str) -> str:
+def objection(facts: Facts, manager: str) -> str:
     """Why this engine cannot be prepared, and what helps; '' where it can, or there is none yet."""
     engine, kind = facts["engine"], facts["engine"].get("kind") or ""
     if "podman-docker" in facts["packages"] and not (engine["running"] and kind == DOCKER):
@@ -55,12 +55,12 @@ def objection(facts: Json, manager: str) -> str:
     return said.format(remove="dnf remove" if manager == "dnf" else "apt-get remove") if kind == PODMAN else said
 
 
-def warnings(engine: Json) -> list[str]:
+def warnings(engine: EngineFact) -> list[str]:
     """What is to be known of a Docker that runs."""
     return [said for said in (_of_runtime(engine), _of_users(engine)) if said]
 
 
-def _of_runtime(engine: Json) -> str:
+def _of_runtime(engine: EngineFact) -> str:
     name = engine.get("default_runtime") or ""
     program = ((engine.get("runtimes") or {}).get(name) or name).rpartition("/")[2]
     said = f"default-runtime in daemon.json is {name}"
@@ -80,7 +80,7 @@ def _of_runtime(engine: Json) -> str:
     return ""
 
 
-def _of_users(engine: Json) -> str:
+def _of_users(engine: EngineFact) -> str:
     if not engine.get("maps_users"):
         return ""
     mapped = _MAPPED.search(engine.get("root") or "")

@@ -11,13 +11,13 @@ from __future__ import annotations
 import re
 import typing as t
 
+from .._outside.documents import Json
 from .._prepare.files import NotWritten
 
 CAP_SYS_RESOURCE = 24
 _OPEN_FILES = re.compile(r"^Max open files\s+\S+\s+(\d+|unlimited)", re.MULTILINE)
 _CAPABILITIES = re.compile(r"^CapBnd:\s*([0-9a-f]+)", re.MULTILINE)
 
-Json = dict[str, t.Any]
 Read = t.Callable[[str], t.Optional[bytes]]
 
 

@@ -11,12 +11,12 @@ from __future__ import annotations
 import typing as t
 
 from .._docker.shapes import text
+from .._outside.documents import Json
 from .observed import PATH
 
 DAEMON = "dockerd"
 NO_SUCH_COMMAND = 127
 
-Json = dict[str, t.Any]
 Read = t.Callable[[str], t.Optional[bytes]]
 
 

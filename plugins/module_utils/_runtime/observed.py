@@ -11,6 +11,7 @@ from __future__ import annotations
 import typing as t
 
 from .._outside import documents
+from .._outside.documents import Json
 from .._prepare.files import NotWritten
 from .._settings.masking import LOG_OPTIONS, masked
 from . import config_file, limits
@@ -21,7 +22,6 @@ RECORD = "/etc/docker/gpufleet.json"
 # A proxy's address may hold a password.
 SECRET = ("proxies", "http-proxy", "https-proxy")
 
-Json = dict[str, t.Any]
 Read = t.Callable[[str], t.Optional[bytes]]
 
 

@@ -11,6 +11,10 @@ from __future__ import annotations
 import typing as t
 from dataclasses import dataclass, field
 
+from .._docker.container_engine import EngineFact
+from .._gpu.fact import Facts
+from .._outside.documents import Json
+from .._prepare.installed import Package
 from . import engine, kinds, toolkit
 from .distributions import Platform, known, platform
 from .settled import settle
@@ -18,8 +22,6 @@ from .settled import settle
 # MiB that engine and toolkit take, with the packages as they come.
 FREE_MIB = 1024
 DOCKER_DIR = "/var/lib/docker"
-
-Json = dict[str, t.Any]
 
 
 @dataclass
@@ -51,7 +53,7 @@ class Plan:
         return {**vars(self), "right": self.right}
 
 
-def has_gpus(facts: Json) -> bool:
+def has_gpus(facts: Facts) -> bool:
     """Whether containers shall use GPUs here: NVIDIA's, and not given away to a virtual machine.
 
     Under WSL2 a GPU is on no PCI bus, and NVML lists it.
@@ -60,12 +62,12 @@ def has_gpus(facts: Json) -> bool:
     return on_bus or bool(facts.get("gpus"))
 
 
-def _without_gpus(facts: Json) -> list[str]:
+def _without_gpus(facts: Facts) -> list[str]:
     given = facts["engine"].get("gpu_containers") or []
     return [container["name"] for container in given if container["lost"] or container["problem"]]
 
 
-def looked_at(facts: Json) -> Plan:
+def looked_at(facts: Facts) -> Plan:
     """What is missing on a host that somebody else prepares, and which variable would let us bring it."""
     plan = Plan(toolkit=has_gpus(facts), without_gpus=_without_gpus(facts))
     found = facts["engine"]
@@ -87,7 +89,7 @@ def looked_at(facts: Json) -> Plan:
     return plan
 
 
-def _way_to_gpus(found: Json) -> str:
+def _way_to_gpus(found: EngineFact) -> str:
     if not engine.has_cdi(found["version"]):
         return f"replace Docker {found['version']} by 26.1 or later and install NVIDIA's container toolkit"
     if not found["cdi"]:
@@ -95,7 +97,7 @@ def _way_to_gpus(found: Json) -> str:
     return "install NVIDIA's container toolkit and start nvidia-cdi-refresh.service, which describes the GPUs"
 
 
-def managed(facts: Json, asked: Json) -> Plan:
+def managed(facts: Facts, asked: Json) -> Plan:
     """What brings the host to what the variables ask for. Every mistake is told, not only the first."""
     gpus = has_gpus(facts)
     plan = Plan(toolkit=gpus, without_gpus=_without_gpus(facts), warnings=kinds.warnings(facts["engine"]))
@@ -131,7 +133,7 @@ def managed(facts: Json, asked: Json) -> Plan:
     return plan
 
 
-def _unfinished(plan: Plan, facts: Json) -> None:
+def _unfinished(plan: Plan, facts: Facts) -> None:
     """What dpkg did not finish stops apt, and may be why Docker does not run."""
     left = facts.get("unfinished_packages") or {}
     if not left:
@@ -147,7 +149,7 @@ def _unfinished(plan: Plan, facts: Json) -> None:
     (plan.errors if in_the_way else plan.warnings).append(said)
 
 
-def _docker(plan: Plan, facts: Json, asked: Json, on: Platform) -> None:
+def _docker(plan: Plan, facts: Facts, asked: Json, on: Platform) -> None:
     present = engine.installed_origin(facts["packages"])
     found = facts["engine"]
     if found["name"] and not present:
@@ -167,7 +169,7 @@ def _docker(plan: Plan, facts: Json, asked: Json, on: Platform) -> None:
         plan.missing.append(found["problem"])
 
 
-def _docker_packages(plan: Plan, facts: Json, asked: Json, on: Platform) -> None:
+def _docker_packages(plan: Plan, facts: Facts, asked: Json, on: Platform) -> None:
     version = asked["docker_version"] if plan.origin == "docker" else ""
     if asked["docker_version"] and plan.origin == "distribution":
         plan.errors.append(
@@ -186,7 +188,7 @@ def _docker_packages(plan: Plan, facts: Json, asked: Json, on: Platform) -> None
         plan.repositories.append(engine.repository(on, version, asked["docker_repository"]))
 
 
-def _is_there(packages: Json, name: str, version: str) -> bool:
+def _is_there(packages: dict[str, Package], name: str, version: str) -> bool:
     found = packages.get(name)
     return (
         found is not None and found["version"].rpartition(":")[2].startswith(version) if version else found is not None
@@ -199,7 +201,7 @@ def _exact(package: str, version: str, on: Platform) -> str:
     return f"{package}=5:{version}*" if on.distribution.manager == "apt" else f"{package}-{version}*"
 
 
-def _toolkit(plan: Plan, facts: Json, asked: Json, on: Platform) -> None:
+def _toolkit(plan: Plan, facts: Facts, asked: Json, on: Platform) -> None:
     version = asked["toolkit_version"]
     objection = toolkit.objection(version)
     if objection:
@@ -219,7 +221,7 @@ def _versions(have: t.Mapping[str, str | None]) -> list[str]:
     return [f"{name} {version or 'is not installed'}" for name, version in have.items()]
 
 
-def _devices(plan: Plan, facts: Json) -> None:
+def _devices(plan: Plan, facts: Facts) -> None:
     """With everything in place, Docker lists the GPUs of a driver that works."""
     found = facts["engine"]
     if facts["state"] == "healthy" and not (found["cdi"] and found["cdi_devices"]):
@@ -228,7 +230,7 @@ def _devices(plan: Plan, facts: Json) -> None:
         )
 
 
-def _before_installing(plan: Plan, facts: Json, asked: Json) -> None:
+def _before_installing(plan: Plan, facts: Facts, asked: Json) -> None:
     """What must hold before packages are touched."""
     plan.errors += [
         f"{disk['path']} has {disk['free_mib']} MiB free, expected {FREE_MIB} for Docker's packages: make room."

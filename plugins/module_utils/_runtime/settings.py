@@ -14,12 +14,11 @@ import re
 import typing as t
 
 from .._docker.shapes import mapping
+from .._outside.documents import Json
 from .._settings import secret_values
 from .._settings.masking import masked
 from . import daemon_json
 from .daemon_json import VARIABLES
-
-Json = dict[str, t.Any]
 
 # What is asked for where nothing is stated; docs/prepare.md and the role's argument specification say so too.
 DEFAULTS: t.Final[Json] = {"live_restore": True, "log_max_size": "50m", "log_max_files": 3, "nofile": 1048576}

@@ -11,10 +11,11 @@ from __future__ import annotations
 import typing as t
 from dataclasses import dataclass, field
 
+from .._docker.container_engine import EngineFact
+from .._gpu.fact import Facts
+from .._outside.documents import Json
 from . import daemon_json, settings
 from .observed import PATH, shown
-
-Json = dict[str, t.Any]
 
 
 @dataclass
@@ -31,7 +32,7 @@ class Settled:
     warnings: list[str] = field(default_factory=list)
 
 
-def settle(facts: Json, asked: Json, gpus: bool) -> Settled:
+def settle(facts: Facts, asked: Json, gpus: bool) -> Settled:
     """Compare what is asked for with what gpu_facts saw of daemon.json and of the daemon."""
     engine = facts["engine"]
     seen = engine["settings"]
@@ -96,7 +97,7 @@ def _without_a_restart(
     values: Json,
     ours: Json,
     take_over: t.Collection[str],
-    engine: Json,
+    engine: EngineFact,
     warnings: list[str],
 ) -> settings.Wanted:
     """Without the defaults for which Docker would have to stop containers: nobody asked for them."""

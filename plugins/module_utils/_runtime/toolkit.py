@@ -9,8 +9,9 @@ Private to the collection: may change without notice.
 from __future__ import annotations
 
 import re
-import typing as t
 
+from .._outside.documents import Json
+from .._prepare.installed import Package
 from .distributions import Platform
 
 URL = "https://nvidia.github.io/libnvidia-container"
@@ -36,8 +37,6 @@ REPLACED = {
 SAFE_SINCE = (1, 17, 8)  # containers could leave their bounds before
 REFRESHES_SINCE = (1, 18, 0)  # brings nvidia-cdi-refresh.service
 BREAKS_BOOT = (1, 19, 0)  # its unit makes a cycle in which systemd drops Docker at boot
-
-Json = dict[str, t.Any]
 
 
 def numbers(version: str) -> tuple[int, ...]:
@@ -84,7 +83,7 @@ def repository(on: Platform, version: str, mirror: Json) -> Json:
     return {**common, "apt": {"uris": [f"{url}/stable/deb/{on.deb_architecture}"], "suites": ["/"], "pins": [pin]}}
 
 
-def unsafe(packages: Json) -> str:
+def unsafe(packages: dict[str, Package]) -> str:
     """The installed version of the toolkit if it is below the security floor."""
     version = str(packages.get("nvidia-container-toolkit-base", {}).get("version") or "")
     return version if version and numbers(version) < SAFE_SINCE else ""

@@ -11,8 +11,8 @@ from __future__ import annotations
 import typing as t
 
 from .._outside.concealing import MASK, concealed
+from .._outside.documents import Json
 
-Json = dict[str, t.Any]
 # Options of log drivers other than these may hold a token.
 LOG_OPTIONS = ("max-size", "max-file", "compress", "mode", "max-buffer-size", "labels", "env", "tag")
 

@@ -17,11 +17,12 @@ import re
 import typing as t
 
 from .._outside.concealing import concealed, concealed_text
+from .._outside.documents import Json
 from . import secret_values, types
 from .canonical_json import kind, plain
 from .masking import masked
 from .names import listed, meant
-from .types import Json, WrongError, is_blank
+from .types import WrongError, is_blank
 
 LONGEST_SHOWN = 100
 # What no type says.

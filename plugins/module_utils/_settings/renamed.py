@@ -10,7 +10,8 @@ from __future__ import annotations
 
 import typing as t
 
-Json = dict[str, t.Any]
+from .._outside.documents import Json
+from .rollout import Settings
 
 VARIABLES: t.Final[dict[str, str]] = {
     "vllm_server_ladder": "vllm_server_promotion",
@@ -26,12 +27,12 @@ def told(new: str) -> str:
     return f"it is called {new} now, rename it"
 
 
-def settings(stored: Json) -> Json:
+def settings(stored: Json) -> Settings:
     """Settings that an older program stored with a release, by the names of today."""
     found = _by_new_names(stored, SETTINGS)
     if isinstance(found.get("watch"), dict):
         found["watch"] = _by_new_names(found["watch"], WATCH_KEYS)
-    return found
+    return t.cast(Settings, found)
 
 
 def _by_new_names(values: Json, names: t.Mapping[str, str]) -> Json:

@@ -17,9 +17,9 @@ import typing as t
 
 from ansible.module_utils.common.validation import check_type_bool, check_type_dict, check_type_float, check_type_int
 
+from .._outside.documents import Json
 from .canonical_json import canonical_json
 
-Json = dict[str, t.Any]
 Read = t.TypeVar("Read")
 # Ansible takes 1e999999999 for an integer, and is busy with it until the memory is full.
 _NUMBER = re.compile(r"[+-]?[0-9]{1,18}(\.[0-9]{0,18})?")
@@ -35,16 +35,14 @@ def is_blank(value: t.Any) -> bool:
     return value is None or (isinstance(value, str) and not value.strip())
 
 
-def stated(
-    reader: t.Callable[[t.Any], Read], value: t.Any, name: str, wrong: t.Callable[[str], None], unset: Read
-) -> Read:
-    """A value as its reader has it; UNSET where it states nothing, or is WRONG, which is told what to write."""
+def stated(reader: t.Callable[[t.Any], Read], value: t.Any, where: str, errors: list[str], unset: Read) -> Read:
+    """A value as its reader has it; UNSET where it states nothing, or is wrong: then ERRORS says what to write."""
     if is_blank(value):
         return unset
     try:
         return reader(value)
     except WrongError as error:
-        wrong(f"{name} is {value!r}: {error}.")
+        errors.append(f"{where} is {value!r}: {error}.")
         return unset
 
 

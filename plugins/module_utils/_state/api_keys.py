@@ -18,10 +18,11 @@ import os
 import secrets
 import typing as t
 
+from .._docker.release import Release
 from .._engine.http_client import Http
 from .._outside import documents
 from .durable import read_text, write_atomically
-from .state import Json, State
+from .state import State
 from .store import STATE_DIR
 
 FOLDER = "api-keys"
@@ -60,7 +61,7 @@ class ApiKeys:
     def __init__(self, state_dir: str = STATE_DIR) -> None:
         self.state_dir = state_dir
 
-    def path(self, release: Json) -> str:
+    def path(self, release: Release) -> str:
         """The release's key file; '' where it asks for no key."""
         marked = release.get("api_key")
         return self._file(release["instance"], marked["fingerprint"]) if marked else ""
@@ -68,14 +69,14 @@ class ApiKeys:
     def _file(self, instance: str, mark: str) -> str:
         return os.path.join(self.state_dir, instance, FOLDER, f"{mark}.yaml")
 
-    def keep(self, release: Json, keys: t.Sequence[str]) -> None:
+    def keep(self, release: Release, keys: t.Sequence[str]) -> None:
         """Write the release's keys down. JSON is YAML, and quotes what YAML would take for a number."""
         path, text = self.path(release), json.dumps({"api-key": list(keys)})
         os.makedirs(os.path.dirname(path), mode=0o700, exist_ok=True)
         if read_text(path) != text:  # a file that is right belongs to the engine's user already
             write_atomically(path, text, mode=0o400)
 
-    def hand_over(self, release: Json, uid: int) -> None:
+    def hand_over(self, release: Release, uid: int) -> None:
         """Let the user that the engine runs as read the release's keys. Raises ApiKeyMissing."""
         path = self.path(release)
         if not path:
@@ -83,7 +84,7 @@ class ApiKeys:
         self.token(release)
         os.chown(path, uid, -1)
 
-    def token(self, release: Json) -> str:
+    def token(self, release: Release) -> str:
         """The release's first key; '' where it asks for none. Raises ApiKeyMissing."""
         path = self.path(release)
         if not path:
@@ -94,7 +95,7 @@ class ApiKeys:
             # The error's own text might hold what the file does.
             raise ApiKeyMissing(f"{path} is missing or holds no API key") from None
 
-    def http(self, http: Http, release: Json) -> Http:
+    def http(self, http: Http, release: Release) -> Http:
         """Requests as a client of the release makes them. Raises ApiKeyMissing."""
         token = self.token(release)
         return http.with_token(token) if token else http

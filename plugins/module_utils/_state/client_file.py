@@ -14,17 +14,18 @@ import shlex
 import typing as t
 
 from .durable import read_text, write_together
-from .state import Entry, Json
+from .request import Client
+from .state import Entry
 
 CLIENT_DIR = "/etc/gpufleet"
 
 
-def document(entry: Entry) -> Json:
+def document(entry: Entry) -> Client:
     """The client document of a verified release: the planned one with the length that the engine stated (tokens)."""
     return {**entry.client, "max_model_len": entry.verified.get("max_model_len") or entry.client.get("max_model_len")}
 
 
-def environment(client: Json) -> str:
+def environment(client: Client) -> str:
     """The same as lines for `EnvironmentFile=` or a shell's `source`: one VLLM_CLIENT_ variable a value."""
     values: dict[str, t.Any] = {
         "OPENAI_BASE_URL": client["base_url"],
@@ -42,7 +43,7 @@ def _quoted(value: t.Any) -> str:
     return shlex.quote(text)
 
 
-def differing(entry: Entry, client_dir: str = CLIENT_DIR) -> Json:
+def differing(entry: Entry, client_dir: str = CLIENT_DIR) -> dict[str, str]:
     """The text that each file should have, by its path; only of files that have another one, or are missing."""
     client = document(entry)
     texts = {

@@ -12,7 +12,8 @@ import typing as t
 from dataclasses import dataclass
 
 from .._docker import hardening
-from .state import Entry, Json
+from .._settings.rollout import Settings
+from .state import Entry
 
 TIMEOUTS = {"drain": 30, "hold": 60, "stop": 30, "pull": 3600, "free": 60, "docker": 120}
 # A first start may fetch the model and compiles; one like it has both behind it, unless the page cache is cold.
@@ -38,7 +39,7 @@ class Limit:
         return f"at most {self.seconds:g} s ({self.why})"
 
 
-def stated(settings: t.Mapping[str, t.Any], name: str) -> float | None:
+def stated(settings: Settings, name: str) -> float | None:
     found = settings.get("timeouts", {}).get(name)
     return None if found is None else float(found)
 
@@ -68,7 +69,7 @@ def _alike(one: Entry, entry: Entry) -> bool:
     return same and bool(one.start_seconds)
 
 
-def last_deadline(*settings: Json) -> int:
+def last_deadline(*settings: Settings) -> int:
     """Seconds after which systemd ends a transaction that nothing else has ended.
 
     Above every limit of the settings of all releases that may be started: the candidate, each step of its fallback, and
@@ -82,7 +83,7 @@ def last_deadline(*settings: Json) -> int:
     return int(limit["pull"] + limit["drain"] + limit["stop"] + (2 + steps) * trial) + MARGIN
 
 
-def _asking(settings: Json) -> float:
+def _asking(settings: Settings) -> float:
     """Seconds that the questions of one trial may take."""
     smoke = settings.get("smoke", {})
     each = float(smoke.get("deadline") or SMOKE_DEADLINE)
@@ -90,6 +91,6 @@ def _asking(settings: Json) -> float:
     return questions * each + sum(float(prompt.get("deadline") or each) for prompt in smoke.get("prompts") or [])
 
 
-def _largest(settings: t.Sequence[Json], name: str, default: float) -> float:
+def _largest(settings: t.Sequence[Settings], name: str, default: float) -> float:
     limits = [stated(one, name) for one in settings] or [None]
     return max(default if limit is None else limit for limit in limits)

@@ -15,8 +15,8 @@ import re
 import shutil
 
 from .._outside.concealing import concealed, concealed_log
+from .._outside.documents import Json
 from .durable import FULL, sweep, write_atomically
-from .state import Json
 
 KEPT = 5
 # Bytes of a log that are kept, of lines that are put before it, and of one such line.

@@ -14,8 +14,9 @@ import os
 import re
 import time
 
+from .._docker.release import Release
 from .durable import make_folder, sweep, write_atomically
-from .state import Json, StateProblem
+from .state import StateProblem
 from .store import STATE_DIR, Store
 from .unsaved import RUN_DIR
 
@@ -51,7 +52,7 @@ def is_whole(path: str) -> bool:
         return False
 
 
-def used_by(release: Json) -> set[str]:
+def used_by(release: Release) -> set[str]:
     """Digests of the kept files that a release is started with."""
     sources = (str(volume).rsplit(":", 2)[0] for volume in release["container"]["volumes"])
     split = (os.path.split(source) for source in sources)

@@ -18,9 +18,11 @@ import re
 import typing as t
 from dataclasses import asdict, dataclass
 
+from .._docker.release import Release
+from .._gpu.fact import Gpu
+from .._outside.documents import Json
 from .._vllm.path_arguments import INSIDE
 
-Json = dict[str, t.Any]
 KEY = re.compile(r"[0-9a-f]{64}")
 AT = re.compile(r"\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}Z")
 # Where a container finds a drafter, whose weights take memory too.
@@ -67,7 +69,7 @@ def _figure(value: t.Any) -> float | None:
     return value if math.isfinite(value) and 0 <= value <= MOST else None
 
 
-def key_of(release: Json, image_id: str | None, model: Json | None, gpus: t.Sequence[Json]) -> str:
+def key_of(release: Release, image_id: str | None, model: Json | None, gpus: t.Sequence[Gpu]) -> str:
     """The key of a start; '' where not all of it is known.
 
     MODEL is what its files are (see _model.inspect), GPUS are those of the host as its facts have them.
@@ -91,7 +93,7 @@ def _digest(value: t.Any) -> str:
     return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
 
 
-def _files(release: Json, model: Json | None) -> Json | None:
+def _files(release: Release, model: Json | None) -> Json | None:
     """The model by its files; None where they are not there, or are of another revision than is to be served."""
     seen, stated = model or {}, release["model"]
     config, weights = seen.get("config"), seen.get("weights")
@@ -103,7 +105,7 @@ def _files(release: Json, model: Json | None) -> Json | None:
     return {"id": stated["id"], "revision": revision, "config": _digest(config), "bytes": weights["bytes"]}
 
 
-def _cards(gpus: t.Sequence[Json], uuids: t.Sequence[str]) -> list[Json] | None:
+def _cards(gpus: t.Sequence[Gpu], uuids: t.Sequence[str]) -> list[Json] | None:
     """The GPUs of a release by what they are: one of the same kind takes the place of another."""
     known: dict[t.Any, Json] = {}
     for gpu in gpus:

@@ -18,8 +18,7 @@ import typing as t
 
 from .._outside import documents
 from .durable import make_folder, write_all, write_atomically
-
-Json = dict[str, t.Any]
+from .request import StageLine
 
 # Bytes.
 LIMIT = 1024 * 1024
@@ -27,12 +26,12 @@ KEPT = 256 * 1024
 CUT = "cut"
 
 
-def _parsed(raw: bytes) -> Json | None:
+def _parsed(raw: bytes) -> StageLine | None:
     try:
         line = documents.parse(raw.decode("utf-8", "replace"))
     except ValueError:
         return None
-    return t.cast("Json", line) if isinstance(line, dict) else None
+    return t.cast(StageLine, line) if isinstance(line, dict) else None
 
 
 class StageLog:
@@ -41,7 +40,7 @@ class StageLog:
     def __init__(self, path: str) -> None:
         self.path = path
 
-    def append(self, line: Json) -> None:
+    def append(self, line: StageLine) -> None:
         """One line more, whole or not at all. Raises OSError."""
         make_folder(os.path.dirname(self.path))
         with contextlib.suppress(OSError):  # what cannot be cut may still have room for a line
@@ -68,7 +67,7 @@ class StageLog:
         except FileNotFoundError:
             return 0
 
-    def read_from(self, offset: int) -> tuple[list[Json], int]:
+    def read_from(self, offset: int) -> tuple[list[StageLine], int]:
         """Whole lines from a byte offset on, and the offset behind them. What a full disk cut off is left out."""
         try:
             with open(self.path, "rb") as file:

@@ -10,19 +10,20 @@ from __future__ import annotations
 
 import hashlib
 import json
-import typing as t
 from dataclasses import asdict, dataclass, field, replace
 
+from .._docker.release import Release
 from .._outside import documents
+from .._outside.documents import Json
 from .._settings import renamed
+from .._settings.rollout import Settings
 from . import shapes
+from .request import Client
 
 SCHEMA = 3
 REJECTIONS_KEPT = 20
 # Among the settings of a release: see _plan/ports.py.
 STOPOVER = "stopover"
-
-Json = dict[str, t.Any]
 
 
 class StateProblem(Exception):
@@ -53,9 +54,9 @@ class Entry:
     """
 
     digest: str
-    release: Json
-    client: Json
-    settings: Json
+    release: Release
+    client: Client
+    settings: Settings
     container_id: str = ""
     image_id: str = ""
     image_digest: str = ""

@@ -14,11 +14,14 @@ import json
 import os
 
 from .._outside import documents
+from .._outside.documents import Json
+from .._settings.rollout import Settings
 from . import state as states
 from .diagnoses import Diagnoses, with_room
 from .durable import read_text, sweep, write_atomically
+from .request import Request, StageLine
 from .stage_log import StageLog
-from .state import Json, State, StateOfAnother, StateProblem
+from .state import State, StateOfAnother, StateProblem
 from .unsaved import RUN_DIR, Unsaved
 
 STATE_DIR = "/var/lib/gpufleet"
@@ -97,7 +100,7 @@ class Store:
             with contextlib.suppress(FileNotFoundError):
                 os.remove(probe)
 
-    def settings(self) -> list[Json]:
+    def settings(self) -> list[Settings]:
         """Settings of the releases that the state knows; none where it cannot be read."""
         try:
             state = self.load()
@@ -115,7 +118,7 @@ class Store:
             write_atomically(aside, damaged.read())
         return aside
 
-    def save_request(self, request: Json) -> str:
+    def save_request(self, request: Request) -> str:
         """Write a request down under a name of its own, so that two starters cannot mix theirs up; the name.
 
         In memory, where its unit lives too: a disk that is full keeps nobody from repairing what is down.
@@ -125,27 +128,27 @@ class Store:
         write_atomically(os.path.join(self._requests, name), text)
         return name
 
-    def take_request(self, name: str) -> Json:
+    def take_request(self, name: str) -> Request:
         """Read a request and remove its file. Raises FileNotFoundError."""
         path = os.path.join(self._requests, os.path.basename(name))
         with open(path, encoding="utf-8") as file:
-            request: Json = documents.parse(file.read())
+            request: Request = documents.parse(file.read())
         os.remove(path)
         return request
 
-    def append_stage(self, line: Json) -> None:
+    def append_stage(self, line: StageLine) -> None:
         self._stages.append(line)
 
-    def keep_last_word(self, line: Json) -> None:
+    def keep_last_word(self, line: StageLine) -> None:
         """Remember how a transaction ended where the stage log does not take it: who follows is told all the same."""
         with contextlib.suppress(OSError):
             write_atomically(self._last_word, json.dumps(line))
 
-    def take_last_word(self) -> Json | None:
+    def take_last_word(self) -> StageLine | None:
         """What was remembered of the end, once."""
         try:
             with open(self._last_word, encoding="utf-8") as file:
-                line: Json = json.load(file)
+                line: StageLine = json.load(file)
             os.remove(self._last_word)
         except (OSError, ValueError):
             return None
@@ -155,7 +158,7 @@ class Store:
         """Where a follower of the stage log begins."""
         return self._stages.size()
 
-    def stages_from(self, offset: int) -> tuple[list[Json], int]:
+    def stages_from(self, offset: int) -> tuple[list[StageLine], int]:
         """Lines of the stage log from an offset on, and the offset behind them."""
         return self._stages.read_from(offset)
 

@@ -16,7 +16,8 @@ import functools
 import re
 import typing as t
 
-Json = dict[str, t.Any]
+from .._outside.documents import Json
+
 Version = tuple[int, int, int]
 Value = t.TypeVar("Value")
 VERSION = re.compile(r"v?(\d+)\.(\d+)\.(\d+)((?:\.?(?:rc|a|b|dev|post)\d+)*)(\+[\w.]+)?")

@@ -14,13 +14,14 @@ from __future__ import annotations
 import typing as t
 from dataclasses import replace
 
-from .._docker.client import DockerError, Json
+from .._docker.client import DockerError
 from .._rollout.failure import unexpected
 from .._rollout.host import Host
 from .._rollout.rebuild import later_than
 from .._state import units
 from .._state.api_keys import ApiKeyMissing
 from .._state.deadlines import ready_limit
+from .._state.request import Request
 from .._state.state import Entry, State, StateProblem
 from .._state.store import STATE_DIR, Store, instances
 from .._state.unsaved import RUN_DIR
@@ -36,7 +37,7 @@ EARLY = 1.0
 SEEN_KEPT = 10
 
 
-def _never(_store: Store, _request: Json) -> None:
+def _never(_store: Store, _request: Request) -> None:
     """Nothing can be started."""
 
 
@@ -54,7 +55,7 @@ class Watch:
         self,
         host: Host,
         say: t.Callable[[str], None],
-        start: t.Callable[[Store, Json], None] = _never,
+        start: t.Callable[[Store, Request], None] = _never,
         roll_back: t.Callable[[Store], None] = _nobody,
         state_dir: str = STATE_DIR,
         run_dir: str = RUN_DIR,

@@ -12,14 +12,15 @@ import typing as t
 from dataclasses import dataclass, replace
 
 from .._diagnosis.diagnosis import Diagnosis
-from .._docker.client import Json
+from .._outside.documents import Json
 from .._rollout.trial import epoch
+from .._state.request import Request
 from .._state.state import Entry, State
 from .watch_policy import Case, Limits, Verdict
 from .watch_record import DAY, Memory, Record
 
 # The record to be written first, the request, and the line for people.
-Deed = tuple[Record, Json, str]
+Deed = tuple[Record, Request, str]
 
 
 @dataclass(frozen=True)
@@ -51,7 +52,7 @@ def restart(record: Record, sight: Sight, case: Case, diagnosis: Diagnosis, now:
     current = sight.current
     record = record.with_restarts(now, "watch", 1, max(sight.limits.rollback_window, DAY))
     why = _why_no_rollback(sight, case, record)
-    request = {"kind": "repair", "plan": {"client": current.client, "settings": current.settings}}
+    request: Request = {"kind": "repair", "plan": {"client": current.client, "settings": current.settings}}
     return record, request, f"release {current.short} is restarted: {diagnosis.cause}{why}"
 
 
@@ -59,7 +60,7 @@ def rollback(record: Record, sight: Sight, case: Case, diagnosis: Diagnosis, now
     """The release before it takes its place."""
     current, previous = sight.current, t.cast(Entry, sight.state.previous)
     cause = f"{diagnosis.cause} (restarted {case.restarts} times since it was verified)"
-    request = {"kind": "rollback", "reason": {"failure_class": diagnosis.failure_class, "cause": cause}}
+    request: Request = {"kind": "rollback", "reason": {"failure_class": diagnosis.failure_class, "cause": cause}}
     rolled_back = {"from": current.digest, "to": previous.digest, "at": now}
     event = f"release {current.short} keeps failing and is rolled back to {previous.short}: {cause}"
     return replace(record, rolled_back=rolled_back), request, event

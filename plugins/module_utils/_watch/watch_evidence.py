@@ -12,7 +12,9 @@ import typing as t
 from dataclasses import dataclass
 
 from .._diagnosis.diagnosis import Diagnosis, diagnose
-from .._docker.client import DockerError, Json
+from .._docker.client import DockerError
+from .._docker.release import Release
+from .._outside.documents import Json
 from .._rollout.host import Host
 from .._state.state import Entry
 from .._state.store import Store
@@ -33,7 +35,9 @@ def log_of(host: Host, container: Json | None) -> str:
         return ""
 
 
-def diagnosis_of(release: Json, container: Json | None, found: Verdict, seen: t.Sequence[str], log: str) -> Diagnosis:
+def diagnosis_of(
+    release: Release, container: Json | None, found: Verdict, seen: t.Sequence[str], log: str
+) -> Diagnosis:
     """What is wrong, in one line: a wedged engine is told by what was seen, one that died by its log."""
     if found == "wedged":
         return Diagnosis(WEDGED, f"the engine answers nothing and works on nothing, {_looks(seen)}", LOOK_AT_GPUS)

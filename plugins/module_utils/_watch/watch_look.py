@@ -8,11 +8,11 @@ Private to the collection: may change without notice.
 
 from __future__ import annotations
 
-from .._docker.client import Json
 from .._engine import liveness
 from .._engine.expect import base_url
 from .._engine.http_client import Http, NoAnswer
 from .._engine.pooled import pools
+from .._outside.documents import Json
 from .._rollout.host import Host
 from .._rollout.trial import epoch
 from .._state.state import Entry

@@ -13,7 +13,8 @@ from __future__ import annotations
 import typing as t
 from dataclasses import dataclass
 
-from .._state.state import Json
+from .._outside.documents import Json
+from .._settings.rollout import Settings
 
 Verdict = t.Literal["healthy", "busy", "starting", "wedged", "dead", "unclear"]
 Step = t.Literal["nothing", "wait", "restart", "rollback"]
@@ -41,7 +42,7 @@ class Limits:
     rollback_window: float
 
     @staticmethod
-    def of(settings: t.Mapping[str, t.Any]) -> Limits:
+    def of(settings: Settings) -> Limits:
         stated = {key: value for key, value in settings.get("watch", {}).items() if value is not None}
         return Limits(**{**DEFAULTS, **stated})
 

@@ -18,12 +18,14 @@ import typing as t
 from dataclasses import asdict, dataclass, field, replace
 
 from .._outside import documents
+from .._outside.documents import Json
 from .._rollout.host import Clock
 from .._rollout.trial import epoch
 from .._state import shapes
 from .._state.diagnoses import with_room
 from .._state.durable import read_text, write_atomically
-from .._state.state import Entry, Json
+from .._state.observed import Watched
+from .._state.state import Entry
 from .._state.store import Store
 from .._state.unsaved import RUN_DIR, Unsaved
 
@@ -173,7 +175,7 @@ def lock(path: str, wait: bool = True) -> t.Iterator[None]:
         yield
 
 
-def shown(records: Records, enabled: bool) -> Json:
+def shown(records: Records, enabled: bool) -> Watched:
     """The watch of an instance as `status` shows it."""
     try:
         record, problem = records.load(), None

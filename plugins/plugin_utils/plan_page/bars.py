@@ -11,9 +11,10 @@ from __future__ import annotations
 import dataclasses
 import typing as t
 
+from ansible_collections.gpufleet.vllm.plugins.module_utils._outside.documents import Json
+from ansible_collections.gpufleet.vllm.plugins.module_utils._plan.changes.plan import Plan
 from ansible_collections.gpufleet.vllm.plugins.module_utils._plan.memory.gpu_parts import Parts, parts
 
-Json = dict[str, t.Any]
 # Narrower pieces carry no text of their own.
 LABEL_PERCENT = 8.0
 MIB_PER_GIB = 1024.0
@@ -95,7 +96,7 @@ class Device:
         return sum(piece.gib for piece in self.stack.pieces if piece.kind == "beyond") if self.stack else 0.0
 
 
-def devices(gpus: t.Sequence[Json], plans: t.Sequence[Json]) -> list[Device]:
+def devices(gpus: t.Sequence[Json], plans: t.Sequence[Plan]) -> list[Device]:
     """GPUs of a host with those PLANS that use them."""
     found = []
     for gpu in gpus:
@@ -111,12 +112,12 @@ def _seen(gpu: Json) -> float:
     return max(0.0, ((gpu["total_mib"] or 0) - (gpu["reserved_mib"] or 0)) / MIB_PER_GIB)
 
 
-def _claim(plan: Json, gpu: Json) -> Claim | None:
+def _claim(plan: Plan, gpu: Json) -> Claim | None:
     rank = ranks(plan).get(gpu["uuid"])
     return Claim(plan["instance"], parts(rank)) if rank else None
 
 
-def ranks(plan: Json) -> dict[str, Json]:
+def ranks(plan: Plan) -> dict[str, Json]:
     """The memory plan's ranks by the UUID of their GPU."""
     return {rank["uuid"]: rank for rank in (plan.get("memory") or {}).get("gpus", [])}
 

@@ -12,7 +12,8 @@ import collections
 import re
 import typing as t
 
-Json = dict[str, t.Any]
+from ansible_collections.gpufleet.vllm.plugins.module_utils._outside.documents import Json
+
 State = t.Literal["planned", "refused", "failed", "unreachable"]
 SCHEMA = 1
 ANSIBLES_OWN = "Task failed: "

@@ -10,9 +10,9 @@ from __future__ import annotations
 
 import typing as t
 
+from ansible_collections.gpufleet.vllm.plugins.module_utils._outside.documents import Json
 from ansible_collections.gpufleet.vllm.plugins.plugin_utils.plan_page import view
 
-Json = dict[str, t.Any]
 HEADINGS = ("host", "instance", "change", "downtime", "memory", "KV cache GiB", "requests x tokens")
 RIGHT = (5, 6)
 

@@ -11,13 +11,14 @@ from __future__ import annotations
 import datetime as dt
 import typing as t
 
+from ansible_collections.gpufleet.vllm.plugins.module_utils._outside.documents import Json
 from ansible_collections.gpufleet.vllm.plugins.module_utils._plan import memory_text, report
 from ansible_collections.gpufleet.vllm.plugins.module_utils._plan.changes.change import STARTS_AGAIN, shown
+from ansible_collections.gpufleet.vllm.plugins.module_utils._plan.changes.plan import Argument, Plan
 from ansible_collections.gpufleet.vllm.plugins.module_utils._plan.memory.gpu_parts import parts
 from ansible_collections.gpufleet.vllm.plugins.module_utils._plan.memory.reason import SEVERITY
 from ansible_collections.gpufleet.vllm.plugins.plugin_utils.plan_page import bars
 
-Json = dict[str, t.Any]
 # More hosts than these start folded, but for those that want attention.
 OPEN_HOSTS = 8
 NOT_SAFE = ("tight", "does_not_fit", "unknown")
@@ -139,11 +140,11 @@ def about(entry: Json) -> str:
     return ", ".join(part for part in parts if part)
 
 
-def _said(text: str, plans: t.Sequence[Json]) -> bool:
+def _said(text: str, plans: t.Sequence[Plan]) -> bool:
     return any(text in plan["warnings"] for plan in plans)
 
 
-def instance(plan: Json, entry: Json, anchor: str, refused: bool) -> Json:
+def instance(plan: Plan, entry: Json, anchor: str, refused: bool) -> Json:
     """One instance: what changes, its facts, its memory, its arguments."""
     memory = plan.get("memory")
     return {
@@ -160,7 +161,7 @@ def instance(plan: Json, entry: Json, anchor: str, refused: bool) -> Json:
         "model": plan["release"]["model"]["id"] if plan["release"] else "",
         "verdict": memory["verdict"] if memory else "",
         "verdict_text": memory_text.VERDICTS[memory["verdict"]] if memory else "",
-        "memory": memory and memory_view(plan),
+        "memory": memory and memory_view(memory),
         "bar": _tightest(plan),
         # Who takes turns is not on the host's bars: only the active one is.
         "own_devices": [] if plan["active"] else _own(plan, entry["gpus"]),
@@ -171,7 +172,7 @@ def instance(plan: Json, entry: Json, anchor: str, refused: bool) -> Json:
     }
 
 
-def lede(plan: Json, refused: bool) -> str:
+def lede(plan: Plan, refused: bool) -> str:
     """What happens to the instance, in one sentence or two."""
     stops = downtime(plan)
     what = report.MEANING[plan["change"]] + (f", downtime {stops}" if stops else "")
@@ -209,7 +210,7 @@ def row(entry: Json, card: Json) -> Json:
     }
 
 
-def downtime(plan: Json) -> str:
+def downtime(plan: Plan) -> str:
     """Short enough for a column."""
     if plan["change"] == "remove":
         return "for good"
@@ -225,7 +226,7 @@ def duration(seconds: float) -> str:
     return f"{whole} s" if whole < 100 else f"{whole // 60} min {whole % 60} s"
 
 
-def facts(plan: Json) -> list[tuple[str, list[str]]]:
+def facts(plan: Plan) -> list[tuple[str, list[str]]]:
     release = plan["release"]
     if not release:
         return []
@@ -239,14 +240,13 @@ def facts(plan: Json) -> list[tuple[str, list[str]]]:
         ("address", [f"{release['bind']}:{release['port']}"]),
         ("GPUs", release["gpus"]["uuids"]),
         ("files", [report.file_text(one) for one in plan.get("files", [])]),
-        ("release", [plan["digest"][: report.SHORT_DIGEST]]),
+        ("release", [(plan["digest"] or "")[: report.SHORT_DIGEST]]),
     ]
     return [(name, values) for name, values in found if values]
 
 
-def memory_view(plan: Json) -> Json:
+def memory_view(memory: Json) -> Json:
     """The sentences around the sums."""
-    memory = plan["memory"]
     left = memory["kv"]["gib"]
     return {
         "reasons": [reason["text"] for reason in memory["reasons"]],
@@ -263,7 +263,7 @@ def _held_short(memory: Json) -> str:
     return "" if concurrency is None else f"{concurrency:.1f} {TIMES} {memory_text.length(memory)}"
 
 
-def _tightest(plan: Json) -> bars.Bar | None:
+def _tightest(plan: Plan) -> bars.Bar | None:
     """The GPU with least room for the KV cache, as if the instance were alone there."""
     found = [parts(rank) for rank in bars.ranks(plan).values()]
     if not found:
@@ -272,12 +272,12 @@ def _tightest(plan: Json) -> bars.Bar | None:
     return bars.stacked(least.total, [bars.Claim("", least)])
 
 
-def _own(plan: Json, gpus: t.Sequence[Json]) -> list[bars.Device]:
+def _own(plan: Plan, gpus: t.Sequence[Json]) -> list[bars.Device]:
     held = bars.ranks(plan)
     return bars.devices([gpu for gpu in gpus if gpu["uuid"] in held], [plan])
 
 
-def argument(one: Json) -> Json:
+def argument(one: Argument) -> Json:
     """`layer` is the origin's first word, by which it is coloured."""
     before = shown(one["from_value"]) if "from_value" in one else None
     origin = one["origin"]

@@ -15,11 +15,12 @@ import dataclasses
 import typing as t
 
 from ..._findings.findings import Findings
+from ..._gpu.fact import Facts
+from ..._outside.documents import Json
 from ..inventory.instances import Instance
 from ..memory.catalogue import Model
 from .limits import clamped
 
-Json = dict[str, t.Any]
 AUTO = "auto"
 # Sizes are nominal: a model that is called 70B has 70.6 billion parameters.
 SIZES: tuple[tuple[float, str, int], ...] = ((7.0, "small", 1), (20.0, "medium", 2), (75.0, "large", 4))
@@ -40,7 +41,7 @@ class Choice:
 NOTHING = Choice("", {}, "")
 
 
-def shares(instances: t.Sequence[Instance], facts: Json) -> dict[str, int]:
+def shares(instances: t.Sequence[Instance], facts: Facts) -> dict[str, int]:
     """GPUs that each instance can count on: what it states, else an equal part of what nobody else states."""
     count = len([gpu for gpu in facts.get("gpus", []) if (gpu.get("mig") or {}).get("mode") != "enabled"])
     stated = {one.name: _stated(one) for one in instances}
@@ -68,7 +69,7 @@ def choose(
     instance: Instance,
     model: Model,
     gpus: int,
-    facts: Json,
+    facts: Facts,
     profiles: t.Mapping[str, Json],
     limits: t.Mapping[str, t.Any],
     findings: Findings,
@@ -118,7 +119,7 @@ def _profile(name: str, profiles: t.Mapping[str, Json], findings: Findings) -> J
     return {}
 
 
-def _room(tensor: int, model: Model, gpus: int, facts: Json) -> int:
+def _room(tensor: int, model: Model, gpus: int, facts: Facts) -> int:
     """More ranks where the weights would not leave room on one GPU."""
     sizes = [(gpu.get("memory_mib") or {}).get("total") for gpu in facts.get("gpus", [])]
     known = [size for size in sizes if size]

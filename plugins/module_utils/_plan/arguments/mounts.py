@@ -16,12 +16,13 @@ import os
 import re
 import typing as t
 
+from ..._docker.release import Release
+from ..._outside.documents import Json
 from ..._state import kept_files
 from ..._vllm import path_arguments
 from ..._vllm.images import OF_IMAGE
 from ..._vllm.path_arguments import Kind, Stated
 
-Json = dict[str, t.Any]
 NO_NAME = re.compile(r"[^A-Za-z0-9_.=-]+")
 
 
@@ -88,7 +89,7 @@ def of(
     variables: t.Mapping[str, str],
     volumes: t.Sequence[str],
     files: t.Mapping[str, Json],
-    running: Json,
+    running: Release,
 ) -> Mounts:
     """VOLUMES: of the release without them. FILES: what was found at each path. RUNNING: the verified release, or {}.
 

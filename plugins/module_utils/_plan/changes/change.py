@@ -12,13 +12,17 @@ import dataclasses
 import typing as t
 
 from ..._docker import hardening
+from ..._docker.release import ApiKey, Release
+from ..._outside.documents import Json
 from ..._settings.canonical_json import canonical_json
+from ..._settings.rollout import Settings
 from ..._state import deadlines
+from ..._state.observed import Kept, Observed, Rejected
+from ..._state.request import Client
 from ..._watch import watch_policy
 from ..arguments.layers import VLLM_DEFAULT, Resolved
+from .plan import Kind
 
-Json = dict[str, t.Any]
-Kind = t.Literal["none", "live", "restart", "create", "repair", "remove"]
 UNLISTED = "it is not listed any more"
 # What the host goes by where nothing is stated.
 DEFAULTS: t.Mapping[str, Json] = {"watch": watch_policy.DEFAULTS, "timeouts": deadlines.TIMEOUTS}
@@ -40,21 +44,21 @@ class Desired:
     `settings` are what the host acts on later: limits, the smoke test, the watch. They are no part of the release.
     """
 
-    release: Json
+    release: Release
     digest: str
-    client: Json
+    client: Client
     arguments: t.Sequence[Resolved]
     image_id: str | None
-    settings: Json
-    older: Json | None = None
+    settings: Settings
+    older: Release | None = None
 
 
-def stands_in(current: Json, digest: str, retry: bool) -> bool:
+def stands_in(current: Kept, digest: str, retry: bool) -> bool:
     """Whether what serves is a step that was taken in the place of the planned release, which is not tried again."""
     return bool(digest) and current.get("fallback_of") == digest and not retry
 
 
-def decide(desired: Desired, observed: Json | None, retry: bool = False) -> Change:
+def decide(desired: Desired, observed: Observed | None, retry: bool = False) -> Change:
     """The kind of change of an active instance."""
     current = (observed or {}).get("current")
     if observed is None or current is None:
@@ -73,7 +77,7 @@ def decide(desired: Desired, observed: Json | None, retry: bool = False) -> Chan
     return Change("live", tuple(changed)) if changed else Change("none")
 
 
-def _nothing_verified(observed: Json, digest: str) -> str:
+def _nothing_verified(observed: Observed, digest: str) -> str:
     previous = observed.get("previous")
     if previous is None:
         return "no verified release is on the host"
@@ -83,15 +87,15 @@ def _nothing_verified(observed: Json, digest: str) -> str:
     return f"no verified release serves; {previous['digest'][:12]} is kept, and {back} puts it back"
 
 
-def decide_inactive(observed: Json | None) -> Change:
+def decide_inactive(observed: Observed | None) -> Change:
     """An instance with `active: false` is planned and does not run."""
-    container = (observed or {}).get("container") or {}
-    if observed is not None and (container.get("running") or observed.get("current")):
+    seen: Observed = observed or {}
+    if (seen.get("container") or {}).get("running") or seen.get("current"):
         return Change("remove", ("active is false",))
     return Change("none")
 
 
-def downtime_seconds(kind: Kind, observed: Json | None) -> float | None:
+def downtime_seconds(kind: Kind, observed: Observed | None) -> float | None:
     """For how long nothing of the instance serves: its own last start on this host, from start to ready.
 
     0 where nothing that serves stops; None where no start is known, and for `remove`, after which nothing serves.
@@ -105,7 +109,7 @@ def downtime_seconds(kind: Kind, observed: Json | None) -> float | None:
 def refusals(
     name: str,
     digest: str,
-    observed: Json | None,
+    observed: Observed | None,
     retry: bool,
     image_id: str | None = None,
     written: t.Container[str] = (),
@@ -118,18 +122,18 @@ def refusals(
         return []
     found = []
     where = f"instance {name}"
-    if observed.get("problem"):
+    problem, running = observed.get("problem"), observed.get("transaction")
+    if problem:
         found.append(
-            f"{where}: its state on the host is not known: {_sentence(observed['problem'])} Put its state.json back, "
+            f"{where}: its state on the host is not known: {_sentence(problem)} Put its state.json back, "
             "or remove its containers by hand, then run this again."
         )
-    if observed.get("transaction"):
-        running = observed["transaction"]
+    if running:
         at = f" at stage {running['stage']}" if running.get("stage") else ""
         found.append(
             f"{where}: a rollout is running ({running['unit']}{at}): wait until it has ended, then run this again."
         )
-    current = observed.get("current") or {}
+    current: Kept = observed.get("current") or {}
     same = current.get("digest") == digest or stands_in(current, digest, retry)
     runs = same and _same_image(current, image_id)
     if digest and not runs and not retry:
@@ -141,34 +145,34 @@ def refusals(
     return found
 
 
-def _same_image(entry: Json, image_id: str | None) -> bool:
+def _same_image(entry: Kept | Rejected, image_id: str | None) -> bool:
     """As far as anybody knows: an entry without an image is about any."""
     return not image_id or not entry.get("image_id") or entry["image_id"] == image_id
 
 
-def cautions(name: str, digest: str, observed: Json | None, retry: bool) -> list[str]:
+def cautions(name: str, digest: str, observed: Observed | None, retry: bool) -> list[str]:
     """What to heed about an instance that may be touched."""
-    seen = observed or {}
+    seen: Observed = observed or {}
+    failed, gone, rebuilt = seen.get("failed"), seen.get("previous_gone"), seen.get("rebuilt")
     found = []
     if seen.get("cut_off"):
         serves = "serves meanwhile" if seen.get("healthy") else "does not serve until then"
         found.append(f"A rollout of instance {name} was cut off, and is rolled back first: it {serves}.")
-    if seen.get("failed"):
+    if failed:
         how = "could neither go on nor go back" if seen.get("current") else "was stopped where it failed"
-        found.append(f"The last rollout {how}: {_sentence(seen['failed'])}")
-    if seen.get("previous_gone"):
+        found.append(f"The last rollout {how}: {_sentence(failed)}")
+    if gone:
         short = (seen.get("previous") or {}).get("digest", "")[:12]
-        gone = _sentence(seen["previous_gone"])
-        found.append(f"instance {name}: the release before it, {short}, is not whole: {gone}")
-    if seen.get("rebuilt"):
-        found.append(_sentence(seen["rebuilt"]))
-    current = seen.get("current") or {}
+        found.append(f"instance {name}: the release before it, {short}, is not whole: {_sentence(gone)}")
+    if rebuilt:
+        found.append(_sentence(rebuilt))
+    current: Kept = seen.get("current") or {}
     if stands_in(current, digest, retry):
         found.append(_standing_in_text(name, digest, current, seen.get("rejected", [])))
     return found
 
 
-def _standing_in_text(name: str, digest: str, current: Json, rejected: t.Sequence[Json]) -> str:
+def _standing_in_text(name: str, digest: str, current: Kept, rejected: t.Sequence[Rejected]) -> str:
     known = next((entry for entry in reversed(rejected) if entry["digest"] == digest), None)
     why = f", which failed ({known['failure_class']}): {known['cause'].rstrip('.')}" if known else ", which failed"
     return (
@@ -178,7 +182,7 @@ def _standing_in_text(name: str, digest: str, current: Json, rejected: t.Sequenc
     )
 
 
-def _rejected_text(where: str, entry: Json) -> str:
+def _rejected_text(where: str, entry: Rejected) -> str:
     advice = _sentence(entry.get("advice") or "").replace("Change the plan.", "").strip(" .")
     advice = f" {_sentence(advice)}" if advice else ""
     return (
@@ -192,7 +196,7 @@ def _sentence(text: str) -> str:
     return text if text.endswith((".", "!", "?")) else text + "."
 
 
-def differences(running: Json, desired: Desired) -> list[str]:
+def differences(running: Release, desired: Desired) -> list[str]:
     """`max_num_seqs: 4 -> 8 (instance)`, one for each thing that differs."""
     wanted = desired.older or desired.release
     found = argument_differences(running.get("arguments", {}), wanted["arguments"], desired.arguments)
@@ -212,7 +216,7 @@ def differences(running: Json, desired: Desired) -> list[str]:
     return found
 
 
-def schema_text(release: Json) -> str:
+def schema_text(release: Release) -> str:
     return f"schema {hardening.schema_of(release)}"
 
 
@@ -230,7 +234,7 @@ def argument_differences(running: Json, wanted: Json, arguments: t.Sequence[Reso
     return found
 
 
-def client_differences(running: Json, wanted: Json) -> list[str]:
+def client_differences(running: Client, wanted: Client) -> list[str]:
     """The length is left out: the host puts the verified one in."""
     found = _mapping("sampling", running.get("sampling", {}), wanted["sampling"])
     for key in ("base_url", "served_model_names"):
@@ -238,7 +242,7 @@ def client_differences(running: Json, wanted: Json) -> list[str]:
     return found
 
 
-def settings_differences(running: Json, wanted: Json) -> list[str]:
+def settings_differences(running: Settings, wanted: Settings) -> list[str]:
     """What the host would act on later as it was stated before, `watch.failure_threshold: 3 -> 2`.
 
     A default that is stated is no difference. The `profile` of a promotion is nothing that the host acts on: it
@@ -246,7 +250,7 @@ def settings_differences(running: Json, wanted: Json) -> list[str]:
     """
     found = []
     for name in sorted({*running, *wanted} - {"profile"}):
-        before, after = running.get(name), wanted.get(name)
+        before, after = t.cast(Json, running).get(name), t.cast(Json, wanted).get(name)
         if isinstance(before or {}, dict) and isinstance(after or {}, dict):
             default = DEFAULTS.get(name, {})
             found += _mapping(name, {**default, **(before or {})}, {**default, **(after or {})})
@@ -259,24 +263,24 @@ def _pair(what: str, before: t.Any, after: t.Any) -> list[str]:
     return [] if before == after else [f"{what}: {shown(before)} -> {shown(after)}"]
 
 
-def _mapping(what: str, before: Json, after: Json) -> list[str]:
+def _mapping(what: str, before: t.Mapping[str, t.Any], after: t.Mapping[str, t.Any]) -> list[str]:
     names = sorted({*before, *after})
     return [line for name in names for line in _pair(f"{what}.{name}", before.get(name), after.get(name))]
 
 
-def _api_key(before: Json | None, after: Json | None) -> list[str]:
+def _api_key(before: ApiKey | None, after: ApiKey | None) -> list[str]:
     """What became of it; neither it nor its fingerprint tells a reader anything."""
     if before == after:
         return []
     return [f"api_key: {'stated' if before is None else 'removed' if after is None else 'changed'}"]
 
 
-def _model(release: Json) -> str:
+def _model(release: Release) -> str:
     model = release.get("model", {})
     return f"{model.get('id')}" + (f" at {model['revision']}" if model.get("revision") else "")
 
 
-def _gpus(release: Json) -> t.Any:
+def _gpus(release: Release) -> t.Any:
     gpus = release.get("gpus", {})
     return f"{gpus.get('mode')} {', '.join(gpus.get('uuids', []))}".strip()
 

@@ -10,14 +10,14 @@ from __future__ import annotations
 
 import typing as t
 
+from ..._docker.release import Release
+from ..._outside.documents import Json
 from ..._vllm import schema
 from .change import shown
 
-Json = dict[str, t.Any]
-
 
 def changes(
-    running: Json,
+    running: Release,
     planned: schema.Schema,
     overridden: t.Container[str],
     history: Json,

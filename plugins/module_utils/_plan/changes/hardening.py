@@ -12,9 +12,10 @@ import dataclasses
 import typing as t
 
 from ..._docker.hardening import NEWEST, SCHEMAS, schema_of
+from ..._docker.release import Release
 from ..._settings.canonical_json import digest
+from ..._state.observed import Kept
 
-Json = dict[str, t.Any]
 APPLY = "vllm_server_apply_hardening"
 
 
@@ -26,10 +27,10 @@ class Chosen:
     can be chosen.
     """
 
-    release: Json
+    release: Release
     digest: str
     digests: t.Mapping[int, str]
-    older: Json | None = None
+    older: Release | None = None
     error: str = ""
 
     @property
@@ -44,7 +45,7 @@ class Chosen:
 
 
 def choose(
-    name: str, make: t.Callable[[int], Json], current: Json | None, image_id: str | None, applies: bool, retry: bool
+    name: str, make: t.Callable[[int], Release], current: Kept | None, image_id: str | None, applies: bool, retry: bool
 ) -> Chosen:
     """`make` gives the document in a schema; CURRENT is the verified release, `image_id` as in change.Desired."""
     documents = {schema: make(schema) for schema in SCHEMAS}

@@ -14,19 +14,22 @@ from __future__ import annotations
 
 import typing as t
 
+from ..._docker.release import Release
 from ..._engine.expect import base_url
+from ..._gpu.fact import Facts
 from ..._settings.canonical_json import digest
-from ..._state.state import STOPOVER
+from ..._state.observed import Observed
+from ..._state.request import Client
 from ..checks.host_checks import held, overlap
+from .plan import Plan, Stopover
 
-Json = dict[str, t.Any]
 STARTS = ("restart", "create")
 GIVES_UP = ("remove", "restart")
 # Above it the kernel takes ports for connections of its own.
 PORTS_OF_SERVERS = 32768
 
 
-def ordered(plans: t.Sequence[Json], observed: t.Mapping[str, Json], facts: Json) -> list[Json]:
+def ordered(plans: t.Sequence[Plan], observed: t.Mapping[str, Observed], facts: Facts) -> list[Plan]:
     """The plans in an order in which each finds its port free; the order that they have where ports say nothing."""
     left, ordered_plans = list(plans), []
     while left:
@@ -40,20 +43,20 @@ def ordered(plans: t.Sequence[Json], observed: t.Mapping[str, Json], facts: Json
     return ordered_plans
 
 
-def _holder(plan: Json, others: t.Sequence[Json], observed: t.Mapping[str, Json]) -> Json | None:
+def _holder(plan: Plan, others: t.Sequence[Plan], observed: t.Mapping[str, Observed]) -> Plan | None:
     """Who has to give its port up first."""
-    if plan["change"] not in STARTS:
-        return None
     wants = plan["release"]
+    if plan["change"] not in STARTS or wants is None:
+        return None
     for other in others:
-        has: Json = ((observed.get(other["instance"]) or {}).get("current") or {}).get("release") or {}
-        waits = other["instance"] != plan["instance"] and other["change"] in GIVES_UP and has
-        if waits and has["port"] == wants["port"] and overlap(has["bind"], wants["bind"]):
+        has = ((observed.get(other["instance"]) or {}).get("current") or {}).get("release")
+        waits = other["instance"] != plan["instance"] and other["change"] in GIVES_UP
+        if has and waits and has["port"] == wants["port"] and overlap(has["bind"], wants["bind"]):
             return other
     return None
 
 
-def _exchanged(left: t.Sequence[Json], observed: t.Mapping[str, Json], port: int) -> list[Json]:
+def _exchanged(left: t.Sequence[Plan], observed: t.Mapping[str, Observed], port: int) -> list[Plan]:
     """The circle that the first leads into, each after the one whose port it takes; the last has a stopover."""
     way = [left[0]]
     while True:
@@ -70,26 +73,29 @@ def _exchanged(left: t.Sequence[Json], observed: t.Mapping[str, Json], port: int
     steps = [*reversed([*circle[at + 1 :], *circle[:at]]), begins]
     names = [plan["instance"] for plan in steps]
     reason = f"ports are exchanged between {', '.join(names)}: {begins['instance']} serves on port {port} meanwhile"
-    exchanged = [{**plan, "exchange": names, "reasons": [*plan["reasons"], reason]} for plan in steps]
+    exchanged: list[Plan] = [{**plan, "exchange": names, "reasons": [*plan["reasons"], reason]} for plan in steps]
     seconds = begins["downtime_seconds"]
-    exchanged[-1] |= {"by_way_of": _stopover(begins, port), "downtime_seconds": seconds and 2 * seconds}
+    exchanged[-1]["by_way_of"] = _stopover(begins, port)
+    exchanged[-1]["downtime_seconds"] = seconds and 2 * seconds
     return exchanged
 
 
-def _stopover(plan: Json, port: int) -> Json:
-    release = {**plan["release"], "port": port}
+def _stopover(plan: Plan, port: int) -> Stopover:
+    # What starts has both.
+    planned, told = t.cast(Release, plan["release"]), t.cast(Client, plan["client"])
+    release: Release = {**planned, "port": port}
     return {
         "digest": digest(release),
         "release": release,
-        "client": {**plan["client"], "base_url": f"{base_url(release['bind'], port)}/v1"},
-        "settings": {**plan["settings"], STOPOVER: True},
+        "client": {**told, "base_url": f"{base_url(release['bind'], port)}/v1"},
+        "settings": {**plan["settings"], "stopover": True},
     }
 
 
-def _free_port(plans: t.Sequence[Json], observed: t.Mapping[str, Json], facts: Json) -> int:
+def _free_port(plans: t.Sequence[Plan], observed: t.Mapping[str, Observed], facts: Facts) -> int:
     """The next one above those of the instances that nobody has or wants."""
     ours: set[int] = {plan["release"]["port"] for plan in plans if plan["release"]}
-    taken = ours | {port for _name, _bind, port in held(list(observed.values()))}
+    taken = ours | {port for _name, _bind, port in held(observed.values())}
     taken |= {socket["port"] for socket in facts["listening"]}
     near = (*range(max(ours) + 1, PORTS_OF_SERVERS), *range(PORTS_OF_SERVERS - 1, 1023, -1))
     free: int = next(port for port in near if port not in taken)

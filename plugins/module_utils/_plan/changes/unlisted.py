@@ -11,16 +11,16 @@ from __future__ import annotations
 import typing as t
 
 from ..._findings.findings import Findings
+from ..._state.observed import Observed
 from ..inventory.inputs import Inputs
 from ..inventory.instances import Instance
 from . import change
-
-Json = dict[str, t.Any]
+from .plan import Plan
 
 
 def plans(
-    inputs: Inputs, listed: t.Sequence[Instance], observed: t.Mapping[str, Json], findings: Findings
-) -> list[Json]:
+    inputs: Inputs, listed: t.Sequence[Instance], observed: t.Mapping[str, Observed], findings: Findings
+) -> list[Plan]:
     """Plans to remove instances that nobody lists any more; where that is not asked for, warnings that they stay."""
     found = []
     for name in sorted(set(observed) - {instance.name for instance in listed}):
@@ -34,9 +34,25 @@ def plans(
     return found
 
 
-def _removal(name: str) -> Json:
-    nothing: Json = dict.fromkeys(("digest", "release", "client", "image_id", "memory"))
-    empty = ("arguments", "overruled", "let_through", "warnings", "notes", "fallbacks", "promotion")
-    lists: Json = {**{name: [] for name in empty}, "settings": {}}
-    what: Json = {"change": "remove", "reasons": [change.UNLISTED], "downtime_seconds": None, "stands_in": False}
-    return {"instance": name, "active": False, **what, **lists, **nothing}
+def _removal(name: str) -> Plan:
+    return {
+        "instance": name,
+        "active": False,
+        "change": "remove",
+        "reasons": [change.UNLISTED],
+        "downtime_seconds": None,
+        "arguments": [],
+        "overruled": [],
+        "let_through": [],
+        "warnings": [],
+        "notes": [],
+        "memory": None,
+        "digest": None,
+        "release": None,
+        "client": None,
+        "fallbacks": [],
+        "promotion": [],
+        "stands_in": False,
+        "settings": {},
+        "image_id": None,
+    }

@@ -15,11 +15,11 @@ import re
 import typing as t
 
 from ..._findings.findings import Findings
+from ..._outside.documents import Json
 from ..._settings.names import listed
 from ..._vllm.schema import VERSION
 from ..inventory.instances import Instance
 
-Json = dict[str, t.Any]
 Numbers = tuple[int, ...]
 SHOWN = 6
 VARIABLE = "vllm_server_accept_advisories"

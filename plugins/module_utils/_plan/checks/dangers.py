@@ -20,7 +20,6 @@ from ..arguments.layers import Resolved
 from ..inventory.inputs import Inputs
 from ..inventory.instances import Instance
 
-Json = dict[str, t.Any]
 SHOWN = 60
 CREDENTIALS = re.compile(r"(?<=://)[^/\s]+(?=@)")
 OFF = ("0", "false")

@@ -15,11 +15,11 @@ import re
 import typing as t
 
 from ..._findings.findings import Findings
+from ..._outside.documents import Json
 from ..._vllm import path_arguments
 from ..._vllm.images import OF_IMAGE
 from ..arguments.mounts import Mount, Mounts
 
-Json = dict[str, t.Any]
 Values = t.Mapping[str, t.Any]
 MISSING = "is not there on the host"
 TOKENIZERS = (

@@ -12,13 +12,15 @@ import collections
 import ipaddress
 import typing as t
 
+from ..._gpu.fact import Facts
+from ..._outside.documents import Json
+from ..._state.observed import Observed
 from ..inventory.instances import Instance
 
-Json = dict[str, t.Any]
 CPU = "cpu"
 
 
-def host_problems(facts: Json, host_class: str) -> list[str]:
+def host_problems(facts: Facts, host_class: str) -> list[str]:
     """One sentence for each thing that the host lacks."""
     found = []
     engine = facts["engine"]
@@ -36,7 +38,7 @@ def host_problems(facts: Json, host_class: str) -> list[str]:
     return found
 
 
-def _gpu_problems(facts: Json, host_class: str) -> list[str]:
+def _gpu_problems(facts: Facts, host_class: str) -> list[str]:
     state = facts["state"]
     if state == "no_gpu" or (state == "healthy" and not facts["gpus"]):
         return [
@@ -88,10 +90,10 @@ def _address(text: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address:
     return getattr(address, "ipv4_mapped", None) or address
 
 
-def ports_taken(instances: t.Sequence[Instance], facts: Json, leaving: t.Container[str]) -> list[str]:
+def ports_taken(instances: t.Sequence[Instance], facts: Facts, leaving: t.Container[str]) -> list[str]:
     """One sentence for each port that somebody else holds. `leaving` are instances that are removed first."""
     found = []
-    ours = held(facts["instances"])
+    ours = held(t.cast("t.Sequence[Observed]", facts["instances"]))
     for instance in instances:
         if not instance.active or not instance.port:
             continue
@@ -116,7 +118,7 @@ def ports_taken(instances: t.Sequence[Instance], facts: Json, leaving: t.Contain
     return found
 
 
-def held(observed: t.Sequence[Json]) -> list[tuple[str, str, int]]:
+def held(observed: t.Iterable[Observed]) -> list[tuple[str, str, int]]:
     """Name, address and port of each of our containers that listens, or is about to."""
     found = []
     for observation in observed:

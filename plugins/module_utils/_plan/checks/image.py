@@ -15,6 +15,7 @@ import re
 import typing as t
 
 from ..._findings.findings import Findings
+from ..._gpu.fact import Facts
 from ..._settings.names import listed
 from ..._vllm.images import (
     COMPILED_FOR,
@@ -28,7 +29,6 @@ from ..._vllm.images import (
 )
 from ..._vllm.schema import VERSION, version_key
 
-Json = dict[str, t.Any]
 Numbers = tuple[int, ...]
 
 COMPATIBILITY = "VLLM_ENABLE_CUDA_COMPATIBILITY"
@@ -49,7 +49,7 @@ def states_release(image: str) -> bool:
     return bool(tag_release(image))
 
 
-def check(image: str, version: str, facts: Json, variables: t.Mapping[str, str], findings: Findings) -> None:
+def check(image: str, version: str, facts: Facts, variables: t.Mapping[str, str], findings: Findings) -> None:
     """What keeps the image from running on this host, and what may."""
     match = OFFICIAL.search(image)
     if match is None:
@@ -60,7 +60,7 @@ def check(image: str, version: str, facts: Json, variables: t.Mapping[str, str],
     _compiled(version, facts, findings, certain)
 
 
-def _driver(cuda: str | None, facts: Json, variables: t.Mapping[str, str], findings: Findings, certain: bool) -> None:
+def _driver(cuda: str | None, facts: Facts, variables: t.Mapping[str, str], findings: Findings, certain: bool) -> None:
     driver = (facts.get("driver") or {}).get("version")
     if cuda is None or not driver:
         return
@@ -86,7 +86,7 @@ def _driver(cuda: str | None, facts: Json, variables: t.Mapping[str, str], findi
         )
 
 
-def _compiled(version: str, facts: Json, findings: Findings, certain: bool) -> None:
+def _compiled(version: str, facts: Facts, findings: Findings, certain: bool) -> None:
     built = row(COMPILED_FOR, version)
     if built is None:
         return

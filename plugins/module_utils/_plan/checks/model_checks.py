@@ -14,10 +14,10 @@ from __future__ import annotations
 import typing as t
 
 from ..._findings.checks import Doubt
+from ..._outside.documents import Json
 from ..memory.catalogue import Model
 from ..model import quantized
 
-Json = dict[str, t.Any]
 Values = t.Mapping[str, t.Any]
 POSITIONS = (
     "max_position_embeddings", "n_positions", "max_seq_len", "seq_length", "model_max_length", "max_sequence_length",

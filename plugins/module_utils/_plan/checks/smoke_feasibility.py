@@ -12,13 +12,13 @@ import typing as t
 
 from ..._engine.expect import TO_STREAM
 from ..._engine.pooled import pools
+from ..._outside.documents import Json
 from ..._settings.names import listed
 from ..._vllm.gates import TOOL_CALL_NEEDS_PARSER
 from ..._vllm.schema import Schema, version_key
 from ..memory.catalogue import Model
 from . import model_checks
 
-Json = dict[str, t.Any]
 Values = t.Mapping[str, t.Any]
 TOOL_ARGUMENTS = ("enable_auto_tool_choice", "tool_call_parser")
 # Models by their names: vLLM itself finds their tool calls, and those of Harmony their thoughts. Where the tokenizer is

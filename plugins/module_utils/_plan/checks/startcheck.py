@@ -24,7 +24,6 @@ from ..model import quantized
 from . import schemes
 from .image import states_release
 
-Json = dict[str, t.Any]
 Values = t.Mapping[str, t.Any]
 # get_pp_indices in distributed/utils.py.
 PARTITION = "VLLM_PP_LAYER_PARTITION"

@@ -12,10 +12,12 @@ import re
 import typing as t
 
 from ..._docker.hardening import CACHE_INSIDE
+from ..._docker.release import Container
+from ..._gpu.fact import Facts
+from ..._outside.documents import Json
 from ..._settings import types
 from .inputs import SHM_MIB, mib
 
-Json = dict[str, t.Any]
 MIB = 1024 * 1024
 USER = re.compile(r"(\d{1,10})(?::(\d{1,10}))?")
 # What the kernel takes for "nobody said".
@@ -24,17 +26,17 @@ MOST = 2**32 - 2
 NAME, NO_CACHE = "vllm", "/tmp"
 
 
-def memory_limit(value: t.Any, wrong: t.Callable[[str], None]) -> int:
+def memory_limit(value: t.Any, where: str, errors: list[str]) -> int:
     """MiB; 0 where nothing is stated."""
     if types.is_blank(value):
         return 0
     found = mib(value) if isinstance(value, (int, str)) and not isinstance(value, bool) else 0
     if not found:
-        wrong(f"memory_limit is {value!r}: write a size such as 64g, or MiB as a number above 0.")
+        errors.append(f"{where} is {value!r}: write a size such as 64g, or MiB as a number above 0.")
     return found
 
 
-def user(value: t.Any, wrong: t.Callable[[str], None]) -> str:
+def user(value: t.Any, where: str, errors: list[str]) -> str:
     """`uid:gid`; '' where nothing is stated. A name is known to the image alone: the host could give it no folder."""
     if types.is_blank(value):
         return ""
@@ -42,13 +44,13 @@ def user(value: t.Any, wrong: t.Callable[[str], None]) -> str:
         USER.fullmatch(str(value).strip()) if isinstance(value, (int, str)) and not isinstance(value, bool) else None
     )
     if match is None or max(int(part) for part in match.groups("0")) > MOST:
-        wrong(f"container_user is {value!r}: write a user's number such as 1000, or user and group as '1000:1000'.")
+        errors.append(f"{where} is {value!r}: write a user's number such as 1000, or user and group as '1000:1000'.")
         return ""
     uid = int(match[1])
     return f"{uid}:{int(match[2] or uid)}"
 
 
-def problems(name: str, limit_mib: int, runs_as: str, settings: Json, facts: Json) -> list[str]:
+def problems(name: str, limit_mib: int, runs_as: str, settings: Json, facts: Facts) -> list[str]:
     """What speaks against what is stated, on this host."""
     found = []
     shared = mib(settings.get("shm_size_mib") or settings.get("shm_size") or SHM_MIB)
@@ -95,7 +97,8 @@ def own_cache(cache: str, name: str, runs_as: str) -> str:
     return f"{cache.rstrip('/')}-by-instance/{name}{user}"
 
 
-def stated(limit_mib: int, runs_as: str) -> Json:
+def stated(limit_mib: int, runs_as: str) -> Container:
     """Their part of a release: nothing where nothing is stated."""
-    limit = {"memory_limit_mib": limit_mib} if limit_mib else {}
-    return {**limit, **({"user": runs_as} if runs_as else {})}
+    limit: Container = {"memory_limit_mib": limit_mib} if limit_mib else {}
+    user: Container = {"user": runs_as} if runs_as else {}
+    return {**limit, **user}

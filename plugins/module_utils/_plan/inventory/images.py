@@ -11,10 +11,10 @@ from __future__ import annotations
 import re
 import typing as t
 
+from ..._outside.documents import Json
 from ..._settings import types
 from ..._vllm.images import at, tag_release
 
-Json = dict[str, t.Any]
 # A name as Docker takes it: no blank, and nothing that an option begins with.
 REFERENCE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:/@-]*")
 

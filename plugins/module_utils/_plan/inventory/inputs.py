@@ -14,15 +14,17 @@ import typing as t
 
 from ..._findings import checks
 from ..._findings.findings import UnknownArguments
+from ..._gpu.fact import Facts
 from ..._outside.concealing import concealed
+from ..._outside.documents import Json
 from ..._settings import secret_values, types
 from ..._settings.canonical_json import plain
 from ..._settings.names import canonical, meant
+from ..._state.observed import Observed
 from ..._vllm import openings
 from . import images
 from .api_key import withheld
 
-Json = dict[str, t.Any]
 PROFILE_KEYS = ("description", "engine_args", "sampling")
 
 
@@ -74,7 +76,7 @@ class Inputs:
     image: str
     version: str
     host_class: str
-    facts: Json
+    facts: Facts
     history: Json
     readings: t.Mapping[str, Json] = dataclasses.field(default_factory=dict)
     class_engine_args: Json = dataclasses.field(default_factory=dict)
@@ -111,15 +113,20 @@ class Inputs:
 
     def _serves(self, name: str) -> images.Planned | None:
         """What the verified release of an instance has."""
-        seen: Json = next((one for one in self.facts.get("instances") or [] if one.get("name") == name), {})
-        release = (seen.get("current") or {}).get("release")
+        release = ((self.observed.get(name) or {}).get("current") or {}).get("release")
         return images.Planned(release["image"], release["version"]) if release else None
 
     @property
     def image_id(self) -> str | None:
         """The id behind the image's name on the host, where it is there."""
-        found = (self.facts.get("images") or {}).get(self.image) or {}
-        return t.cast(t.Optional[str], found.get("id"))
+        found = (self.facts.get("images") or {}).get(self.image)
+        return found.get("id") if found else None
+
+    @property
+    def observed(self) -> dict[str, Observed]:
+        """What the host shows of its instances, by name."""
+        seen = t.cast("t.Sequence[Observed]", self.facts.get("instances") or [])
+        return {one["name"]: one for one in seen}
 
 
 def read(args: t.Mapping[str, t.Any], history: Json, readings: t.Mapping[str, Json], errors: list[str]) -> Inputs:
@@ -143,7 +150,7 @@ def read(args: t.Mapping[str, t.Any], history: Json, readings: t.Mapping[str, Js
         image=_text(given, "image", []),
         version=version,
         host_class=_text(given, "host_class", []),
-        facts=_mapping(given, "facts", errors),
+        facts=t.cast(Facts, _mapping(given, "facts", errors)),
         history=history,
         readings=readings,
         class_engine_args=_mapping(given, "class_engine_args", errors),
@@ -164,7 +171,7 @@ def read(args: t.Mapping[str, t.Any], history: Json, readings: t.Mapping[str, Js
         target_version=aimed if instance else "",
         target_profile=str(target.get("profile") or ""),
         stated_version=stated,
-        promotion=names("vllm_server_promotion", given.get("promotion"), errors.append),
+        promotion=names("vllm_server_promotion", given.get("promotion"), errors),
     )
 
 
@@ -185,14 +192,14 @@ def _open(key: str, value: t.Any, errors: list[str]) -> t.Any:
     return found
 
 
-def names(key: str, value: t.Any, wrong: t.Callable[[str], None]) -> tuple[str, ...]:
+def names(where: str, value: t.Any, errors: list[str]) -> tuple[str, ...]:
     """A list of names, also as the text with commas that a survey sends."""
     if types.is_blank(value):
         return ()
     found = [part.strip() for part in value.split(",")] if isinstance(value, str) else value
     if isinstance(found, list) and all(isinstance(name, str) and name for name in found):
         return tuple(found)
-    wrong(f"{key} is {value!r}: write a list of names, none of them empty.")
+    errors.append(f"{where} is {value!r}: write a list of names, none of them empty.")
     return ()
 
 
@@ -204,7 +211,7 @@ def mib(size: int | str) -> int:
 
 def switch(value: t.Any, key: str, errors: list[str]) -> bool:
     """A boolean, also as the text that `-e key=false` sends; nothing is False."""
-    return types.stated(types.switch, value, key, errors.append, False)
+    return types.stated(types.switch, value, key, errors, False)
 
 
 # Docker takes a word without a slash for a volume of that name, in which caches lie as well.
@@ -234,9 +241,9 @@ def _settings(given: Json, errors: list[str]) -> Json:
     if not types.is_blank(steps):
         settings["fallback_steps"] = _count(steps, "vllm_server_fallback_steps", errors)
     for key in checks.KEYS.values():
-        settings[key] = checks.read(settings.get(key), f"vllm_server_{key}", errors.append)
+        settings[key] = checks.read(settings.get(key), f"vllm_server_{key}", errors)
     settings["allow_trust_remote_code"] = _allowed(settings.get("allow_trust_remote_code"), errors)
-    settings["allow_dangerous"] = names(openings.ALLOW, settings.get("allow_dangerous"), errors.append)
+    settings["allow_dangerous"] = names(openings.ALLOW, settings.get("allow_dangerous"), errors)
     errors += openings.unknown(openings.ALLOW, settings["allow_dangerous"])
     return settings
 
@@ -282,7 +289,7 @@ def _text(given: Json, key: str, errors: list[str]) -> str:
 
 def _mapping(given: Json, key: str, errors: list[str], where: str = "") -> Json:
     name = f"{where or VARIABLES.get(key, key)[: -len(key)]}{key}"
-    return types.stated(types.mapping, given.get(key), name, errors.append, {})
+    return types.stated(types.mapping, given.get(key), name, errors, {})
 
 
 def _instances(given: Json, errors: list[str]) -> list[t.Any]:

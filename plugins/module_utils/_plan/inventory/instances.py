@@ -16,6 +16,7 @@ import typing as t
 from ..._findings.checks import KEYS as CHECK_KEYS
 from ..._findings.checks import Answer, Check
 from ..._findings.checks import read as read_answer
+from ..._outside.documents import Json
 from ..._settings import renamed, types
 from ..._settings.canonical_json import kind
 from ..._settings.names import INSTANCE_NAME, canonical, meant
@@ -28,7 +29,6 @@ from .images import REFERENCE
 from .inputs import names
 from .sampling import SAMPLED
 
-Json = dict[str, t.Any]
 KEYS = (
     "name", "model", "image", "version", "served_model_name", "revision", "profile", "goal", "engine_args", "bind",
     "port", "gpus", "exclusive_group", "active", "api_key", "env", "sampling", "smoke", "timeouts", "on_failure",
@@ -104,6 +104,10 @@ class Reader:
     def __init__(self, given: Json, where: str, errors: list[str]) -> None:
         self.given, self.where, self.errors = given, where, errors
 
+    def at(self, key: str) -> str:
+        """Where a message begins that is about this key."""
+        return f"{self.where}: {key}"
+
     def wrong(self, text: str) -> None:
         self.errors.append(f"{self.where}: {text}")
 
@@ -136,10 +140,10 @@ class Reader:
         return 0
 
     def mapping(self, key: str) -> Json:
-        return types.stated(types.mapping, self.given.get(key), key, self.wrong, {})
+        return types.stated(types.mapping, self.given.get(key), self.at(key), self.errors, {})
 
     def switch(self, key: str, default: bool) -> bool:
-        return types.stated(types.switch, self.given.get(key), key, self.wrong, default)
+        return types.stated(types.switch, self.given.get(key), self.at(key), self.errors, default)
 
 
 def read(
@@ -193,12 +197,14 @@ def read(
         timeouts=reader.mapping("timeouts"),
         on_failure=reader.text("on_failure"),
         fallback=None if types.is_blank(given.get("fallback")) else given.get("fallback") or None,
-        promotion=names("promotion", reader.given.get("promotion"), reader.wrong),
+        promotion=names(reader.at("promotion"), reader.given.get("promotion"), errors),
         watch=reader.mapping("watch"),
         checks=_checks(reader),
         allow_dangerous=_allowed(reader),
-        memory_limit_mib=container_options.memory_limit(reader.given.get("memory_limit"), reader.wrong),
-        container_user=container_options.user(reader.given.get("container_user"), reader.wrong),
+        memory_limit_mib=container_options.memory_limit(
+            reader.given.get("memory_limit"), reader.at("memory_limit"), errors
+        ),
+        container_user=container_options.user(reader.given.get("container_user"), reader.at("container_user"), errors),
     )
     return instance if name else None
 
@@ -278,7 +284,7 @@ def _checks(reader: Reader) -> dict[Check, Answer]:
     """Those that the instance states itself."""
     found: dict[Check, Answer] = {}
     for check, key in CHECK_KEYS.items():
-        answer = read_answer(reader.given.get(key), key, reader.wrong)
+        answer = read_answer(reader.given.get(key), reader.at(key), reader.errors)
         if answer:
             found[check] = answer
     return found
@@ -286,7 +292,7 @@ def _checks(reader: Reader) -> dict[Check, Answer]:
 
 def _allowed(reader: Reader) -> tuple[str, ...]:
     """Names of what it may have although that opens something."""
-    found = names("allow_dangerous", reader.given.get("allow_dangerous"), reader.wrong)
+    found = names(reader.at("allow_dangerous"), reader.given.get("allow_dangerous"), reader.errors)
     for text in unknown("allow_dangerous", found):
         reader.wrong(text)
     return found

@@ -15,12 +15,13 @@ import typing as t
 
 from ..._engine.json_fit import unusable
 from ..._findings.findings import Findings
+from ..._outside.documents import Json
 from ..._settings import renamed, types
 from ..._settings.names import listed, meant
+from ..._settings.rollout import Settings
 from .instances import Instance
 from .rollout_values import READERS, SMOKE, TIMEOUT_KEYS, WATCH_KEYS, Reader, WrongError
 
-Json = dict[str, t.Any]
 ON_FAILURE = ("rollback", "fallback", "stop")
 WITHOUT_FALLBACK = ("rollback", "stop")
 STEPS = 2
@@ -63,13 +64,13 @@ def _on_failure(instance: Instance, settings: Json) -> t.Any:
     return instance.on_failure or settings.get("on_failure") or ON_FAILURE[0]
 
 
-def merged(instance: Instance, settings: Json, errors: list[str]) -> Json:
+def merged(instance: Instance, settings: Json, errors: list[str]) -> Settings:
     """Timeouts in seconds, the smoke test, watch, and what happens on a failure; what is wrong is added to `errors`."""
     on_failure = _when_it_fails(instance, settings, errors)
     steps = settings.get("fallback_steps")
     return {
         "on_failure": on_failure,
-        "fallback_steps": (STEPS if types.is_blank(steps) else steps) if on_failure == "fallback" else 0,
+        "fallback_steps": (STEPS if types.is_blank(steps) else t.cast(int, steps)) if on_failure == "fallback" else 0,
         "ask_parser": settings.get("ask_parser", True),
         "smoke": _read(instance, "smoke", instance.smoke, settings, SMOKE_KEYS, errors),
         "timeouts": _read(instance, "timeouts", instance.timeouts, settings, TIMEOUT_KEYS, errors),

@@ -11,9 +11,9 @@ from __future__ import annotations
 import re
 import typing as t
 
+from ..._outside.documents import Json
 from ..._settings import types
 
-Json = dict[str, t.Any]
 TIMEOUT_KEYS = ("pull", "drain", "stop", "free", "ready", "hold")
 MAY_BE_ZERO = ("drain", "hold", "stop", "rollback_window")
 WATCH_KEYS = ("enabled", "interval", "deadline", "failure_threshold", "restarts", "rollback_window")

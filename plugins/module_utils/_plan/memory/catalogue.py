@@ -13,10 +13,10 @@ from __future__ import annotations
 import dataclasses
 import typing as t
 
+from ..._outside.documents import Json
 from ..model.architecture import Architecture, from_config
 from . import weights
 
-Json = dict[str, t.Any]
 Source = t.Literal["host", "catalogue", "nothing"]
 
 

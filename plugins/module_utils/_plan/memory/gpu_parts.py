@@ -9,9 +9,9 @@ Private to the collection: may change without notice.
 from __future__ import annotations
 
 import dataclasses
-import typing as t
 
-Json = dict[str, t.Any]
+from ..._outside.documents import Json
+
 # Figures come rounded to hundredths: what is below is their rounding, not memory.
 ROUNDING_GIB = 0.03
 

@@ -11,11 +11,10 @@ from __future__ import annotations
 
 import typing as t
 
+from ..._outside.documents import Json
 from ..model.architecture import Architecture, from_config
 from .request import MemoryRequest
 from .settings import mapping
-
-Json = dict[str, t.Any]
 
 
 def overridden(request: MemoryRequest) -> Architecture | None:

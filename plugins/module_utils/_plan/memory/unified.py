@@ -10,18 +10,16 @@ Private to the collection: may change without notice.
 
 from __future__ import annotations
 
-import typing as t
-
+from ..._gpu.fact import Facts
+from ..._outside.documents import Json
 from .request import parse_version
-
-Json = dict[str, t.Any]
 
 SHARED = "meminfo"
 MIB_PER_GIB = 1024
 COUNTS_AVAILABLE = (0, 20, 0)
 
 
-def cautions(memory: Json | None, facts: Json, version: str | None = None) -> list[str]:
+def cautions(memory: Json | None, facts: Facts, version: str | None = None) -> list[str]:
     """vLLM looks at the free memory first; a host that has read its models has little of it and much that is cached.
 
     VERSION: vLLM's; nobody knows where it is None.

@@ -14,10 +14,10 @@ from __future__ import annotations
 
 import typing as t
 
+from ..._outside.documents import Json
 from ..._vllm.methods import MODELOPT, RECOGNISED
 from ..._vllm.schema import version_key
 
-Json = dict[str, t.Any]
 TEXT_CONFIGS = ("text_config", "llm_config", "language_config", "thinker_config")
 # Names that may be asked for with such files: they are read alike. `marlin` is no method any more and still a name.
 SAME_FILES = (

@@ -66,7 +66,7 @@ class SeveralOnOneHost(Wire):
     def execute_command(self, command: str) -> Json:
         words = command.split()
         lines, offset = self.store(words[2]).stages_from(int(words[4]))
-        return news(*lines, offset=offset)
+        return news(*t.cast("list[Json]", lines), offset=offset)
 
     def plan(self, *listed: Json) -> planner.Outcome:
         self.names = [one["name"] for one in listed]
@@ -90,7 +90,7 @@ class SeveralOnOneHost(Wire):
             found[container["Config"]["Labels"]["io.gpufleet.instance"]] = port
         return found
 
-    def engines(self, plans: t.Sequence[Json], name: str, behaviour: Engine, stopover: bool = False) -> None:
+    def engines(self, plans: t.Sequence[t.Any], name: str, behaviour: Engine, stopover: bool = False) -> None:
         plan = next(plan for plan in plans if plan["instance"] == name)
         self.docker.engines[(plan["by_way_of"] if stopover else plan)["digest"]] = behaviour
 
@@ -144,6 +144,7 @@ def test_what_the_plan_says(host: SeveralOnOneHost, run: t.Callable[..., Json]) 
     told = "ports are exchanged between b, a: a serves on port 8002 meanwhile"
     assert all(f"because {told}" in block for block in found.blocks)
     b, a = found.plans
+    assert b["downtime_seconds"] is not None
     assert a["downtime_seconds"] == 2 * b["downtime_seconds"] > 0
     assert a["by_way_of"]["client"]["base_url"] == "http://127.0.0.1:8002/v1"
 

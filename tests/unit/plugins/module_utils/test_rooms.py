@@ -66,6 +66,14 @@ def test_rooms_import_downwards_only() -> None:
     assert problems(MODULE_UTILS, listed()) == []
 
 
+def test_what_is_any_json_has_one_name() -> None:
+    """What crosses rooms has a type of its own; an alias in each file would hide what has none."""
+    plugins = MODULE_UTILS.parent
+    aliases = re.compile(r"^\w+(: t\.TypeAlias)? = (dict|t\.Dict)\[str, t\.Any\]$", re.MULTILINE)
+    own = [str(path.relative_to(plugins)) for path in plugins.rglob("*.py") if aliases.search(path.read_text())]
+    assert own == ["module_utils/_outside/documents.py"]
+
+
 def test_every_room_of_the_table_is_there() -> None:
     assert listed() == [room for room in listed() if list((MODULE_UTILS / room).glob("*.py"))]
 

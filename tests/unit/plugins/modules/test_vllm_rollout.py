@@ -15,6 +15,7 @@ import pytest
 from ansible.module_utils.basic import AnsibleModule
 from ansible.module_utils.testing import patch_module_args
 
+from ansible_collections.gpufleet.vllm.plugins.module_utils._settings.rollout import Settings
 from ansible_collections.gpufleet.vllm.plugins.module_utils._state import kept_files, units
 from ansible_collections.gpufleet.vllm.plugins.module_utils._state.api_keys import fingerprint, host_secret
 from ansible_collections.gpufleet.vllm.plugins.module_utils._state.deadlines import last_deadline
@@ -116,7 +117,7 @@ def test_the_request_is_written_down_and_the_unit_started(place: Place) -> None:
 
 def test_the_last_deadline_is_above_what_is_put_back(place: Place) -> None:
     place.with_program()
-    slow = {"timeouts": {"ready": 9000}}
+    slow: Settings = {"timeouts": {"ready": 9000}}
     place.store.save(State("a", current=entry(settings=slow)))
     run(request=REQUEST)
     assert place.started == [("a", "rollout", last_deadline({}, slow))]

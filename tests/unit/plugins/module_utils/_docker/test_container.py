@@ -16,6 +16,7 @@ from ansible_collections.gpufleet.vllm.plugins.module_utils._docker.container im
     entrypoint_style,
     version_probe_body,
 )
+from ansible_collections.gpufleet.vllm.plugins.module_utils._docker.release import Gpus
 from ansible_collections.gpufleet.vllm.plugins.module_utils._rollout.parser import probe_body
 from ansible_collections.gpufleet.vllm.plugins.module_utils._state.state import Entry
 from ansible_collections.gpufleet.vllm.tests.unit.plugins.module_utils._rollout.releases import IMAGE_ID, release
@@ -66,7 +67,7 @@ def test_host_ipc_needs_no_size() -> None:
         ),
     ],
 )
-def test_gpus_by_uuid(gpus: Json, requests: list[Json]) -> None:
+def test_gpus_by_uuid(gpus: Gpus, requests: list[Json]) -> None:
     assert device_requests(gpus) == requests
 
 

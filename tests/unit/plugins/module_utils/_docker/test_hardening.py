@@ -41,18 +41,18 @@ GPU: Json = {"mode": "cdi", "uuids": ["GPU-1"]}
 
 def hardened(
     folder: str = "/srv/by-instance/assistant", length: int = OLD, gpus: Json | None = None, **more: t.Any
-) -> Json:
+) -> t.Any:
     """A release as the planner makes it now."""
     volumes = [f"{folder}:/var/cache/gpufleet/vllm:rw", "/srv/hub:/var/cache/gpufleet/hub:rw"]
     container = {**release()["container"], "schema": 2, "volumes": volumes, **more}
     return release(length, container=container, gpus=gpus or CPU)
 
 
-def options(document: Json, selinux: bool = False) -> Json:
+def options(document: t.Any, selinux: bool = False) -> Json:
     return t.cast(Json, create_body(document, "d", IMAGE_ID, selinux=selinux)["HostConfig"])
 
 
-def roll_out(scene: Scene, document: Json, **changes: t.Any) -> str:
+def roll_out(scene: Scene, document: t.Any, **changes: t.Any) -> str:
     wanted = {**plan(), "release": document, "digest": digest_of(document)}
     return scene.request({"kind": "rollout", "plan": wanted, **changes})
 
@@ -242,7 +242,8 @@ def test_a_key_is_handed_over_before_each_start(scene: Scene, monkeypatch: pytes
     monkeypatch.setattr(os, "chown", lambda _path, uid, _gid: owners.append(uid))
     monkeypatch.setattr(os, "fchown", lambda _place, _uid, _gid: None)
     mark = {"api_key": {"fingerprint": "f" * 64, "path": "/run/key.yaml"}}
-    old, new = {**release(OLD), **mark}, {**hardened(str(scene.folder / "cache"), NEW, user="4321:4321"), **mark}
+    old: t.Any = {**release(OLD), **mark}
+    new: t.Any = {**hardened(str(scene.folder / "cache"), NEW, user="4321:4321"), **mark}
     scene.keys.keep(old, ["k" * 16])
     scene.docker.engines[digest_of(old)] = Engine(api_key="k" * 16)
     scene.docker.engines[digest_of(new)] = Engine(api_key="k" * 16, exits_after=1.0)

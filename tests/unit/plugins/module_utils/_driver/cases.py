@@ -20,7 +20,7 @@ MIRROR = {
     "key": "-----BEGIN PGP PUBLIC KEY BLOCK-----",
     "fingerprint": "A" * 40,
 }
-CASES: t.Final[dict[str, tuple[Json, Json]]] = {
+CASES: dict[str, tuple[t.Any, Json]] = {
     "debian12": (facts("debian12", "RTX 5060 Ti"), {}),
     "debian12_proprietary": (facts("debian12", "V100"), VOLTA_IMAGE),
     "debian12_distribution": (facts("debian12", "RTX 3060"), {"origin": "distribution", "cuda": "12.9"}),

@@ -43,7 +43,7 @@ def facts(
     secure_boot: bool | None = None,
     enrolled: bool = False,
     **changed: t.Any,
-) -> Json:
+) -> t.Any:
     """What gpu_facts says of such a host, as far as a driver depends on it, with this version of one there."""
     distribution, number, codename, kernel = SYSTEMS[system]
     driver = {

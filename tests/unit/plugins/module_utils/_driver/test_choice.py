@@ -19,7 +19,7 @@ OPEN_ONLY = ("RTX 5060 Ti", "RTX PRO 6000", "B200")
 EITHER = ("T4", "RTX 3060", "A100", "L40S", "H100 NVL")
 
 
-def chosen(seen: dict[str, t.Any], **options: t.Any) -> tuple[Choice | None, list[str], list[str]]:
+def chosen(seen: t.Any, **options: t.Any) -> tuple[Choice | None, list[str], list[str]]:
     errors: list[str] = []
     warnings: list[str] = []
     return choose(read(seen), DriverOptions(**options), errors, warnings), errors, warnings

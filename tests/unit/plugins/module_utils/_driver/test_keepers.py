@@ -19,7 +19,7 @@ OPEN_590 = ("libnvidia-compute", "nvidia-dkms-open", "nvidia-open")
 DESKTOP_580 = ("libnvidia-compute-580", "nvidia-driver-580-open", "xserver-xorg-video-nvidia-580")
 
 
-def lxc(state: str, module: str | None = "575.57.08", library: str | None = None, kind: str = "lxc") -> Json:
+def lxc(state: str, module: str | None = "575.57.08", library: str | None = None, kind: str = "lxc") -> t.Any:
     return facts(
         "ubuntu24.04",
         "L40S",
@@ -30,7 +30,7 @@ def lxc(state: str, module: str | None = "575.57.08", library: str | None = None
     )
 
 
-def wsl(version: str | None, **changed: t.Any) -> Json:
+def wsl(version: str | None, **changed: t.Any) -> t.Any:
     """No GPU is on the PCI bus of WSL2."""
     return facts(
         "ubuntu24.04",
@@ -40,18 +40,18 @@ def wsl(version: str | None, **changed: t.Any) -> Json:
     )
 
 
-def keeps(by: str, version: str | None = "550.54.14", state: str = "healthy", **changed: t.Any) -> Json:
+def keeps(by: str, version: str | None = "550.54.14", state: str = "healthy", **changed: t.Any) -> t.Any:
     """A driver that came this way, on a machine."""
     about = {"brought_by": by, **changed.pop("driver", {})}
     return facts("ubuntu24.04", "L40S", state=state, version=version, driver=about, **changed)
 
 
-def packaged(origins: Json, version: str, state: str = "healthy", held: bool = False, **changed: t.Any) -> Json:
+def packaged(origins: Json, version: str, state: str = "healthy", held: bool = False, **changed: t.Any) -> t.Any:
     names = {name: held for parts in origins.values() for name in parts}
     return keeps("packages", version, state, packages=names, driver={"origins": origins}, **changed)
 
 
-def planned(seen: Json, options: Json | None = None) -> Plan:
+def planned(seen: t.Any, options: Json | None = None) -> Plan:
     return plan(seen, CUDA_13 if options is None else options)
 
 

@@ -9,6 +9,7 @@ import typing as t
 
 import pytest
 
+from ansible_collections.gpufleet.vllm.plugins.module_utils._docker.release import Release
 from ansible_collections.gpufleet.vllm.plugins.module_utils._engine.expect import (
     ENOUGH_TO_THINK,
     Expectation,
@@ -23,7 +24,7 @@ THINKS = {"reasoning_parser": "qwen3"}
 ROLE = {"prompt": "Say hello.", "deadline": 60, "chat": "auto", "tool_call": "auto", "reasoning": "auto", "prompts": []}
 
 
-def release(**arguments: t.Any) -> dict[str, t.Any]:
+def release(**arguments: t.Any) -> Release:
     return {"bind": "127.0.0.1", "port": 8000, "served_model_names": ["assistant"], "arguments": arguments}
 
 

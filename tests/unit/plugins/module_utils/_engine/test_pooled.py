@@ -10,6 +10,7 @@ import typing as t
 
 import pytest
 
+from ansible_collections.gpufleet.vllm.plugins.module_utils._docker.release import Release
 from ansible_collections.gpufleet.vllm.plugins.module_utils._engine import liveness, pooled
 from ansible_collections.gpufleet.vllm.plugins.module_utils._engine.expect import expectation
 from ansible_collections.gpufleet.vllm.plugins.module_utils._engine.http_client import NoAnswer, Reply
@@ -89,7 +90,7 @@ def test_a_server_that_answers_none_of_them() -> None:
     ],
 )
 def test_which_servers_pool(arguments: dict[str, str], found: bool) -> None:
-    release = {"arguments": arguments, "bind": "127.0.0.1", "port": 8000, "served_model_names": ["a"]}
+    release: Release = {"arguments": arguments, "bind": "127.0.0.1", "port": 8000, "served_model_names": ["a"]}
     assert pooled.pools(arguments) is found
     expected = expectation(release, {"smoke": {"warn_latency": 3}})
     assert (expected.pools, expected.warn_latency is None) == (found, found)

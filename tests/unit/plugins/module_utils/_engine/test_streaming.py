@@ -16,6 +16,7 @@ import typing as t
 
 import pytest
 
+from ansible_collections.gpufleet.vllm.plugins.module_utils._docker.release import Release
 from ansible_collections.gpufleet.vllm.plugins.module_utils._engine.expect import Expectation, expectation
 from ansible_collections.gpufleet.vllm.plugins.module_utils._engine.http_client import Http
 from ansible_collections.gpufleet.vllm.plugins.module_utils._engine.prove import prove
@@ -26,7 +27,7 @@ from ansible_collections.gpufleet.vllm.tests.unit.plugins.module_utils._engine.s
 Send = t.Callable[[bytes], None]
 HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nConnection: close\r\n\r\n"
 DONE = b"data: [DONE]\n\n"
-RELEASE: t.Final = {"bind": "127.0.0.1", "port": 8000, "served_model_names": ["assistant"], "arguments": {}}
+RELEASE: Release = {"bind": "127.0.0.1", "port": 8000, "served_model_names": ["assistant"], "arguments": {}}
 
 
 def event(content: str = "", finish_reason: str | None = None, **more: t.Any) -> dict[str, t.Any]:
@@ -215,7 +216,7 @@ def test_too_few_tokens_tell_nothing(tokens: int, interval: int, told: bool) -> 
         chat=message(content="Hi"),
         stream=(event("Hi"), "odd", event("!", "stop"), usage(tokens)),
     )
-    release = {**RELEASE, "arguments": {"stream_interval": interval}}
+    release: Release = {**RELEASE, "arguments": {"stream_interval": interval}}
     streams = expectation(release, {"smoke": {"stream": True}})
     proof = prove(engine, streams)
     assert (proof.checks == ("stream",)) is told
@@ -233,5 +234,5 @@ def test_the_question_fits_the_engine(length: int | None, tokens: int) -> None:
 def test_it_is_asked_only_where_it_is_demanded() -> None:
     for smoke in ({}, {"stream": False}, {"stream": None}):
         assert expectation(RELEASE, {"smoke": smoke}).stream is None
-    pooling = {**RELEASE, "arguments": {"runner": "pooling"}}
+    pooling: Release = {**RELEASE, "arguments": {"runner": "pooling"}}
     assert expectation(pooling, {"smoke": {"stream": True}}).stream is None

@@ -11,6 +11,8 @@ import pynvml
 import pytest
 
 from ansible_collections.gpufleet.vllm.plugins.module_utils._gpu import device, nvml
+from ansible_collections.gpufleet.vllm.plugins.module_utils._gpu.fact import Gpu as GpuFact
+from ansible_collections.gpufleet.vllm.plugins.module_utils._gpu.fact import Memory as MemoryFact
 from ansible_collections.gpufleet.vllm.tests.unit.plugins.module_utils._gpu.doubles import (
     LOST,
     MIB,
@@ -21,12 +23,12 @@ from ansible_collections.gpufleet.vllm.tests.unit.plugins.module_utils._gpu.doub
     struct,
 )
 
-HOST_MEMORY = {"total": 122_000, "available": 100_000}
+HOST_MEMORY: MemoryFact = {"total": 122_000, "available": 100_000}
 EMPTY = {"total": None, "free": None, "used": None, "reserved": None, "source": "nvml"}
 FIRST_FORM = struct(total=12288 * MIB, free=12000 * MIB, used=288 * MIB)
 
 
-def describe(gpu: Gpu, names: t.Callable[[int], str | None] = lambda _pid: None) -> dict[str, t.Any]:
+def describe(gpu: Gpu, names: t.Callable[[int], str | None] = lambda _pid: None) -> GpuFact:
     return device.describe(nvml.Device(nvml.Nvml(FakeNvml(gpu)), gpu), 0, HOST_MEMORY, names)
 
 
@@ -70,7 +72,7 @@ def test_every_value_of_a_gpu() -> None:
 def test_what_a_gpu_does_not_support_is_unknown_and_no_problem(
     call: str, key: str, value: object, error: Exception
 ) -> None:
-    fact = describe(Gpu(answers={call: error}))
+    fact: t.Any = describe(Gpu(answers={call: error}))
     assert fact[key] == value
     assert fact["problems"] == []
 

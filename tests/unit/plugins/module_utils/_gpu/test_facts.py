@@ -39,7 +39,7 @@ class Engine(NoEngine):
         return {"Id": "sha256:aa"}
 
 
-def gather(tree: Tree, nvml: t.Any = None, engine: NoEngine | None = None, **more: t.Any) -> dict[str, t.Any]:
+def gather(tree: Tree, nvml: t.Any = None, engine: NoEngine | None = None, **more: t.Any) -> t.Any:
     ports = facts.Ports(str(tree.root), nvml, engine or NoEngine(), lambda: [{"name": "assistant"}], **more)
     return facts.gather(ports, ["/var/lib/docker"], ["vllm:1"])
 
@@ -129,6 +129,6 @@ def test_one_lost_gpu_of_four_keeps_its_slot(tree: Tree) -> None:
 def test_with_slots(tree: Tree, known: list[str | None], on_bus: t.Sequence[str], expected: list[str | None]) -> None:
     for slot in on_bus:
         tree.pci(slot)
-    gpus = tuple({"index": index, "pci_id": slot} for index, slot in enumerate(known))
-    completed = facts.with_slots(report.Report(gpus=gpus), pci.find_gpus(str(tree.root)))
+    gpus: t.Any = [{"index": index, "pci_id": slot} for index, slot in enumerate(known)]
+    completed = facts.with_slots(report.Report(gpus=tuple(gpus)), pci.find_gpus(str(tree.root)))
     assert [gpu["pci_id"] for gpu in completed.gpus] == expected

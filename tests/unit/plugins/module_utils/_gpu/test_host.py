@@ -84,6 +84,7 @@ def test_a_file_system_that_does_not_answer(tree: Tree) -> None:
 
 def test_a_real_file_system(tree: Tree) -> None:
     (disk,) = host.disks(["/not/there"], str(tree.root))
+    assert disk["free_mib"] is not None and disk["total_mib"] is not None
     assert 0 < disk["free_mib"] <= disk["total_mib"]
 
 

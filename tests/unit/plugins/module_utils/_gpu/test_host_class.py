@@ -10,6 +10,7 @@ import typing as t
 import pytest
 import yaml
 
+from ansible_collections.gpufleet.vllm.plugins.module_utils._gpu.fact import Facts
 from ansible_collections.gpufleet.vllm.plugins.module_utils._gpu.host_class import assigned, combined, contradictions
 from ansible_collections.gpufleet.vllm.plugins.module_utils._gpu.mixed_gpus import warning
 from ansible_collections.gpufleet.vllm.tests.data.example_fleet import CHECKOUT, HOST_CLASSES
@@ -40,7 +41,7 @@ def host(
     others: t.Sequence[dict[str, t.Any]] = (),
     driver: bool = True,
     state: str = "healthy",
-) -> dict[str, t.Any]:
+) -> t.Any:
     slots = [f"0000:{index + 1}1:00.0" for index in range(len(cards))]
     gpus = [
         {
@@ -178,7 +179,7 @@ GOOD = ("NVIDIA GeForce RTX 3060", 12288, "8.6")
         pytest.param("amd", host(GOOD), ["expects 1 AMD GPU, found none, besides NVIDIA"], id="and a host without it"),
     ],
 )
-def test_contradictions(name: str, facts: dict[str, t.Any], sentences: list[str]) -> None:
+def test_contradictions(name: str, facts: Facts, sentences: list[str]) -> None:
     found = contradictions(name, CLASSES, facts)
     assert len(found) == len(sentences)
     for sentence, words in zip(found, sentences, strict=True):
@@ -243,7 +244,7 @@ def test_a_class_that_is_described_wrongly(wanted: t.Any, words: list[str]) -> N
         pytest.param("gpu_12gb", host(others=[on_bus("0000:03:00.0", "AMD")]), "cpu", id="a host with an AMD card"),
     ],
 )
-def test_the_classes_that_the_hardware_agrees_with_are_named(wrong: str, facts: dict[str, t.Any], named: str) -> None:
+def test_the_classes_that_the_hardware_agrees_with_are_named(wrong: str, facts: Facts, named: str) -> None:
     found = contradictions(wrong, SHIPPED, facts)
     assert found
     for sentence in found:
@@ -276,7 +277,7 @@ def test_a_count_that_one_class_has_is_enough_before_a_driver_tells_the_memory(n
         pytest.param(host(T4), "agrees with no class of cpu, gpu_12gb", id="none"),
     ],
 )
-def test_where_no_class_can_be_assigned(facts: dict[str, t.Any], words: str) -> None:
+def test_where_no_class_can_be_assigned(facts: Facts, words: str) -> None:
     name, (sentence,) = assigned(SHIPPED, facts)
     assert name == ""
     assert words in sentence
@@ -371,7 +372,7 @@ def test_mixed_gpus_that_agree_with_a_class_are_warned_of() -> None:
 @pytest.mark.parametrize(
     "facts", [host(), host(RTX_4090), host(RTX_4090, RTX_4090), host(RTX_4090, (None, None, None))]
 )
-def test_gpus_that_are_alike_or_tell_nothing_are_not_mixed(facts: dict[str, t.Any]) -> None:
+def test_gpus_that_are_alike_or_tell_nothing_are_not_mixed(facts: Facts) -> None:
     assert warning(facts) == ""
 
 

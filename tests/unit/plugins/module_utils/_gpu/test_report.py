@@ -9,9 +9,10 @@ import pynvml
 import pytest
 
 from ansible_collections.gpufleet.vllm.plugins.module_utils._gpu import nvml, report
+from ansible_collections.gpufleet.vllm.plugins.module_utils._gpu.fact import Memory
 from ansible_collections.gpufleet.vllm.tests.unit.plugins.module_utils._gpu.doubles import LOST, FakeNvml, Gpu
 
-MEMORY = {"total": 1000, "available": 900}
+MEMORY: Memory = {"total": 1000, "available": 900}
 
 
 def read(library: FakeNvml) -> report.Report:

@@ -10,6 +10,7 @@ import typing as t
 import pytest
 
 from ansible_collections.gpufleet.vllm.plugins.module_utils._gpu import state
+from ansible_collections.gpufleet.vllm.plugins.module_utils._gpu.fact import Gpu
 from ansible_collections.gpufleet.vllm.plugins.module_utils._gpu.pci import PciGpu
 from ansible_collections.gpufleet.vllm.plugins.module_utils._gpu.report import NO_LIBRARY, Report
 
@@ -22,8 +23,9 @@ def on_bus(
     return PciGpu(slot, vendor, "0x2503", "0x030000", "0x0000:0x0000", driver, 0, integrated)
 
 
-def listed(*slots: str) -> tuple[dict[str, t.Any], ...]:
-    return tuple({"index": index, "pci_id": slot} for index, slot in enumerate(slots))
+def listed(*slots: str) -> tuple[Gpu, ...]:
+    gpus: list[Gpu] = [{"index": index, "pci_id": slot} for index, slot in enumerate(slots)]
+    return tuple(gpus)
 
 
 def judge(

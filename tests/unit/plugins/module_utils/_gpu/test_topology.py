@@ -9,12 +9,13 @@ import pynvml
 import pytest
 
 from ansible_collections.gpufleet.vllm.plugins.module_utils._gpu import nvml, topology
+from ansible_collections.gpufleet.vllm.plugins.module_utils._gpu.fact import Pair
 from ansible_collections.gpufleet.vllm.tests.unit.plugins.module_utils._gpu.doubles import NOT_SUPPORTED, FakeNvml, Gpu
 
 A, B, C = "0000:11:00.0", "0000:21:00.0", "0000:31:00.0"
 
 
-def pairs(*gpus: Gpu) -> list[dict[str, object]]:
+def pairs(*gpus: Gpu) -> list[Pair]:
     library = nvml.Nvml(FakeNvml(*gpus))
     slots = (A, B, C)
     return topology.pairs({index: (nvml.Device(library, gpu), slots[index]) for index, gpu in enumerate(gpus)})

@@ -14,6 +14,7 @@ import typing as t
 import pytest
 
 from ansible_collections.gpufleet.vllm.plugins.module_utils._gpu import kernel_log, xid
+from ansible_collections.gpufleet.vllm.plugins.module_utils._gpu.fact import Gpu
 
 AT = 1795680000
 FELL = "NVRM: Xid (PCI:0000:65:00): 79, pid='<unknown>', name=<unknown>, GPU has fallen off the bus."
@@ -22,7 +23,7 @@ EVIL = "NVRM: Xid (PCI:0000:41:00): 13, pid=1, name=\x1b[31mNVRM: Xid (PCI:0000:
 NOTHING: dict[str, t.Any] = {"count": 0, "last": None, "at": None, "codes": []}
 
 
-def gpu(slot: str | None) -> dict[str, t.Any]:
+def gpu(slot: str | None) -> Gpu:
     return {"index": 0, "pci_id": slot, "problems": ["It is hot."]}
 
 
@@ -56,11 +57,11 @@ def test_wide_and_narrow_addresses_are_the_same_gpu() -> None:
 
 def test_a_gpu_that_fell_off_the_bus_is_not_well() -> None:
     (told,) = xid.told([gpu("0000:65:00.0")], [(AT, FELL)])
-    assert told["xid"]["last"] == 79
+    assert told["xid"] is not None and told["xid"]["last"] == 79
     assert told["problems"][0] == "It is hot."
     assert "Xid 79 of it since boot: it fell off the bus." in told["problems"][1]
     (other,) = xid.told([gpu("0000:41:00.0")], [(AT, FELL), (AT, FAULT)])
-    assert (other["xid"]["codes"], other["problems"]) == ([31], ["It is hot."])
+    assert other["xid"] is not None and (other["xid"]["codes"], other["problems"]) == ([31], ["It is hot."])
 
 
 def test_no_log_is_not_no_error() -> None:

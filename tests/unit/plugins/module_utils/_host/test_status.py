@@ -21,7 +21,7 @@ from ansible_collections.gpufleet.vllm.tests.unit.plugins.module_utils._rollout.
 OLD, NEW = 1024, 2048
 
 
-def look(scene: Scene) -> Json:
+def look(scene: Scene) -> t.Any:
     return observe_one(scene.store, scene.docker, scene.host.http, scene.client_dir)
 
 
@@ -32,6 +32,7 @@ def test_a_verified_release(scene: Scene) -> None:
     (seen,) = observe(str(scene.folder / "state"), scene.docker, scene.host.http)
     assert (seen["name"], seen["healthy"], seen["unhealthy_because"], seen["problem"]) == ("assistant", True, "", None)
     assert (seen["candidate"], seen["failed"], seen["transaction"], seen["rejected"]) == (None, None, None, [])
+    assert seen["current"] is not None and seen["previous"] is not None
     assert (seen["current"]["digest"], seen["previous"]["digest"]) == (plan(NEW)["digest"], plan(OLD)["digest"])
     assert seen["container"] == {
         "id": seen["current"]["container_id"],
@@ -202,4 +203,4 @@ def test_an_instance_that_cannot_be_observed_has_the_keys_of_every_other(scene: 
     scene.roll_out(OLD)
     whole, unknown = look(scene), {**status.NOTHING_KNOWN, "name": "", "problem": "", "unhealthy_because": ""}
     assert set(unknown) == set(whole)
-    assert set(unknown["watch"]) == set(whole["watch"])
+    assert set(status.NOTHING_KNOWN["watch"]) == set(whole["watch"])

@@ -12,8 +12,11 @@ import typing as t
 
 import yaml
 
+from ansible_collections.gpufleet.vllm.plugins.module_utils._docker.release import Release
 from ansible_collections.gpufleet.vllm.plugins.module_utils._plan import planner
+from ansible_collections.gpufleet.vllm.plugins.module_utils._plan.changes.plan import Plan
 from ansible_collections.gpufleet.vllm.plugins.module_utils._plan.inventory import inputs
+from ansible_collections.gpufleet.vllm.plugins.module_utils._state.request import Client
 from ansible_collections.gpufleet.vllm.plugins.module_utils._vllm import schema
 from ansible_collections.gpufleet.vllm.plugins.plugin_utils import schema_files
 
@@ -34,7 +37,7 @@ def gpu(index: int, **changes: t.Any) -> Json:
     return {**found, **changes}
 
 
-def host_facts(gpus: int = 2) -> Json:
+def host_facts(gpus: int = 2) -> t.Any:
     return {
         "state": "healthy" if gpus else "no_gpu",
         "advice": "",
@@ -78,15 +81,15 @@ def outcome(**changes: t.Any) -> planner.Outcome:
     return planner.plan_host(inputs.read(task(**changes), HISTORY, READINGS, errors), errors)
 
 
-def plan(**changes: t.Any) -> Json:
-    """The only plan of a host that can be planned."""
+def plan(**changes: t.Any) -> t.Any:
+    """The only plan of a host that can be planned, to be taken apart."""
     found = outcome(**changes)
     assert found.errors == ()
     assert len(found.plans) == 1
     return found.plans[0]
 
 
-def observed(found: Json, **changes: t.Any) -> Json:
+def observed(found: t.Any, **changes: t.Any) -> Json:
     """The host after it has carried a plan out."""
     entry = {
         "digest": found["digest"],
@@ -99,7 +102,7 @@ def observed(found: Json, **changes: t.Any) -> Json:
         "verified": {"max_model_len": 4096, "served_model_names": found["release"]["served_model_names"]},
         "start_seconds": 34.4,
     }
-    observation = {
+    observation: Json = {
         "name": found["instance"],
         "problem": None,
         "current": entry,
@@ -113,6 +116,24 @@ def observed(found: Json, **changes: t.Any) -> Json:
         "unhealthy_because": "",
     }
     return copy.deepcopy({**observation, **changes})
+
+
+def release_of(found: Plan) -> Release:
+    """Of what is not removed."""
+    assert found["release"] is not None
+    return found["release"]
+
+
+def client_of(found: Plan) -> Client:
+    """Of what is not removed."""
+    assert found["client"] is not None
+    return found["client"]
+
+
+def memory_of(found: Plan) -> Json:
+    """Of what takes GPUs, by releases whose arithmetic is known."""
+    assert found["memory"] is not None
+    return found["memory"]
 
 
 @functools.cache

@@ -14,6 +14,7 @@ from ansible_collections.gpufleet.vllm.plugins.module_utils._plan.checks import 
 from ansible_collections.gpufleet.vllm.plugins.module_utils._plan.memory.catalogue import Model
 from ansible_collections.gpufleet.vllm.plugins.module_utils._settings import names
 from ansible_collections.gpufleet.vllm.tests.unit.plugins.module_utils._plan import fleet
+from ansible_collections.gpufleet.vllm.tests.unit.plugins.module_utils._plan.fleet import client_of, release_of
 
 Json = dict[str, t.Any]
 
@@ -76,7 +77,10 @@ def test_short_ways_that_the_parser_takes(version: str, given: Json, arguments: 
         ({"image": "x"}, "write image beside engine_args, or set vllm_server_image"),
         ({"shm_size": "16g"}, "set vllm_server_shm_size_mib"),
         ({"environment": ["A=b"]}, "use the instance's key env"),
-        ({"volumes": ["/a:/b"]}, "set vllm_server_hub_dir"),
+        (
+            {"volumes": ["/a:/b"]},
+            "every file that an argument names by its path are mounted by themselves",
+        ),
         ({"cudagraph_capture_sizes": "1,2,4"}, "is the text '1,2,4': write a list, [1, 2, 4]"),
         ({"cudagraph_capture_sizes": "[1 2]"}, "write a list, [1, 2]"),
     ],
@@ -127,8 +131,8 @@ def test_sampling_as_variables(name: str, value: t.Any, sampling: Json, says: st
     """The container keeps them, so that no server restarts for it; clients are told."""
     found = fleet.outcome(instances=[fleet.instance(env={name: value})])
     assert found.errors == ()
-    assert found.plans[0]["client"]["sampling"] == sampling
-    assert found.plans[0]["release"]["env"] == {name: str(value)}
+    assert client_of(found.plans[0])["sampling"] == sampling
+    assert release_of(found.plans[0])["env"] == {name: str(value)}
     told = [text for text in found.warnings if name in text]
     assert len(told) == 1
     assert says in told[0]

@@ -33,7 +33,7 @@ LLAMA = {
 
 def planned(
     fallback: t.Any = OWN, engine_args: Json | None = None, settings: Json | None = None, **changes: t.Any
-) -> Json:
+) -> t.Any:
     fallback = [*OWN] if fallback is OWN else fallback
     own = fleet.instance(fallback=fallback, engine_args=ARGS if engine_args is None else engine_args, **changes)
     return fleet.plan(instances=[own], settings={"on_failure": "fallback", **(settings or {})})
@@ -241,7 +241,7 @@ def standing_in(found: Json, **changes: t.Any) -> Json:
     return {**seen, "rejected": [{**bad, "image_id": "sha256:aa"}], **changes}
 
 
-def again(seen: Json, image_id: str = "sha256:aa", **changes: t.Any) -> Json:
+def again(seen: Json, image_id: str = "sha256:aa", **changes: t.Any) -> t.Any:
     own = fleet.instance(fallback=[*OWN], engine_args=ARGS)
     images = {fleet.task()["image"]: {"id": image_id, "repo_digests": []}}
     facts = fleet.facts_with(seen, images=images)

@@ -12,6 +12,7 @@ import pytest
 
 from ansible_collections.gpufleet.vllm.plugins.module_utils._plan import memory_text, planner
 from ansible_collections.gpufleet.vllm.tests.unit.plugins.module_utils._plan import fleet
+from ansible_collections.gpufleet.vllm.tests.unit.plugins.module_utils._plan.fleet import memory_of
 
 Json = dict[str, t.Any]
 CATALOGUE = json.loads((fleet.ROLE / "files" / "models.json").read_text())
@@ -36,7 +37,7 @@ def length(tokens: int, **arguments: t.Any) -> Json:
 
 def test_a_plan_carries_its_sums() -> None:
     found = outcome([board()], length(16384, max_num_seqs=8))
-    memory = found.plans[0]["memory"]
+    memory = memory_of(found.plans[0])
     assert memory["verdict"] == "fits"
     assert memory["weights"] == {"gib": pytest.approx(5.2, abs=0.1), "source": "parameters"}
     assert memory["gpus"][0]["uuid"] == "GPU-0"
@@ -48,7 +49,7 @@ def test_compile_caches_are_cold_where_no_release_of_this_vllm_is_verified() -> 
     """What an engine compiles lies in the instance's own folder, under a key that vLLM's code is part of."""
 
     def kv(seen: t.Sequence[Json] = ()) -> tuple[float, str]:
-        memory = outcome([board()], length(16384, max_num_seqs=8), seen=seen).plans[0]["memory"]
+        memory = memory_of(outcome([board()], length(16384, max_num_seqs=8), seen=seen).plans[0])
         (said,) = [text for text in memory["assumptions"] if "compile caches" in text]
         return memory["gpus"][0]["kv_cache_gib"]["expected"], said
 
@@ -62,7 +63,7 @@ def test_compile_caches_are_cold_where_no_release_of_this_vllm_is_verified() -> 
 def test_the_host_s_own_files_come_first() -> None:
     config = CATALOGUE["models"][AWQ_7B]["config"]
     models = {AWQ_7B: {"config": config, "weights": {"bytes": 6 * 2**30}, "problems": [], "notes": []}}
-    memory = outcome([board()], length(16384), models=models).plans[0]["memory"]
+    memory = memory_of(outcome([board()], length(16384), models=models).plans[0])
     assert memory["weights"] == {"gib": 6.0, "source": "files"}
     assert not any("catalogue" in text for text in memory["assumptions"])
 
@@ -79,29 +80,29 @@ def test_does_not_fit_is_an_error_with_the_sums_and_what_would() -> None:
         "Nearest change: max_model_len: ",
     ):
         assert part in error, error
-    assert found.drafts[0]["memory"]["verdict"] == "does_not_fit"
+    assert memory_of(found.drafts[0])["verdict"] == "does_not_fit"
 
 
 def test_the_nearest_change_is_taken_at_its_word() -> None:
-    refused = outcome([board()], {"model": AWQ_14B, **length(32768)}).drafts[0]["memory"]
+    refused = memory_of(outcome([board()], {"model": AWQ_14B, **length(32768)}).drafts[0])
     change = next(one for one in refused["changes"] if one["name"] == "max_model_len")
     again = outcome([board()], {"model": AWQ_14B, **length(change["value"])})
-    assert again.plans[0]["memory"]["verdict"] == change["verdict"]
+    assert memory_of(again.plans[0])["verdict"] == change["verdict"]
 
 
 def test_tight_is_a_warning() -> None:
     found = outcome([board()], {"model": AWQ_14B, **length(16384)})
     for tokens in range(16384, 32768, 1024):
         found = outcome([board()], {"model": AWQ_14B, **length(tokens)})
-        if found.plans and found.plans[0]["memory"]["verdict"] == "tight":
+        if found.plans and memory_of(found.plans[0])["verdict"] == "tight":
             break
-    assert found.plans[0]["memory"]["verdict"] == "tight"
+    assert memory_of(found.plans[0])["verdict"] == "tight"
     assert any(text.startswith("instance core is tight: ") for text in found.warnings)
 
 
 def test_unknown_says_what_is_not_known() -> None:
     found = outcome([board()], {"model": "somebody/something"})
-    memory = found.plans[0]["memory"]
+    memory = memory_of(found.plans[0])
     assert memory["verdict"] == "unknown"
     assert "how large the weights are" in memory["reasons"][0]["text"]
     assert "neither on the host nor in the collection's catalogue" in memory["assumptions"][0]
@@ -221,7 +222,7 @@ def test_what_fits_at_most_is_no_less_than_the_nearest_change() -> None:
     stretched = {**CATALOGUE["models"][AWQ_14B]["config"], "rope_scaling": {"rope_type": "yarn", "factor": 4.0}}
     models = {AWQ_14B: {"config": stretched, "weights": {"bytes": 9_976_721_184}, "problems": [], "notes": []}}
     found = outcome([board(total=24564)], {"model": AWQ_14B, **length(131072)}, models=models)
-    memory = found.drafts[0]["memory"]
+    memory = memory_of(found.drafts[0])
     nearest = [one["value"] for one in memory["changes"] if one["name"] == "max_model_len"]
     assert nearest
     assert memory["largest"]["max_model_len"]["expected"] >= max(nearest)
@@ -234,7 +235,7 @@ SHORT: Json = {
 }
 
 
-def planned(total: int, wanted: Json, seen: t.Sequence[Json] = (), **changes: t.Any) -> Json:
+def planned(total: int, wanted: Json, seen: t.Sequence[Json] = (), **changes: t.Any) -> t.Any:
     """The only plan of a host with one Hopper card, refused or not."""
     found = outcome([board(total=total, compute_capability="9.0", **changes)], wanted, seen=seen, version="0.19.0")
     (plan,) = [*found.plans, *found.drafts]

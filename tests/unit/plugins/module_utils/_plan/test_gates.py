@@ -13,6 +13,7 @@ import pytest
 from ansible_collections.gpufleet.vllm.plugins.module_utils._plan.checks import advisories, model_checks
 from ansible_collections.gpufleet.vllm.plugins.module_utils._vllm import images
 from ansible_collections.gpufleet.vllm.tests.unit.plugins.module_utils._plan import fleet
+from ansible_collections.gpufleet.vllm.tests.unit.plugins.module_utils._plan.fleet import release_of
 
 Json = dict[str, t.Any]
 CATALOGUE = json.loads((fleet.ROLE / "files" / "models.json").read_text())
@@ -236,7 +237,7 @@ def test_a_default_above_a_bound_becomes_the_bound(limits: Json, model: str, exp
 def test_a_bound_on_a_length_that_nobody_knows_is_said() -> None:
     found = fleet.outcome(class_limits={"max_model_len": 8192})
     assert any("nobody set max_model_len" in text for text in found.warnings)
-    assert found.plans[0]["release"]["arguments"] == {"max_model_len": 8192}
+    assert release_of(found.plans[0])["arguments"] == {"max_model_len": 8192}
 
 
 LLAMA: Json = {"architectures": ["LlamaForCausalLM"], "num_hidden_layers": 2, "max_position_embeddings": 4096}
@@ -320,7 +321,7 @@ def test_config_that_is_odd(config: Json, says: str) -> None:
 )
 def test_units(given: t.Any, value: int, warned: bool) -> None:
     found = fleet.outcome(instances=[fleet.instance(engine_args={"max_model_len": given})])
-    assert found.plans[0]["release"]["arguments"]["max_model_len"] == value
+    assert release_of(found.plans[0])["arguments"]["max_model_len"] == value
     assert any("'32k' is 32000 for vLLM; 32K would be 32768." in text for text in found.warnings) is warned
 
 

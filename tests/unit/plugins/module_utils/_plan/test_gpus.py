@@ -11,6 +11,7 @@ import pytest
 
 from ansible_collections.gpufleet.vllm.plugins.module_utils._plan import gpus
 from ansible_collections.gpufleet.vllm.tests.unit.plugins.module_utils._plan import fleet
+from ansible_collections.gpufleet.vllm.tests.unit.plugins.module_utils._plan.fleet import release_of
 
 Json = dict[str, t.Any]
 
@@ -20,7 +21,7 @@ def assigned(instances: list[Json], facts: Json | None = None) -> dict[str, list
     own_ports = [{**given, "port": 8000 + number} for number, given in enumerate(instances)]
     found = fleet.outcome(instances=own_ports, facts=facts or fleet.host_facts(4))
     assert found.errors == ()
-    return {plan["instance"]: plan["release"]["gpus"]["uuids"] for plan in found.plans}
+    return {plan["instance"]: release_of(plan)["gpus"]["uuids"] for plan in found.plans}
 
 
 def sized(name: str, tensor: int = 1, share: float = 0.9, **changes: t.Any) -> Json:
@@ -93,7 +94,7 @@ def test_gpu_with_problems_comes_last_and_is_named() -> None:
     assert "GPU 0 (GPU-0) is not well. Uncorrectable errors." in found.warnings[0]
 
 
-def mig_facts() -> Json:
+def mig_facts() -> t.Any:
     facts = fleet.host_facts(1)
     parts = [{"uuid": f"MIG-{n}", "index": n, "memory_mib": 9728} for n in range(2)]
     facts["gpus"][0]["mig"] = {"mode": "enabled", "pending": "enabled", "devices": parts}

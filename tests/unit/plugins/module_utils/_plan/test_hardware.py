@@ -44,8 +44,8 @@ PHASES = ["loading weights", "weights loaded", "KV cache ready", "engine ready",
 
 
 @functools.cache
-def facts() -> Json:
-    found: Json = yaml.safe_load((DATA / "h200_facts.yml").read_text())
+def facts() -> t.Any:
+    found: t.Any = yaml.safe_load((DATA / "h200_facts.yml").read_text())
     return found
 
 

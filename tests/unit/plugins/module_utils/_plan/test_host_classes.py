@@ -14,20 +14,25 @@ from ansible_collections.gpufleet.vllm.plugins.module_utils._plan import planner
 from ansible_collections.gpufleet.vllm.plugins.module_utils._plan.inventory import inputs
 from ansible_collections.gpufleet.vllm.tests.data import example_fleet
 from ansible_collections.gpufleet.vllm.tests.unit.plugins.module_utils._plan import fleet
+from ansible_collections.gpufleet.vllm.tests.unit.plugins.module_utils._plan.fleet import (
+    client_of,
+    memory_of,
+    release_of,
+)
 from ansible_collections.gpufleet.vllm.tests.unit.plugins.module_utils._plan.test_reference_systems import CATALOGUE
 
 Json = dict[str, t.Any]
 LLAMA_8B = "meta-llama/Llama-3.1-8B-Instruct"
 QWEN_14B = "Qwen/Qwen2.5-14B-Instruct-AWQ"
 CLASSES = {name: wanted for name, wanted in example_fleet.HOST_CLASSES.items() if "count" in wanted}
-# Whoever runs these has the releases of these digests: a change here restarts servers.
+# Whoever first served these with container settings of schema 2 has these digests: a change here restarts servers.
 DIGESTS = {
-    ("gpu_12gb", "assistant"): "fc36a406de9663805eb9307bcecce24159502956874c1fc67695e0d73814d902",
-    ("gpu_16gb", "architect"): "53c8346e125ce33869c63c2bd8adf08016c32a4b78eac01f56c62b26b7420b80",
-    ("gpu_16gb", "developer"): "a478be71f452f407803ee02333443c656b9d9d6bc68f42c5497bb63e1e983280",
-    ("gpu_16gb", "product-owner"): "694d800237ed532264979d6fbe2d5c6ddcde47acce56a0fda66d15e38f77a8e4",
-    ("gpu_96gb", "primary"): "8ce29f88183410c21765e0786e9792c91f5a0ce07db2d898f4ec2c0477bf2945",
-    ("gpu_4x48gb", "reasoner"): "235a0151b2bc68d86649855b864348fe9658be0ceea58df81921c411a40b4dc1",
+    ("gpu_12gb", "assistant"): "6005d607ca549f74724d5e013d7804444ebe9810609061a813e64a40b48e50d9",
+    ("gpu_16gb", "architect"): "dd67bf12fc3bebb329c3b54f0243362c423fde1422ec847c02410c6f00bb0dbb",
+    ("gpu_16gb", "developer"): "339c35f17b100a41c006e87953695da7df56812ce66532afdbfba2e9ecb0122d",
+    ("gpu_16gb", "product-owner"): "7d37e9bdcf8eb33481af46783a60d4db0eb85d10ddc4a6cb2ad4c0896cfe7a28",
+    ("gpu_96gb", "primary"): "b6919d2fce79a8b98ae5c26171490d8c9c545276d6e425b094d5f8df8f668c27",
+    ("gpu_4x48gb", "reasoner"): "adf609d40c7d94f1c3134b4c4417eb1e9fde60060551798dc946f9b5f45e6312",
 }
 CARDS = {"RTX 4090": (24564, "8.9"), "RTX 3090": (24576, "8.6"), "RTX 5060 Ti": (16311, "12.0")}
 
@@ -69,7 +74,7 @@ def on_mixed(listed: t.Sequence[Json], *names: str) -> planner.Outcome:
 
 def uuids(found: planner.Outcome) -> list[str]:
     assert found.errors == ()
-    return [uuid for plan in found.plans for uuid in plan["release"]["gpus"]["uuids"]]
+    return [uuid for plan in found.plans for uuid in release_of(plan)["gpus"]["uuids"]]
 
 
 @pytest.mark.parametrize(("host_class", "card"), [(name, card) for name in CLASSES for card in CLASSES[name]["cards"]])
@@ -78,10 +83,10 @@ def test_the_example_of_the_class_fits_each_of_its_cards(host_class: str, card: 
     found = outcome(host_class, [listed], facts=example_fleet.facts("host", host_class, card))
     assert found.errors == ()
     (plan,) = found.plans
-    assert (plan["memory"]["verdict"], plan["warnings"]) == ("fits", [])
+    assert (memory_of(plan)["verdict"], plan["warnings"]) == ("fits", [])
     share = {one["value"]: one["origin"] for one in plan["arguments"] if one["name"] == "gpu_memory_utilization"}
     assert share == {CLASSES[host_class]["engine_args"]["gpu_memory_utilization"]: f"class {host_class}"}
-    assert len(plan["memory"]["gpus"]) == CLASSES[host_class]["count"]
+    assert len(memory_of(plan)["gpus"]) == CLASSES[host_class]["count"]
 
 
 @pytest.mark.parametrize("host_class", sorted(CLASSES))
@@ -113,8 +118,8 @@ def test_every_profile_of_the_agents_promotion_fits(environment: str) -> None:
             found = outcome("gpu_24gb", [listed], facts=facts, target=target, version=version, image=f"vllm:v{version}")
             assert (found.errors, found.warnings) == ((), ())
             (plan,) = found.plans
-            lengths = plan["release"]["arguments"]["max_model_len"], plan["client"]["sampling"]["max_tokens"]
-            assert (plan["memory"]["verdict"], *lengths) == ("fits", *expected)
+            lengths = release_of(plan)["arguments"]["max_model_len"], client_of(plan)["sampling"]["max_tokens"]
+            assert (memory_of(plan)["verdict"], *lengths) == ("fits", *expected)
 
 
 def test_a_split_over_different_sizes_says_what_stays_unused() -> None:
@@ -125,7 +130,7 @@ def test_a_split_over_different_sizes_says_what_stays_unused() -> None:
     assert "so 7.3 GiB of GPU 0 stay unused" in size
     assert any("GPU 0 has 8.9 and GPU 1 has 12.0: the oldest decides" in text for text in plan["warnings"])
     small = on_mixed([instance("core", tensor=2)], "RTX 5060 Ti", "RTX 5060 Ti")
-    tokens = {one.plans[0]["memory"]["kv"]["tokens"] for one in (found, small)}
+    tokens = {memory_of(one.plans[0])["kv"]["tokens"] for one in (found, small)}
     assert max(tokens) == pytest.approx(min(tokens), rel=0.01)
 
 

@@ -90,7 +90,8 @@ def test_an_instances_own_are_read_as_those_of_the_host(what: str, key: str, opt
             given = reader.read({variable: SERVER[variable]}, {variable: given}, errors)[variable]
         one, _errors = read(**({} if host else {what: given}))
         assert one is not None
-        return rollout_settings.merged(one, {what: given} if host else {}, errors)[what], errors
+        found: t.Any = rollout_settings.merged(one, {what: given} if host else {}, errors)
+        return found[what], errors
 
     for written in cases.right(f"{what}.{key}", option):
         (own, wrong), (hosts, _wrong) = (merged(written.value, host=host) for host in (False, True))

@@ -18,6 +18,7 @@ from ansible_collections.gpufleet.vllm.plugins.module_utils._rollout.weights imp
 from ansible_collections.gpufleet.vllm.plugins.module_utils._state.measurement import key_of
 from ansible_collections.gpufleet.vllm.tests.data.model_configs import CONFIGS
 from ansible_collections.gpufleet.vllm.tests.unit.plugins.module_utils._plan import fleet
+from ansible_collections.gpufleet.vllm.tests.unit.plugins.module_utils._plan.fleet import memory_of, release_of
 
 Json = dict[str, t.Any]
 MODEL, IMAGE, IMAGE_ID = "/srv/models/qwen", "registry.example.com/vllm:1", "sha256:aa"
@@ -28,7 +29,7 @@ FIGURES: Json = {"max_model_len": 2048, "kv_cache_gib": 0.25, "kv_tokens": 4096,
 ARGUMENTS: Json = {"max_model_len": 2048, "max_num_seqs": 4, "gpu_memory_utilization": 0.05}
 
 
-def card(**changes: t.Any) -> Json:
+def card(**changes: t.Any) -> t.Any:
     memory = {"total": 12288, "reserved": 400, "free": 11884, "source": "nvml"}
     return fleet.gpu(0, **{"compute_capability": "8.6", "memory_mib": memory, "processes": [], **changes})
 
@@ -42,7 +43,7 @@ def task(**changes: t.Any) -> Json:
 def measured(**changes: t.Any) -> Json:
     """What the host has measured of the release that `task` plans."""
     draft = fleet.outcome(**task()).drafts[0]
-    key = key_of(draft["release"], IMAGE_ID, FILES, [card()])
+    key = key_of(release_of(draft), IMAGE_ID, FILES, [card()])
     assert key
     return {"key": key, "at": AT, **FIGURES, **changes}
 
@@ -61,7 +62,7 @@ def test_what_was_measured_takes_the_place_of_the_sums() -> None:
     found = outcome(measured())
     assert found.errors == ()
     (plan,) = found.plans
-    memory = plan["memory"]
+    memory = memory_of(plan)
     assert (plan["change"], plan["overruled"], memory["verdict"]) == ("create", [], "fits")
     assert (memory["kv"]["gib"]["expected"], memory["kv"]["tokens"], memory["kv"]["concurrency"]) == (0.25, 4096, 2.0)
     assert memory["gpus"][0]["weights_gib"]["expected"] == 0.2
@@ -80,12 +81,12 @@ def test_it_does_not_change_the_release() -> None:
 
 def test_a_start_of_which_nothing_is_known_but_that_it_served() -> None:
     (plan,) = outcome(measured(**dict.fromkeys(FIGURES))).plans
-    assert plan["memory"]["verdict"] == "fits"
+    assert memory_of(plan)["verdict"] == "fits"
 
 
 def test_an_engine_that_says_only_how_many_requests_it_holds() -> None:
     plan = outcome(measured(kv_cache_gib=None)).plans[0]
-    memory = plan["memory"]
+    memory = memory_of(plan)
     assert "GiB (by what it was measured to hold)" in report.block(plan)
     assert memory["kv"]["gib"]["expected"] == pytest.approx(2.0 * memory["kv"]["gib_per_request"], abs=0.01)
 
@@ -110,7 +111,7 @@ OTHERS: dict[str, Json] = {
 def test_for_nothing_else(name: str) -> None:
     found = outcome(measured(), **OTHERS[name])
     assert any("does not fit" in text for text in found.errors), found.plans
-    assert found.drafts[0]["memory"]["measured"] is None
+    assert memory_of(found.drafts[0])["measured"] is None
 
 
 def test_a_port_and_a_name_are_no_other() -> None:
@@ -139,14 +140,14 @@ def test_what_a_host_says_is_outside_data(rows: t.Any) -> None:
 
 def test_figures_that_cannot_be_are_left_out() -> None:
     (plan,) = outcome(measured(kv_cache_gib="<script>", kv_tokens=-4, concurrency=True)).plans
-    assert plan["memory"]["measured"]["kv_cache_gib"] is None
-    assert plan["memory"]["measured"]["concurrency"] is None
+    assert memory_of(plan)["measured"]["kv_cache_gib"] is None
+    assert memory_of(plan)["measured"]["concurrency"] is None
     assert "<script>" not in report.block(plan)
 
 
 def test_the_newest_of_its_like_is_taken() -> None:
     newer = measured(at="2026-11-26T11:00:00Z", kv_tokens=5000)
-    assert outcome(measured(), newer).plans[0]["memory"]["kv"]["tokens"] == 5000
+    assert memory_of(outcome(measured(), newer).plans[0])["kv"]["tokens"] == 5000
 
 
 def test_who_else_is_on_the_gpu_is_no_matter_of_a_start_before() -> None:
@@ -169,7 +170,7 @@ def test_a_start_answers_every_prediction_of_the_engine() -> None:
     wrong = {**ARGUMENTS, "max_model_len": 2**20, "quantization": "awq"}
     own = fleet.instance(model=MODEL, engine_args=wrong)
     draft = outcome(instances=[own]).drafts[0]
-    row = {"key": key_of(draft["release"], IMAGE_ID, FILES, [card()]), "at": AT}
+    row = {"key": key_of(release_of(draft), IMAGE_ID, FILES, [card()]), "at": AT}
     found = outcome(row, instances=[own])
     assert found.errors == ()
     answered = [
@@ -184,7 +185,7 @@ def test_a_hub_s_model_of_another_revision_is_another() -> None:
     hub, there = "acme/tiny", {**FILES, "revision": "a" * 40}
     own = fleet.instance(model=hub, engine_args=ARGUMENTS)
     draft = outcome(instances=[own], models={hub: there}).drafts[0]
-    row = {"key": key_of(draft["release"], IMAGE_ID, there, [card()]), "at": AT}
+    row = {"key": key_of(release_of(draft), IMAGE_ID, there, [card()]), "at": AT}
     assert outcome(row, instances=[own], models={hub: there}).errors == ()
     pinned = fleet.instance(model=hub, engine_args=ARGUMENTS, revision="b" * 40)
     assert outcome(row, instances=[pinned], models={hub: there}).errors
@@ -204,8 +205,8 @@ def test_the_host_reads_the_model_that_the_planner_saw(tmp_path: pathlib.Path) -
     settings = {"hub_dir": str(tmp_path), "memory_check": "warn"}
     own = fleet.instance(model=hub, engine_args=ARGUMENTS)
     planned = outcome(instances=[own], models={hub: seen}, settings=settings).plans[0]
-    assert look_at(planned["release"]) == seen
-    key = key_of(planned["release"], IMAGE_ID, seen, [card()])
+    assert look_at(release_of(planned)) == seen
+    key = key_of(release_of(planned), IMAGE_ID, seen, [card()])
     again = outcome({"key": key, "at": AT}, instances=[own], models={hub: seen}, settings={"hub_dir": str(tmp_path)})
     assert again.errors == ()
 
@@ -217,5 +218,5 @@ def test_a_cpu_host_has_its_starts_too() -> None:
         "instances": [fleet.instance(model=MODEL, engine_args={"max_model_len": 2**20})],
     }
     draft = outcome(**given).drafts[0]
-    row = {"key": key_of(draft["release"], IMAGE_ID, FILES, []), "at": AT}
+    row = {"key": key_of(release_of(draft), IMAGE_ID, FILES, []), "at": AT}
     assert outcome(row, **given).errors == ()

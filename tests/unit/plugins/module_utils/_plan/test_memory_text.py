@@ -15,7 +15,7 @@ from ansible_collections.gpufleet.vllm.tests.data import example_fleet
 Json = dict[str, t.Any]
 
 
-def plan(host_class: str, **changes: t.Any) -> Json:
+def plan(host_class: str, **changes: t.Any) -> t.Any:
     listed = [{**example_fleet.instances(host_class)[0], **changes}]
     found = example_fleet.result("gpu-1", host_class, listed)
     return t.cast(Json, (found["plans"] or found["drafts"])[0])
@@ -94,7 +94,8 @@ def test_notes_do_not_repeat_the_verdict() -> None:
     ],
 )
 def test_downtime(change: str, seconds: float | None, text: str) -> None:
-    assert report.downtime({"change": change, "downtime_seconds": seconds}) == text
+    plan: t.Any = {"change": change, "downtime_seconds": seconds}
+    assert report.downtime(plan) == text
 
 
 @pytest.mark.parametrize(("seconds", "expected"), [(74.2, 74.2), (None, None)])

@@ -14,6 +14,7 @@ from ansible_collections.gpufleet.vllm.plugins.module_utils._plan.inventory impo
 from ansible_collections.gpufleet.vllm.plugins.module_utils._plan.inventory.images import Planned
 from ansible_collections.gpufleet.vllm.plugins.module_utils._plan.inventory.images import stated as images_of
 from ansible_collections.gpufleet.vllm.tests.unit.plugins.module_utils._plan import fleet
+from ansible_collections.gpufleet.vllm.tests.unit.plugins.module_utils._plan.fleet import release_of
 
 Json = dict[str, t.Any]
 OLD, NEW = "docker.io/vllm/vllm-openai:v0.17.0", "docker.io/vllm/vllm-openai:v0.33.0"
@@ -43,7 +44,7 @@ def outcome(**changes: t.Any) -> planner.Outcome:
 
 def released(found: planner.Outcome) -> dict[str, tuple[str, str]]:
     assert found.errors == ()
-    return {one["instance"]: (one["release"]["image"], one["release"]["version"]) for one in found.plans}
+    return {one["instance"]: (release_of(one)["image"], release_of(one)["version"]) for one in found.plans}
 
 
 def read(**changes: t.Any) -> inputs.Inputs:
@@ -55,9 +56,9 @@ def read(**changes: t.Any) -> inputs.Inputs:
 
 def serving(found: planner.Outcome) -> Json:
     """The host after it has carried everything out, with the images there."""
-    facts = fleet.host_facts()
+    facts: Json = fleet.host_facts()
     facts["instances"] = [fleet.observed(one) for one in found.plans]
-    facts["images"] = {one["release"]["image"]: {"id": "sha256:aa"} for one in found.plans}
+    facts["images"] = {release_of(one)["image"]: {"id": "sha256:aa"} for one in found.plans}
     return facts
 
 

@@ -18,7 +18,7 @@ PROFILES = ["safe_fallback", "safe_extended", "balanced_creative", "aggressive_m
 SAFE = {"promotion": PROFILES}
 
 
-def planned(stands_on: str = "", **changes: t.Any) -> Json:
+def planned(stands_on: str = "", **changes: t.Any) -> t.Any:
     """The plan of an instance with the promotion, on a host that stands on a profile, or on none."""
     facts = fleet.host_facts()
     if stands_on:
@@ -28,7 +28,7 @@ def planned(stands_on: str = "", **changes: t.Any) -> Json:
     return fleet.plan(**{**given, **changes})
 
 
-def promotions(stands_on: str = "", facts: Json | None = None, **changes: t.Any) -> tuple[list[Json], tuple[str, ...]]:
+def promotions(stands_on: str = "", facts: Json | None = None, **changes: t.Any) -> tuple[t.Any, tuple[str, ...]]:
     if facts is None:
         facts = fleet.host_facts()
     if stands_on:

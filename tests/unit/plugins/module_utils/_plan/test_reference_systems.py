@@ -16,6 +16,7 @@ from ansible_collections.gpufleet.vllm.plugins.module_utils._plan import planner
 from ansible_collections.gpufleet.vllm.plugins.module_utils._plan.inventory import inputs
 from ansible_collections.gpufleet.vllm.tests.data import example_fleet
 from ansible_collections.gpufleet.vllm.tests.unit.plugins.module_utils._plan import fleet
+from ansible_collections.gpufleet.vllm.tests.unit.plugins.module_utils._plan.fleet import memory_of, release_of
 
 Json = dict[str, t.Any]
 DATA = yaml.safe_load((pathlib.Path(__file__).resolve().parents[5] / "tests/data/reference_systems.yml").read_text())
@@ -65,12 +66,12 @@ def test_configuration(case: Json) -> None:
     for words in case.get("never", []):
         assert not any(words in text for text in texts), texts
     for plan in found.plans:
-        assert plan["memory"]["verdict"] in ("fits", "tight")
+        assert memory_of(plan)["verdict"] in ("fits", "tight")
         assert all(any(words in text for text in plan["notes"]) for words in case.get("notes", [])), plan["notes"]
-        arguments = plan["release"]["arguments"]
+        arguments = release_of(plan)["arguments"]
         assert {name: arguments.get(name) for name in case.get("arguments", {})} == case.get("arguments", {})
         assert not set(case.get("absent", [])) & set(arguments)
-        _sums(case, plan["memory"])
+        _sums(case, memory_of(plan))
 
 
 def _sums(case: Json, memory: Json) -> None:
@@ -106,4 +107,4 @@ def test_what_production_lists_fits_before_anything_is_downloaded(host_class: st
     errors: list[str] = []
     found = planner.plan_host(inputs.read(args, fleet.HISTORY, fleet.READINGS, errors), errors)
     assert found.errors == ()
-    assert {plan["memory"]["verdict"] for plan in found.plans} <= {"fits", "tight"}
+    assert {memory_of(plan)["verdict"] for plan in found.plans} <= {"fits", "tight"}

@@ -1,7 +1,7 @@
 # Copyright: gpufleet.vllm contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The releases that the tests roll out: documents as the planner makes them."""
+"""The releases that the tests roll out: documents as the planner makes them, which a test may take apart."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ PORT = 8000
 START = 1_700_000_000
 
 
-def release(max_model_len: int = 1024, **changes: t.Any) -> Json:
+def release(max_model_len: int = 1024, **changes: t.Any) -> t.Any:
     """A release document; another length makes another release."""
     arguments = {"max_model_len": max_model_len}
     return {
@@ -50,7 +50,7 @@ def digest_of(document: Json) -> str:
     return hashlib.sha256(json.dumps(document, sort_keys=True).encode()).hexdigest()
 
 
-def client(**changes: t.Any) -> Json:
+def client(**changes: t.Any) -> t.Any:
     base: Json = {
         "schema": 1,
         "instance": NAME,
@@ -62,7 +62,7 @@ def client(**changes: t.Any) -> Json:
 
 def plan(
     max_model_len: int = 1024, *, settings: Json | None = None, sampling: Json | None = None, **changes: t.Any
-) -> Json:
+) -> t.Any:
     document = release(max_model_len, **changes)
     return {
         "digest": digest_of(document),
@@ -72,7 +72,7 @@ def plan(
     }
 
 
-def step(max_model_len: int, *helps: str, **changes: t.Any) -> Json:
+def step(max_model_len: int, *helps: str, **changes: t.Any) -> t.Any:
     """A step of its fallback, as the planner makes it."""
     document = release(max_model_len, **changes)
     return {

@@ -60,12 +60,12 @@ class Scene:
     def journal(self) -> Journal:
         return Journal(self.store, self.clock, self.said.append)
 
-    def request(self, request: Json) -> str:
+    def request(self, request: t.Any) -> str:
         transaction = Transaction(self.host, self.store, self.journal(), self.client_dir)
         return transaction.run(request)
 
     def roll_out(
-        self, max_model_len: int, *, retry: bool = False, steps: t.Sequence[Json] = (), **changes: t.Any
+        self, max_model_len: int, *, retry: bool = False, steps: t.Sequence[t.Any] = (), **changes: t.Any
     ) -> str:
         wanted = {**plan(max_model_len, **changes), "fallbacks": list(steps)}
         return self.request({"kind": "rollout", "plan": wanted, "retry": retry})
@@ -76,7 +76,7 @@ class Scene:
     def recover(self, service_result: str | None = None) -> str:
         return recover(self.host, self.store, self.journal(), service_result, self.client_dir)
 
-    def last(self) -> Json:
+    def last(self) -> t.Any:
         """The last line of the stage log."""
         lines, _offset = self.store.stages_from(0)
         return lines[-1]

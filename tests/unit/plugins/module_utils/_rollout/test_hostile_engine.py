@@ -13,6 +13,7 @@ from dataclasses import replace
 
 import pytest
 
+from ansible_collections.gpufleet.vllm.plugins.module_utils._docker.release import Release
 from ansible_collections.gpufleet.vllm.plugins.module_utils._engine import liveness, prove
 from ansible_collections.gpufleet.vllm.plugins.module_utils._host import cli
 from ansible_collections.gpufleet.vllm.plugins.module_utils._rollout import trial
@@ -81,7 +82,7 @@ class Hostile(Scene):
 
     def night(self, length: int) -> int:
         """One run of the playbook, as far as the host has to do with it."""
-        wanted = {**plan(length, settings=SETTINGS), "fallbacks": []}
+        wanted: t.Any = {**plan(length, settings=SETTINGS), "fallbacks": []}
         request = self.store.save_request({"kind": "rollout", "plan": wanted, "retry": False})
         return self.run("rollout", NAME, request)
 
@@ -224,7 +225,7 @@ def beside(hostile: Hostile, name: str) -> None:
     """Another instance, whose container is gone."""
     state = hostile.store.load()
     assert state.current is not None
-    release = {**state.current.release, "instance": name}
+    release: Release = {**state.current.release, "instance": name}
     gone = replace(state.current, container_id="gone", release=release)
     Store(name, str(hostile.folder / "state")).save(replace(state, instance=name, current=gone))
 

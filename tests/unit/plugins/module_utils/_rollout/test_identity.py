@@ -132,6 +132,7 @@ def test_a_repair_that_an_older_state_planned_is_refused(scene: Scene) -> None:
 def test_status_shows_what_serves_and_not_what_an_older_state_says(scene: Scene) -> None:
     older_state(scene)
     seen = observe_one(scene.store, scene.docker, scene.host.http, scene.client_dir)
+    assert seen["current"] is not None and seen["rebuilt"] is not None
     assert seen["current"]["digest"] == plan(NEW)["digest"]
     assert "it is older than the server" in seen["rebuilt"]
     assert seen["current"]["verified"]["max_model_len"] == NEW
@@ -176,7 +177,7 @@ def test_a_previous_release_that_was_pruned_is_said_and_fetched_again(scene: Sce
     scene.docker.registry["vllm/vllm-openai@sha256:2"] = scene.docker.registry[IMAGE]
     if digest:
         scene.docker.registry[IMAGE] = {"Id": "sha256:moved", "Config": {"Entrypoint": ["vllm", "serve"]}}
-    assert words in observe_one(scene.store, scene.docker, scene.host.http, scene.client_dir)["previous_gone"]
+    assert words in str(observe_one(scene.store, scene.docker, scene.host.http, scene.client_dir)["previous_gone"])
     assert scene.ask("rollback") == "verified"
     assert f"pull {digest or IMAGE}" in scene.docker.writes
     assert scene.serves() == OLD

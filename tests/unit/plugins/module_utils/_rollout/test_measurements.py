@@ -12,6 +12,8 @@ import typing as t
 
 import pytest
 
+from ansible_collections.gpufleet.vllm.plugins.module_utils._docker.release import Release
+from ansible_collections.gpufleet.vllm.plugins.module_utils._gpu.fact import Gpu
 from ansible_collections.gpufleet.vllm.plugins.module_utils._rollout import measurements
 from ansible_collections.gpufleet.vllm.plugins.module_utils._state.measurement import Measurement, key_of, parsed
 from ansible_collections.gpufleet.vllm.tests.unit.plugins.module_utils._rollout.doubles import Engine
@@ -19,7 +21,7 @@ from ansible_collections.gpufleet.vllm.tests.unit.plugins.module_utils._rollout.
 from ansible_collections.gpufleet.vllm.tests.unit.plugins.module_utils._rollout.scene import Scene
 
 MODEL: Json = {"revision": None, "config": {"model_type": "llama"}, "weights": {"bytes": 1052672}}
-CARD: Json = {"uuid": "GPU-1", "name": "board", "compute_capability": "8.6", "memory_mib": {"total": 12288}}
+CARD: t.Any = {"uuid": "GPU-1", "name": "board", "compute_capability": "8.6", "memory_mib": {"total": 12288}}
 LOG = ((1.0, "Available KV cache memory: 3.25 GiB"), (2.0, "GPU KV cache size: 26,624 tokens"))
 OLD, NEW = 1024, 2048
 
@@ -80,7 +82,7 @@ def test_a_wrong_answer_comes_from_an_engine_that_has_started(measuring: Scene) 
 
 @pytest.mark.parametrize("trouble", [OSError("disk full"), KeyError("name"), ValueError("odd")])
 def test_it_decides_nothing(measuring: Scene, trouble: Exception) -> None:
-    def fails(_release: Json) -> Json:
+    def fails(_release: Release) -> Json:
         raise trouble
 
     measuring.host = dataclasses.replace(measuring.host, look_at_model=fails)
@@ -131,9 +133,10 @@ def test_parsed(changes: Json, expected: Measurement | None) -> None:
     assert parsed({"key": KEY, "at": "2026-11-26T10:00:00Z", "kv_tokens": 5, **changes}) == expected
 
 
-def key(document: Json, image: str | None = "sha256:1", model: Json | str | None = "MODEL", *cards: Json) -> str:
+def key(document: t.Any, image: str | None = "sha256:1", model: Json | str | None = "MODEL", *cards: t.Any) -> str:
     seen = MODEL if isinstance(model, str) else model
-    return key_of({**document, "gpus": {"mode": "cdi", "uuids": ["GPU-1"]}}, image, seen, cards or [CARD])
+    placed = {**document, "gpus": {"mode": "cdi", "uuids": ["GPU-1"]}}
+    return key_of(t.cast(Release, placed), image, seen, cards or [CARD])
 
 
 SAME = key(release(OLD))
@@ -152,7 +155,7 @@ SAME = key(release(OLD))
         key(release(OLD), "sha256:1", MODEL, {**CARD, "name": "other board"}),
         key(release(OLD), "sha256:1", MODEL, {**CARD, "memory_mib": {"total": 12289}}),
         key(release(OLD), "sha256:1", MODEL, {**CARD, "compute_capability": "8.9"}),
-        key_of({**release(OLD), "gpus": {"uuids": ["GPU-1", "GPU-1"]}}, "sha256:1", MODEL, [CARD]),
+        key_of(release(OLD, gpus={"uuids": ["GPU-1", "GPU-1"]}), "sha256:1", MODEL, [CARD]),
     ],
 )
 def test_for_nothing_else(other: str) -> None:
@@ -194,12 +197,12 @@ def test_what_plays_no_part(same: str) -> None:
 def test_a_gpu_of_the_same_kind_and_a_part_of_one() -> None:
     part = {**CARD, "uuid": "GPU-9", "mig": {"devices": [{"uuid": "GPU-1", "memory_mib": 12288}]}}
     assert key(release(OLD), "sha256:1", MODEL, part) not in ("", SAME)
-    other = key_of({**release(OLD), "gpus": {"uuids": ["GPU-2"]}}, "sha256:1", MODEL, [{**CARD, "uuid": "GPU-2"}])
+    other = key_of(release(OLD, gpus={"uuids": ["GPU-2"]}), "sha256:1", MODEL, [t.cast(Gpu, {**CARD, "uuid": "GPU-2"})])
     assert other == SAME
 
 
 def test_nothing_is_looked_at_for_a_release_without_gpus(measuring: Scene) -> None:
-    def never() -> list[Json]:
+    def never() -> list[Gpu]:
         raise AssertionError("NVML was asked")
 
     host = dataclasses.replace(measuring.host, gpus=never)

@@ -93,7 +93,7 @@ def test_up_and_down_and_up_again(scene: Scene, monkeypatch: pytest.MonkeyPatch)
         said = scene.last()["detail"]
         assert "nothing was touched" in said and "a newer gpufleet.vllm wrote it, use that one" in said
         seen = observe_one(scene.store, scene.docker, scene.host.http, scene.client_dir)
-        assert "a newer gpufleet.vllm wrote it" in seen["problem"]
+        assert "a newer gpufleet.vllm wrote it" in str(seen["problem"])
     assert (path.read_bytes(), len(scene.docker.writes)) == (before, writes)
     assert not pathlib.Path(scene.store.path("state.json.damaged")).exists()
     scene.engine(8192, Engine(exits_after=1.0, log=((0.5, "ValueError: bad"),)))

@@ -11,6 +11,7 @@ import typing as t
 
 from ansible_collections.gpufleet.vllm.plugins.module_utils._rollout.recover import BY_WATCH
 from ansible_collections.gpufleet.vllm.plugins.module_utils._state import units
+from ansible_collections.gpufleet.vllm.plugins.module_utils._state.request import Request
 from ansible_collections.gpufleet.vllm.plugins.module_utils._state.store import Store
 from ansible_collections.gpufleet.vllm.plugins.module_utils._watch.watch import Watch
 from ansible_collections.gpufleet.vllm.plugins.module_utils._watch.watch_record import Records
@@ -43,7 +44,7 @@ class Watched(Scene):
             self.run_dir,
         )
 
-    def _start(self, _store: Store, request: Json) -> None:
+    def _start(self, _store: Store, request: Request) -> None:
         self._unit(request["kind"], lambda: self.request(request))
 
     def _roll_back(self, _store: Store) -> None:

@@ -47,7 +47,7 @@ def facts(
     gpus: bool = False,
     installed: dict[str, t.Any] | None = None,
     **engine: t.Any,
-) -> dict[str, t.Any]:
+) -> t.Any:
     """What gpu_facts tells of a host, bare unless something is installed."""
     found: dict[str, t.Any] = {
         "name": None,

@@ -11,7 +11,7 @@ import typing as t
 import pytest
 
 from ansible_collections.gpufleet.vllm.plugins.module_utils._docker.client import Docker
-from ansible_collections.gpufleet.vllm.plugins.module_utils._docker.gpu_access import Probed
+from ansible_collections.gpufleet.vllm.plugins.module_utils._docker.gpu_access import GpuContainer, Probed
 from ansible_collections.gpufleet.vllm.plugins.module_utils._engine.http_client import Http
 from ansible_collections.gpufleet.vllm.plugins.module_utils._runtime.gpu_regain import Instances, NotRegained, regain
 from ansible_collections.gpufleet.vllm.tests.unit.plugins.module_utils._rollout.releases import NAME
@@ -123,7 +123,7 @@ def test_what_the_host_knows_of_an_instance(tmp_path: pathlib.Path) -> None:
     instances = Instances(scene.docker, scene.host.http, scene.store.state_dir)
     current = scene.store.load().current
     assert current is not None
-    serving = {"instance": NAME, "id": current.container_id}
+    serving: GpuContainer = {"instance": NAME, "id": current.container_id}
     assert (instances.grace(serving), instances.ready_within(serving)) == (7, 300.0)
     assert instances.unhealthy_because(NAME) == ""
     scene.docker.stop(current.container_id, 1)
@@ -136,6 +136,6 @@ def test_a_container_that_no_state_knows_need_not_serve(tmp_path: pathlib.Path, 
     if text:
         (tmp_path / NAME).mkdir()
         (tmp_path / NAME / "state.json").write_text(text)
-    candidate = {"instance": NAME, "id": "id-candidate"}
+    candidate: GpuContainer = {"instance": NAME, "id": "id-candidate"}
     assert (instances.grace(candidate), instances.ready_within(candidate)) == (30, 0.0)
     assert instances.in_rollout("no-such-instance") is False

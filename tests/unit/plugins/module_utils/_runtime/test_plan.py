@@ -9,6 +9,7 @@ import typing as t
 
 import pytest
 
+from ansible_collections.gpufleet.vllm.plugins.module_utils._gpu.fact import Facts
 from ansible_collections.gpufleet.vllm.plugins.module_utils._runtime import engine, plan, settings
 from ansible_collections.gpufleet.vllm.tests.unit.plugins.module_utils._runtime.hosts import (
     TOOLKIT,
@@ -50,7 +51,7 @@ CDI: t.Final[dict[str, t.Any]] = {"cdi": True, "cdi_devices": ["nvidia.com/gpu=a
         ),
     ],
 )
-def test_a_host_that_is_right(host: dict[str, t.Any], variables: dict[str, t.Any]) -> None:
+def test_a_host_that_is_right(host: t.Any, variables: dict[str, t.Any]) -> None:
     made = plan.managed(host, asked(**variables))
     assert (made.errors, made.missing, made.packages, made.repositories) == ([], [], [], [])
     assert made.right
@@ -100,7 +101,7 @@ def test_a_host_that_is_right(host: dict[str, t.Any], variables: dict[str, t.Any
         ),
     ],
 )
-def test_what_is_missing(host: dict[str, t.Any], variables: dict[str, t.Any], missing: str) -> None:
+def test_what_is_missing(host: t.Any, variables: dict[str, t.Any], missing: str) -> None:
     made = plan.managed(host, asked(**variables))
     assert made.errors == []
     assert len(made.missing) >= 1
@@ -205,7 +206,7 @@ def test_one_package_of_the_toolkit_at_another_version_brings_all_four() -> None
         (facts(), {"daemon_options": {"features": []}}, "has features, expected a mapping"),
     ],
 )
-def test_what_cannot_be_done(host: dict[str, t.Any], variables: dict[str, t.Any], error: str) -> None:
+def test_what_cannot_be_done(host: t.Any, variables: dict[str, t.Any], error: str) -> None:
     made = plan.managed(host, asked(**variables))
     assert any(error in sentence for sentence in made.errors), made.errors
     assert not made.right
@@ -217,13 +218,17 @@ def test_every_mistake_is_told() -> None:
 
 
 def test_a_gpu_that_a_virtual_machine_has_is_none() -> None:
-    host = {**facts(), "pci": [{"supported": True, "driver": "vfio-pci"}, {"supported": False, "driver": "amdgpu"}]}
+    host: t.Any = {
+        **facts(),
+        "pci": [{"supported": True, "driver": "vfio-pci"}, {"supported": False, "driver": "amdgpu"}],
+    }
     assert plan.has_gpus(host) is False
 
 
 def test_a_gpu_under_wsl2_is_on_no_bus() -> None:
-    assert plan.has_gpus({**facts(), "pci": [], "gpus": [{"index": 0}]}) is True
-    assert plan.has_gpus({**facts(), "pci": [], "gpus": []}) is False
+    bare: Facts = facts()
+    assert plan.has_gpus({**bare, "pci": [], "gpus": [{"index": 0}]}) is True
+    assert plan.has_gpus({**bare, "pci": [], "gpus": []}) is False
 
 
 @pytest.mark.parametrize(
@@ -266,7 +271,7 @@ def test_other_features_are_kept_beside_cdi() -> None:
         ),
     ],
 )
-def test_a_host_that_is_only_looked_at(host: dict[str, t.Any], missing: list[str]) -> None:
+def test_a_host_that_is_only_looked_at(host: t.Any, missing: list[str]) -> None:
     made = plan.looked_at(host)
     assert len(made.missing) == len(missing)
     for sentence, words in zip(made.missing, missing, strict=True):

@@ -24,7 +24,6 @@ from ansible_collections.gpufleet.vllm.tests.unit.plugins.module_utils._rollout.
     IMAGE,
     IMAGE_ID,
     NAME,
-    Json,
     digest_of,
     release,
 )
@@ -42,7 +41,7 @@ def owners(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     return given
 
 
-def marked(key: str) -> Json:
+def marked(key: str) -> t.Any:
     """The part of a release that says which key it asks for."""
     return {"api_key": {"fingerprint": fingerprint("secret", NAME, [key]), "path": INSIDE}}
 

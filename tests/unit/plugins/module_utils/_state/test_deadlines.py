@@ -12,6 +12,7 @@ from dataclasses import replace
 import pytest
 import yaml
 
+from ansible_collections.gpufleet.vllm.plugins.module_utils._settings.rollout import Settings
 from ansible_collections.gpufleet.vllm.plugins.module_utils._state.deadlines import (
     FIRST_READY,
     LEAST_READY,
@@ -106,7 +107,5 @@ ONCE = TIMEOUTS["pull"] + TIMEOUTS["drain"] + TIMEOUTS["stop"] + MARGIN
         ([{"timeouts": {"ready": 100, "drain": 130}, "smoke": {"deadline": 10}}], ONCE + 100 + 2 * trial(100, 10)),
     ],
 )
-def test_the_last_deadline_is_above_every_rung_and_the_rollback(
-    settings: list[dict[str, t.Any]], deadline: float
-) -> None:
+def test_the_last_deadline_is_above_every_rung_and_the_rollback(settings: list[Settings], deadline: float) -> None:
     assert last_deadline(*settings) == deadline

@@ -22,16 +22,21 @@ def log(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> StageLog:
     return StageLog(str(tmp_path / "assistant" / "stages.jsonl"))
 
 
+def number_of(line: t.Any) -> int:
+    return int(line["number"])
+
+
 def write(log: StageLog, *numbers: int) -> None:
     for number in numbers:
-        log.append({"stage": "ready", "number": number})
+        line: t.Any = {"stage": "ready", "number": number}
+        log.append(line)
 
 
 def test_it_does_not_grow_without_end(log: StageLog) -> None:
     write(log, *range(1000))
     assert pathlib.Path(log.path).stat().st_size <= 1100
     lines, offset = log.read_from(0)
-    assert [line["number"] for line in lines] == list(range(lines[0]["number"], 1000))
+    assert [number_of(line) for line in lines] == list(range(number_of(lines[0]), 1000))
     assert len(lines) >= 5
     assert offset == log.size()
 
@@ -42,17 +47,17 @@ def test_who_follows_across_cuts_reads_every_line_once(log: StageLog) -> None:
         write(log, number)
         if number % 3 == 2 or number == 499:
             lines, offset = log.read_from(offset)
-            seen += [line["number"] for line in lines]
+            seen += [number_of(line) for line in lines]
     assert seen == list(range(500))
 
 
 def test_who_fell_behind_a_cut_goes_on_with_what_is_left(log: StageLog) -> None:
     write(log, *range(200))
     lines, offset = log.read_from(10)
-    assert lines[0]["number"] > 0 and lines[-1]["number"] == 199
+    assert number_of(lines[0]) > 0 and number_of(lines[-1]) == 199
     assert log.read_from(offset) == ([], offset)
     write(log, 200)
-    assert [line["number"] for line in log.read_from(offset)[0]] == [200]
+    assert [number_of(line) for line in log.read_from(offset)[0]] == [200]
 
 
 def test_a_half_line_is_kept_for_later(log: StageLog) -> None:
@@ -74,7 +79,7 @@ def test_a_full_disk_that_cannot_be_cut_on_still_takes_a_line(log: StageLog, mon
 
     monkeypatch.setattr("os.replace", full)
     write(log, *range(10, 100))
-    assert [line["number"] for line in log.read_from(0)[0]] == list(range(100))
+    assert [number_of(line) for line in log.read_from(0)[0]] == list(range(100))
 
 
 def test_a_line_that_was_cut_short_does_not_swallow_the_next(log: StageLog) -> None:
@@ -83,8 +88,8 @@ def test_a_line_that_was_cut_short_does_not_swallow_the_next(log: StageLog) -> N
         file.write(b'{"stage": "re')
     offset = log.size()
     write(log, 2)
-    assert [line["number"] for line in log.read_from(0)[0]] == [1, 2]
-    assert [line["number"] for line in log.read_from(offset)[0]] == [2]
+    assert [number_of(line) for line in log.read_from(0)[0]] == [1, 2]
+    assert [number_of(line) for line in log.read_from(offset)[0]] == [2]
 
 
 def test_a_disk_that_takes_half_a_line_keeps_none_of_it(log: StageLog, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -102,4 +107,4 @@ def test_a_disk_that_takes_half_a_line_keeps_none_of_it(log: StageLog, monkeypat
         write(log, 12345)
     assert log.size() == size
     write(log, 3)
-    assert [line["number"] for line in log.read_from(0)[0]] == [1, 3]
+    assert [number_of(line) for line in log.read_from(0)[0]] == [1, 3]

@@ -12,8 +12,7 @@ import re
 
 import pytest
 
-from ansible_collections.gpufleet.vllm.plugins.module_utils._model import inspect
-from ansible_collections.gpufleet.vllm.plugins.module_utils._vllm import gates, methods
+from ansible_collections.gpufleet.vllm.plugins.module_utils._vllm import gates
 from ansible_collections.gpufleet.vllm.plugins.module_utils._vllm.gates import GATES, Gate
 from ansible_collections.gpufleet.vllm.plugins.module_utils._vllm.schema import version_text
 
@@ -26,7 +25,6 @@ MEMORY = "module_utils/_plan/memory/"
 MODULES_OF_THE_MEMORY_MODEL = 6
 # Releases in what is told, of modules that no gate of the room can be brought to.
 TOLD = {
-    "module_utils/_model/inspect.py",  # runs on hosts, where the room is not
     "module_utils/_plan/arguments/translate.py",
     "module_utils/_driver/choice.py",
 }
@@ -129,8 +127,3 @@ def test_gates_have_names_of_their_own_and_are_in_the_table() -> None:
     assert len({gate.name for gate in GATES}) == len(GATES)
     assert {gate for gate in vars(gates).values() if isinstance(gate, Gate)} == set(GATES)
     assert [gate.since for gate in GATES] == sorted(gate.since for gate in GATES)
-
-
-def test_what_a_host_says_of_gguf_is_what_the_table_says() -> None:
-    source = pathlib.Path(inspect.__file__).read_text(encoding="utf-8")
-    assert f"only with a plugin since {methods.left_since('gguf')}." in source

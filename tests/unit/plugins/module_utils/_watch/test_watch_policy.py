@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import pytest
 
+from ansible_collections.gpufleet.vllm.plugins.module_utils._settings.rollout import Settings
 from ansible_collections.gpufleet.vllm.plugins.module_utils._watch.watch_policy import (
     Case,
     Limits,
@@ -129,5 +130,5 @@ def test_pauses_grow_to_an_hour() -> None:
 
 
 @pytest.mark.parametrize("settings", [{}, {"watch": {}}, {"watch": {"failure_threshold": None}}])
-def test_what_nobody_states(settings: dict[str, dict[str, int]]) -> None:
+def test_what_nobody_states(settings: Settings) -> None:
     assert Limits.of(settings) == Limits(True, 60, 30, 3, 3, 86400)

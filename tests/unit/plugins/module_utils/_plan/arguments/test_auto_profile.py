@@ -12,6 +12,7 @@ import pytest
 
 from ansible_collections.gpufleet.vllm.plugins.module_utils._plan import planner
 from ansible_collections.gpufleet.vllm.tests.unit.plugins.module_utils._plan import fleet
+from ansible_collections.gpufleet.vllm.tests.unit.plugins.module_utils._plan.fleet import release_of
 
 Json = dict[str, t.Any]
 CATALOGUE = json.loads((fleet.ROLE / "files" / "models.json").read_text())
@@ -54,7 +55,7 @@ def outcome(model: str, gpus: int, goal: str = "", **changes: t.Any) -> planner.
 def test_table(model: str, gpus: int, goal: str, parallel: tuple[int, int], profile: str) -> None:
     found = outcome(model, gpus, goal)
     (plan,) = [*found.plans, *found.drafts]
-    arguments = plan["release"]["arguments"]
+    arguments = release_of(plan)["arguments"]
     sizes = (arguments.get("tensor_parallel_size", 1), arguments.get("data_parallel_size", 1))
     assert sizes == parallel
     assert arguments["max_num_seqs"] == fleet.PROFILES[profile]["engine_args"]["max_num_seqs"]
@@ -66,15 +67,14 @@ def test_table(model: str, gpus: int, goal: str, parallel: tuple[int, int], prof
 
 
 def test_an_instance_s_own_argument_stands_above() -> None:
-    arguments = outcome(SMALL, 4, instance={"engine_args": {"max_num_seqs": 7, "max_model_len": 4096}}).plans[0][
-        "release"
-    ]["arguments"]
+    (plan,) = outcome(SMALL, 4, instance={"engine_args": {"max_num_seqs": 7, "max_model_len": 4096}}).plans
+    arguments = release_of(plan)["arguments"]
     assert arguments["max_num_seqs"] == 7
 
 
 def test_the_class_bounds_the_choice_and_refuses_nothing() -> None:
     found = outcome(SMALL, 4, "throughput", class_limits={"gpu_memory_utilization": 0.9, "data_parallel_size": 2})
-    arguments = found.plans[0]["release"]["arguments"]
+    arguments = release_of(found.plans[0])["arguments"]
     assert arguments["gpu_memory_utilization"] == 0.9
     assert arguments["data_parallel_size"] == 2
 
@@ -83,12 +83,12 @@ def test_gpus_are_shared_with_the_others() -> None:
     other = fleet.instance(name="other", port=8001, model=SMALL, gpus=2, engine_args={"data_parallel_size": 2})
     mine = fleet.instance(model=SMALL, profile="auto")
     found = fleet.outcome(facts=facts(4), catalogue=CATALOGUE, profiles=fleet.PROFILES, instances=[mine, other])
-    assert found.plans[0]["release"]["arguments"]["data_parallel_size"] == 2
+    assert release_of(found.plans[0])["arguments"]["data_parallel_size"] == 2
 
 
 def test_weights_that_fill_one_gpu_are_split() -> None:
     found = outcome("Qwen/Qwen2.5-7B-Instruct", 4, "throughput", facts=facts(4, total=12288))
-    assert found.plans[0]["release"]["arguments"]["tensor_parallel_size"] == 2
+    assert release_of(found.plans[0])["arguments"]["tensor_parallel_size"] == 2
 
 
 @pytest.mark.parametrize(
@@ -111,16 +111,16 @@ def test_a_model_of_unknown_size_is_refused() -> None:
 
 def test_a_profile_of_one_s_own_may_be_called_auto() -> None:
     found = outcome(SMALL, 4, profiles={"auto": {"engine_args": {"max_num_seqs": 3}}})
-    assert found.plans[0]["release"]["arguments"]["max_num_seqs"] == 3
+    assert release_of(found.plans[0])["arguments"]["max_num_seqs"] == 3
 
 
 def test_as_a_target() -> None:
     found = outcome(SMALL, 4, instance={"profile": ""}, target={"profile": "auto"})
     assert {one["origin"] for one in found.plans[0]["arguments"]} >= {"target"}
-    assert found.plans[0]["release"]["arguments"]["data_parallel_size"] == 4
+    assert release_of(found.plans[0])["arguments"]["data_parallel_size"] == 4
 
 
 def test_a_host_without_gpus() -> None:
     found = outcome(SMALL, 0, facts=fleet.host_facts(0), host_class="cpu")
     assert "there is no GPU" in found.plans[0]["notes"][0]
-    assert "gpu_memory_utilization" not in found.plans[0]["release"]["arguments"]
+    assert "gpu_memory_utilization" not in release_of(found.plans[0])["arguments"]

@@ -10,6 +10,7 @@ import typing as t
 import pytest
 
 from ansible_collections.gpufleet.vllm.tests.unit.plugins.module_utils._plan import fleet
+from ansible_collections.gpufleet.vllm.tests.unit.plugins.module_utils._plan.fleet import release_of
 
 
 @pytest.mark.parametrize(
@@ -28,7 +29,7 @@ from ansible_collections.gpufleet.vllm.tests.unit.plugins.module_utils._plan imp
 def test_variables_that_are_engine_arguments(given: t.Any, arguments: t.Any) -> None:
     found = fleet.outcome(instances=[fleet.instance(env=given)])
     assert found.errors == ()
-    release = found.plans[0]["release"]
+    release = release_of(found.plans[0])
     assert (release["arguments"], release["env"]) == (arguments, {})
     assert next(iter(given)) in found.warnings[0]
     assert {argument["origin"] for argument in found.plans[0]["arguments"]} == {"instance"}
@@ -42,7 +43,7 @@ def test_the_same_argument_twice_and_different() -> None:
 def test_visible_devices_become_gpus() -> None:
     given = fleet.instance(env={"CUDA_VISIBLE_DEVICES": "1", "VLLM_TP": 1})
     found = fleet.outcome(instances=[given])
-    assert found.plans[0]["release"]["gpus"]["uuids"] == ["GPU-1"]
+    assert release_of(found.plans[0])["gpus"]["uuids"] == ["GPU-1"]
     assert any("taken as gpus: [1]" in warning for warning in found.warnings)
 
 
@@ -65,7 +66,7 @@ def test_visible_devices_against_gpus() -> None:
 )
 def test_variables_that_the_release_does_not_read(version: t.Any, name: t.Any, warned: t.Any) -> None:
     found = fleet.outcome(version=version, instances=[fleet.instance(env={name: "1"})])
-    assert found.plans[0]["release"]["env"] == {name: "1"}
+    assert release_of(found.plans[0])["env"] == {name: "1"}
     assert [f"vLLM {version} does not read env.{name}" in warning for warning in found.warnings] == [True] * warned
 
 
@@ -97,4 +98,4 @@ def test_each_word_that_names_a_secret_is_refused(name: str) -> None:
 def test_a_word_that_only_looks_like_one_is_let_through(name: str) -> None:
     found = fleet.outcome(instances=[fleet.instance(env={name: "1"})])
     assert found.errors == ()
-    assert found.plans[0]["release"]["env"] == {name: "1"}
+    assert release_of(found.plans[0])["env"] == {name: "1"}

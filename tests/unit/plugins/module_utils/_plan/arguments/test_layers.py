@@ -14,6 +14,7 @@ import pytest
 from ansible_collections.gpufleet.vllm.plugins.module_utils._plan import planner
 from ansible_collections.gpufleet.vllm.plugins.module_utils._plan.inventory import inputs
 from ansible_collections.gpufleet.vllm.tests.unit.plugins.module_utils._plan import fleet
+from ansible_collections.gpufleet.vllm.tests.unit.plugins.module_utils._plan.fleet import release_of
 
 PROFILE = {"p": {"description": "x", "engine_args": {"max_num_seqs": 8, "dtype": "half"}}}
 
@@ -266,7 +267,7 @@ def test_profiles_of_the_collection_are_valid_for_every_release_that_has_their_a
         )
         assert found.errors == (), name
         assert found.warnings == (), name
-        assert found.plans[0]["release"]["arguments"] == profile["engine_args"], name
+        assert release_of(found.plans[0])["arguments"] == profile["engine_args"], name
         assert profile["description"].endswith((".", "}.")), name
 
 

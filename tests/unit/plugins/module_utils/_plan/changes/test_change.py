@@ -19,7 +19,7 @@ from ansible_collections.gpufleet.vllm.tests.unit.plugins.module_utils._plan imp
 ROLLBACK = "playbooks/rollback.yml -e vllm_server_target_instance=assistant"
 
 
-def after(changes: dict[str, t.Any], was: dict[str, t.Any] | None = None, **shown: t.Any) -> dict[str, t.Any]:
+def after(changes: dict[str, t.Any], was: dict[str, t.Any] | None = None, **shown: t.Any) -> t.Any:
     """The plan of an instance with `changes`, on a host that serves it as it `was`."""
     before = fleet.plan(instances=[fleet.instance(**(was or {}))])
     facts = fleet.facts_with(fleet.observed(before, **shown), listening=[{"address": "127.0.0.1", "port": 8000}])

@@ -9,14 +9,15 @@ import typing as t
 
 import pytest
 
+from ansible_collections.gpufleet.vllm.plugins.module_utils._gpu.fact import Facts
 from ansible_collections.gpufleet.vllm.plugins.module_utils._plan.changes import ports
 from ansible_collections.gpufleet.vllm.plugins.plugin_utils import rollout_requests
 from ansible_collections.gpufleet.vllm.tests.unit.plugins.module_utils._plan.fleet import Json
 
-NOTHING: Json = {"listening": []}
+NOTHING: Facts = {"listening": []}
 
 
-def host(*rows: tuple[str, str, int, int], bind: str = "127.0.0.1") -> tuple[list[Json], dict[str, Json]]:
+def host(*rows: tuple[str, str, int, int], bind: str = "127.0.0.1") -> tuple[t.Any, t.Any]:
     """Plans and what is observed: name, change, the port now (0 is none) and the port then."""
     plans: list[Json] = []
     for name, change, _now, then in rows:
@@ -78,7 +79,7 @@ def test_a_circle_that_others_lead_into() -> None:
 
 def test_two_circles_have_a_port_each_to_themselves() -> None:
     plans, seen = host(("a", "restart", 1, 2), ("b", "restart", 2, 1), ("c", "restart", 3, 4), ("d", "restart", 4, 3))
-    found = ports.ordered(plans, seen, {"listening": [{"port": 5}]})
+    found = ports.ordered(plans, seen, {"listening": [{"address": "127.0.0.1", "port": 5}]})
     assert [plan["by_way_of"]["release"]["port"] for plan in found if "by_way_of" in plan] == [6, 6], (
         "one after another"
     )
@@ -96,6 +97,6 @@ def test_a_part_of_the_plans_is_not_carried_out_as_a_whole() -> None:
 def test_a_step_of_an_exchange_has_no_fallback() -> None:
     """Another configuration in its place would be half an exchange."""
     plans, seen = host(("a", "restart", 1, 2), ("b", "restart", 2, 1))
-    found = [{**plan, "fallbacks": [{"digest": "x"}]} for plan in ports.ordered(plans, seen, NOTHING)]
+    found: t.Any = [{**plan, "fallbacks": [{"digest": "x"}]} for plan in ports.ordered(plans, seen, NOTHING)]
     asked = [one.request for one in rollout_requests.planned(found, False)]
     assert [(one["on_failure"], one["plan"]["fallbacks"]) for one in asked] == [("rollback", [])] * 3

@@ -12,6 +12,7 @@ import pytest
 from ansible_collections.gpufleet.vllm.plugins.module_utils._vllm import openings, schema
 from ansible_collections.gpufleet.vllm.plugins.module_utils._vllm.openings import ARGUMENTS, NAMES, TRUST, VARIABLES
 from ansible_collections.gpufleet.vllm.tests.unit.plugins.module_utils._plan import fleet
+from ansible_collections.gpufleet.vllm.tests.unit.plugins.module_utils._plan.fleet import release_of
 
 MODEL = "acme/tiny"
 # A value that opens something, where a made-up text is none.
@@ -169,7 +170,7 @@ def test_other_ways_to_write_it(engine_args: t.Any, name: str) -> None:
     """Unknown names are passed on here, and vLLM's parser takes abbreviations and points."""
     found = fleet.outcome(instances=[fleet.instance(engine_args=engine_args)], unknown_arguments="warn")
     assert any(name in text for text in (*found.errors, *found.warnings))
-    assert not found.plans or "--trust-remote-cod" not in found.plans[0]["release"]["command"]
+    assert not found.plans or "--trust-remote-cod" not in release_of(found.plans[0])["command"]
 
 
 @pytest.mark.parametrize("layer", ["class", "profile x", "environment", "target", "settings.env"])

@@ -14,7 +14,7 @@ from ansible_collections.gpufleet.vllm.plugins.module_utils._plan.memory.unified
 TAKES_100: t.Final = {"gpus": [{"gpu": 0, "requested_gib": 100.0}]}
 
 
-def facts(free: int | None, source: str = "meminfo") -> dict[str, t.Any]:
+def facts(free: int | None, source: str = "meminfo") -> t.Any:
     memory = {"total": 122_000, "available": 115_000, "free": free}
     return {"memory_mib": memory, "gpus": [{"index": 0, "memory_mib": {"source": source}}]}
 
@@ -31,7 +31,7 @@ def facts(free: int | None, source: str = "meminfo") -> dict[str, t.Any]:
         pytest.param(None, facts(20_000), False, id="no plan"),
     ],
 )
-def test_cautions(memory: dict[str, t.Any] | None, seen: dict[str, t.Any], said: bool) -> None:
+def test_cautions(memory: dict[str, t.Any] | None, seen: t.Any, said: bool) -> None:
     found = cautions(memory, seen)
     assert bool(found) is said
     assert all("`sync; echo 1 > /proc/sys/vm/drop_caches`" in words for words in found)
