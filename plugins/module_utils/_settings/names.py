@@ -9,11 +9,13 @@ Private to the collection: may change without notice.
 from __future__ import annotations
 
 import difflib
+import itertools
 import re
 import typing as t
 
 # How alike two spellings are, from 0 to 1, for one to be offered for the other, and for a word of it to be the same.
 NEAR, SAME = 0.6, 0.8
+SHORT = 3
 # Words that names share by the dozen.
 EVERYWHERE = frozenset({"max", "min", "num", "size", "enable", "disable", "use", "no", ""})
 INSTANCE_NAME = re.compile(r"[a-z0-9][a-z0-9-]*")
@@ -51,7 +53,14 @@ def _shares_a_word(one: str, other: str) -> bool:
     if len(words) < 2 or len(others) < 2:
         return True
     telling = [word for word in others if word not in EVERYWHERE]
-    return any(difflib.get_close_matches(word, telling, n=1, cutoff=SAME) for word in words if word not in EVERYWHERE)
+    return any(_is_alike(word, other_word) for word in words if word not in EVERYWHERE for other_word in telling)
+
+
+def _is_alike(word: str, other: str) -> bool:
+    """Spelt alike, or one short for the other: `seqs` is `sequences`."""
+    begin = sum(1 for _same in itertools.takewhile(lambda pair: pair[0] == pair[1], zip(word, other)))
+    short = begin >= SHORT and 2 * begin >= len(min(word, other, key=len))
+    return short or difflib.SequenceMatcher(None, word, other).ratio() >= SAME
 
 
 def meant(name: str, known: t.Iterable[str]) -> str:

@@ -273,6 +273,7 @@ def test_no_weights_are_needed_where_none_are_loaded() -> None:
         ("VLLM_TEMPERATURE", ["VLLM_PORT", "VLLM_TARGET_DEVICE"], None),
         ("max_tokens", ["max_model_len", "max_num_seqs"], None),
         ("max_model_length", ["max_model_len", "max_num_seqs"], "max_model_len"),
+        ("max_num_sequences", ["max_model_len", "max_num_seqs"], "max_num_seqs"),
         ("fp9", ["auto", "fp8"], "fp8"),
         ("enable_prefix_cache", ["enable_prefix_caching", "enable_expert_parallel"], "enable_prefix_caching"),
     ],
