@@ -5,8 +5,6 @@
 
 from __future__ import annotations
 
-from ansible_collections.gpufleet.vllm.plugins.module_utils._outside.documents import Json
-
 DOCUMENTATION = r"""
 name: images
 short_description: The images that a host's variables plan
@@ -46,6 +44,7 @@ import typing as t
 from ansible.errors import AnsibleError
 from ansible.plugins.lookup import LookupBase
 
+from ansible_collections.gpufleet.vllm.plugins.module_utils._outside.documents import Json
 from ansible_collections.gpufleet.vllm.plugins.module_utils._plan.inventory import images
 from ansible_collections.gpufleet.vllm.plugins.plugin_utils import role_settings as settings
 

@@ -6,8 +6,6 @@
 
 from __future__ import annotations
 
-from ansible_collections.gpufleet.vllm.plugins.module_utils._state.request import Request
-
 DOCUMENTATION = r"""
 module: vllm_rollout
 short_description: Carry out planned changes of vLLM instances, or roll them back
@@ -214,7 +212,7 @@ from ansible_collections.gpufleet.vllm.plugins.module_utils._model.reading impor
 from ansible_collections.gpufleet.vllm.plugins.module_utils._state import kept_files, units
 from ansible_collections.gpufleet.vllm.plugins.module_utils._state.api_keys import ApiKeys, fingerprint, host_secret
 from ansible_collections.gpufleet.vllm.plugins.module_utils._state.durable import write_atomically
-from ansible_collections.gpufleet.vllm.plugins.module_utils._state.request import Planned
+from ansible_collections.gpufleet.vllm.plugins.module_utils._state.request import Planned, Request
 from ansible_collections.gpufleet.vllm.plugins.module_utils._state.store import Store
 
 

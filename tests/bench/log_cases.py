@@ -18,6 +18,7 @@ from __future__ import annotations
 
 import argparse
 import collections
+import importlib
 import json
 import pathlib
 import re
@@ -26,8 +27,11 @@ import typing as t
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[2]))
 
-import tests.conftest  # noqa: F401  it makes the collection importable
-from ansible_collections.gpufleet.vllm.plugins.module_utils._diagnosis.diagnosis import Diagnosis, diagnose
+importlib.import_module("tests.conftest")  # it makes the collection importable
+from ansible_collections.gpufleet.vllm.plugins.module_utils._diagnosis.diagnosis import (  # noqa: E402
+    Diagnosis,
+    diagnose,
+)
 
 Json = dict[str, t.Any]
 UNKNOWN = "unknown"

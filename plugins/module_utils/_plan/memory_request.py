@@ -52,7 +52,7 @@ def request(placement: Placement, host_load: HostLoad) -> MemoryRequest:
 def _caches(placement: Placement, host_load: HostLoad) -> Caches | None:
     """Cold where the host has verified no release of the instance, or one of another vLLM: what an engine compiles is
     kept by instance, and vLLM's own code is part of its key. With the same vLLM nobody knows: arguments are too."""
-    instances = t.cast("t.Sequence[Observed]", host_load.facts.get("instances") or ())
+    instances = t.cast(t.Sequence[Observed], host_load.facts.get("instances") or ())
     seen = next((one for one in instances if one.get("name") == placement.name), None)
     verified = ((seen or {}).get("current") or {}).get("release") or {}
     return None if verified.get("version") == placement.schema.version else "cold"

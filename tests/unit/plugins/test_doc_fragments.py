@@ -33,7 +33,7 @@ def repeated(documented: dict[str, dict[str, t.Any]]) -> list[str]:
             for name, entry in doc.get(section, {}).items():
                 seen[section, name, json.dumps(entry, sort_keys=True)].append(module)
     return [
-        f"{section}.{name}: {', '.join(modules)}" for (section, name, _), modules in seen.items() if len(modules) > 1
+        f"{section}.{name}: {', '.join(modules)}" for (section, name, _doc), modules in seen.items() if len(modules) > 1
     ]
 
 

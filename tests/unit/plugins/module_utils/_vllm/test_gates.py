@@ -38,7 +38,11 @@ def is_release(node: ast.AST) -> bool:
     if not isinstance(node, ast.Tuple) or len(node.elts) != 3:
         return False
     numbers = [one.value if isinstance(one, ast.Constant) else None for one in node.elts]
-    return all(type(number) is int for number in numbers) and numbers[0] == 0 and bool(numbers[1])
+    return (
+        all(isinstance(number, int) and not isinstance(number, bool) for number in numbers)
+        and numbers[0] == 0
+        and bool(numbers[1])
+    )
 
 
 def docstrings(tree: ast.AST) -> set[int]:

@@ -81,7 +81,7 @@ def test_each_is_refused_with_what_it_opens_and_what_to_add(row: openings.Openin
 def test_each_is_planned_where_its_name_allows_it(row: openings.Opening) -> None:
     found = planned(row, allow_dangerous=[row.name])
     assert not [text for text in found.errors if "allowed" in text]
-    notes = [*found.plans, *found.drafts][0]["notes"]
+    notes = next(iter([*found.plans, *found.drafts]))["notes"]
     assert any(note.startswith(f"Allowed by its name: {row.name} is ") for note in notes)
 
 

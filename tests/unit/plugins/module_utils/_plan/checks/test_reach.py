@@ -53,7 +53,7 @@ def test_nothing_is_said_of_the_loopback(bind: str) -> None:
 def test_a_model_that_takes_media_fetches_them(config: t.Any, engine_args: t.Any, version: str, said: bool) -> None:
     models = {MODEL: {"config": config, "problems": [], "notes": []}}
     found = fleet.outcome(instances=[fleet.instance(engine_args=engine_args)], models=models, version=version)
-    notes = [*found.plans, *found.drafts][0]["notes"]
+    notes = next(iter([*found.plans, *found.drafts]))["notes"]
     assert any(DOMAINS in note for note in notes) is said
 
 
@@ -69,5 +69,5 @@ def test_a_model_that_takes_media_fetches_them(config: t.Any, engine_args: t.Any
 )
 def test_an_old_release_writes_prompts_to_its_log(engine_args: t.Any, version: str, said: bool) -> None:
     found = fleet.outcome(instances=[fleet.instance(engine_args=engine_args)], version=version)
-    notes = [*found.plans, *found.drafts][0]["notes"]
+    notes = next(iter([*found.plans, *found.drafts]))["notes"]
     assert any("writes every request to its log" in note for note in notes) is said
