@@ -14,11 +14,11 @@ description:
   - Starts each planned change as a unit of the host's own systemd (C(gpufleet-rollout@INSTANCE.service)) and follows
     it, one line per stage.
   - The host stops the serving container and keeps it, starts the candidate, waits until it is ready, has it prove that
-    it answers, holds it for the stability window, and only then commits. Whatever fails on the way, the host puts the
-    last known good release back and proves that one, also when the controller is gone.
+    it answers, holds it for the stability window, and only then commits. Whatever fails on the way, the host
+    rolls back to the last known good release and proves that one, also when the controller is gone.
   - Changes of one host are carried out one after another, so that instances which share a GPU never start at the same
-    time. The first that fails stops the rest, and where ports were being exchanged, what was done of that is taken
-    back.
+    time. The first that fails stops the rest, and where ports were being exchanged, what was done of that is
+    rolled back.
   - A host that is out of reach for ten minutes while its rollout is followed has failed, and is not unreachable, so
     that a C(rescue) around the task runs. The rollout itself goes on.
   - The program that does this on the host, C(gpufleet-host), is brought by this action when the host has another one.

@@ -201,8 +201,8 @@ def test_a_profile_of_a_promotion_is_no_way_around() -> None:
     one = fleet.instance(promotion=["x", "safe"])
     (error,) = fleet.outcome(instances=[one], profiles=profiles).errors
     assert "middleware is 'mine.Audit' (from profile x)" in error
-    rung = {"helps": ["oom"], "engine_args": {"middleware": ["mine.Audit"]}}
-    (error,) = fleet.outcome(instances=[fleet.instance(on_failure="fallback", fallback=[rung])]).errors
+    step = {"helps": ["oom"], "engine_args": {"middleware": ["mine.Audit"]}}
+    (error,) = fleet.outcome(instances=[fleet.instance(on_failure="fallback", fallback=[step])]).errors
     assert "it changes middleware" in error
 
 
