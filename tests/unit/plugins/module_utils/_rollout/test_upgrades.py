@@ -54,6 +54,13 @@ def test_settings_of_before_have_the_names_of_today() -> None:
     assert Limits.of(current.settings) == Limits(True, 10, 5, failure_threshold=2, restarts=2, rollback_window=3000)
 
 
+def test_what_the_watch_rolled_back_under_an_older_program_is_not_rolled_back_again(scene: Scene) -> None:
+    gone = {"from": "a" * 64, "to": "b" * 64, "at": "2026-01-01T00:00:00Z"}
+    before = {**json.loads((WRITTEN / "watch-1.json").read_text()), "returned": gone}
+    pathlib.Path(scene.store.path("watch.json")).write_text(json.dumps(before))
+    assert Records(scene.store, scene.run_dir).load().rolled_back == gone
+
+
 def test_every_schema_is_among_them() -> None:
     known = {json.loads(path.read_text())["schema"] for path in WRITTEN.glob("schema-*.json")}
     assert known == set(range(1, states.SCHEMA))
