@@ -56,6 +56,7 @@ def test_settings_of_before_have_the_names_of_today() -> None:
 
 def test_what_the_watch_rolled_back_under_an_older_program_is_not_rolled_back_again(scene: Scene) -> None:
     gone = {"from": "a" * 64, "to": "b" * 64, "at": "2026-01-01T00:00:00Z"}
+    scene.roll_out(OLD)
     before = {**json.loads((WRITTEN / "watch-1.json").read_text()), "returned": gone}
     pathlib.Path(scene.store.path("watch.json")).write_text(json.dumps(before))
     assert Records(scene.store, scene.run_dir).load().rolled_back == gone
