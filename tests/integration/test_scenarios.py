@@ -28,7 +28,7 @@ LOGS = CHECKOUT / "build" / "scenarios"
 COLOURS = re.compile(r"\x1b\[[0-9;]*m")
 # What molecule puts before a line of Ansible.
 MARGIN = "  │ "
-# Of a task that failed.
+# Of a task that failed, at each end.
 LINES = 60
 
 
@@ -70,8 +70,15 @@ def _logged(command: list[str], environment: dict[str, str], log: pathlib.Path) 
 
 
 def _failure(log: pathlib.Path) -> str:
-    """The task that failed and what it said, because the end of a long run is about clearing away."""
+    """The task that failed: how it begins, and its end, where a run inside it tells its cause.
+
+    The end of the log itself is about clearing away.
+    """
     plain = [COLOURS.sub("", line).removeprefix(MARGIN) for line in log.read_text().splitlines(keepends=True)]
     failed = max((at for at, line in enumerate(plain) if line.startswith(("fatal: ", "failed: "))), default=len(plain))
     task = max((at for at, line in enumerate(plain[:failed]) if line.startswith("TASK [")), default=-LINES)
-    return "".join(plain[task : failed + LINES])
+    after = (at for at, line in enumerate(plain) if at > failed and line.startswith(("TASK [", "PLAY ")))
+    told = plain[task : next(after, None)]
+    if len(told) > 2 * LINES:
+        told[LINES:-LINES] = [f"[{len(told) - 2 * LINES} lines are left out]\n"]
+    return "".join(told)
