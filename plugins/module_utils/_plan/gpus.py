@@ -71,16 +71,16 @@ def _size(value: t.Any) -> int:
 
 def devices(gpus: t.Sequence[Gpu]) -> list[Device]:
     """What can be given away: a GPU in MIG mode only through its MIG devices."""
-    found = []
+    given = []
     for gpu in gpus:
         parts, problems = gpu.get("mig", {}).get("devices", []), tuple(gpu.get("problems") or ())
         name = t.cast(str, gpu["name"])
         if gpu.get("mig", {}).get("mode") == "enabled":
-            found += [Device(t.cast(str, part["uuid"]), gpu["index"], True, problems, name) for part in parts]
+            given += [Device(t.cast(str, part["uuid"]), gpu["index"], True, problems, name) for part in parts]
         else:
             total = (gpu.get("memory_mib") or {}).get("total")
-            found.append(Device(t.cast(str, gpu["uuid"]), gpu["index"], False, problems, name, total))
-    return found
+            given.append(Device(t.cast(str, gpu["uuid"]), gpu["index"], False, problems, name, total))
+    return given
 
 
 def mode(engine: EngineFact) -> str:
@@ -99,9 +99,9 @@ def assign(requests: t.Sequence[Request], facts: Facts, findings: Findings) -> d
     for request in sorted(
         requests, key=lambda item: (not item.instance.active, _rank(item, available), item.instance.name)
     ):
-        found = _choose(request, available, owners, findings)
-        chosen[request.instance.name] = found
-        for device in found:
+        devices_of_it = _choose(request, available, owners, findings)
+        chosen[request.instance.name] = devices_of_it
+        for device in devices_of_it:
             owners[device.uuid].add(request.instance.owner)
     if chosen and available and not how:
         findings.error(
@@ -109,7 +109,9 @@ def assign(requests: t.Sequence[Request], facts: Facts, findings: Findings) -> d
             "Install the NVIDIA container toolkit, set features.cdi to true in /etc/docker/daemon.json and restart "
             "Docker."
         )
-    return {name: Assignment(how, tuple(device.uuid for device in found)) for name, found in chosen.items()}
+    return {
+        name: Assignment(how, tuple(device.uuid for device in devices_of_it)) for name, devices_of_it in chosen.items()
+    }
 
 
 def _rank(request: Request, available: t.Sequence[Device]) -> int:
@@ -132,35 +134,35 @@ def _kept(request: Request, available: t.Sequence[Device]) -> list[Device]:
 def _choose(request: Request, available: t.Sequence[Device], owners: Owners, findings: Findings) -> list[Device]:
     where = f"instance {request.instance.name}"
     if isinstance(request.instance.gpus, tuple):
-        found = _listed(request, available, where, findings)
-        if found is None:
+        taken = _listed(request, available, where, findings)
+        if taken is None:
             return []
     else:
-        found = _kept(request, available) or _least_used(request, available, owners)
-        if len(found) < _count(request):
+        taken = _kept(request, available) or _least_used(request, available, owners)
+        if len(taken) < _count(request):
             findings.error(
-                f"{where}: it takes {_sizes(request, _count(request))}, and the host has {len(found)} to give."
+                f"{where}: it takes {_sizes(request, _count(request))}, and the host has {len(taken)} to give."
             )
             return []
-    if len(found) < request.needed:
+    if len(taken) < request.needed:
         findings.error(
-            f"{where}: gpus gives it {len(found)}, and its tensor, pipeline and data parallel sizes take "
+            f"{where}: gpus gives it {len(taken)}, and its tensor, pipeline and data parallel sizes take "
             f"{request.needed}: "
             "give it more GPUs or lower the sizes."
         )
         return []
-    if len(found) > request.needed:
+    if len(taken) > request.needed:
         findings.warn(
-            f"{where}: it holds {len(found)} GPUs and uses {request.needed}; raise tensor_parallel_size or "
+            f"{where}: it holds {len(taken)} GPUs and uses {request.needed}; raise tensor_parallel_size or "
             "data_parallel_size, "
             "or give it fewer."
         )
-    _say_which(request, found, available, where, findings)
-    suspects = [device for device in found if device.suspect]
+    _say_which(request, taken, available, where, findings)
+    suspects = [device for device in taken if device.suspect]
     findings.warnings += [
         f"{where}: GPU {device.index} ({device.uuid}) is not well. {' '.join(device.problems)}" for device in suspects
     ]
-    return sorted(found, key=lambda device: (device.index, device.uuid))
+    return sorted(taken, key=lambda device: (device.index, device.uuid))
 
 
 def _say_which(
@@ -178,10 +180,10 @@ def _say_which(
     )
 
 
-def _named(found: t.Sequence[Device]) -> str:
+def _named(some: t.Sequence[Device]) -> str:
     return listed(
         f"GPU {device.index} ({device.name}{f', {device.memory_mib} MiB' if device.memory_mib else ''})"
-        for device in sorted(found, key=lambda device: device.index)
+        for device in sorted(some, key=lambda device: device.index)
     )
 
 
@@ -226,19 +228,19 @@ def _together(some: t.Sequence[Device], cost: t.Callable[[Device], tuple[bool, i
 
 def _listed(request: Request, available: t.Sequence[Device], where: str, findings: Findings) -> list[Device] | None:
     wanted = t.cast(tuple[t.Union[int, str], ...], request.instance.gpus)
-    found: list[Device] = []
+    taken: list[Device] = []
     before = len(findings.errors)
     for item in wanted:
         match = [d for d in available if d.uuid == item or (d.index == item and not d.mig)]
-        if match and match[0] in found:
+        if match and match[0] in taken:
             findings.error(f"{where}: gpus names {item} twice.")
         elif match:
-            found.append(match[0])
+            taken.append(match[0])
         elif any(device.index == item and device.mig for device in available):
             findings.error(f"{where}: GPU {item} is in MIG mode: name its MIG devices by UUID.")
         else:
             findings.error(f"{where}: there is no GPU {item} on this host; it has {_inventory(available)}.")
-    return found if len(findings.errors) == before else None
+    return taken if len(findings.errors) == before else None
 
 
 def _inventory(available: t.Sequence[Device]) -> str:

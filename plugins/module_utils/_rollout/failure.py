@@ -42,8 +42,8 @@ class Failed(Exception):
 
 
 @dataclass(frozen=True)
-class Told:
-    """A failure with the stage it happened in, ready to be told."""
+class Fault:
+    """A failure with the stage that it happened in, ready to be told."""
 
     stage: str
     diagnosis: Diagnosis
@@ -90,9 +90,9 @@ def rejected_before(digest: str, rejection: Rejection) -> Diagnosis:
     )
 
 
-def fallen_text(bad: Entry, told: Told) -> str:
+def fallen_text(bad: Entry, fault: Fault) -> str:
     """The sentence about a release in whose place the next step of its fallback is tried."""
-    return f"Release {_named(bad)} failed {told.what} "
+    return f"Release {_named(bad)} failed {fault.what} "
 
 
 def fallback_text(instance: str, fallen: str, serving: Entry) -> str:
@@ -103,7 +103,7 @@ def fallback_text(instance: str, fallen: str, serving: Entry) -> str:
     )
 
 
-def stopped_text(instance: str, fallen: str, bad: Entry, told: Told, held: Entry | None, kept: str) -> str:
+def stopped_text(instance: str, fallen: str, bad: Entry, fault: Fault, held: Entry | None, kept: str) -> str:
     """The paragraph when a failed release was stopped with no rollback, as vllm_server_on_failure asks."""
     where = f" The log is kept in {kept}." if kept else ""
     back = (
@@ -112,8 +112,8 @@ def stopped_text(instance: str, fallen: str, bad: Entry, told: Told, held: Entry
         else "There was no release before it."
     )
     return (
-        f"{instance}: {fallen}Release {_named(bad)} failed {told.what} It was stopped and nothing serves, as "
-        f"vllm_server_on_failure says. {back} {told.advice}{where}"
+        f"{instance}: {fallen}Release {_named(bad)} failed {fault.what} It was stopped and nothing serves, as "
+        f"vllm_server_on_failure says. {back} {fault.advice}{where}"
     )
 
 
@@ -121,7 +121,9 @@ def _named(entry: Entry) -> str:
     return f"{entry.short} (fallback: {entry.fallback})" if entry.fallback else entry.short
 
 
-def rolled_back_text(instance: str, bad: Entry, told: Told, serving: Entry | None, kept: str, fallen: str = "") -> str:
+def rolled_back_text(
+    instance: str, bad: Entry, fault: Fault, serving: Entry | None, kept: str, fallen: str = ""
+) -> str:
     """The paragraph after a release was rolled back; `fallen` tells of those that it was tried in the place of."""
     now = (
         f"Release {serving.short} serves again, proved like a new one."
@@ -130,31 +132,31 @@ def rolled_back_text(instance: str, bad: Entry, told: Told, serving: Entry | Non
     )
     where = f" The log is kept in {kept}." if kept else ""
     failed = f"{fallen}Release {_named(bad)}" if fallen else f"release {_named(bad)}"
-    return f"{instance}: {failed} failed {told.what} It was rolled back. {now} {told.advice}{where}"
+    return f"{instance}: {failed} failed {fault.what} It was rolled back. {now} {fault.advice}{where}"
 
 
-def failed_text(instance: str, bad: Entry, told: Told, back: Told, held: Entry, kept: str) -> str:
+def failed_text(instance: str, bad: Entry, fault: Fault, back: Fault, held: Entry, kept: str) -> str:
     """The paragraph when the rollback failed as well."""
     where = f" The log is kept in {kept}." if kept else ""
     return (
-        f"{instance}: release {bad.short} failed {told.what} The rollback to release {held.short} failed {back.what} "
+        f"{instance}: release {bad.short} failed {fault.what} The rollback to release {held.short} failed {back.what} "
         f"Nothing is sure to serve, and no third release is tried. {back.advice}{where}"
     )
 
 
-def not_cleared_text(instance: str, bad: Entry, told: Told, back: Told, kept: str) -> str:
+def not_cleared_text(instance: str, bad: Entry, fault: Fault, back: Fault, kept: str) -> str:
     """The paragraph when a release failed, none was there before it, and Docker did not get rid of it."""
     where = f" The log is kept in {kept}." if kept else ""
     return (
-        f"{instance}: release {bad.short} failed {told.what} There was no release before it, and it may still run: "
+        f"{instance}: release {bad.short} failed {fault.what} There was no release before it, and it may still run: "
         f"clearing it away failed {back.what} {back.advice} The next release removes it, and so does "
         f"`docker rm --force {bad.release['container']['name']}`.{where}"
     )
 
 
-def not_repaired_text(instance: str, current: Entry, told: Told, kept: str) -> str:
+def not_repaired_text(instance: str, current: Entry, fault: Fault, kept: str) -> str:
     where = f" The log is kept in {kept}." if kept else ""
     return (
-        f"{instance}: the verified release {current.short} was started again and failed {told.what} "
-        f"{told.advice}{where} playbooks/rollback.yml puts the release before it back, where one is kept."
+        f"{instance}: the verified release {current.short} was started again and failed {fault.what} "
+        f"{fault.advice}{where} playbooks/rollback.yml puts the release before it back, where one is kept."
     )

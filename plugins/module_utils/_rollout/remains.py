@@ -17,7 +17,7 @@ from .._outside.documents import Json
 from .._state.state import Entry
 from .._state.store import Store
 from .evidence import evidence
-from .failure import Told
+from .failure import Fault
 from .host import Host
 
 
@@ -26,13 +26,13 @@ class Remains:
     """What is left of a failed release once its container is gone: what failed, when, its log, and how it ended."""
 
     bad: Entry
-    told: Told
+    fault: Fault
     at: str
     log: str
     seen: Json
 
 
-def remains(host: Host, bad: Entry, told: Told, log: str = "") -> Remains | None:
+def remains(host: Host, bad: Entry, fault: Fault, log: str = "") -> Remains | None:
     """Look before the container is cleared away; None where none was made. Bounded in size and in time."""
     if not bad.container_id:
         return None
@@ -40,22 +40,22 @@ def remains(host: Host, bad: Entry, told: Told, log: str = "") -> Remains | None
         log = log or host.docker.logs(bad.container_id)
     except DockerError:
         log = ""
-    return Remains(bad, told, host.clock.utc(), log, evidence(host, bad))
+    return Remains(bad, fault, host.clock.utc(), log, evidence(host, bad))
 
 
 def keep(store: Store, found: Remains | None) -> str:
     """Keep what is left, its container's and GPUs' state and its log; the folder, '' where there is none."""
     if found is None:
         return ""
-    bad, told = found.bad, found.told
+    bad, fault = found.bad, found.fault
     name = f"{found.at.replace(':', '').replace('-', '')}-{bad.short}"
-    known = {"stage": told.stage, "digest": bad.digest, "release": bad.release, "fallback_of": bad.fallback_of}
+    known = {"stage": fault.stage, "digest": bad.digest, "release": bad.release, "fallback_of": bad.fallback_of}
     try:
-        return store.keep_diagnosis(name, {**told.diagnosis.as_dict(), **known, **found.seen}, found.log)
+        return store.keep_diagnosis(name, {**fault.diagnosis.as_dict(), **known, **found.seen}, found.log)
     except OSError:  # a full disk must not keep the rollback from being gone
         return ""
 
 
-def keep_diagnosis(host: Host, store: Store, bad: Entry, told: Told, log: str = "") -> str:
+def keep_diagnosis(host: Host, store: Store, bad: Entry, fault: Fault, log: str = "") -> str:
     """Look and keep at once, where nothing waits for the rollback."""
-    return keep(store, remains(host, bad, told, log))
+    return keep(store, remains(host, bad, fault, log))

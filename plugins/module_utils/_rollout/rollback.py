@@ -17,7 +17,7 @@ from .._state.deadlines import TIMEOUTS
 from .._state.state import Entry, Rejection, State
 from .._state.store import Store
 from . import containers
-from .failure import Failed, Told, failed_text, not_cleared_text, rejects, rolled_back_text, stopped_text
+from .failure import Failed, Fault, failed_text, not_cleared_text, rejects, rolled_back_text, stopped_text
 from .host import Host
 from .journal import Journal
 from .remains import keep, keep_diagnosis, remains
@@ -54,22 +54,22 @@ class Rollback:
 
     def go(self, state: State, bad: Entry, failure: Failed) -> str:
         """Roll the candidate `bad` back; the outcome, `rolled_back` or `failed`, which the journal has told."""
-        told = self._tell(failure, Stage.ROLLBACK)
-        state = self._rejected(state, bad, told)
-        found = remains(self.host, bad, told, failure.log)
+        fault = self._tell(failure, Stage.ROLLBACK)
+        state = self._rejected(state, bad, fault)
+        found = remains(self.host, bad, fault, failure.log)
         try:
             wait_for_docker(self.host, self.journal)
             self._clear(state, bad)
             serving = self._put_back(state.held)
         except (Failed, DockerError) as error:
-            return self._give_up(state, bad, told, keep(self.store, found), error)
+            return self._give_up(state, bad, fault, keep(self.store, found), error)
         amiss = tell_clients(self.journal, serving, state.instance, self.client_dir)
         amiss += write_down(self.store, self.journal, state.rolled_back(serving))
         kept = keep(self.store, found)
         self.journal.end(
             "rolled_back",
-            rolled_back_text(state.instance, bad, told, serving, kept, self.fallen) + amiss,
-            failure=told.diagnosis.as_dict(),
+            rolled_back_text(state.instance, bad, fault, serving, kept, self.fallen) + amiss,
+            failure=fault.diagnosis.as_dict(),
             serves=serving.digest if serving else "",
             log=kept,
         )
@@ -77,15 +77,15 @@ class Rollback:
 
     def stop(self, state: State, bad: Entry, failure: Failed) -> str:
         """Stop the candidate `bad` and put nothing back; the outcome, `stopped` or `failed`."""
-        told = self._tell(failure, Stage.STOPPED)
-        state = self._rejected(state, bad, told)
-        kept = keep(self.store, remains(self.host, bad, told, failure.log))  # no rollback is there that would wait
+        fault = self._tell(failure, Stage.STOPPED)
+        state = self._rejected(state, bad, fault)
+        kept = keep(self.store, remains(self.host, bad, fault, failure.log))  # no rollback is there that would wait
         try:
             wait_for_docker(self.host, self.journal)
             self._clear(state, bad)
         except (Failed, DockerError) as error:
-            return self._give_up(state, bad, told, kept, error)
-        message = stopped_text(state.instance, self.fallen, bad, told, state.held, kept)
+            return self._give_up(state, bad, fault, kept, error)
+        message = stopped_text(state.instance, self.fallen, bad, fault, state.held, kept)
         amiss = tell_clients(self.journal, None, state.instance, self.client_dir)
         state = state.stopped(message)
         amiss += write_down(self.store, self.journal, state)
@@ -93,15 +93,15 @@ class Rollback:
             containers.tidy(self.host.docker, state)
         except DockerError as error:
             self.journal.note(f"older containers stay until the next rollout: {error}")
-        self.journal.end("stopped", message + amiss, failure=told.diagnosis.as_dict(), log=kept)
+        self.journal.end("stopped", message + amiss, failure=fault.diagnosis.as_dict(), log=kept)
         return "stopped"
 
-    def fall(self, state: State, bad: Entry, failure: Failed, step: Entry) -> tuple[Told, State]:
+    def fall(self, state: State, bad: Entry, failure: Failed, step: Entry) -> tuple[Fault, State]:
         """The candidate `bad` is rejected and gone, and the step is the candidate in its place. Raises Failed."""
-        told = self._tell(failure, Stage.FALLBACK, f"; next is {step.short} ({step.fallback})")
-        found = remains(self.host, bad, told, failure.log)
+        fault = self._tell(failure, Stage.FALLBACK, f"; next is {step.short} ({step.fallback})")
+        found = remains(self.host, bad, fault, failure.log)
         wait_for_docker(self.host, self.journal)
-        state = state.with_rejection(self._rejection(bad, told))
+        state = state.with_rejection(self._rejection(bad, fault))
         self._clear(state, bad)
         state = replace(state, candidate=step)
         try:
@@ -109,25 +109,25 @@ class Rollback:
         except OSError as error:
             raise Failed(not_taken(error, self.store.folder)) from error
         keep(self.store, found)
-        return told, state
+        return fault, state
 
-    def _tell(self, failure: Failed, stage: Stage, more: str = "") -> Told:
+    def _tell(self, failure: Failed, stage: Stage, more: str = "") -> Fault:
         """Say what failed as the first line of the next stage."""
-        told = Told(self.journal.stage_name or Stage.START.word, failure.diagnosis, self.journal.elapsed)
-        self.journal.stage(stage, f"{told.diagnosis.failure_class}: {told.diagnosis.cause}{more}")
-        return told
+        fault = Fault(self.journal.stage_name or Stage.START.word, failure.diagnosis, self.journal.elapsed)
+        self.journal.stage(stage, f"{fault.diagnosis.failure_class}: {fault.diagnosis.cause}{more}")
+        return fault
 
-    def _rejection(self, bad: Entry, told: Told) -> Rejection:
-        return Rejection(bad.digest, at=self.host.clock.utc(), image_id=bad.image_id, **told.diagnosis.as_dict())
+    def _rejection(self, bad: Entry, fault: Fault) -> Rejection:
+        return Rejection(bad.digest, at=self.host.clock.utc(), image_id=bad.image_id, **fault.diagnosis.as_dict())
 
-    def _rejected(self, state: State, bad: Entry, told: Told) -> State:
+    def _rejected(self, state: State, bad: Entry, fault: Fault) -> State:
         """The state that knows the rejection, written down; a failure of the moment rejects nothing."""
-        if not rejects(told.diagnosis.failure_class):
+        if not rejects(fault.diagnosis.failure_class):
             if bad.fallback_of:
                 # Its fallback was not tried to the end: the next run may begin at the top again.
                 state = state.without_rejection(replace(bad, digest=bad.fallback_of))
             return state
-        state = state.with_rejection(self._rejection(bad, told))
+        state = state.with_rejection(self._rejection(bad, fault))
         # Before the restore, which may be cut off.
         write_down(self.store, self.journal, state)
         return state
@@ -165,17 +165,17 @@ class Rollback:
         self.host.docker.set_restart_policy(serving.container_id, "unless-stopped")
         return serving
 
-    def _give_up(self, state: State, bad: Entry, told: Told, kept: str, error: Exception) -> str:
+    def _give_up(self, state: State, bad: Entry, fault: Fault, kept: str, error: Exception) -> str:
         back = (
             error if isinstance(error, Failed) else Failed(Diagnosis("docker", str(error), "Look at docker.service."))
         )
-        failed_back = Told(self.journal.stage_name, back.diagnosis, self.journal.elapsed)
+        failed_back = Fault(self.journal.stage_name, back.diagnosis, self.journal.elapsed)
         if state.held is None:
-            message = not_cleared_text(state.instance, bad, told, failed_back, kept)
+            message = not_cleared_text(state.instance, bad, fault, failed_back, kept)
         else:
-            message = failed_text(state.instance, bad, told, failed_back, state.held, kept)
+            message = failed_text(state.instance, bad, fault, failed_back, state.held, kept)
             if back.log:
                 keep_diagnosis(self.host, self.store, state.held, failed_back, back.log)
         message += write_down(self.store, self.journal, state.rolled_back(state.held, failed=message))
-        self.journal.end("failed", message, failure=told.diagnosis.as_dict(), back=back.diagnosis.as_dict(), log=kept)
+        self.journal.end("failed", message, failure=fault.diagnosis.as_dict(), back=back.diagnosis.as_dict(), log=kept)
         return "failed"

@@ -21,8 +21,8 @@ from . import containers
 from .drain import grace
 from .failure import (
     Failed,
+    Fault,
     Refused,
-    Told,
     broken_text,
     fallback_text,
     fallen_text,
@@ -169,9 +169,9 @@ class Transaction:
 
     def _not_repaired(self, current: Entry, failure: Failed) -> str:
         state = self.steps.state
-        told = Told(self.journal.stage_name, failure.diagnosis, self.journal.elapsed)
-        kept = keep_diagnosis(self.host, self.store, state.current or current, told, failure.log)
-        message = not_repaired_text(state.instance, current, told, kept)
+        fault = Fault(self.journal.stage_name, failure.diagnosis, self.journal.elapsed)
+        kept = keep_diagnosis(self.host, self.store, state.current or current, fault, failure.log)
+        message = not_repaired_text(state.instance, current, fault, kept)
         message += write_down(self.store, self.journal, replace(state, failed=message))
         self.journal.end("failed", message, failure=failure.diagnosis.as_dict(), log=kept)
         return "failed"
@@ -229,8 +229,8 @@ class Transaction:
                     raise
                 failed = state.candidate or candidate
                 try:
-                    told, self.steps.state = rollback.fall(state, failed, failure, step)
-                    rollback.fallen += fallen_text(failed, told)
+                    fault, self.steps.state = rollback.fall(state, failed, failure, step)
+                    rollback.fallen += fallen_text(failed, fault)
                 except DockerError as error:
                     raise Failed(Diagnosis("docker.away", str(error), "Look at docker.service.")) from error
                 self.steps.no_longer_measured(failed, failure)

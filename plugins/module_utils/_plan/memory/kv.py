@@ -157,12 +157,12 @@ def layout(architecture: Architecture, settings: KvSettings) -> KvLayout | None:
     pages = _pages(architecture, settings)
     if not pages:
         return None
-    attention = {(one.kind, one.window) for one in pages}
+    attention = {(page.kind, page.window) for page in pages}
     if len(attention) == 1:
         # One group, whose layers need not be alike.
         first = pages[0]
         groups: tuple[Groups, ...] = (Groups(first.kind, 1, first.window, first.tokens),)
-        block_bytes = sum(one.bytes * one.count for one in pages)
+        block_bytes = sum(page.bytes * page.count for page in pages)
     else:
         pages = _unified(pages)
         size, groups = _grouped(pages, settings.version)
@@ -189,10 +189,10 @@ def stage_layers(count: int, stages: int, partition: t.Sequence[int] = ()) -> tu
     """Layers of each of STAGES pipeline stages. What does not divide goes to the stages before the last one."""
     if len(partition) == stages and sum(partition) == count:
         return tuple(partition)
-    found = [count // stages] * stages
+    counts = [count // stages] * stages
     for place in range(2, count % stages + 2):
-        found[-place] += 1
-    return tuple(found)
+        counts[-place] += 1
+    return tuple(counts)
 
 
 def _state_blocks(settings: KvSettings) -> int:
@@ -211,44 +211,46 @@ def _pages(architecture: Architecture, settings: KvSettings) -> list[_Pages]:
     """All layers of the largest stage; empty where the bytes of a token are not known."""
     layers = architecture.layers
     share = max(stage_layers(layers.count, settings.pipeline_parallel, settings.stages)) / layers.count
-    kept = [replace(one, count=max(1, math.ceil(round(one.count * share, 6)))) for one in layers.kept]
+    kept = [replace(layer, count=max(1, math.ceil(round(layer.count * share, 6)))) for layer in layers.kept]
     if not settings.hybrid_manager or settings.version < HYBRID_GROUPS:
-        kept = [replace(one, kind="full", window=0) if one.kind in ("sliding", "chunked") else one for one in kept]
+        kept = [
+            replace(layer, kind="full", window=0) if layer.kind in ("sliding", "chunked") else layer for layer in kept
+        ]
     if settings.draft_layers:
         kept = _with_drafter(kept, settings.draft_layers)
     block = settings.block_tokens
-    page = 0.0
+    state_bytes = 0.0
     if layers.state is not None:
-        page = layers.state.page_bytes(
+        state_bytes = layers.state.page_bytes(
             settings.tensor_parallel, settings.drafted, settings.dtype, settings.state_dtype, settings.recurrent_dtype
         )
-    found: list[_Pages] = []
-    for one in kept:
-        if one.kind == "linear":
+    pages: list[_Pages] = []
+    for layer in kept:
+        if layer.kind == "linear":
             continue
-        row = kv_types.token_bytes(architecture, one, settings.tensor_parallel, settings.cache_dtype, settings.dtype)
+        row = kv_types.token_bytes(architecture, layer, settings.tensor_parallel, settings.cache_dtype, settings.dtype)
         if row is None:
             return []
-        found.append(_Pages(one.kind, one.count, one.window, block, row))
-    if found and page:
+        pages.append(_Pages(layer.kind, layer.count, layer.window, block, row))
+    if pages and state_bytes:
         # A block of attention is at least as large as a state, so that one pool serves both.
         least = max(block, LATENT_BLOCK_TOKENS) if architecture.mla and settings.version >= (0, 27, 0) else block
-        widest = max(one.bytes for one in found)
-        block = max(block, least * math.ceil(page / (least * widest)))
-        found = [replace(one, tokens=block) for one in found]
-    found = [replace(one, bytes=one.bytes * one.tokens) for one in found]
-    found = _with_boundary(found, architecture, settings)
-    states = sum(one.count for one in kept if one.kind == "linear")
+        widest = max(page.bytes for page in pages)
+        block = max(block, least * math.ceil(state_bytes / (least * widest)))
+        pages = [replace(page, tokens=block) for page in pages]
+    pages = [replace(page, bytes=page.bytes * page.tokens) for page in pages]
+    pages = _with_boundary(pages, architecture, settings)
+    states = sum(layer.count for layer in kept if layer.kind == "linear")
     if states:
-        found.append(_Pages("linear", states, 0, block, page))
-    return found
+        pages.append(_Pages("linear", states, 0, block, state_bytes))
+    return pages
 
 
 def _with_drafter(kept: list[Kept], layers: int) -> list[Kept]:
     """The drafter's layers go with those that keep everything."""
-    for place, one in enumerate(kept):
-        if one.kind == "full":
-            return [*kept[:place], replace(one, count=one.count + layers), *kept[place + 1 :]]
+    for place, layer in enumerate(kept):
+        if layer.kind == "full":
+            return [*kept[:place], replace(layer, count=layer.count + layers), *kept[place + 1 :]]
     return [*kept, Kept("full", layers)]
 
 
@@ -268,22 +270,22 @@ def _with_boundary(pages: list[_Pages], architecture: Architecture, settings: Kv
 
 def _unified(pages: t.Sequence[_Pages]) -> list[_Pages]:
     """All pages as large as the largest: longer blocks where that comes out even, else padding."""
-    largest = max(one.bytes for one in pages)
-    found: dict[tuple[Kind, int, int], _Pages] = {}
-    for one in pages:
-        times = largest / one.bytes if one.bytes else 1.0
-        tokens = one.tokens * int(times) if one.kind != "linear" and times == int(times) else one.tokens
-        key = (one.kind, one.window, tokens)
-        before = found[key].count if key in found else 0
-        found[key] = _Pages(one.kind, before + one.count, one.window, tokens, largest)
-    return list(found.values())
+    largest = max(page.bytes for page in pages)
+    merged: dict[tuple[Kind, int, int], _Pages] = {}
+    for page in pages:
+        times = largest / page.bytes if page.bytes else 1.0
+        tokens = page.tokens * int(times) if page.kind != "linear" and times == int(times) else page.tokens
+        key = (page.kind, page.window, tokens)
+        before = merged[key].count if key in merged else 0
+        merged[key] = _Pages(page.kind, before + page.count, page.window, tokens, largest)
+    return list(merged.values())
 
 
 def _grouped(pages: t.Sequence[_Pages], version: Version) -> tuple[int, tuple[Groups, ...]]:
     """(layers in a group, groups). Small differences between the kinds are padded, large ones split."""
-    counts = [one.count for one in pages]
+    counts = [page.count for page in pages]
     size = min(counts)
     ratio = 1.5 if version >= PADDING_RULE else 1.25
     if max(counts) < size * ratio:
         size = max(counts)
-    return size, tuple(Groups(one.kind, math.ceil(one.count / size), one.window, one.tokens) for one in pages)
+    return size, tuple(Groups(page.kind, math.ceil(page.count / size), page.window, page.tokens) for page in pages)
