@@ -14,6 +14,7 @@ import os
 import re
 import shutil
 
+from .._outside import documents
 from .._outside.concealing import concealed, concealed_log
 from .._outside.documents import Json
 from .durable import FULL, sweep, write_atomically
@@ -23,6 +24,8 @@ KEPT = 5
 LOG_KEPT = 4 * 1024 * 1024
 TELLING_KEPT = 64 * 1024
 LINE_KEPT = 2000
+# Characters that are read of a file: a log as it is kept has fewer.
+READ = 2 * LOG_KEPT
 # Any line that a cause may be read from. Words alone, so that it takes a time linear in the log.
 _TELLING = re.compile(rb"error|exception|traceback|critical|fatal|not enough|no space left", re.IGNORECASE)
 LOG, DIAGNOSIS = "engine.log", "diagnosis.json"
@@ -88,6 +91,16 @@ class Diagnoses:
             raise
         return folder
 
+    def newest(self) -> tuple[str, Json, str] | None:
+        """The last one that is kept: its folder, the diagnosis, and the log, '' where it has been given up for room."""
+        for name in reversed(self._names()):
+            folder = os.path.join(self.folder, name)
+            with contextlib.suppress(OSError, ValueError):
+                diagnosis = documents.parse(_read(os.path.join(folder, DIAGNOSIS)))
+                if isinstance(diagnosis, dict):
+                    return folder, diagnosis, _log(os.path.join(folder, LOG))
+        return None
+
     def free(self, spared: str = "") -> bool:
         """Give room back: the oldest log, or, where none is left, the oldest diagnosis; False where nothing is."""
         names = [name for name in self._names() if name != spared]
@@ -118,6 +131,18 @@ class Diagnoses:
             return sorted(os.listdir(self.folder))
         except OSError:
             return []
+
+
+def _read(path: str) -> str:
+    with open(path, encoding="utf-8", errors="replace") as file:
+        return file.read(READ)
+
+
+def _log(path: str) -> str:
+    try:
+        return _read(path)
+    except OSError:
+        return ""
 
 
 def with_room(diagnoses: Diagnoses, path: str, text: str, spared: str = "") -> None:
