@@ -201,12 +201,15 @@ class ActionModule(PipedAction):
     def _carry_out(self, one: Due, result: Json) -> str:
         """Start one request and follow it to its end, which goes to the results; the paragraph about it."""
         started = self._start(one, self._vars)
+        outcome: Result = {"instance": one.instance, "outcome": "refused"}
         if started.get("failed"):
-            outcome: Result = {"instance": one.instance, "outcome": "refused"}
             message = f"{one.instance}: {_why(started)}"
         else:
             line = self._follow(one.instance, started["offset"])
-            outcome, message = {"instance": one.instance, "outcome": line["outcome"], **line["facts"]}, line["detail"]
+            outcome = {**outcome, **line["facts"], "outcome": line["outcome"]}
+            if "elapsed" in line:
+                outcome["seconds"] = line["elapsed"]
+            message = line["detail"]
         result["results"].append(outcome)
         touched = outcome["outcome"] != "refused" or outcome.get("rolled_back", False)
         result["changed"] = result["changed"] or touched

@@ -143,6 +143,10 @@ results:
           again, V(stopped) that the failed release was stopped and nothing serves, V(failed) that nothing is sure to
           serve, V(lost) that the host went out of reach and goes on by itself.
       type: str
+    seconds:
+      description: How long the host was at it, from its first stage to its last.
+      returned: when it was begun and seen to its end
+      type: float
     warnings:
       description: What the smoke test found that fails nothing, such as a bound on latency that was passed.
       returned: when O(plans) had a release to try, and it was verified

@@ -89,10 +89,11 @@ class Ending(t.TypedDict, total=False):
 
 
 class Result(Ending, total=False):
-    """What became of a request. `outcome` is one of `_rollout.journal.OUTCOMES`, or `lost`."""
+    """What became of a request. `outcome` is one of `_rollout.journal.OUTCOMES`, or `lost`, after so many `seconds`."""
 
     instance: str
     outcome: str
+    seconds: float
 
 
 class StageLine(t.TypedDict, total=False):

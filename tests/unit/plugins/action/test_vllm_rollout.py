@@ -65,7 +65,7 @@ def test_the_first_that_fails_stops_the_rest(run: t.Callable[..., Json], outcome
     assert wire.started == [("a", "rollout")]
     assert (result["failed"], result["changed"]) == (True, changed)
     assert result["msg"] == "It was not to be. Not tried after that: b, c."
-    assert result["results"] == [{"instance": "a", "outcome": outcome, "failure": failure}]
+    assert result["results"] == [{"instance": "a", "outcome": outcome, "failure": failure, "seconds": 9.0}]
 
 
 def test_a_rollback_that_came_before_a_refusal_is_a_change(run: t.Callable[..., Json]) -> None:

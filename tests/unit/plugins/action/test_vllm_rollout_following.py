@@ -37,7 +37,7 @@ def test_stages_are_shown_as_they_are_reached_from_where_the_rollout_began(run: 
         "[gpu1] a     1.0 s  ready       going",
         "[gpu1] a     9.0 s  commit      Verified.",
     ]
-    assert result["results"] == [{"instance": "a", "outcome": "verified", "serves": "d"}]
+    assert result["results"] == [{"instance": "a", "outcome": "verified", "serves": "d", "seconds": 9.0}]
 
 
 def test_what_the_smoke_test_warns_of_is_a_warning_of_the_task(run: t.Callable[..., Json]) -> None:
