@@ -31,6 +31,11 @@ options:
     description: Ask each instance for its proof. The module fails when one does not give it.
     type: bool
     default: true
+  load:
+    description: Read how busy each engine is, from its metrics.
+    type: bool
+    default: false
+    version_added: 0.2.0
 """
 
 EXAMPLES = r"""
@@ -40,6 +45,7 @@ EXAMPLES = r"""
 - name: Look without asking for tokens
   gpufleet.vllm.vllm_status:
     prove: false
+    load: true
   register: seen
 """
 
@@ -119,9 +125,31 @@ proofs:
           should be; the module warns of it too.
         - C(pace) has C(first_token) and C(latency) in seconds where C(smoke) states a bound, else it is null.
       type: dict
+load:
+  description:
+    - How busy the engine of each instance is, by the instance's name. Null is what it does not count.
+    - Keys below this one are of one instance, which is null where it does not serve or does not say.
+  returned: when O(load=true)
+  type: dict
+  contains:
+    running:
+      description: Requests that are answered now.
+      type: int
+    waiting:
+      description: Requests that wait.
+      type: int
+    kv_cache:
+      description: The share of the KV cache that is taken, 0 to 1.
+      type: float
+    first_token:
+      description: The median of seconds to the first token since the engine started.
+      type: float
+    preemptions:
+      description: How often a request lost its place in the KV cache since then.
+      type: int
 summary:
-  description: One sentence per instance.
-  returned: success, when O(prove=true)
+  description: A sentence or two per instance, with O(load=true) of how busy it is, what failed last, and its watch.
+  returned: success, when O(prove=true) or O(load=true)
   type: list
   elements: str
 """
@@ -132,6 +160,7 @@ from ansible.module_utils.basic import AnsibleModule
 
 from ansible_collections.gpufleet.vllm.plugins.module_utils._docker.client import Docker
 from ansible_collections.gpufleet.vllm.plugins.module_utils._engine.http_client import Http
+from ansible_collections.gpufleet.vllm.plugins.module_utils._host.glance import glance, load_of
 from ansible_collections.gpufleet.vllm.plugins.module_utils._host.proof import Proved, prove_instance
 from ansible_collections.gpufleet.vllm.plugins.module_utils._host.status import observe_one
 from ansible_collections.gpufleet.vllm.plugins.module_utils._state.observed import Kept, Observed, Watched
@@ -181,6 +210,7 @@ def main() -> None:
         argument_spec={
             "instances": {"type": "list", "elements": "str", "default": []},
             "prove": {"type": "bool", "default": True},
+            "load": {"type": "bool", "default": False},
         },
         supports_check_mode=True,
     )
@@ -189,6 +219,10 @@ def main() -> None:
     seen = [observe_one(store, docker, http) for store in stores]
     watch = {one["name"]: one["watch"] for one in seen}
     result: dict[str, t.Any] = {"changed": False, "serving": serving(seen), "watch": watch}
+    if module.params["load"]:
+        busy = {one["name"]: load_of(one, http) for one in seen}
+        result["load"] = {name: load for name, (load, _why) in busy.items()}
+        result["summary"] = [glance(one, *busy[one["name"]]) for one in seen]
     if not module.params["prove"]:
         result["instances"] = seen
     else:
@@ -201,7 +235,7 @@ def main() -> None:
         broken = [f"{told[proved['instance']]}." for proved in proofs if not proved["proved"]]
         if broken:
             module.fail_json(msg=" ".join(broken), **result)
-        result["summary"] = list(told.values())
+        result["summary"] = [*told.values(), *result.get("summary", [])]
     module.exit_json(**result)
 
 

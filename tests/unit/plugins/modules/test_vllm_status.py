@@ -12,6 +12,7 @@ import pytest
 from ansible.module_utils.basic import AnsibleModule
 from ansible.module_utils.testing import patch_module_args
 
+from ansible_collections.gpufleet.vllm.plugins.module_utils._engine.http_client import NoAnswer, Reply
 from ansible_collections.gpufleet.vllm.plugins.module_utils._state.store import Store, instances
 from ansible_collections.gpufleet.vllm.plugins.module_utils._watch.watch_record import Record, Records
 from ansible_collections.gpufleet.vllm.plugins.modules import vllm_status as module
@@ -161,3 +162,63 @@ def test_an_instance_that_the_host_does_not_know_fails(scene: Scene) -> None:
     result = run(instances=["assistant", "ghost"])
     assert result["msg"] == "ghost does not serve: no verified release."
     assert result["serving"].endswith("; ghost nothing (no verified release).")
+
+
+COUNTS = 'vllm:num_requests_running{engine="0"} 2.0\nvllm:num_requests_waiting{engine="0"} 0.0\n'
+
+
+def test_how_busy_it_is_without_a_token(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
+    scene.roll_out(LENGTH)
+    asked = []
+    request = scene.host.http.request
+
+    def counted(method: str, url: str, *args: t.Any) -> t.Any:
+        asked.append(url)
+        return Reply(200, COUNTS) if url.endswith("/metrics") else request(method, url, *args)
+
+    monkeypatch.setattr(scene.host.http, "request", counted)
+    result = run(prove=False, load=True)
+    assert result["load"]["assistant"] == {
+        "running": 2,
+        "waiting": 0,
+        "kv_cache": None,
+        "first_token": None,
+        "preemptions": None,
+    }
+    (told,) = result["summary"]
+    assert told.startswith(
+        f"assistant serves {plan(LENGTH)['release']['model']['id']}, release {plan(LENGTH)['digest'][:12]}"
+    )
+    assert "2 running, 0 waiting" in told
+    assert not any("completions" in url for url in asked)
+
+
+def test_a_failure_and_a_rollback_are_told_at_a_glance(scene: Scene) -> None:
+    scene.roll_out(LENGTH)
+    scene.engine(2048, Engine(ready_after=99, exits_after=1.0, log=((0.5, "CUDA out of memory"),)))
+    assert scene.roll_out(2048) == "rolled_back"
+    (told,) = run(prove=False, load=True)["summary"]
+    assert f"Release {plan(2048)['digest'][:12]} failed at " in told and "(oom)" in told
+
+
+def test_an_engine_that_does_not_say_how_busy_it_is(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
+    scene.roll_out(LENGTH)
+    request = scene.host.http.request
+
+    def silent(method: str, url: str, *args: t.Any) -> t.Any:
+        if url.endswith("/metrics"):
+            raise NoAnswer("nothing came in 5 s")
+        return request(method, url, *args)
+
+    monkeypatch.setattr(scene.host.http, "request", silent)
+    result = run(prove=False, load=True)
+    assert result["load"] == {"assistant": None}
+    assert "how busy it is: nothing came in 5 s." in result["summary"][0]
+
+
+def test_what_does_not_serve_is_said_at_a_glance(scene: Scene) -> None:
+    scene.roll_out(LENGTH)
+    scene.docker.stop(scene.store.load().current.container_id, 1)  # type: ignore[union-attr]
+    result = run(prove=False, load=True)
+    assert result["load"] == {"assistant": None}
+    assert result["summary"][0].startswith("assistant does not serve: its container is exited")
