@@ -171,6 +171,10 @@ class Row:
     def nothing_touched(self) -> None:
         """No question failed, the good release never paused, and one more run of it has nothing to do."""
         self.no_question_failed()
+        self.untouched()
+
+    def untouched(self) -> None:
+        """The same, whatever became of the questions."""
         assert all(line["stage"] not in ("stop", "start") for line in self.host.stages(self.mark)), "it was stopped"
         self.serves(self.good.digest)
         self.has_nothing_to_do()

@@ -197,7 +197,10 @@ def test_f25_state_folder_not_writable(row: Row, unwritable: str) -> None:
     before = row.host.read(STATE)
     with row.asking():
         play = row.roll_out(row.changed())
-    why = {"full": "No space left on device", "read-only": "Read-only file system"}[unwritable]
-    row.refused(play, "refused before anything was touched (state.unwritable)", f"{STATE_DIR} cannot be written: {why}")
+    failure_class, why = {
+        "full": ("disk.full", f"{STATE_DIR} has 0 MiB free"),
+        "read-only": ("state.unwritable", f"{STATE_DIR} cannot be written: Read-only file system"),
+    }[unwritable]
+    row.refused(play, f"refused before anything was touched ({failure_class})", why)
     assert row.host.read(STATE) == before
     row.nothing_touched()
