@@ -188,8 +188,7 @@ def test_a_hub_that_does_not_answer_ends_in_time(hub: Hub, monkeypatch: pytest.M
 )
 def test_the_plan_says_what_is_from_a_hub(hub_said: Json | None, source: str) -> None:
     model = catalogue.look_up("org/m", {"org/m": {"config": {"num_hidden_layers": 2}, "hub": hub_said}}, {})
-    where = (
-        f"its geometry and weights are from the hub at {'c' * 40} (http://h), and 3.0 GiB of files are to be fetched."
-    )
+    where = f"config.json and weights are from the hub at {'c' * 40} (http://h). 3.0 GiB of files are to be fetched."
     assert model.source == source
-    assert catalogue.assumptions(model) == ([f"org/m is not on the host yet: {where}"] if source == "hub" else [])
+    assert catalogue.note(model) == (f"org/m is not on the host yet: {where}" if source == "hub" else "")
+    assert catalogue.assumptions(model) == []
