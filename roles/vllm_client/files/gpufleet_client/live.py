@@ -28,11 +28,10 @@ class Live:
             raise SettingsError(f"No settings: name the JSON file of the server, or set {VARIABLE} to it.")
         self._lock = threading.Lock()
         self._path = "" if isinstance(given, Settings) else os.fspath(given)
-        # Before it is read: what changes meanwhile is seen by the next look.
+        # Looked at before they are read: what changes meanwhile is seen by the next look. The first look reads again
+        # where there is a key's file, which nobody knew of before.
         self._seen = self._state("") if self._path else ()
         self._settings = given if isinstance(given, Settings) else settings.read(given)
-        if self._settings.api_key_file:
-            self._seen = (*self._seen[:1], _signature(self._settings.api_key_file))
 
     def now(self) -> Settings:
         """The settings, read again where a file has changed."""
@@ -47,11 +46,11 @@ class Live:
 
     def _read(self) -> None:
         try:
-            self._settings = settings.read(self._path)
+            before, self._settings = self._settings.api_key_file, settings.read(self._path)
+            if self._settings.api_key_file != before:
+                self._seen = self._seen[:1]  # nobody looked at this one before it was read
         except SettingsError as error:
             log.warning("%s The settings of before stay in force.", error)
-        # The new file may name another key file.
-        self._seen = (*self._seen[:1], *self._state(self._settings.api_key_file)[1:])
 
     def _state(self, key_file: str) -> _State:
         return (_signature(self._path), *([_signature(key_file)] if key_file else []))

@@ -19,7 +19,10 @@ FRAME = 3
 
 @dataclasses.dataclass
 class Answering:
-    """`failures` are statuses, or `hang up`, each of one answer of /v1. `tokenize` is a status, or what it answers."""
+    """`failures` are statuses, or `hang up`, each of one answer of /v1. `tokenize` is a status, or what it answers.
+
+    `together` are requests of which none is answered before so many are there. `most` are those at a time.
+    """
 
     url: str = ""
     length: int = 1024
@@ -33,7 +36,8 @@ class Answering:
     now: int = 0
     most: int = 0
     breaks: bool = False
-    lock: threading.Lock = dataclasses.field(default_factory=threading.Lock)
+    together: int = 0
+    there: threading.Condition = dataclasses.field(default_factory=threading.Condition)
 
 
 def tokens(body: Json) -> int:
@@ -61,11 +65,13 @@ class Handler(http.server.BaseHTTPRequestHandler):
                 self.close_connection = True
                 return None
             return self.say(status, {"error": {"message": "no"}})
-        with of.lock:
+        with of.there:
             of.now += 1
             of.most = max(of.most, of.now)
+            of.there.notify_all()
+            of.there.wait_for(lambda: of.most >= of.together, timeout=120)
         time.sleep(of.pause)
-        with of.lock:
+        with of.there:
             of.now -= 1
         return self.stream(body) if body.get("stream") else self.say(200, answer(body, "chat.completion", "message"))
 

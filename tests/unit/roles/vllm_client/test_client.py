@@ -203,15 +203,16 @@ def test_a_stream(server: Answering, file: pathlib.Path) -> None:
 
 
 def test_no_more_are_in_flight_than_said(server: Answering, tmp_path: pathlib.Path) -> None:
-    server.pause = 0.05
+    server.together = 3
     with (
         Client(write(tmp_path / "a.json", server, max_in_flight=3)) as llm,
-        concurrent.futures.ThreadPoolExecutor(12) as pool,
+        concurrent.futures.ThreadPoolExecutor(8) as pool,
     ):
-        list(pool.map(lambda _at: llm.chat(HELLO), range(12)))
+        list(pool.map(lambda _at: llm.chat(HELLO), range(8)))
         assert server.most == 3
+        server.together = 6
         write(tmp_path / "a.json", server, max_in_flight=6)
-        list(pool.map(lambda _at: llm.chat(HELLO), range(18)))
+        list(pool.map(lambda _at: llm.chat(HELLO), range(8)))
         assert server.most == 6
 
 
@@ -262,7 +263,7 @@ def test_the_environment_names_the_file_and_lends_no_key(
 
 
 def test_asyncio(server: Answering, tmp_path: pathlib.Path) -> None:
-    server.pause, server.failures = 0.05, [503, 503]
+    server.together, server.failures = HELD, [503, 503]
     path = write(tmp_path / "a.json", server, max_in_flight=HELD, sampling=SAMPLING)
     waits: list[float] = []
 
@@ -270,7 +271,7 @@ def test_asyncio(server: Answering, tmp_path: pathlib.Path) -> None:
         waits.append(seconds)
 
     async def main(llm: AsyncClient) -> None:
-        await asyncio.gather(*(llm.chat(HELLO) for _at in range(12)))
+        await asyncio.gather(*(llm.chat(HELLO) for _at in range(HELD + 2)))
         async with llm.stream(HELLO, phase="tool_call") as chunks:
             assert [chunk.choices[0].delta.content async for chunk in chunks] == ["hello"] * 3
         assert (await llm.budget(HELLO)).input.by == "server"
