@@ -185,7 +185,7 @@ class _Reader:
         return stated
 
     def _sampling(self, told: Json, length: int | None) -> Json:
-        own = types.stated(types.mapping, self.given.get("sampling"), f"{self.where}: sampling", self.errors, {})
+        own: Json = types.stated(types.mapping, self.given.get("sampling"), f"{self.where}: sampling", self.errors, {})
         base = told.get("sampling", {})
         if not own:
             return dict(base)

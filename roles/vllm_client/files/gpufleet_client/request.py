@@ -63,7 +63,7 @@ def prepare(
     arguments = {"model": settings.model, **values.parameters, **stated}
     beside = {name: found for name in _COUNTED if (found := arguments.get(name) or extra.get(name))}
 
-    every = list(messages)
+    every = [_plain(message) for message in messages]
     if trim:
         steps = conversation.fit(every, values, settings.max_model_len, asked, beside.get("tools"))
         fitted = yield from _counted(steps, beside)
@@ -90,6 +90,12 @@ def _counted(
             messages = steps.send((yield Counted(messages, beside)))
         except StopIteration as end:
             return t.cast(conversation.Fitted, end.value)
+
+
+def _plain(message: t.Any) -> Message:
+    """A message of an answer is an object of the openai package."""
+    dumped = message if isinstance(message, t.Mapping) else message.model_dump(exclude_none=True)
+    return t.cast(Message, dumped)
 
 
 def _whole(tokens: t.Any) -> int:

@@ -16,6 +16,7 @@ from ansible.module_utils.basic import AnsibleModule
 from ansible.module_utils.testing import patch_module_args
 
 from ansible_collections.gpufleet.vllm.plugins.module_utils._client import written
+from ansible_collections.gpufleet.vllm.plugins.module_utils._state import durable
 from ansible_collections.gpufleet.vllm.plugins.modules import vllm_client as module
 
 Json = dict[str, t.Any]
@@ -117,7 +118,7 @@ def test_one_that_is_cut_off_goes_on(
             raise OSError(28, "No space left on device", "a.json")
         whole(texts, *more)
 
-    whole = written.write_together
+    whole = durable.write_together
     monkeypatch.setattr(written, "write_together", cut)
     assert "a.json cannot be written or read: No space left on device" in run(plain=PLAIN, secret=SECRET)["msg"]
     monkeypatch.setattr(written, "write_together", whole)

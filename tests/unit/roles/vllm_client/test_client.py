@@ -134,6 +134,8 @@ def test_a_conversation_is_cut_and_the_system_prompt_stays(server: Answering, fi
         sent = server.asked[-1]["messages"]
         assert (sent[0], sent[-1], sent[1]["role"]) == (system, messages[-1], "user")
         assert len(sent) < len(messages)
+        llm.chat([*messages, llm.chat(HELLO).choices[0].message], trim=True)
+        assert server.asked[-1]["messages"][-1] == {"role": "assistant", "content": "hello"}
         assert llm.fit(messages) == sent
         with pytest.raises(InputTooLarge):
             llm.chat(messages, trim=False)
