@@ -58,7 +58,7 @@ class ActionModule(PipedAction):
         texts = document.texts(ends, path, places)
         brought = package() if args.get("python", True) else {}
         own = {key: args[key] for key in ("owner", "group") if args.get(key)}
-        call: Json = {"path": path, **own, "plain": {**brought, **texts.plain}, "secret": texts.secret}
+        call: Json = {"path": path, **own, "plain": {**brought, **texts.plain}, "api_keys": texts.secret}
         if texts.secret:
             return {**result, **as_told(self._execute_piped(MODULE, call, variables))}
         return {**result, **as_told(self._execute_module(MODULE, module_args=call, task_vars=variables))}

@@ -53,9 +53,8 @@ options:
     type: str
     default: ""
   retries:
-    description: Seconds before each retry, where an endpoint states none.
-    type: list
-    elements: float
+    description: A list of the seconds before each retry, where an endpoint states none.
+    type: raw
     default: [2, 4, 8, 16]
   max_in_flight:
     description: Requests at a time, where an endpoint states none.
@@ -69,8 +68,8 @@ options:
     description: Contents by name. Set by the action.
     type: dict
     default: {}
-  secret:
-    description: Contents with keys by name. Set by the action.
+  api_keys:
+    description: Contents of files that hold an API key by name. Set by the action.
     type: dict
     default: {}
 attributes:
@@ -131,11 +130,11 @@ ARGUMENTS: dict[str, dict[str, t.Any]] = {
     "api_key_in": {"type": "list", "elements": "str", "default": ["file"], "no_log": False},
     "owner": {"type": "str", "default": "root"},
     "group": {"type": "str", "default": ""},
-    "retries": {"type": "list", "elements": "float", "default": [2, 4, 8, 16]},
+    "retries": {"type": "raw", "default": [2, 4, 8, 16]},
     "max_in_flight": {"type": "int", "default": 8},
     "timeout": {"type": "int", "default": 600},
     "plain": {"type": "dict", "default": {}},
-    "secret": {"type": "dict", "default": {}, "no_log": True},
+    "api_keys": {"type": "dict", "default": {}, "no_log": True},
 }
 
 
@@ -170,7 +169,7 @@ def main() -> None:
     except KeyError:
         who = f"user {params['owner']}" + (f" or the group {params['group']}" if params["group"] else "")
         module.fail_json(msg=f"There is no {who} on the host: correct vllm_client_owner or vllm_client_group.")
-    wanted = written.Wanted(params["plain"], params["secret"], owner, 0o640 if params["group"] else 0o400)
+    wanted = written.Wanted(params["plain"], params["api_keys"], owner, 0o640 if params["group"] else 0o400)
     try:
         due = written.changes(path, wanted)
         if due and not module.check_mode:

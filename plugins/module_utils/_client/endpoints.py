@@ -8,7 +8,6 @@ Private to the collection: may change without notice.
 
 from __future__ import annotations
 
-import math
 import typing as t
 import urllib.parse
 
@@ -198,8 +197,11 @@ class _Reader:
         return {name: value for name, value in sorted(merged.items()) if value is not None}
 
     def _retries(self, value: t.Any) -> list[float]:
-        waits = value if isinstance(value, (list, tuple)) else [value]
-        if len(waits) <= MOST_RETRIES and all(_within(one, 0, LONGEST_WAIT) for one in waits):
+        try:
+            waits = [types.number(one) for one in types.items(value)]
+        except types.WrongError:
+            waits = [-1.0]
+        if len(waits) <= MOST_RETRIES and all(0 <= one <= LONGEST_WAIT for one in waits):
             return [float(one) for one in waits]
         self.wrong(
             f"retries is {value!r}: write the seconds before each retry, such as [2, 4, 8, 16], at most {MOST_RETRIES} "
@@ -229,11 +231,6 @@ class _Reader:
         elif stated is None and told.get("api_key_required"):
             self.wrong(f"{self.given['host']} asks for an API key: state api_key, best from a vault.")
         return keys[0] if keys else ""
-
-
-def _within(value: t.Any, least: float, most: float) -> bool:
-    number = isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
-    return number and least <= value <= most
 
 
 def _parts(url: str) -> urllib.parse.SplitResult | None:

@@ -17,9 +17,8 @@ from openai.types.chat import ChatCompletion, ChatCompletionChunk
 from . import base
 from .base import Base
 from .budget import Budget, Count
-from .conversation import Message
 from .in_flight import AsyncInFlight
-from .request import Counted, Request, prepare
+from .request import AnyMessage, Counted, Request, prepare
 from .settings import Settings
 
 
@@ -48,7 +47,7 @@ class AsyncClient(Base):
 
     async def chat(
         self,
-        messages: t.Iterable[Message],
+        messages: t.Iterable[AnyMessage],
         *,
         phase: str = "",
         max_tokens: int | None = None,
@@ -67,7 +66,7 @@ class AsyncClient(Base):
     @contextlib.asynccontextmanager
     async def stream(
         self,
-        messages: t.Iterable[Message],
+        messages: t.Iterable[AnyMessage],
         *,
         phase: str = "",
         max_tokens: int | None = None,
@@ -81,14 +80,14 @@ class AsyncClient(Base):
                 yield chunks
 
     async def fit(
-        self, messages: t.Iterable[Message], *, phase: str = "", max_tokens: int | None = None, **more: t.Any
-    ) -> list[Message]:
+        self, messages: t.Iterable[AnyMessage], *, phase: str = "", max_tokens: int | None = None, **more: t.Any
+    ) -> list[AnyMessage]:
         """The messages that fit, the system prompt first: go on with these, so that the server's cache is hit."""
         request = await self._request(messages, phase, True, {**more, "max_tokens": max_tokens})
         return list(request.arguments["messages"])
 
     async def budget(
-        self, messages: t.Iterable[Message], *, phase: str = "", max_tokens: int | None = None, **more: t.Any
+        self, messages: t.Iterable[AnyMessage], *, phase: str = "", max_tokens: int | None = None, **more: t.Any
     ) -> Budget:
         """How long an answer to all of these may be. Raises InputTooLarge."""
         return (await self._request(messages, phase, False, {**more, "max_tokens": max_tokens})).budget
@@ -106,7 +105,7 @@ class AsyncClient(Base):
         await self.close()
 
     async def _request(
-        self, messages: t.Iterable[Message], phase: str, trim: bool, given: t.Mapping[str, t.Any]
+        self, messages: t.Iterable[AnyMessage], phase: str, trim: bool, given: t.Mapping[str, t.Any]
     ) -> Request:
         settings = self.settings
         steps = prepare(settings, messages, self._phase(settings, phase), trim, given)

@@ -18,9 +18,8 @@ from openai.types.chat import ChatCompletion, ChatCompletionChunk
 from . import base
 from .base import Base
 from .budget import Budget, Count
-from .conversation import Message
 from .in_flight import InFlight
-from .request import Counted, Request, prepare
+from .request import AnyMessage, Counted, Request, prepare
 from .settings import Settings
 
 
@@ -55,7 +54,7 @@ class Client(Base):
 
     def chat(
         self,
-        messages: t.Iterable[Message],
+        messages: t.Iterable[AnyMessage],
         *,
         phase: str = "",
         max_tokens: int | None = None,
@@ -74,7 +73,7 @@ class Client(Base):
     @contextlib.contextmanager
     def stream(
         self,
-        messages: t.Iterable[Message],
+        messages: t.Iterable[AnyMessage],
         *,
         phase: str = "",
         max_tokens: int | None = None,
@@ -88,14 +87,14 @@ class Client(Base):
                 yield chunks
 
     def fit(
-        self, messages: t.Iterable[Message], *, phase: str = "", max_tokens: int | None = None, **more: t.Any
-    ) -> list[Message]:
+        self, messages: t.Iterable[AnyMessage], *, phase: str = "", max_tokens: int | None = None, **more: t.Any
+    ) -> list[AnyMessage]:
         """The messages that fit, the system prompt first: go on with these, so that the server's cache is hit."""
         request = self._request(messages, phase, True, {**more, "max_tokens": max_tokens})
         return list(request.arguments["messages"])
 
     def budget(
-        self, messages: t.Iterable[Message], *, phase: str = "", max_tokens: int | None = None, **more: t.Any
+        self, messages: t.Iterable[AnyMessage], *, phase: str = "", max_tokens: int | None = None, **more: t.Any
     ) -> Budget:
         """How long an answer to all of these may be. Raises InputTooLarge."""
         return self._request(messages, phase, False, {**more, "max_tokens": max_tokens}).budget
@@ -113,7 +112,9 @@ class Client(Base):
     def __exit__(self, *_error: object) -> None:
         self.close()
 
-    def _request(self, messages: t.Iterable[Message], phase: str, trim: bool, given: t.Mapping[str, t.Any]) -> Request:
+    def _request(
+        self, messages: t.Iterable[AnyMessage], phase: str, trim: bool, given: t.Mapping[str, t.Any]
+    ) -> Request:
         settings = self.settings
         steps = prepare(settings, messages, self._phase(settings, phase), trim, given)
         counted = next(steps)

@@ -8,11 +8,15 @@ from __future__ import annotations
 import dataclasses
 import typing as t
 
+from openai.types.chat import ChatCompletionMessage
+
 from . import budget, conversation
 from .budget import Budget, Count
 from .conversation import Message
 from .settings import VLLM, Settings
 
+# As a caller has it: a mapping, or what an answer holds.
+AnyMessage = t.Union[Message, ChatCompletionMessage]
 _LONGEST = ("max_tokens", "max_completion_tokens")
 # What a chat template is given beside the messages: it is counted too.
 _COUNTED = ("tools", "chat_template_kwargs")
@@ -46,7 +50,7 @@ Steps = t.Generator[Counted, Count, Request]
 
 
 def prepare(
-    settings: Settings, messages: t.Iterable[Message], phase: str, trim: bool, given: t.Mapping[str, t.Any]
+    settings: Settings, messages: t.Iterable[AnyMessage], phase: str, trim: bool, given: t.Mapping[str, t.Any]
 ) -> Steps:
     """Yields what is to be counted, is sent each count, and returns the request. Raises InputTooLarge.
 
@@ -92,10 +96,8 @@ def _counted(
             return t.cast(conversation.Fitted, end.value)
 
 
-def _plain(message: t.Any) -> Message:
-    """A message of an answer is an object of the openai package."""
-    dumped = message if isinstance(message, t.Mapping) else message.model_dump(exclude_none=True)
-    return t.cast(Message, dumped)
+def _plain(message: AnyMessage) -> Message:
+    return message if isinstance(message, t.Mapping) else message.model_dump(exclude_none=True)
 
 
 def _whole(tokens: t.Any) -> int:

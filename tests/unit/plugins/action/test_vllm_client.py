@@ -59,14 +59,14 @@ def test_files_of_all_endpoints_and_the_package(monkeypatch: pytest.MonkeyPatch)
     assert {"assistant.json", "assistant.env", "a.json", "gpufleet_client/client.py"} <= set(call["plain"])
     assert "gpufleet_client/py.typed" in call["plain"]
     assert not any("pycache" in name for name in call["plain"])
-    assert (call["secret"], call["group"], "endpoints" in call) == ({}, "apps", False)
+    assert (call["api_keys"], call["group"], "endpoints" in call) == ({}, "apps", False)
 
 
 def test_keys_are_piped_or_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     keyed = [{**DOOR, "api_key": KEY}]
     found, (call,), piped = run(monkeypatch, endpoints=keyed, python=False)
     assert piped == [True] and KEY not in str(found)
-    assert KEY not in str(call["plain"]) and call["secret"] == {"a.key": KEY + "\n"}
+    assert KEY not in str(call["plain"]) and call["api_keys"] == {"a.key": KEY + "\n"}
     with pytest.raises(Exception, match="no pipelining"):
         run(monkeypatch, pipes=False, endpoints=keyed)
 

@@ -54,33 +54,33 @@ def mode(path: pathlib.Path) -> int:
 
 def test_it_writes_once_with_the_modes_of_what_it_holds(run: t.Callable[..., Json], tmp_path: pathlib.Path) -> None:
     folder = tmp_path / "clients"
-    first = run(plain=PLAIN, secret=SECRET)
+    first = run(plain=PLAIN, api_keys=SECRET)
     assert first["changed"] and sorted(first["written"]) == sorted([*PLAIN, *SECRET])
     assert {name: (folder / name).read_text() for name in PLAIN} == PLAIN
     assert (mode(folder / "a.key"), mode(folder / "a.json")) == (0o400, 0o644)
     assert KEY not in str(first)
-    assert run(plain=PLAIN, secret=SECRET)["changed"] is False
-    group = run(plain=PLAIN, secret=SECRET, group=str(os.getgid()))
+    assert run(plain=PLAIN, api_keys=SECRET)["changed"] is False
+    group = run(plain=PLAIN, api_keys=SECRET, group=str(os.getgid()))
     assert group["written"] == ["a.key"]
     assert mode(folder / "a.key") == 0o640
 
 
 def test_check_mode_writes_nothing_and_shows_no_key(run: t.Callable[..., Json], tmp_path: pathlib.Path) -> None:
-    found = run(plain=PLAIN, secret=SECRET, _ansible_check_mode=True, _ansible_diff=True)
+    found = run(plain=PLAIN, api_keys=SECRET, _ansible_check_mode=True, _ansible_diff=True)
     assert found["changed"] and not (tmp_path / "clients").exists()
     assert KEY not in str(found)
     assert {"before": "", "after": PLAIN["a.env"]}.items() <= found["diff"][0].items()
 
 
 def test_a_file_that_held_a_key_is_not_shown_when_it_holds_none_any_more(run: t.Callable[..., Json]) -> None:
-    run(secret={"a.env": f"OPENAI_API_KEY={KEY}\n"})
+    run(api_keys={"a.env": f"OPENAI_API_KEY={KEY}\n"})
     found = run(plain={"a.env": "A=1\n"})
     assert found["written"] == ["a.env"] and KEY not in str(found)
 
 
 def test_what_is_not_listed_any_more_goes_and_nothing_else(run: t.Callable[..., Json], tmp_path: pathlib.Path) -> None:
     folder = tmp_path / "clients"
-    run(plain=PLAIN, secret=SECRET)
+    run(plain=PLAIN, api_keys=SECRET)
     (folder / "theirs.json").write_text("{}")
     found = run(plain={"a.json": PLAIN["a.json"]})
     assert sorted(found["removed"]) == ["a.env", "a.key", "gpufleet_client/client.py"]
@@ -120,9 +120,9 @@ def test_one_that_is_cut_off_goes_on(
 
     whole = durable.write_together
     monkeypatch.setattr(written, "write_together", cut)
-    assert "a.json cannot be written or read: No space left on device" in run(plain=PLAIN, secret=SECRET)["msg"]
+    assert "a.json cannot be written or read: No space left on device" in run(plain=PLAIN, api_keys=SECRET)["msg"]
     monkeypatch.setattr(written, "write_together", whole)
-    assert sorted(run(plain=PLAIN, secret=SECRET)["written"]) == sorted(PLAIN)
+    assert sorted(run(plain=PLAIN, api_keys=SECRET)["written"]) == sorted(PLAIN)
     assert json.loads((tmp_path / "clients" / written.LIST).read_text())["files"] == sorted([*PLAIN, *SECRET])
 
 

@@ -48,14 +48,14 @@ def test_it_is_what_the_host_has_verified() -> None:
 
 def test_what_is_stated_stands_above_it_phase_by_phase() -> None:
     own = {"sampling": {"temperature": 0.1, "output_reserve": None, "effort": {"top_p": 0.9}, "mine": {"top_k": 5}}}
-    (one,), errors = read({**ONE, **own, "retries": [1], "timeout": 30, "max_model_len": 4096})
+    (one,), errors = read({**ONE, **own, "retries": "1, 2", "timeout": 30, "max_model_len": 4096})
     assert errors == []
     assert one.document["sampling"] == {
         "temperature": 0.1,
         "effort": {"temperature": 0.3, "top_p": 0.9},
         "mine": {"top_k": 5},
     }
-    assert (one.document["retries"], one.document["timeout"], one.document["max_model_len"]) == ([1.0], 30, 4096)
+    assert (one.document["retries"], one.document["timeout"], one.document["max_model_len"]) == ([1.0, 2.0], 30, 4096)
 
 
 @pytest.mark.parametrize(
@@ -80,6 +80,8 @@ def test_what_is_stated_stands_above_it_phase_by_phase() -> None:
         ({"max_model_len": "x"}, {}, "max_model_len is 'x'"),
         ({"retries": [-1]}, {}, "retries is [-1]: write the seconds"),
         ({"retries": [1] * 21}, {}, "at most 20 of them"),
+        ({"retries": "soon"}, {}, "retries is 'soon': write the seconds"),
+        ({"retries": ["nan"]}, {}, "retries is ['nan']"),
         ({"max_in_flight": 0}, {}, "max_in_flight is 0: write a whole number from 1"),
         ({"timeout": "soon"}, {}, "timeout is 'soon'"),
         ({"sampling": {"temperature": 3}}, {}, "sampling.temperature is 3: vLLM takes at most 2"),
