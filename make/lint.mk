@@ -16,7 +16,7 @@ lint-python:
 # paths as Ansible imports them: ansible_collections.gpufleet.vllm.
 lint-types:
 	mypy --python-version 3.9 $(wildcard $(HERE)/plugins/modules $(HERE)/plugins/module_utils)
-	mypy $(wildcard $(HERE)/plugins $(HERE)/tools $(HERE)/tests $(HERE)/roles/*/files/*.py)
+	mypy $(wildcard $(HERE)/plugins $(HERE)/tools $(HERE)/tests $(HERE)/roles/*/files/*.py $(HERE)/roles/*/files/*/*.py)
 	mypy lab
 
 lint-words:

@@ -15,7 +15,8 @@ from .._outside.concealing import NAME, Found, secrets
 
 # What is an option of Docker's own may hold a password, as that of a proxy: it goes into a file that root alone reads.
 MAY_HOLD: t.Final = ("container_runtime_daemon_options",)
-INSTANCES: t.Final = ("vllm_server_instances", "instances")
+# Lists of what has an `api_key` of its own, and what one of them is called.
+KEYED: t.Final = {"vllm_server_instances": "instance", "instances": "instance", "vllm_client_endpoints": "endpoint"}
 # The planner says it of variables by their names, which it has from the vLLM release, and of what is known to be ours.
 _PLANNERS = re.compile(r"(settings\.|defaults\.|^)env\.|engine_args\.(api[_-]key|hf[_-]token)$")
 
@@ -29,7 +30,12 @@ _REPOSITORY = (
     "/etc/apt/auth.conf.d with mode 0600 (man apt_auth.conf), or use a mirror that asks for none"
 )
 _OF_DOCKER = "Docker takes no such address with credentials: leave them out"
+_OF_CLIENTS = (
+    "it would stand in files that everybody on the client's host reads. Leave it out: the key that a server asks for "
+    "is the endpoint's api_key"
+)
 _ADVICE: t.Final = (
+    (("vllm_client_",), _OF_CLIENTS),
     (("container_runtime_registry_mirrors", "container_runtime_insecure_registries"), _OF_DOCKER),
     (("container_runtime_", "nvidia_driver_"), _REPOSITORY),
     (("",), _IN_CLEAR),
@@ -37,13 +43,13 @@ _ADVICE: t.Final = (
 
 
 def errors(name: str, value: t.Any) -> list[str]:
-    """A sentence for each secret in the value of an option; `api_key` of an instance is one, and is not looked at."""
+    """A sentence for each secret in the value of an option; an `api_key` is one, and is not looked at."""
     if name in MAY_HOLD:
         return []
     advice = next(text for prefixes, text in _ADVICE if name.startswith(prefixes))
-    if name in INSTANCES and isinstance(value, (list, tuple)):
+    if name in KEYED and isinstance(value, (list, tuple)):
         placed = [
-            (f"instance {_name(one) or at + 1}: {found.where}", found)
+            (f"{KEYED[name]} {_name(one) or at + 1}: {found.where}", found)
             for at, one in enumerate(value)
             for found in secrets(_without_key(one))
         ]

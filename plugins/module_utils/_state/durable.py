@@ -26,14 +26,17 @@ def write_atomically(path: str, text: str | bytes, mode: int = 0o600) -> None:
     write_together({path: text}, mode)
 
 
-def write_together(texts: t.Mapping[str, str | bytes], mode: int = 0o600) -> None:
-    """Write several files, each as `write_atomically` does, and none where there is no room for all of them."""
+def write_together(texts: t.Mapping[str, str | bytes], mode: int = 0o600, owner: tuple[int, int] | None = None) -> None:
+    """Write several files, each as `write_atomically` does, and none where there is no room for all of them.
+
+    OWNER: numbers of a user and a group, whose file it is before it has its name.
+    """
     written: dict[str, str] = {}
     try:
         for path, text in texts.items():
             make_folder(os.path.dirname(path))
             written[path] = _temporary(path)
-            _write(written[path], text if isinstance(text, bytes) else text.encode(), mode)
+            _write(written[path], text if isinstance(text, bytes) else text.encode(), mode, owner)
         for path, temporary in written.items():
             os.replace(temporary, path)
     except BaseException:
@@ -78,10 +81,12 @@ def _temporary(path: str) -> str:
     return os.path.join(folder, f".{name}.{os.getpid()}.{secrets.token_hex(4)}.new")
 
 
-def _write(path: str, raw: bytes, mode: int) -> None:
+def _write(path: str, raw: bytes, mode: int, owner: tuple[int, int] | None) -> None:
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode)
     try:
         write_all(descriptor, raw)
+        if owner is not None:
+            os.fchown(descriptor, *owner)
         os.fchmod(descriptor, mode)  # whatever the umask took
         os.fsync(descriptor)
     finally:

@@ -3,14 +3,17 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Values that clients are told to sample with: numbers within what vLLM takes, and no longer than what it serves.
 
-A mapping among them is a phase of the client's own, with values of its own. Source: vllm/sampling_params.py,
-`SamplingParams._verify_args`, read in 0.8.5 to 0.33.0.
+A mapping among them is a phase of the client's own, with values of its own above the others. The client that the role
+vllm_client brings (roles/vllm_client/files/gpufleet_client) has the same names; a test compares them. Source:
+vllm/sampling_params.py, `SamplingParams._verify_args`, read in 0.8.5 to 0.33.0.
 
 Private to the collection: may change without notice.
 """
 
 from __future__ import annotations
 
+import difflib
+import math
 import re
 import typing as t
 
@@ -35,22 +38,48 @@ RANGES: dict[str, Range] = {
     "top_k": Range(-1, whole=True),
     "min_p": Range(0, 1),
     "max_tokens": Range(1, whole=True),
+    "max_completion_tokens": Range(1, whole=True),
     "min_tokens": Range(0, whole=True),
     "presence_penalty": Range(-2, 2),
     "frequency_penalty": Range(-2, 2),
     "repetition_penalty": Range(0, above=True),
     "n": Range(1, whole=True),
-    "seed": Range(whole=True),
+    "seed": Range(-(2**63), 2**63 - 1, whole=True),
+    "top_logprobs": Range(0, whole=True),
     "context_limit": Range(1, whole=True),
+    "output_reserve": Range(1, whole=True),
+    "safety_margin": Range(0, whole=True),
+    "minimum_output": Range(1, whole=True),
     "continuation_tokens": Range(0, whole=True),
     "continuation_attempts": Range(0, whole=True),
 }
 # A request is refused above it since gates.TEMPERATURE_BOUND.
 HOTTEST = 2.0
+# What a client acts on itself.
+BUDGET = frozenset({"output_reserve", "safety_margin", "minimum_output", "context_limit"})
+CONTINUED = frozenset({"continuation_tokens", "continuation_attempts"})
+# Values that are mappings, and so no phases.
+MAPPINGS = frozenset({"logit_bias", "response_format", "chat_template_kwargs", "structured_outputs"})
 # What else a client sends with a request.
-SAMPLED = frozenset({*RANGES, "max_completion_tokens", "stop", "stop_token_ids", "logit_bias", "ignore_eos"}) - {"n"}
+SAMPLED = frozenset({*RANGES, "stop", "stop_token_ids", "logit_bias", "ignore_eos"}) - {"n"}
+SENT = (
+    (
+        frozenset(
+            {"thinking_token_budget", "bad_words", "skip_special_tokens", "include_stop_str_in_output", "logprobs"}
+        )
+        | {"reasoning_effort", *RANGES, *SAMPLED, *MAPPINGS}
+    )
+    - BUDGET
+    - CONTINUED
+)
+# How alike a misspelt name is to the one that was meant, and one of a client's own is not.
+ALIKE = 0.85
+BIASED = 100
 # Tokens of which the prompt leaves no more than the length less one.
-ANSWERS = ("max_tokens", "max_completion_tokens", "min_tokens", "continuation_tokens", "thinking_token_budget")
+ANSWERS = (
+    *("max_tokens", "max_completion_tokens", "min_tokens", "continuation_tokens", "thinking_token_budget"),
+    *("output_reserve", "minimum_output"),
+)
 BUDGETS = re.compile(r"(?:.*_)?(?:budget|budget_tokens|token_budget)")
 # What vLLM takes from the model's own generation_config.json where a request does not say it.
 MODELS_OWN = ("temperature", "top_p", "top_k", "min_p", "repetition_penalty")
@@ -58,7 +87,20 @@ MODELS_OWN = ("temperature", "top_p", "top_k", "min_p", "repetition_penalty")
 
 def problems(sampling: t.Mapping[str, t.Any], version: Version = (0, 0, 0), length: int | None = None) -> list[str]:
     """One sentence for each name or value that no client could use. LENGTH: of the context, None is not known."""
-    return _problems(sampling, "sampling", version, length)
+    found = _problems(sampling, "sampling", version, length)
+    plain = {name: value for name, value in sampling.items() if not _is_phase(name, value)}
+    for name, value in sampling.items():
+        if _is_phase(name, value):
+            found += _problems(value, f"sampling.{name}", version, length)
+            found += [
+                f"sampling.{name}.{inner} is a mapping, and a phase has no phases: write its values into phases of "
+                "their own, beside it."
+                for inner, part in value.items()
+                if _is_phase(inner, part)
+            ]
+            # What a phase leaves out is that of all requests.
+            found += _crossed({**plain, **value}, f"sampling.{name}") if not _crossed(plain, "") else []
+    return [*found, *_crossed(plain, "sampling")]
 
 
 def left_to_the_model(sampling: t.Mapping[str, t.Any], values: t.Mapping[str, t.Any]) -> str:
@@ -72,22 +114,70 @@ def left_to_the_model(sampling: t.Mapping[str, t.Any], values: t.Mapping[str, t.
     )
 
 
+def _is_phase(name: t.Any, value: t.Any) -> bool:
+    return isinstance(value, dict) and name not in MAPPINGS
+
+
 def _problems(sampling: t.Mapping[str, t.Any], where: str, version: Version, length: int | None) -> list[str]:
     found = []
     for name, value in sampling.items():
         allowed = RANGES.get(name)
         if not SHELL_NAME.fullmatch(str(name)):
             found.append(f"{where}.{name} is no usable name: write letters, digits and underscores.")
-        elif allowed is not None and value is not None and not _within(value, allowed):
+        elif _is_phase(name, value) or value is None:
+            continue
+        elif allowed is not None and not _within(value, allowed):
             found.append(f"{where}.{name} is {value!r}: write {_text(allowed)}, without quotes.")
-        elif isinstance(value, dict):
-            found += _problems(value, f"{where}.{name}", version, length)
+        elif allowed is None and (wrong := _shapeless(name, value)):
+            found.append(f"{where}.{name} is {value!r}: write {wrong}.")
         else:
-            found += [f"{where}.{text}" for text in (_hot(name, value, version), _long(name, value, length)) if text]
-    least, most = sampling.get("min_tokens"), sampling.get("max_tokens")
-    if least is not None and most is not None and _number(least) and _number(most) and least > most:
-        found.append(f"{where}.min_tokens is {least} and max_tokens is {most}: the least is above the most.")
+            told = (_hot(name, value, version), _long(name, value, length), _misspelt(name))
+            found += [f"{where}.{text}" for text in told if text]
     return found
+
+
+def _crossed(values: t.Mapping[str, t.Any], where: str) -> list[str]:
+    """Pairs of which the least is above the most."""
+    found = []
+    for low, high in (("min_tokens", "max_tokens"), ("minimum_output", "output_reserve")):
+        least, most = values.get(low), values.get(high)
+        if _number(least) and _number(most) and t.cast(float, least) > t.cast(float, most):
+            found.append(f"{where}.{low} is {least} and {high} is {most}: the least is above the most.")
+    return found
+
+
+def _misspelt(name: str) -> str:
+    """A name of nobody's does nothing, and one that is spelt nearly as one of vLLM's was meant to."""
+    known = SENT | BUDGET | CONTINUED
+    near = [] if name in known else difflib.get_close_matches(name.lower(), sorted(known), 1, ALIKE)
+    return f"{name} is no value that vLLM takes. Did you mean {near[0]}?" if near else ""
+
+
+def _shapeless(name: str, value: t.Any) -> str:
+    """What is right instead, for values that are no single number; '' where this one is."""
+    if name == "stop" and not (_filled(value) or (isinstance(value, list) and all(map(_filled, value)))):
+        return "a text, or a list of them, none of them empty"
+    if name == "stop_token_ids" and not (isinstance(value, list) and all(_token(one) for one in value)):
+        return "a list of token ids, whole numbers of 0 or more"
+    if name == "ignore_eos" and not isinstance(value, bool):
+        return "true or false"
+    if name == "logit_bias" and not (isinstance(value, dict) and all(map(_biased, value.items()))):
+        return f"a mapping of token ids to numbers from -{BIASED} to {BIASED}"
+    return "a mapping" if name in MAPPINGS and not isinstance(value, dict) else ""
+
+
+def _filled(value: t.Any) -> bool:
+    return isinstance(value, str) and value != ""
+
+
+def _token(value: t.Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and value >= 0
+
+
+def _biased(pair: tuple[t.Any, t.Any]) -> bool:
+    """JSON has texts for keys."""
+    token, bias = pair
+    return (_token(token) or str(token).isdecimal()) and _number(bias) and -BIASED <= bias <= BIASED
 
 
 def _hot(name: str, value: t.Any, version: Version) -> str:
@@ -112,11 +202,11 @@ def _long(name: str, value: t.Any, length: int | None) -> str:
 
 
 def _number(value: t.Any) -> bool:
-    return isinstance(value, (int, float)) and not isinstance(value, bool)
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
 
 
 def _within(value: t.Any, allowed: Range) -> bool:
-    if isinstance(value, bool) or not isinstance(value, int if allowed.whole else (int, float)):
+    if not _number(value) or (allowed.whole and not isinstance(value, int)):
         return False
     low = allowed.least is None or value > allowed.least or (value == allowed.least and not allowed.above)
     return low and (allowed.most is None or value <= allowed.most)

@@ -95,6 +95,26 @@ def test_live() -> None:
     assert found["reasons"] == ["sampling.temperature: 0.7 -> 0.5", "sampling.top_p: 0.9 -> unset"]
 
 
+@pytest.mark.parametrize(
+    "sampling",
+    [
+        {"temperature": 0.5, "top_p": 0.9},
+        {"alternatives": {"temperature": 0.9, "max_tokens": 512}, "tool_call": {"temperature": 0.0}},
+        {"output_reserve": 300, "safety_margin": 128, "minimum_output": 64, "context_limit": 900},
+        {},
+    ],
+)
+def test_sampling_phases_and_budgets_restart_nothing(sampling: t.Any) -> None:
+    """The release is the same to the byte, and its digest with it: no container can tell."""
+    before = fleet.plan(instances=[fleet.instance(sampling={"temperature": 0.7, "effort": {"top_p": 0.6}})])
+    wanted = [fleet.instance(sampling=sampling)]
+    found = fleet.plan(instances=wanted, facts=fleet.facts_with(fleet.observed(before)))
+    assert (found["change"], found["downtime_seconds"]) == ("live", 0.0)
+    assert found["release"] == before["release"]
+    assert found["digest"] == before["digest"]
+    assert fleet.plan(instances=wanted, facts=fleet.facts_with(fleet.observed(found)))["change"] == "none"
+
+
 def test_client_files_that_were_changed_by_hand_are_written_again() -> None:
     found = after({}, client_files_differ=["/etc/gpufleet/assistant/client.env"])
     assert found["change"] == "live"

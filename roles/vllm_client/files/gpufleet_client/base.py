@@ -1,0 +1,123 @@
+# Copyright: gpufleet.vllm contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What both clients share: the settings as they are now, how tokens are counted, what is said of it."""
+
+from __future__ import annotations
+
+import logging
+import os
+import typing as t
+
+import openai
+
+from . import retries
+from .budget import SERVER, Count
+from .live import Live
+from .request import Counted, Request
+from .settings import Settings
+
+log = logging.getLogger("gpufleet_client")
+# A count is worth no long wait: an estimate does.
+COUNT_SECONDS = 10.0
+# A server or a door that does not count will not do so for the next request either.
+NO_COUNTS = (openai.NotFoundError, openai.AuthenticationError, openai.PermissionDeniedError)
+MOST_TOKENS = 10**9
+
+
+class Base:
+    """Of one server. Without a source, the file is the one that the variable VLLM_CLIENT_FILE names."""
+
+    def __init__(self, source: Settings | str | os.PathLike[str] | None = None) -> None:
+        self._live = Live(source)
+        self._said: set[str] = set()
+        self._without_counts = ""
+
+    @property
+    def settings(self) -> Settings:
+        """As they are now: a file that has changed is read again."""
+        return self._live.now()
+
+    def _say(self, key: str, text: str) -> None:
+        """Once, until what it is about is right again."""
+        if key not in self._said:
+            self._said.add(key)
+            log.warning("%s: %s", self._live.now().name, text)
+
+    def _phase(self, settings: Settings, phase: str) -> str:
+        if phase and phase not in settings.phases:
+            known = ", ".join(sorted(settings.phases)) or "none"
+            self._say(
+                f"phase {phase}",
+                f"there is no phase {phase[:100]!r}, so that it is asked as without one; there are: {known}.",
+            )
+        return phase
+
+    def _counts(self, settings: Settings) -> bool:
+        return self._without_counts != settings.base_url
+
+    def _count(self, settings: Settings, answer: t.Any, counted: Counted) -> Count:
+        """What the server's answer says, or an estimate."""
+        told = answer if isinstance(answer, dict) else {}
+        tokens = _number(told.get("count"))
+        if tokens is None:
+            return self._estimate(settings, "it answers something else", counted)
+        self._said.discard("count")
+        return Count(tokens, SERVER, _number(told.get("max_model_len")) or None)
+
+    def _uncounted(self, settings: Settings, error: openai.OpenAIError, counted: Counted) -> Count:
+        if isinstance(error, NO_COUNTS):
+            self._without_counts = settings.base_url
+        status = getattr(error, "status_code", None)
+        return self._estimate(settings, f"HTTP {status}" if status else type(error).__name__, counted)
+
+    def _estimate(self, settings: Settings, why: str, counted: Counted) -> Count:
+        self._say("count", f"{tokenize(settings)} does not count tokens ({why}): they are estimated, rather too high.")
+        return counted.estimate()
+
+    def _prepared(self, request: Request) -> Request:
+        name = self._live.now().name
+        if request.budget.warning:
+            log.warning("%s: %s", name, request.budget.warning)
+        if request.dropped:
+            log.info("%s: %d of the oldest messages were left out.", name, request.dropped)
+        return request
+
+    def _wait(self, error: openai.OpenAIError, retry: int) -> float:
+        """Seconds until it is tried again; raises the error where it is not."""
+        settings = self._live.now()
+        seconds = retries.wait(error, retry, settings.waits)
+        if seconds is None:
+            raise error
+        status = getattr(error, "status_code", None)
+        why = f"HTTP {status}" if status else type(error).__name__
+        log.warning("%s: %s, retry %d of %d in %g s.", settings.name, why, retry + 1, len(settings.waits), seconds)
+        return seconds
+
+
+def options(settings: Settings) -> dict[str, t.Any]:
+    """Of the openai client. Retries are ours."""
+    return {
+        "base_url": settings.base_url,
+        "api_key": settings.api_key,
+        "timeout": settings.timeout,
+        "max_retries": 0,
+        # Never those of another account that an environment may hold.
+        "organization": "",
+        "project": "",
+    }
+
+
+def counting(settings: Settings) -> dict[str, t.Any]:
+    """Options of the request that counts."""
+    return {"timeout": min(settings.timeout, COUNT_SECONDS)}
+
+
+def tokenize(settings: Settings) -> str:
+    """Beside /v1, not below it."""
+    root = settings.base_url
+    return f"{root[: -len('/v1')] if root.endswith('/v1') else root}/tokenize"
+
+
+def _number(value: t.Any) -> int | None:
+    return value if isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= MOST_TOKENS else None
