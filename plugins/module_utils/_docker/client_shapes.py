@@ -29,12 +29,16 @@ CONTAINER: Shape = {
     "Mounts?": [{}],
 }
 LISTED: Shape = [
-    {"Id": str, "Names?": [str], "Labels?": {}, "Ports?": [{"IP?": str, "PublicPort?": int}]},
+    {"Id": str, "Names?": [str], "ImageID?": str, "Labels?": {}, "Ports?": [{"IP?": str, "PublicPort?": int}]},
 ]
+LISTED_IMAGES: Shape = [{"Id": str, "RepoTags?": [str], "RepoDigests?": [str], "Size?": int}]
 IMAGE: Shape = {
     "Id": str,
+    "RepoTags?": [str],
     "RepoDigests?": [str],
     "Config?": {"Entrypoint?": [str], "User?": str},
+    "RootFS?": {"Layers?": [str]},
+    "Size?": int,
 }
 INFO: Shape = {
     "DockerRootDir?": str,
@@ -47,6 +51,7 @@ INFO: Shape = {
 SHAPES: tuple[tuple[str, Shape], ...] = (
     (r"/containers/json", LISTED),
     (r"/containers/[^/]+/json", CONTAINER),
+    (r"/images/json", LISTED_IMAGES),
     (r"/images/.+/json", IMAGE),
     (r"/info", INFO),
     (r"/version", {"Version?": str}),

@@ -1,0 +1,186 @@
+# Copyright: gpufleet.vllm contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""An image is brought to this host: from an archive, a mirror or its registry, once however many ask for it.
+
+Private to the collection: may change without notice.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import typing as t
+from dataclasses import dataclass
+
+from .._docker.client import Docker, DockerError
+from .._outside.documents import Json
+from .._outside.limited import MIB
+from .._state.store import STATE_DIR
+from . import brought, pull_errors, reference, registry_login, sources
+from .credential_helper import NoLogin
+
+NOBODY = "without a login"
+
+
+class NoImage(Exception):
+    """It cannot be had; class, cause and advice as those of any other failure."""
+
+    def __init__(self, failure_class: str, cause: str, advice: str) -> None:
+        super().__init__(cause)
+        self.failure_class, self.cause, self.advice = failure_class, cause, advice
+
+
+class Clock(t.Protocol):
+    """Seconds that only go forward."""
+
+    def monotonic(self) -> float: ...
+
+    def sleep(self, seconds: float) -> None: ...
+
+
+class Fetched(t.NamedTuple):
+    """An image's inspection, and how it came: registry, mirror or archive; '' where it was there."""
+
+    image: Json
+    by: str
+    origin: str
+
+
+@dataclass
+class Fetching:
+    """Brings images. `note` is told what is worth a line, `beat` how far it is."""
+
+    docker: Docker
+    clock: Clock
+    note: t.Callable[[str], None]
+    beat: t.Callable[[str], None]
+    free_mib: t.Callable[[str], int]
+    state_dir: str = STATE_DIR
+    config: str = registry_login.CONFIG
+
+    def present(self, image: str, limit: float) -> Fetched:
+        """Have it on the host within so many seconds. Raises NoImage, DockerError."""
+        until = self.clock.monotonic() + limit
+        with self._alone(image, until):
+            found = brought.find(self.docker, image, self.state_dir)
+            if found is not None:
+                return Fetched(found, "", "")
+            fetched = self._fetched(image, until)
+            try:
+                brought.note(self.state_dir, str(fetched.image["Id"]), image, fetched.by)
+            except OSError as error:  # it is there all the same
+                self.note(f"what image came cannot be written down: {error}")
+            return fetched
+
+    def _left(self, until: float) -> float:
+        return max(1.0, until - self.clock.monotonic())
+
+    @contextlib.contextmanager
+    def _alone(self, image: str, until: float) -> t.Iterator[None]:
+        """While another one brings the same image, wait for it."""
+
+        def wait() -> None:
+            if self.clock.monotonic() >= until:
+                raise NoImage(
+                    pull_errors.ANYTHING,
+                    f"the image {image} is being brought by another run, which has not ended in time",
+                    "Look at it (`systemctl list-units 'gpufleet-*'`), or give it more time (`timeouts.pull`).",
+                )
+            self.beat("another run brings this image, waiting for it")
+            self.clock.sleep(brought.PAUSE)
+
+        with contextlib.ExitStack() as held:
+            try:
+                name = hashlib.sha256(image.encode()).hexdigest()[:32]
+                held.enter_context(brought.locked(self.state_dir, name, wait))
+            except OSError as error:  # Docker itself downloads no layer twice at the same time
+                self.note(f"no lock could be had: {error}")
+            yield
+
+    def _fetched(self, image: str, until: float) -> Fetched:
+        """From the first place that has it. What all of them said is told by who has it not."""
+        stated = sources.known(self.state_dir)
+        mirror = stated.mirrored(image)
+        said: list[str] = []
+        if mirror:
+            try:
+                return self._pulled(image, mirror, stated, until)
+            except NoImage as problem:
+                said.append(problem.cause)
+                self.note(problem.cause)
+        try:
+            return self._pulled(image, "", stated, until)
+        except NoImage as problem:
+            if not said:
+                raise
+            raise NoImage(problem.failure_class, "; ".join([*said, problem.cause]), problem.advice) from problem
+
+    def _pulled(self, image: str, mirror: str, stated: sources.Sources, until: float) -> Fetched:
+        at = mirror or image
+        registry = reference.read(at).registry
+        who, header = self._login(registry, stated)
+        layers: dict[str, tuple[int, int]] = {}
+
+        def progress(event: Json) -> None:
+            if self.clock.monotonic() >= until:
+                raise DockerError(0, "it took longer than it may (`timeouts.pull`)")
+            detail = event.get("progressDetail") or {}
+            if detail.get("total") and event.get("status") == "Downloading":
+                layers[str(event.get("id"))] = (int(detail.get("current") or 0), int(detail["total"]))
+            done, total = (sum(part) for part in zip(*layers.values())) if layers else (0, 0)
+            self.beat(f"pulling, {done // MIB} of {total // MIB} MiB of the layers begun")
+
+        try:
+            self.docker.pull(at, header, progress, self._left(until))
+        except DockerError as error:
+            raise self._refusal(at, str(error), who) from error
+        found = self.docker.image(at)
+        if found is None:
+            raise NoImage(
+                pull_errors.ANYTHING, f"the image {at} is not there after its pull", "Pull it by hand and look."
+            )
+        if mirror:
+            self._name(image, found)
+        return Fetched(found, "mirror" if mirror else "registry", at)
+
+    def _name(self, image: str, found: Json) -> None:
+        """An image from elsewhere gets the tag that is planned. A digest is no name that can be given."""
+        name = reference.read(image)
+        if not name.digest:
+            self.docker.tag(str(found["Id"]), name.repository, name.tag or "latest")
+
+    def _login(self, registry: str, stated: sources.Sources) -> tuple[str, str]:
+        """Whose login it is, in words, and the header that carries it; '' where there is none."""
+        try:
+            found = registry_login.login(registry, stated.registries, self.config)
+        except NoLogin as problem:
+            self.note(f"pulling without a login: {problem}")
+            return f"{NOBODY}: {problem}", ""
+        return (f"with that of {found.origin}", found.header(registry)) if found else (NOBODY, "")
+
+    def _refusal(self, at: str, message: str, who: str) -> NoImage:
+        if pull_errors.is_full(message):
+            return self.no_room(at, message)
+        kind, name = pull_errors.kind_of(message), reference.read(at)
+        known = {
+            "registry": name.registry,
+            "repository": name.repository,
+            "name": name.path + name.version,
+            "login": who,
+        }
+        cause = f"the image {at} could not be pulled: {kind.cause.format(**known)}: {message}"
+        return NoImage(kind.name, cause, kind.advice.format(**known))
+
+    def no_room(self, image: str, message: str) -> NoImage:
+        """It does not fit on the disk of Docker's root."""
+        try:
+            root = str(self.docker.get("/info")["DockerRootDir"])
+            left = f"{self.free_mib(root)} MiB are free on the disk of {root} without it"
+        except (DockerError, OSError, KeyError):
+            left = "what is free cannot be told"
+        return NoImage(
+            "disk.full",
+            f"the image {image} does not fit: {message}; {left}",
+            "Make room there: `docker system df` says what images and containers take.",
+        )
