@@ -8,6 +8,7 @@ Private to the collection: may change without notice.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import socket
 import struct
@@ -223,12 +224,15 @@ class Docker:
         headers = {"Content-Type": "application/x-tar", "Content-Length": str(size)}
         connection = LimitedConnection(self._dial, limit, STREAM)
         try:
-            connection.request("POST", "/images/load?quiet=1", tar, headers)
+            with contextlib.suppress(BrokenPipeError, ConnectionResetError):  # it says why it takes no more
+                connection.request("POST", "/images/load?quiet=1", tar, headers)
             answer = connection.getresponse()
         except (OSError, HTTPException, ValueError) as error:
-            connection.close()
             raise DockerError(0, f"the Docker daemon broke off: {error}") from error
-        _follow(answer, connection, on_progress, "the load")
+        else:
+            _follow(answer, connection, on_progress, "the load")
+        finally:
+            connection.close()
 
     def tag(self, image: str, repository: str, tag: str) -> None:
         """Give an image one more name."""

@@ -17,7 +17,9 @@ from .._docker.client import Docker, DockerError
 from .._outside.documents import Json
 from .._outside.limited import MIB
 from .._state.store import STATE_DIR
-from . import brought, pull_errors, reference, registry_login, sources
+from . import archive_content, archive_image, archive_tar, brought, pull_errors, reference, registry_login, sources
+from .archive_content import Damaged
+from .archive_image import OtherImage
 from .credential_helper import NoLogin
 
 NOBODY = "without a login"
@@ -59,14 +61,17 @@ class Fetching:
     state_dir: str = STATE_DIR
     config: str = registry_login.CONFIG
 
-    def present(self, image: str, limit: float) -> Fetched:
-        """Have it on the host within so many seconds. Raises NoImage, DockerError."""
+    def present(self, image: str, limit: float, archive: sources.Archive | None = None) -> Fetched:
+        """Have it on the host within so many seconds. ARCHIVE comes before what the host knows of this image.
+
+        Raises NoImage, DockerError.
+        """
         until = self.clock.monotonic() + limit
         with self._alone(image, until):
             found = brought.find(self.docker, image, self.state_dir)
             if found is not None:
                 return Fetched(found, "", "")
-            fetched = self._fetched(image, until)
+            fetched = self._fetched(image, until, archive)
             try:
                 brought.note(self.state_dir, str(fetched.image["Id"]), image, fetched.by)
             except OSError as error:  # it is there all the same
@@ -98,9 +103,12 @@ class Fetching:
                 self.note(f"no lock could be had: {error}")
             yield
 
-    def _fetched(self, image: str, until: float) -> Fetched:
+    def _fetched(self, image: str, until: float, archive: sources.Archive | None) -> Fetched:
         """From the first place that has it. What all of them said is told by who has it not."""
         stated = sources.known(self.state_dir)
+        archive = archive or stated.archives.get(image)
+        if archive is not None:
+            return self._loaded(image, archive, until)
         mirror = stated.mirrored(image)
         said: list[str] = []
         if mirror:
@@ -115,6 +123,52 @@ class Fetching:
             if not said:
                 raise
             raise NoImage(problem.failure_class, "; ".join([*said, problem.cause]), problem.advice) from problem
+
+    def _loaded(self, image: str, archive: sources.Archive, until: float) -> Fetched:
+        """From an archive of this host, once everything in it is what it says. Raises NoImage."""
+        try:
+            self.beat(f"reading {archive.path}")
+            content = archive_content.read(archive.path)
+            found = archive_image.find(content, image, archive.image_id)
+            size = archive_tar.size(content, found)
+            self._must_fit(image, size)
+            self.beat(f"loading {size // MIB} MiB")
+            self.docker.load(
+                archive_tar.tar(archive.path, content, found), size, lambda _event: None, self._left(until)
+            )
+        except FileNotFoundError:
+            raise _bad_archive(image, archive.path, "is not there on the host", "Bring it there, or correct") from None
+        except OSError as error:
+            raise _bad_archive(
+                image, archive.path, f"cannot be read ({error})", "Look at its disk, or correct"
+            ) from error
+        except Damaged as error:
+            raise _bad_archive(image, archive.path, f"is damaged: {error}", "Bring it anew, or correct") from error
+        except OtherImage as error:
+            raise _bad_archive(image, archive.path, f"is not used: {error}", "Correct") from error
+        except DockerError as error:
+            if pull_errors.is_full(str(error)):
+                raise self.no_room(image, str(error)) from error
+            raise _bad_archive(
+                image, archive.path, f"could not be loaded: {error}", "Write it anew, or correct"
+            ) from error
+        there = next(filter(None, map(self.docker.image, found.ids)), None)
+        layers = ((there or {}).get("RootFS") or {}).get("Layers")
+        if there is None or layers != list(found.diff_ids):
+            what = "is loaded, and Docker has no image with its id and layers"
+            raise _bad_archive(image, archive.path, what, "Load it by hand and look, or correct")
+        self._name(image, there)
+        return Fetched(there, "archive", archive.path)
+
+    def _must_fit(self, image: str, size: int) -> None:
+        """Docker writes the whole of it to the disk of its root before it unpacks any."""
+        root = str(self.docker.get("/info").get("DockerRootDir") or "/var/lib/docker")
+        try:
+            free = self.free_mib(root)
+        except OSError:
+            return
+        if free < size // MIB:
+            raise self.no_room(image, f"its archive holds {size // MIB} MiB")
 
     def _pulled(self, image: str, mirror: str, stated: sources.Sources, until: float) -> Fetched:
         at = mirror or image
@@ -184,3 +238,8 @@ class Fetching:
             f"the image {image} does not fit: {message}; {left}",
             "Make room there: `docker system df` says what images and containers take.",
         )
+
+
+def _bad_archive(image: str, path: str, what: str, do: str) -> NoImage:
+    advice = f"{do} vllm_server_image_archives; without an entry there the image is pulled."
+    return NoImage("image.archive", f"the archive {path} of the image {image} {what}", advice)

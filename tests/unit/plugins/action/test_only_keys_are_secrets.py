@@ -1,7 +1,7 @@
 # Copyright: gpufleet.vllm contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""ansible-core 2.22 masks each value of a no_log option wherever it is said: only keys and logins may be values of one."""
+"""ansible-core 2.22 masks each value of a no_log option wherever it is said: only keys and logins may be one."""
 
 from __future__ import annotations
 
