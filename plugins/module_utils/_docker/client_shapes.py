@@ -29,7 +29,14 @@ CONTAINER: Shape = {
     "Mounts?": [{}],
 }
 LISTED: Shape = [
-    {"Id": str, "Names?": [str], "ImageID?": str, "Labels?": {}, "Ports?": [{"IP?": str, "PublicPort?": int}]},
+    {
+        "Id": str,
+        "Names?": [str],
+        "ImageID?": str,
+        "Labels?": {},
+        "Ports?": [{"IP?": str, "PublicPort?": int}],
+        "Mounts?": [{"Source?": str}],
+    },
 ]
 LISTED_IMAGES: Shape = [{"Id": str, "RepoTags?": [str], "RepoDigests?": [str], "Size?": int}]
 IMAGE: Shape = {
