@@ -5,16 +5,23 @@
 
 from __future__ import annotations
 
+from ansible.plugins.action import ActionBase
+
 from ansible_collections.gpufleet.vllm.plugins.module_utils._outside.documents import Json
-from ansible_collections.gpufleet.vllm.plugins.plugin_utils.told_action import ToldAction
+from ansible_collections.gpufleet.vllm.plugins.plugin_utils.told_action import as_told
+
+MODULE = "gpufleet.vllm.vllm_image"
 
 
-class ActionModule(ToldAction):
-    """Nothing of its own but that the host may go on alone."""
+class ActionModule(ActionBase):  # type: ignore[misc,unused-ignore]
+    """One module execution, which the host may carry on alone."""
 
-    MODULE = "gpufleet.vllm.vllm_image"
+    TRANSFERS_FILES = False
     _supports_async = True
 
-    def _execute_module(self, *args: object, **named: object) -> Json:
-        result: Json = super()._execute_module(*args, **named, wrap_async=bool(self._task.async_val))
-        return result
+    def run(self, tmp: str | None = None, task_vars: Json | None = None) -> Json:
+        result: Json = super().run(tmp, task_vars)
+        alone = bool(self._task.async_val)
+        given = dict(self._task.args)
+        said = self._execute_module(MODULE, module_args=given, task_vars=task_vars, wrap_async=alone)
+        return {**result, **(said if alone else as_told(said))}

@@ -82,12 +82,12 @@ EXAMPLES = r"""
 
 RETURN = r"""
 removed:
-  description: What was or would be removed, each with C(kind), C(name), C(bytes) and C(because).
+  description: What was or would be removed, each with C(kind), C(what), C(bytes) and C(because).
   returned: success
   type: list
   elements: dict
 kept:
-  description: What nobody needs and stays all the same, each with C(kind), C(name) and C(because).
+  description: What nobody needs and stays all the same, each with C(kind), C(what) and C(because).
   returned: success
   type: list
   elements: dict
@@ -190,7 +190,7 @@ def main() -> None:
     verb = "would be" if module.check_mode else "was"
     module.exit_json(
         changed=bool(gone),
-        removed=[{"kind": one.kind, "name": one.what, "bytes": one.size, "because": one.because} for one in gone],
+        removed=[{"kind": one.kind, "what": one.what, "bytes": one.size, "because": one.because} for one in gone],
         kept=[one._asdict() for one in stays],
         bytes=sum(one.size for one in gone),
         diff={"before": "".join(f"{line(one)}\n" for one in gone), "after": ""},

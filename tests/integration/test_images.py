@@ -11,7 +11,6 @@ import pathlib
 import shutil
 import subprocess
 import threading
-import time
 import typing as t
 
 import pytest
@@ -187,7 +186,7 @@ def test_a_registry_that_dies_in_the_middle(host: Host, tmp_path: pathlib.Path) 
         gone(image_id)
         host.knows(registries={dying.address: LOGIN})
         try:
-            killer = threading.Thread(target=lambda: (time.sleep(0.2), dying.stop()))
+            killer = threading.Timer(0.2, dying.stop)
             killer.start()
             told = host.refused(name)
             killer.join()

@@ -238,12 +238,7 @@ class Docker:
         """Give an image one more name."""
         self._call("POST", f"/images/{quote(image, safe=':')}/tag?" + urlencode({"repo": repository, "tag": tag}))
 
-    def images(self) -> list[Json]:
-        """All images that have a name or are no part of another one, as the list endpoint shows them."""
-        listed: list[Json] = self.get("/images/json")
-        return listed
-
-    def containers(self) -> list[Json]:
+    def all_containers(self) -> list[Json]:
         """All containers, running or not, as the list endpoint shows them."""
         listed: list[Json] = self.get("/containers/json?all=true")
         return listed

@@ -38,7 +38,6 @@ LISTED: Shape = [
         "Mounts?": [{"Source?": str}],
     },
 ]
-LISTED_IMAGES: Shape = [{"Id": str, "RepoTags?": [str], "RepoDigests?": [str], "Size?": int}]
 IMAGE: Shape = {
     "Id": str,
     "RepoTags?": [str],
@@ -58,7 +57,6 @@ INFO: Shape = {
 SHAPES: tuple[tuple[str, Shape], ...] = (
     (r"/containers/json", LISTED),
     (r"/containers/[^/]+/json", CONTAINER),
-    (r"/images/json", LISTED_IMAGES),
     (r"/images/.+/json", IMAGE),
     (r"/info", INFO),
     (r"/version", {"Version?": str}),

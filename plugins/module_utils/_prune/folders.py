@@ -35,7 +35,7 @@ def models(
         return [], [Stays(MODEL, hub_dir, f"only folders below {root} are ours alone: remove what you know by hand")]
     others = [
         str((row.get("Names") or [row["Id"]])[0]).lstrip("/")
-        for row in docker.containers()
+        for row in docker.all_containers()
         if row["Id"] not in needs.containers
         and any(_meets(str(one.get("Source")), hub_dir) for one in row.get("Mounts") or [])
     ]

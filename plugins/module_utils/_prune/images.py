@@ -65,7 +65,7 @@ def _brought_by_digest(images: t.Collection[str], records: Records) -> set[str]:
 
 def _used(docker: Docker) -> dict[str, str]:
     """A container of each image that one is made of, running or not."""
-    return {str(row.get("ImageID")): (row.get("Names") or [row["Id"][:12]])[0] for row in docker.containers()}
+    return {str(row.get("ImageID")): (row.get("Names") or [row["Id"][:12]])[0] for row in docker.all_containers()}
 
 
 def _names(image: Json) -> tuple[str, ...]:

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import functools
+import json
 import pathlib
 import typing as t
 
@@ -46,7 +47,7 @@ def host(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> Host:
         monkeypatch.setattr(AnsibleModule, name, ended)
     monkeypatch.setattr(vllm_image, "Fetching", functools.partial(fetching.Fetching, config=str(tmp_path / "none")))
     own = functools.partial(needed.of_host, run_dir=str(tmp_path / "run"), transient=str(tmp_path / "transient"))
-    monkeypatch.setattr(vllm_prune.needed, "of_host", own)
+    monkeypatch.setattr(needed, "of_host", own)
     return found
 
 
@@ -98,7 +99,7 @@ def test_what_nobody_needs_is_removed(host: Host, tmp_path: pathlib.Path) -> Non
     assert [one for one in host.done if one.startswith("remove")] == []
     assert run(vllm_prune)["msg"] == f"1.0 MiB was removed: {IMAGE}." and host.done[-1] == f"remove {IMAGE}"
     assert brought.known(str(tmp_path / "state")) == {} and not run(vllm_prune)["changed"]
-    record.write_text('{"sha256:1": {"names": ["%s"], "by": "registry", "at": 1.0}}' % IMAGE)
+    record.write_text(json.dumps({"sha256:1": {"names": [IMAGE], "by": "registry", "at": 1.0}}))
     host.has(ONE, IMAGE)
     host.keeps = {IMAGE}
     told = run(vllm_prune, what=["images", "models", "caches"])

@@ -43,7 +43,7 @@ class Daemon(Docker):
 
     def has(self, image: Json, *names: str) -> None:
         self.known[image["Id"]] = image
-        self.names.update(dict.fromkeys(names, image["Id"]))
+        self.names.update({name: str(image["Id"]) for name in names})
 
     def get(self, path: str) -> t.Any:
         return {"DockerRootDir": "/docker"}

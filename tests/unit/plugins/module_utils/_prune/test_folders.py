@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import pathlib
+import shutil
 import time
 
 import pytest
@@ -96,5 +97,5 @@ def test_what_cannot_be_removed_is_said(tmp_path: pathlib.Path, monkeypatch: pyt
 
     due = Due("cache", "x", (str(tmp_path / "x"),), 0, "")
     assert folders.remove(due) == ""  # gone already
-    monkeypatch.setattr(folders.shutil, "rmtree", fails)
+    monkeypatch.setattr(shutil, "rmtree", fails)
     assert "it cannot be removed" in folders.remove(due)

@@ -32,7 +32,7 @@ class Host(Daemon):
         self.rows: list[Json] = []
         self.keeps: set[str] = set()
 
-    def containers(self) -> list[Json]:
+    def all_containers(self) -> list[Json]:
         return self.rows
 
     def remove_image(self, name: str) -> None:
