@@ -112,6 +112,7 @@ from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.gpufleet.vllm.plugins.module_utils._docker.client import Docker, DockerError
 from ansible_collections.gpufleet.vllm.plugins.module_utils._images import brought, sources
 from ansible_collections.gpufleet.vllm.plugins.module_utils._images.fetching import Fetching, NoImage
+from ansible_collections.gpufleet.vllm.plugins.module_utils._images.registry import Registry
 from ansible_collections.gpufleet.vllm.plugins.module_utils._rollout.host import Clock, free_mib
 from ansible_collections.gpufleet.vllm.plugins.module_utils._state.store import STATE_DIR
 
@@ -151,7 +152,9 @@ def main() -> None:
         module.fail_json(msg=" ".join(wrong), notes=[])
     docker = Docker()
     notes: list[str] = []
-    fetching = Fetching(docker, Clock(), notes.append, lambda _line: None, free_mib, state_dir=STATE_DIR)
+    fetching = Fetching(
+        docker, Clock(), notes.append, lambda _line: None, free_mib, state_dir=STATE_DIR, registry=Registry
+    )
     try:
         if module.check_mode:
             found = brought.find(docker, image, STATE_DIR)

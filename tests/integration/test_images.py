@@ -18,6 +18,7 @@ import pytest
 from ansible_collections.gpufleet.vllm.plugins.module_utils._docker.client import Docker
 from ansible_collections.gpufleet.vllm.plugins.module_utils._images import brought, sources
 from ansible_collections.gpufleet.vllm.plugins.module_utils._images.fetching import Fetched, Fetching, NoImage
+from ansible_collections.gpufleet.vllm.plugins.module_utils._images.registry import Registry as AskedRegistry
 from ansible_collections.gpufleet.vllm.plugins.module_utils._rollout.host import Clock, free_mib
 from ansible_collections.gpufleet.vllm.tests.integration import registries
 from ansible_collections.gpufleet.vllm.tests.integration.registries import PASSWORD, USER, Registry, docker
@@ -39,7 +40,8 @@ class Host:
 
     def fetching(self) -> Fetching:
         said = self.said.append
-        return Fetching(Docker(), Clock(), said, said, free_mib, self.state, str(self.folder / "config.json"))
+        config = str(self.folder / "config.json")
+        return Fetching(Docker(), Clock(), said, said, free_mib, self.state, config, AskedRegistry)
 
     def present(self, image: str) -> Fetched:
         return self.fetching().present(image, 60)
@@ -120,6 +122,17 @@ def test_what_is_not_there(host: Host, image: Pushed, registry: Registry) -> Non
     nobody = f"127.0.0.1:{registries.free_port()}/gpufleet-test/images:1"
     told = host.refused(nobody)
     assert told.failure_class == "image.pull" and "cannot be reached" in told.cause
+
+
+def test_the_disk_is_compared_before_the_first_byte(host: Host, image: Pushed, registry: Registry) -> None:
+    """The registry is asked, with the login, for what Docker's API does not tell."""
+    host.knows(registries={registry.address: LOGIN})
+    fetching = host.fetching()
+    fetching.free_mib = lambda _path: -1
+    with pytest.raises(NoImage) as problem:
+        fetching.present(image.name, 60)
+    assert problem.value.failure_class == "disk.full" and "are missing here" in problem.value.cause
+    assert Docker().image(image.name) is None and "cannot be asked" not in " ".join(host.said)
 
 
 def test_a_mirror(host: Host, image: Pushed, registry: Registry) -> None:

@@ -57,6 +57,7 @@ INFO: Shape = {
 SHAPES: tuple[tuple[str, Shape], ...] = (
     (r"/containers/json", LISTED),
     (r"/containers/[^/]+/json", CONTAINER),
+    (r"/images/json", [{"Id": str}]),
     (r"/images/.+/json", IMAGE),
     (r"/info", INFO),
     (r"/version", {"Version?": str}),

@@ -21,6 +21,8 @@ from . import archive_content, archive_image, archive_tar, brought, pull_errors,
 from .archive_content import Damaged
 from .archive_image import OtherImage
 from .credential_helper import NoLogin
+from .registry import NotTold, Registry, is_plain
+from .registry_login import Login
 
 NOBODY = "without a login"
 
@@ -41,6 +43,9 @@ class Clock(t.Protocol):
     def sleep(self, seconds: float) -> None: ...
 
 
+Ask = t.Callable[[reference.Reference, "Login | None", bool], Registry]
+
+
 class Fetched(t.NamedTuple):
     """An image's inspection, and how it came: registry, mirror or archive; '' where it was there."""
 
@@ -51,7 +56,8 @@ class Fetched(t.NamedTuple):
 
 @dataclass
 class Fetching:
-    """Brings images. `note` is told what is worth a line, `beat` how far it is."""
+    """Brings images. `note` is told what is worth a line, `beat` how far it is. `registry` asks one what Docker's API
+    does not tell; without it nobody is asked."""
 
     docker: Docker
     clock: Clock
@@ -60,6 +66,7 @@ class Fetching:
     free_mib: t.Callable[[str], int]
     state_dir: str = STATE_DIR
     config: str = registry_login.CONFIG
+    registry: Ask | None = None
 
     def present(self, image: str, limit: float, archive: sources.Archive | None = None) -> Fetched:
         """Have it on the host within so many seconds. ARCHIVE comes before what the host knows of this image.
@@ -162,9 +169,8 @@ class Fetching:
 
     def _must_fit(self, image: str, size: int) -> None:
         """Docker writes the whole of it to the disk of its root before it unpacks any."""
-        root = str(self.docker.get("/info").get("DockerRootDir") or "/var/lib/docker")
         try:
-            free = self.free_mib(root)
+            free = self.free_mib(self._root())
         except OSError:
             return
         if free < size // MIB:
@@ -172,8 +178,11 @@ class Fetching:
 
     def _pulled(self, image: str, mirror: str, stated: sources.Sources, until: float) -> Fetched:
         at = mirror or image
-        registry = reference.read(at).registry
-        who, header = self._login(registry, stated)
+        name = reference.read(at)
+        login, who = self._login(name.registry, stated)
+        header = login.header(name.registry) if login else ""
+        asked = self._asked(name, login)
+        self._must_have_room(at, asked)
         layers: dict[str, tuple[int, int]] = {}
 
         def progress(event: Json) -> None:
@@ -188,7 +197,7 @@ class Fetching:
         try:
             self.docker.pull(at, header, progress, self._left(until))
         except DockerError as error:
-            raise self._refusal(at, str(error), who) from error
+            raise self._refusal(at, str(error), who, asked) from error
         found = self.docker.image(at)
         if found is None:
             raise NoImage(
@@ -204,16 +213,42 @@ class Fetching:
         if not name.digest:
             self.docker.tag(str(found["Id"]), name.repository, name.tag or "latest")
 
-    def _login(self, registry: str, stated: sources.Sources) -> tuple[str, str]:
-        """Whose login it is, in words, and the header that carries it; '' where there is none."""
+    def _login(self, registry: str, stated: sources.Sources) -> tuple[Login | None, str]:
+        """The login to a registry, and whose it is in words."""
         try:
             found = registry_login.login(registry, stated.registries, self.config)
         except NoLogin as problem:
             self.note(f"pulling without a login: {problem}")
-            return f"{NOBODY}: {problem}", ""
-        return (f"with that of {found.origin}", found.header(registry)) if found else (NOBODY, "")
+            return None, f"{NOBODY}: {problem}"
+        return found, f"with that of {found.origin}" if found else NOBODY
 
-    def _refusal(self, at: str, message: str, who: str) -> NoImage:
+    def _asked(self, name: reference.Reference, login: Login | None) -> Registry | None:
+        return self.registry(name, login, is_plain(name.registry, self.docker.get("/info"))) if self.registry else None
+
+    def _must_have_room(self, at: str, asked: Registry | None) -> None:
+        """Before the first byte: the layers that are missing here fit on Docker's disk as they are, packed."""
+        if asked is None:
+            return
+        try:
+            missing = asked.layers().missing(self._layers())
+            free = self.free_mib(self._root())
+        except NotTold as problem:
+            self.note(f"how large {at} is cannot be asked before its pull: {problem}")
+            return
+        except OSError:
+            return
+        if free < missing // MIB:
+            raise self.no_room(at, f"{missing // MIB} MiB of it are missing here, and that is how they are packed")
+
+    def _layers(self) -> set[str]:
+        """What layers the host has, of whatever image."""
+        known = (self.docker.image(str(one["Id"])) or {} for one in self.docker.get("/images/json"))
+        return {str(layer) for image in known for layer in (image.get("RootFS") or {}).get("Layers") or []}
+
+    def _root(self) -> str:
+        return str(self.docker.get("/info").get("DockerRootDir") or "/var/lib/docker")
+
+    def _refusal(self, at: str, message: str, who: str, asked: Registry | None) -> NoImage:
         if pull_errors.is_full(message):
             return self.no_room(at, message)
         kind, name = pull_errors.kind_of(message), reference.read(at)
@@ -223,15 +258,17 @@ class Fetching:
             "name": name.path + name.version,
             "login": who,
         }
-        cause = f"the image {at} could not be pulled: {kind.cause.format(**known)}: {message}"
+        wait = asked.wait() if asked and kind.name == pull_errors.RATE_LIMIT else ""
+        why = "; ".join(filter(None, (kind.cause.format(**known), wait)))
+        cause = f"the image {at} could not be pulled: {why}: {message}"
         return NoImage(kind.name, cause, kind.advice.format(**known))
 
     def no_room(self, image: str, message: str) -> NoImage:
         """It does not fit on the disk of Docker's root."""
         try:
-            root = str(self.docker.get("/info")["DockerRootDir"])
+            root = self._root()
             left = f"{self.free_mib(root)} MiB are free on the disk of {root} without it"
-        except (DockerError, OSError, KeyError):
+        except (DockerError, OSError):
             left = "what is free cannot be told"
         return NoImage(
             "disk.full",

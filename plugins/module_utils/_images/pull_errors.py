@@ -22,6 +22,7 @@ class Kind(t.NamedTuple):
 
 
 ANYTHING: t.Final = "image.pull"
+RATE_LIMIT: t.Final = "image.rate_limit"
 FULL = re.compile(r"no space left on device|disk quota exceeded", re.IGNORECASE)
 
 
@@ -32,7 +33,7 @@ def _said(pattern: str) -> t.Pattern[str]:
 # The first that matches, so what is more certain comes first: Docker Hub says `denied` of what is not there, too.
 KINDS: t.Final = (
     Kind(
-        "image.rate_limit",
+        RATE_LIMIT,
         _said(r"toomanyrequests|429 too many requests|rate limit"),
         "{registry} gives out no more images for now ({login})",
         "Wait, log in to {registry} (vllm_server_registries), or pull from a mirror (vllm_server_image_mirrors): hosts "

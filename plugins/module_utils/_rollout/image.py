@@ -37,7 +37,7 @@ def present(host: Host, reference: str, journal: Journal, limit: float, config: 
         return image
     journal.stage(Stage.PULL, reference)
     fetching = Fetching(
-        host.docker, host.clock, journal.note, journal.heartbeat, host.free_mib, state_dir=state_dir, config=config
+        host.docker, host.clock, journal.note, journal.heartbeat, host.free_mib, state_dir, config, host.registry
     )
     try:
         return fetching.present(reference, limit).image

@@ -40,12 +40,16 @@ def host(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> Host:
     def ended(_module: t.Any, **result: t.Any) -> None:
         raise Ended(result)
 
+    def own_fetching(*args: t.Any, **named: t.Any) -> fetching.Fetching:
+        """Without a login, and without asking a registry."""
+        return fetching.Fetching(*args, **{**named, "config": str(tmp_path / "none"), "registry": None})
+
     for module in (vllm_image, vllm_prune):
         monkeypatch.setattr(module, "STATE_DIR", str(tmp_path / "state"))
         monkeypatch.setattr(module, "Docker", lambda: found)
     for name in ("exit_json", "fail_json"):
         monkeypatch.setattr(AnsibleModule, name, ended)
-    monkeypatch.setattr(vllm_image, "Fetching", functools.partial(fetching.Fetching, config=str(tmp_path / "none")))
+    monkeypatch.setattr(vllm_image, "Fetching", own_fetching)
     own = functools.partial(needed.of_host, run_dir=str(tmp_path / "run"), transient=str(tmp_path / "transient"))
     monkeypatch.setattr(needed, "of_host", own)
     return found

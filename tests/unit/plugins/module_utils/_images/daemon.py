@@ -46,6 +46,8 @@ class Daemon(Docker):
         self.names.update({name: str(image["Id"]) for name in names})
 
     def get(self, path: str) -> t.Any:
+        if path == "/images/json":
+            return list(self.known.values())
         return {"DockerRootDir": "/docker"}
 
     def image(self, reference: str) -> Json | None:
