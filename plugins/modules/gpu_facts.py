@@ -255,6 +255,7 @@ from ansible_collections.gpufleet.vllm.plugins.module_utils._engine.http_client 
 from ansible_collections.gpufleet.vllm.plugins.module_utils._gpu import bindings, kernel_log, xid
 from ansible_collections.gpufleet.vllm.plugins.module_utils._gpu.facts import Ports, gather
 from ansible_collections.gpufleet.vllm.plugins.module_utils._host import status
+from ansible_collections.gpufleet.vllm.plugins.module_utils._images import brought
 from ansible_collections.gpufleet.vllm.plugins.module_utils._prepare import installed, origins
 from ansible_collections.gpufleet.vllm.plugins.module_utils._prepare.files import Files
 from ansible_collections.gpufleet.vllm.plugins.module_utils._rollout import measurements
@@ -295,6 +296,7 @@ def ports(state_dir: str, pynvml_source: str) -> Ports:
         engine=docker,
         instances=lambda: status.observe(state_dir, docker, Http()),
         measurements=lambda: measurements.listed(state_dir),
+        image_ids=lambda image: brought.ids(image, state_dir),
     )
 
 

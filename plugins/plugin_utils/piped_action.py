@@ -17,6 +17,8 @@ from ansible_collections.gpufleet.vllm.plugins.module_utils._outside.documents i
 class PipedAction(ActionBase):  # type: ignore[misc,unused-ignore]
     """An action whose calls with a secret are piped, whatever `pipelining` and `keep_remote_files` are set to."""
 
+    SECRET = "An API key"
+    LEAVE_OUT = "api_key"
     _piped = False
 
     def _is_pipelining_enabled(self, module_style: str, wrap_async: bool = False) -> bool:
@@ -27,8 +29,8 @@ class PipedAction(ActionBase):  # type: ignore[misc,unused-ignore]
         become = getattr(self._connection, "become", None)
         if not self._connection.has_pipelining or not getattr(become, "pipelining", True):
             raise AnsibleActionFail(
-                "An API key would be written to temporary files on its way: the host's connection or its way to become "
-                "root has no pipelining. Use ssh and sudo, or leave api_key out."
+                f"{self.SECRET} would be written to temporary files on its way: the host's connection or its way to "
+                f"become root has no pipelining. Use ssh and sudo, or leave {self.LEAVE_OUT} out."
             )
         self._piped = True
         try:

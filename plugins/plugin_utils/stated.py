@@ -14,6 +14,7 @@ import typing as t
 import yaml
 
 from ansible_collections.gpufleet.vllm.plugins.module_utils._driver import driver_options
+from ansible_collections.gpufleet.vllm.plugins.module_utils._images import sources
 from ansible_collections.gpufleet.vllm.plugins.module_utils._outside.documents import Json
 from ansible_collections.gpufleet.vllm.plugins.module_utils._plan import stated as plan_stated
 from ansible_collections.gpufleet.vllm.plugins.module_utils._plan.inventory import inputs
@@ -31,6 +32,8 @@ SETTINGS = (
     *("fallback_shorter", "ask_parser", "watch", "accept_advisories", "allow_trust_remote_code", "memory_check"),
     *("allow_dangerous", "capability_check", "quantization_check", "value_check"),
 )
+# By roles/vllm_server/tasks/image_sources.yml.
+SOURCES = {"registries": "registries", "mirrors": "image_mirrors", "archives": "image_archives"}
 
 
 def errors(read: t.Mapping[str, Json], told: t.Sequence[str]) -> list[str]:
@@ -40,6 +43,7 @@ def errors(read: t.Mapping[str, Json], told: t.Sequence[str]) -> list[str]:
         own = {name.removeprefix(f"{role}_"): value for name, value in values.items()}
         if role == "vllm_server":
             found += _servers(own, read.get("gpu_detect", {}))
+            sources.read({name: own[variable] for name, variable in SOURCES.items()}, found)
         elif role == "container_runtime":
             found += runtime.mistakes(own, gpus=False)
         elif role == "nvidia_driver":

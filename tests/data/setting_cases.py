@@ -55,8 +55,11 @@ WRONG: dict[str, list[t.Any]] = {
     "raw": [],
 }
 # Values that a type alone does not say.
-SPECIMENS: dict[str, list[str]] = {"vllm_server_serial": ["1", "50%"]}
-WRONG_SPECIMENS: dict[str, list[t.Any]] = {"vllm_server_serial": ["all", "0", "50 %", "-1", ["1", "x"]]}
+SPECIMENS: dict[str, list[str]] = {"vllm_server_serial": ["1", "50%"], "vllm_server_prune": ["images", "caches"]}
+WRONG_SPECIMENS: dict[str, list[t.Any]] = {
+    "vllm_server_serial": ["all", "0", "50 %", "-1", ["1", "x"]],
+    "vllm_server_prune": ["all", ["images", "x"]],
+}
 
 
 def _kind(option: Json) -> str:

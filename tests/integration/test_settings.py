@@ -23,7 +23,8 @@ from ansible_collections.gpufleet.vllm.tests.unit.plugins.module_utils._driver.m
 
 Json = dict[str, t.Any]
 BIN = pathlib.Path(sys.executable).parent
-OPTIONS = cases.every_option()
+# What is `no_log` is read by a lookup, and in no result.
+OPTIONS = {name: option for name, option in cases.every_option().items() if not option.get("no_log")}
 PLAYBOOKS = set(role_settings.specification("vllm_server")[role_settings.OF_PLAYBOOKS])
 READ = pathlib.Path(__file__).resolve().parent / "files" / "settings" / "read.yml"
 PASSWORD = getpass.getuser()

@@ -8,6 +8,7 @@ Private to the collection: may change without notice.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import socket
 import struct
@@ -207,25 +208,69 @@ class Docker:
     ) -> None:
         """Pull an image in at most `limit` seconds; `silence` is the longest that the daemon may say nothing."""
         tagged = reference if "@" in reference or ":" in reference.rsplit("/", 1)[-1] else f"{reference}:latest"
-        headers = {"X-Registry-Auth": auth} if auth else None
+        headers = {"X-Registry-Auth": auth} if auth else {}
         path = "/images/create?" + urlencode({"fromImage": tagged})
         connection = LimitedConnection(self._dial, limit, float("inf"), silence=silence)
-        answer = self._open("POST", path, None, connection, headers)
+        _follow(self._open("POST", path, None, connection, headers), connection, on_progress, "the pull")
+
+    def load(
+        self,
+        tar: t.Iterable[bytes],
+        size: int,
+        on_progress: t.Callable[[Json], None],
+        limit: float = 3600,
+    ) -> None:
+        """Load images from a tar of so many bytes, sent piece by piece."""
+        headers = {"Content-Type": "application/x-tar", "Content-Length": str(size)}
+        connection = LimitedConnection(self._dial, limit, STREAM)
         try:
-            if answer.status >= 400:
-                raise DockerError(answer.status, _message(answer.read(PIECE).decode("utf-8", "replace")))
-            for line in lines(answer):
-                event = documents.parse(line.decode("utf-8", "replace"))
-                problem = documents.misfit(event, client_shapes.EVENT, "an event")
-                if problem:
-                    raise ValueError(problem)
-                if event.get("error"):
-                    raise DockerError(500, event["error"])
-                on_progress(event)
+            with contextlib.suppress(BrokenPipeError, ConnectionResetError):  # it says why it takes no more
+                connection.request("POST", "/images/load?quiet=1", tar, headers)
+            answer = connection.getresponse()
         except (OSError, HTTPException, ValueError) as error:
-            raise DockerError(0, f"the pull broke off: {error}") from error
+            raise DockerError(0, f"the Docker daemon broke off: {error}") from error
+        else:
+            _follow(answer, connection, on_progress, "the load")
         finally:
             connection.close()
+
+    def tag(self, image: str, repository: str, tag: str) -> None:
+        """Give an image one more name."""
+        self._call("POST", f"/images/{quote(image, safe=':')}/tag?" + urlencode({"repo": repository, "tag": tag}))
+
+    def all_containers(self) -> list[Json]:
+        """All containers, running or not, as the list endpoint shows them."""
+        listed: list[Json] = self.get("/containers/json?all=true")
+        return listed
+
+    def remove_image(self, name: str) -> None:
+        """Take a name from an image, and the image with its last one. Never by force: what a container uses stays."""
+        try:
+            self._call("DELETE", f"/images/{quote(name, safe='/:@')}", timeout=300)
+        except DockerError as error:
+            if error.status != 404:
+                raise
+
+
+def _follow(
+    answer: HTTPResponse, connection: LimitedConnection, on_progress: t.Callable[[Json], None], what: str
+) -> None:
+    """Read the events of a long call to their end. Raises DockerError where one of them is an error."""
+    try:
+        if answer.status >= 400:
+            raise DockerError(answer.status, _message(answer.read(PIECE).decode("utf-8", "replace")))
+        for line in lines(answer):
+            event = documents.parse(line.decode("utf-8", "replace"))
+            problem = documents.misfit(event, client_shapes.EVENT, "an event")
+            if problem:
+                raise ValueError(problem)
+            if event.get("error"):
+                raise DockerError(500, event["error"])
+            on_progress(event)
+    except (OSError, HTTPException, ValueError) as error:
+        raise DockerError(0, f"{what} broke off: {error}") from error
+    finally:
+        connection.close()
 
 
 def _message(text: str) -> str:

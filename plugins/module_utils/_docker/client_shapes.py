@@ -29,12 +29,22 @@ CONTAINER: Shape = {
     "Mounts?": [{}],
 }
 LISTED: Shape = [
-    {"Id": str, "Names?": [str], "Labels?": {}, "Ports?": [{"IP?": str, "PublicPort?": int}]},
+    {
+        "Id": str,
+        "Names?": [str],
+        "ImageID?": str,
+        "Labels?": {},
+        "Ports?": [{"IP?": str, "PublicPort?": int}],
+        "Mounts?": [{"Source?": str}],
+    },
 ]
 IMAGE: Shape = {
     "Id": str,
+    "RepoTags?": [str],
     "RepoDigests?": [str],
     "Config?": {"Entrypoint?": [str], "User?": str},
+    "RootFS?": {"Layers?": [str]},
+    "Size?": int,
 }
 INFO: Shape = {
     "DockerRootDir?": str,
@@ -47,6 +57,7 @@ INFO: Shape = {
 SHAPES: tuple[tuple[str, Shape], ...] = (
     (r"/containers/json", LISTED),
     (r"/containers/[^/]+/json", CONTAINER),
+    (r"/images/json", [{"Id": str}]),
     (r"/images/.+/json", IMAGE),
     (r"/info", INFO),
     (r"/version", {"Version?": str}),

@@ -98,9 +98,17 @@ def observe(engine: Engine, root: str = "/", probe: gpu_access.Probe = not_probe
     }
 
 
-def images(engine: Engine, references: t.Iterable[str]) -> dict[str, ImageFact | None]:
-    """Id and registry digests of the images that the engine has; None for one it has not."""
-    return {reference: _image(engine, reference) for reference in references}
+def images(
+    engine: Engine, references: t.Iterable[str], ids: t.Callable[[str], t.Sequence[str]] = lambda _reference: ()
+) -> dict[str, ImageFact | None]:
+    """Id and registry digests of the images that the engine has; None for one it has not.
+
+    IDS are those under which an image may be there that the engine has no such name for.
+    """
+    return {
+        reference: next(filter(None, (_image(engine, name) for name in (reference, *ids(reference)))), None)
+        for reference in references
+    }
 
 
 def _image(engine: Engine, reference: str) -> ImageFact | None:

@@ -26,7 +26,8 @@ class Ports:
     `instances` observes our own containers, `measurements` is what their starts have measured, `packages` what is
     installed, `unfinished_packages` what dpkg has not finished, `docker_settings` what daemon.json says, `gpu_probe`
     asks whether a container may open its GPU device nodes, `owns` whether a package owns a file, and `origins` where
-    packages come from. `kernel_log` holds the kernel's lines about errors of GPUs.
+    packages come from. `image_ids` are those of an image that Docker has no such name for. `kernel_log`
+    holds the kernel's lines about errors of GPUs.
     """
 
     root: str
@@ -41,6 +42,7 @@ class Ports:
     origins: t.Callable[[t.Collection[str]], dict[str, list[str]]] = lambda names: {}
     kernel_log: t.Callable[[], xid.Lines] = lambda: None
     measurements: t.Callable[[], list[Json]] = list
+    image_ids: t.Callable[[str], t.Sequence[str]] = lambda image: ()
 
 
 def gather(ports: Ports, disk_paths: t.Sequence[str], images: t.Sequence[str]) -> Facts:
@@ -91,7 +93,11 @@ def gather(ports: Ports, disk_paths: t.Sequence[str], images: t.Sequence[str]) -
         "memory_mib": memory,
         "systemd": host.runs_systemd(root),
         "listening": sockets.listening(root),
-        "images": container_engine.images(ports.engine, images) if engine["running"] else dict.fromkeys(images),
+        "images": (
+            container_engine.images(ports.engine, images, ports.image_ids)
+            if engine["running"]
+            else dict.fromkeys(images)
+        ),
         "instances": ports.instances(),
         "measurements": ports.measurements(),
     }

@@ -15,6 +15,7 @@ import time
 import typing as t
 
 from .._docker.client import DockerError
+from .._images.registry import Registry
 from .._rollout.host import Host
 from .._rollout.journal import GOOD_OUTCOMES, Journal, spoken
 from .._rollout.recover import BY_WATCH, recover
@@ -124,7 +125,7 @@ def main(arguments: t.Sequence[str] | None = None) -> int:
     """The exit code: 0 done, 1 not done or rolled back, 75 when another transaction holds the instance."""
     parser = arguments_of(__doc__.splitlines()[0] if __doc__ else "")
     args = parser.parse_args(arguments)
-    host = Host(owner=os.environ.get("INVOCATION_ID", ""), keys=ApiKeys(args.state_dir))
+    host = Host(owner=os.environ.get("INVOCATION_ID", ""), keys=ApiKeys(args.state_dir), registry=Registry)
     if args.verb == "watch":
         return _watch_or_pause(parser, args, host)
     if args.verb == "recover" and args.all:

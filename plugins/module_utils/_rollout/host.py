@@ -22,6 +22,7 @@ from .._engine.http_client import Http
 from .._gpu import bindings, report
 from .._gpu.fact import Gpu
 from .._gpu.nvml import Nvml
+from .._images.fetching import Ask
 from .._state.api_keys import ApiKeys
 from .weights import look_at, must_be_whole
 
@@ -79,3 +80,4 @@ class Host:
     gpus: t.Callable[[], list[Gpu]] = report.gpus_of_this_host
     look_at_model: t.Callable[[Release], dict[str, t.Any]] = look_at
     keys: ApiKeys = field(default_factory=ApiKeys)
+    registry: Ask | None = None

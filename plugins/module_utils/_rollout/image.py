@@ -13,6 +13,9 @@ import re
 from .._docker.client import Docker, DockerError
 from .._docker.container import entrypoint_style, version_probe_body
 from .._docker.release import Release
+from .._images import brought
+from .._images.fetching import Fetching, NoImage
+from .._images.registry_login import CONFIG
 from .._outside.documents import Json
 from .._state.deadlines import timeout
 from .._state.state import Entry
@@ -20,59 +23,26 @@ from . import answers, probe
 from .failure import Refused
 from .host import Host
 from .journal import Journal
-from .registry_login import CONFIG, NoLogin, auth_header
 from .stages import Stage
 
 PROBE_LIMIT = 120.0
 VERSION = re.compile(r"[0-9A-Za-z.+!_-]{1,64}")
-REACH_REGISTRY = (
-    "Correct vllm_server_image, or the instance's own image, or make its registry reachable from the host (docker "
-    "login there if it asks)."
-)
 
 
 def present(host: Host, reference: str, journal: Journal, limit: float, config: str = CONFIG) -> Json:
-    """The image's inspection; pulled first, in at most `limit` seconds, where it is not there. Raises Refused."""
-    docker = host.docker
-    image = docker.image(reference)
+    """The image's inspection; brought first, in at most `limit` seconds, where it is not there. Raises Refused."""
+    state_dir = host.keys.state_dir
+    image = brought.find(host.docker, reference, state_dir)
     if image is not None:
         return image
     journal.stage(Stage.PULL, reference)
-    auth = _login(reference, config, journal)
-    layers: dict[str, tuple[int, int]] = {}
-    deadline = host.clock.monotonic() + limit
-
-    def progress(event: Json) -> None:
-        if host.clock.monotonic() >= deadline:
-            raise DockerError(0, f"it took longer than {limit:g} s")
-        detail = event.get("progressDetail") or {}
-        if detail.get("total") and event.get("status") == "Downloading":
-            layers[str(event.get("id"))] = (int(detail.get("current") or 0), int(detail["total"]))
-        done, total = (sum(part) for part in zip(*layers.values())) if layers else (0, 0)
-        journal.heartbeat(f"pulling, {done // 2**20} of {total // 2**20} MiB of the layers begun")
-
+    fetching = Fetching(
+        host.docker, host.clock, journal.note, journal.heartbeat, host.free_mib, state_dir, config, host.registry
+    )
     try:
-        docker.pull(reference, auth, progress, limit)
-    except DockerError as error:
-        if "no space left on device" in str(error).lower():
-            raise _no_room(host, reference, error) from error
-        raise Refused(
-            "image.pull",
-            f"the image {reference} could not be pulled: {error}",
-            REACH_REGISTRY,
-        ) from error
-    image = docker.image(reference)
-    if image is None:
-        raise Refused("image.pull", f"the image {reference} is not there after its pull", "Pull it by hand and look.")
-    return image
-
-
-def _login(reference: str, config: str, journal: Journal) -> str:
-    try:
-        return auth_header(reference, config)
-    except NoLogin as problem:
-        journal.note(f"pulling without a login: {problem}")
-        return ""
+        return fetching.present(reference, limit).image
+    except NoImage as problem:
+        raise Refused(problem.failure_class, problem.cause, problem.advice) from problem
 
 
 def again(host: Host, entry: Entry, journal: Journal) -> Json | None:
@@ -100,17 +70,6 @@ def digest_of(image: Json, reference: str) -> str:
     name = name.rpartition(":")[0] if ":" in name.rpartition("/")[2] else name
     known = [str(digest) for digest in image.get("RepoDigests") or []]
     return next((digest for digest in known if digest.partition("@")[0] == name), known[0] if known else "")
-
-
-def _no_room(host: Host, reference: str, error: DockerError) -> Refused:
-    """The refusal of an image that does not fit on the disk of Docker's root."""
-    try:
-        root = str(host.docker.get("/info")["DockerRootDir"])
-        left = f"{host.free_mib(root)} MiB are free on the disk of {root} without it"
-    except (DockerError, OSError, KeyError):
-        left = "what is free cannot be told"
-    advice = "Make room there: `docker system df` says what images and containers take."
-    return Refused("disk.full", f"the image {reference} does not fit: {error}; {left}", advice)
 
 
 def version_of(docker: Docker, image_id: str, cache: str) -> str:

@@ -30,7 +30,8 @@ SHAPES = {
     "vllm_server_serial": (
         re.compile(r"[1-9][0-9]{0,8}|(100|[1-9]?[0-9])%"),
         "write a number of hosts such as 2, a share such as 25%, or a list of them",
-    )
+    ),
+    "vllm_server_prune": (re.compile(r"images|models|caches"), "write images, models or caches, or a list of them"),
 }
 NOT_SHOWN = "what it is now is not shown, because secrets belong there"
 

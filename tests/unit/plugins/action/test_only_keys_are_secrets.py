@@ -1,7 +1,7 @@
 # Copyright: gpufleet.vllm contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""ansible-core 2.22 masks each value of a no_log option wherever it is said: only keys may be values of one."""
+"""ansible-core 2.22 masks each value of a no_log option wherever it is said: only keys and logins may be one."""
 
 from __future__ import annotations
 
@@ -16,8 +16,9 @@ from ansible_collections.gpufleet.vllm.tests.unit.plugins.action.rollout_wire im
 PLUGINS = pathlib.Path(__file__).resolve().parents[4] / "plugins"
 FILES = [path for folder in ("action", "modules") for path in sorted((PLUGINS / folder).glob("*.py"))]
 OPTION = re.compile(r'"(\w+)": \{.*"no_log": True')
-# Texts of keys and nothing else: a list of them, and lists of them by instance.
-KEYS = {"api_key", "api_keys"}
+# Texts of keys and nothing else: a list of them, and lists of them by instance. Logins go to the host as one text, and
+# the mapping that they are made of stays on the control node.
+KEYS = {"api_key", "api_keys", "logins", "registries"}
 KEY = "sk-0123456789abcdef"
 
 

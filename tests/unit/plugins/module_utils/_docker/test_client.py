@@ -24,7 +24,7 @@ def frame(stream: int, text: bytes) -> bytes:
     return bytes((stream, 0, 0, 0)) + struct.pack(">I", len(text)) + text
 
 
-def answer(status: int, body: bytes | Json) -> bytes:
+def answer(status: int, body: bytes | Json | list[Json]) -> bytes:
     raw = body if isinstance(body, bytes) else json.dumps(body).encode()
     return b"HTTP/1.1 %d X\r\nContent-Length: %d\r\n\r\n%s" % (status, len(raw), raw)
 

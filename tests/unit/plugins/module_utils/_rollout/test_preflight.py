@@ -101,7 +101,7 @@ REFUSALS: list[tuple[Arrange, dict[str, t.Any], str, str]] = [
     (port_is_taken, {"port": 8001}, "port.busy", "port 8001 is taken by another process"),
     (ours_is_stopped_and_another_took_its_port, {}, "port.busy", "port 8000 is taken by another process"),
     (nothing, {"bind": "192.0.2.1"}, "bind.address", "192.0.2.1 is no address of the host"),
-    (pull_fails, {}, "image.pull", "could not be pulled: manifest unknown"),
+    (pull_fails, {}, "image.not_there", "docker.io has no image"),
     (
         disk_is_full,
         {},
