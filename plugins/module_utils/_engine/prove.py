@@ -23,6 +23,7 @@ from .latency import Clock, Pace, measure, too_slow
 from .openai_client import ask, has_no_chat_template, must_answer, must_suit, put
 from .pooled import must_pool
 from .smoke_errors import SHOWN, NotProved
+from .speech import PATH, must_transcribe
 from .streaming import must_stream
 
 LISTED: documents.Shape = {"data": [{"id": str, "max_model_len?": int}]}
@@ -79,7 +80,7 @@ def listed_length(reply: Reply, expected: Expectation) -> int | None:
 def answers(http: Http, expected: Expectation) -> Proof:
     """The least that every engine has to show: its names, its length, and one answer. Raises NotProved.
 
-    A server that pools answers with numbers.
+    A server that pools answers with numbers, one that transcribes with the words of a sound.
     """
     models = ask(http, "GET", f"{expected.base_url}/v1/models", expected.question.deadline)
     length = listed_length(models, expected)
@@ -88,6 +89,9 @@ def answers(http: Http, expected: Expectation) -> Proof:
         name = expected.served_model_names[0]
         path, count = must_pool(http, expected.base_url, name, question.prompt, question.deadline)
         return Proof(expected.served_model_names, length, f"{count} numbers", path, 0)
+    if expected.transcribes:
+        heard = must_transcribe(http, expected.base_url, expected.served_model_names[0], question.deadline)
+        return Proof(expected.served_model_names, length, printable_lines(heard), PATH, 0)
     reply = put(http, expected, question, length)
     if question.chat is True and has_no_chat_template(reply):
         raise NotProved("smoke.chat", f"smoke.chat: the question was answered {reply.status}: {reply.error}")

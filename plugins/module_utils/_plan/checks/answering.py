@@ -14,7 +14,9 @@ from __future__ import annotations
 import re
 import typing as t
 
+from ..._outside.documents import Json
 from ..memory.catalogue import Model
+from . import media
 
 # Encoders, and heads that are no language model's.
 NO_GENERATION = re.compile(
@@ -35,17 +37,17 @@ BY_NAME = re.compile(
 )
 
 
-def caution(model: Model, values: t.Mapping[str, t.Any]) -> str:
+def caution(model: Model, values: t.Mapping[str, t.Any], smoke: Json) -> str:
     """What such a server does not do; '' where the model generates, as far as its files and its name say."""
-    if values.get("runner") or values.get("task") or values.get("convert"):
+    if media.transcribes(smoke, model) or values.get("runner") or values.get("task") or values.get("convert"):
         return ""
     named = (model.config or {}).get("architectures") or [""]
     architecture = str(named[0]) if isinstance(named, list) and named else ""
     how = "State the engine argument runner: pooling (task: embed before vLLM 0.11), and it proves itself by that."
     if SPEECH.match(architecture):
         return (
-            f"{model.name} is a speech model ({architecture}): its server answers at /v1/audio and gives no "
-            "completions, by which a release proves itself."
+            f"{model.name} is a speech model ({architecture}): where its server answers at /v1/audio alone, state "
+            "smoke.transcription: true, and it proves itself by a sound."
         )
     if NO_GENERATION.search(architecture) and not GENERATION.search(architecture):
         return (

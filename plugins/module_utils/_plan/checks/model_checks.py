@@ -21,7 +21,7 @@ from ..model import quantized
 Values = t.Mapping[str, t.Any]
 POSITIONS = (
     "max_position_embeddings", "n_positions", "max_seq_len", "seq_length", "model_max_length", "max_sequence_length",
-    "max_seq_length", "seq_len",
+    "max_seq_length", "seq_len", "max_target_positions",
 )  # fmt: skip
 # Rope scalings whose config.json states the stretched length already.
 STATED = ("su", "longrope", "llama3")

@@ -17,7 +17,7 @@ from ..._settings.names import listed
 from ..._vllm.gates import TOOL_CALL_NEEDS_PARSER
 from ..._vllm.schema import Schema, version_key
 from ..memory.catalogue import Model
-from . import model_checks
+from . import media, model_checks
 
 Values = t.Mapping[str, t.Any]
 TOOL_ARGUMENTS = ("enable_auto_tool_choice", "tool_call_parser")
@@ -30,8 +30,11 @@ OWN_TOOLS = (*HARMONY, "stral", "xtral")
 def problems(smoke: Json, values: Values, model: Model, schema: Schema) -> list[str]:
     """One sentence for each demand that no answer can satisfy."""
     if pools(values):
-        return _of_pooling(smoke)
+        return _without_words(smoke, "pools")
+    if media.transcribes(smoke, model):
+        return [*_without_words(smoke, "transcribes"), *media.in_vain(smoke, values)]
     found = [_tool_call(smoke, values, model, schema), _reasoning(smoke, values, model), _stream(smoke, values)]
+    found += media.in_vain(smoke, values)
     found += [_tokens(where, asked, values, model) for where, asked in _stated_tokens(smoke)]
     return [text for text in found if text]
 
@@ -40,11 +43,11 @@ def problems(smoke: Json, values: Values, model: Model, schema: Schema) -> list[
 OF_GENERATION = ("pattern", "json_schema", "prompts", "warn_latency", "warn_first_token")
 
 
-def _of_pooling(smoke: Json) -> list[str]:
-    """A server that pools shows numbers, and nothing of these."""
+def _without_words(smoke: Json, does: str) -> list[str]:
+    """A server that pools shows numbers, one that transcribes the words of a sound, and nothing of these."""
     asked = [name for name in OF_GENERATION if smoke.get(name)]
-    asked += [name for name in ("tool_call", "reasoning", "stream") if smoke.get(name) is True]
-    return [f"smoke.{name} is stated, and a server that pools generates nothing: leave it out." for name in asked]
+    asked += [name for name in ("tool_call", "reasoning", "stream", "image", "audio") if smoke.get(name) is True]
+    return [f"smoke.{name} is stated, and a server that {does} answers no chat: leave it out." for name in asked]
 
 
 def _tool_call(smoke: Json, values: Values, model: Model, schema: Schema) -> str:

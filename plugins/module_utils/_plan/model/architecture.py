@@ -19,6 +19,7 @@ from .layers import Layers, layers_of
 from .quantization import Quantization, quantization_of
 
 LARGEST_DYNAMIC_IMAGE = 16384
+POSITIONS = ("max_position_embeddings", "n_positions", "max_seq_len", "seq_length", "max_target_positions")
 # Layers that see the image again where the config does not list them.
 DEEPSTACK = 3
 # Families that turn a part of each head only, where the config does not say how much.
@@ -139,7 +140,7 @@ def from_config(config: t.Mapping[str, t.Any] | None) -> Architecture | None:
         rotary=_rotary(config, text, head_size),
         predictors=_integer(text, "mtp_num_hidden_layers", "num_nextn_predict_layers", "num_mtp_layers") or 0,
         tied=bool(config.get("tie_word_embeddings", text.get("tie_word_embeddings", False))),
-        positions=_integer(text, "max_position_embeddings", "n_positions", "max_seq_len", "seq_length"),
+        positions=_integer(text, *POSITIONS),
         dtype=_dtype(config, text),
         quantization=quantization_of(config.get("quantization_config") or text.get("quantization_config")),
         problems=tuple(problems),

@@ -51,7 +51,7 @@ def errors(smoke: fleet.Json, engine_args: fleet.Json, **changes: t.Any) -> tupl
                 "than 64 there, or leave smoke.stream out."
             ),
         ),
-        ({"stream": True}, {"runner": "pooling"}, "smoke.stream is stated, and a server that pools generates nothing"),
+        ({"stream": True}, {"runner": "pooling"}, "smoke.stream is stated, and a server that pools answers no chat"),
         (
             {"max_tokens": 1024},
             {"max_model_len": 1024},
