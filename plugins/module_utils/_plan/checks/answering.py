@@ -37,9 +37,9 @@ BY_NAME = re.compile(
 )
 
 
-def caution(model: Model, values: t.Mapping[str, t.Any], smoke: Json) -> str:
+def caution(model: Model, values: t.Mapping[str, t.Any], smoke: Json | None = None) -> str:
     """What such a server does not do; '' where the model generates, as far as its files and its name say."""
-    if media.transcribes(smoke, model) or values.get("runner") or values.get("task") or values.get("convert"):
+    if media.transcribes(smoke or {}, model) or values.get("runner") or values.get("task") or values.get("convert"):
         return ""
     named = (model.config or {}).get("architectures") or [""]
     architecture = str(named[0]) if isinstance(named, list) and named else ""

@@ -16,6 +16,7 @@ import re
 import typing as t
 from dataclasses import dataclass, replace
 
+from ..._vllm import modalities
 from ..._vllm.gates import NEWEST_KNOWN
 from ..._vllm.images import parse_capability
 from ..model.architecture import Architecture
@@ -35,8 +36,8 @@ class Settings:
 
     chunked: a prompt may be split over batches. kv_bytes, kv_blocks: the KV cache as set by hand. offload_kv_gib: host
     memory for the KV cache. stages: layers of each pipeline stage, as set by hand. sees: the encoder of images is
-    loaded; images: it is tried at start. capture_sizes: how many CUDA graphs are asked for; piecewise: none of them
-    is whole. second: vLLM's second model runner is taken.
+    loaded; images: it is tried at start, with no more than images_at_once where anybody limits them. capture_sizes: how
+    many CUDA graphs are asked for; piecewise: none of them is whole. second: vLLM's second model runner is taken.
     """
 
     version: Version
@@ -74,6 +75,7 @@ class Settings:
     stages: tuple[int, ...] = ()
     load_format: str = "auto"
     images: bool = True
+    images_at_once: int | None = None
     sees: bool = True
     capture_sizes: int | None = None
     piecewise: bool = False
@@ -154,6 +156,7 @@ def resolve(request: MemoryRequest, architecture: Architecture | None) -> Settin
         stages=_stages(request.environment.get("VLLM_PP_LAYER_PARTITION")),
         load_format=str(given.get("load_format") or "auto"),
         images=_images(given),
+        images_at_once=_images_at_once(given, sequences),
         sees=given.get("language_model_only") is not True,
         capture_sizes=_capture_sizes(given, compilation),
         piecewise=str(compilation.get("cudagraph_mode") or "").upper() == "PIECEWISE",
@@ -257,6 +260,13 @@ def _images(given: t.Mapping[str, t.Any]) -> bool:
         return False
     limits = mapping(given.get("limit_mm_per_prompt"))
     return not (limits and "image" in limits and not any(_allowed(limit) for limit in limits.values()))
+
+
+def _images_at_once(given: t.Mapping[str, t.Any], sequences: int) -> int | None:
+    """What all requests may have together; None where a prompt may have as many as it holds, or videos: these are larger
+    and tried in their place."""
+    limit = modalities.limit("image", given)
+    return None if limit is None or modalities.limit("video", given) != 0 else limit * sequences
 
 
 def _allowed(limit: t.Any) -> bool:

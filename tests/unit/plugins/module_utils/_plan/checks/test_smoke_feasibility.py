@@ -151,4 +151,4 @@ def test_a_server_that_pools_generates_nothing() -> None:
     smoke = {"pattern": "4", "tool_call": True, "prompt": "Hi"}
     errors = fleet.outcome(instances=[fleet.instance(engine_args=engine_args, smoke=smoke)]).errors
     assert len(errors) == 2
-    assert all("a server that pools generates nothing: leave it out" in text for text in errors)
+    assert all("a server that pools answers no chat: leave it out" in text for text in errors)
