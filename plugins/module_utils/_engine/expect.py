@@ -71,13 +71,21 @@ class Check:
 
 
 @dataclass(frozen=True)
+class Ranking:
+    """A query, and documents from the best answer to the worst."""
+
+    query: str
+    documents: tuple[str, ...]
+
+
+@dataclass(frozen=True)
 class Expectation:
     """What the plan promised.
 
     max_model_len in tokens, None where the engine decides. enough is what a complete answer takes, in tokens.
     warn_latency and warn_first_token are in seconds, None for no bound. With pools it answers with numbers, and is
-    asked for nothing else. stream is the question whose answer must come as a stream; stream_interval tokens of it may
-    come together.
+    asked for nothing else; dimension is that of an embedding, rank what must be scored in this order. stream is the
+    question whose answer must come as a stream; stream_interval tokens of it may come together.
     """
 
     base_url: str
@@ -89,6 +97,8 @@ class Expectation:
     warn_latency: float | None = None
     warn_first_token: float | None = None
     pools: bool = False
+    dimension: int | None = None
+    rank: Ranking | None = None
     stream: Question | None = None
     stream_interval: int = 1
 
@@ -115,6 +125,8 @@ def expectation(release: Release, settings: Settings) -> Expectation:
     }
     schema, prompts = smoke.pop("json_schema", None), smoke.pop("prompts", [])
     streams = _stream(smoke, arguments) if smoke.pop("stream", False) else {}
+    rank = smoke.pop("rank", None)
+    numbers: Json = {"dimension": smoke.pop("dimension", None), "rank": _ranking(rank) if rank else None}
     bounds = {key: smoke.pop(key) for key in ("warn_latency", "warn_first_token") if key in smoke}
     checks = [
         Check(name, _own(name, smoke, schema, enough), decides)
@@ -137,8 +149,13 @@ def expectation(release: Release, settings: Settings) -> Expectation:
         checks=() if pooling else tuple(checks),
         enough=enough,
         pools=pooling,
+        **numbers,
         **({} if pooling else {**bounds, **streams}),
     )
+
+
+def _ranking(stated: Json) -> Ranking:
+    return Ranking(stated["query"], tuple(stated["documents"]))
 
 
 def _asked(stated: t.Any, configured: bool) -> bool | None:

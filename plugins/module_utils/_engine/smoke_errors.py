@@ -20,6 +20,14 @@ ADVICE = {
     "smoke.reasoning": "Set this model's reasoning_parser, give it more max_tokens, or set smoke.reasoning to auto.",
     "smoke.json_schema": "Give it more max_tokens, a model that follows the schema, or leave smoke.json_schema out.",
     "smoke.prompts": "Read what came back: correct this prompt's pattern, json_schema or max_tokens, or the model.",
+    "smoke.dimension": (
+        "Correct smoke.dimension, or look at what decides it: the model, its folders of pooling and projection, the "
+        "engine argument pooler_config."
+    ),
+    "smoke.rank": (
+        "Read the scores: correct smoke.rank, or the model, its revision and what turns it into a reranker "
+        "(hf_overrides, chat_template)."
+    ),
     "smoke.stream": (
         "Look for what buffers between the engine and its port: a proxy or a wrapper in the image, the engine argument "
         "middleware, a large stream_interval. Or leave smoke.stream out."
