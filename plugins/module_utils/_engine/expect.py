@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from .._docker.release import Release
 from .._outside.documents import Json
 from .._settings.rollout import Settings
+from .._vllm.path_arguments import adapter_names
 from . import pooled
 
 PROMPT = "Say hello."
@@ -83,9 +84,10 @@ class Expectation:
     """What the plan promised.
 
     max_model_len in tokens, None where the engine decides. enough is what a complete answer takes, in tokens.
-    warn_latency and warn_first_token are in seconds, None for no bound. With pools it answers with numbers, and is
-    asked for nothing else; dimension is that of an embedding, rank what must be scored in this order. stream is the
-    question whose answer must come as a stream; stream_interval tokens of it may come together.
+    warn_latency and warn_first_token are in seconds, None for no bound. Each of adapters answers by its name. With
+    pools it answers with numbers, and is asked for nothing else; dimension is that of an embedding, rank what must be
+    scored in this order. stream is the question whose answer must come as a stream; stream_interval tokens of it may
+    come together.
     """
 
     base_url: str
@@ -96,6 +98,7 @@ class Expectation:
     enough: int = ENOUGH
     warn_latency: float | None = None
     warn_first_token: float | None = None
+    adapters: tuple[str, ...] = ()
     pools: bool = False
     dimension: int | None = None
     rank: Ranking | None = None
@@ -150,7 +153,7 @@ def expectation(release: Release, settings: Settings) -> Expectation:
         enough=enough,
         pools=pooling,
         **numbers,
-        **({} if pooling else {**bounds, **streams}),
+        **({} if pooling else {**bounds, **streams, "adapters": adapter_names(arguments)}),
     )
 
 

@@ -16,6 +16,7 @@ from dataclasses import asdict, dataclass, replace
 
 from .._outside import documents
 from .._outside.printable import printable_lines
+from . import adapters
 from .checks import check
 from .expect import Expectation
 from .http_client import Http, NoAnswer, Reply
@@ -145,6 +146,9 @@ def prove(http: Http, expected: Expectation, clock: Clock = time.monotonic) -> P
             if one.decides:
                 raise
             warnings.append(f"{error}. {error.advice}")
+    if expected.adapters:
+        adapters.must_serve(http, expected, length)
+        passed.append("adapters")
     chat = proof.answered_in != "text"
     if expected.stream is not None:
         untold = must_stream(http, expected, chat, length)
