@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from .._docker.release import Release
 from .._outside.documents import Json
 from .._settings.rollout import Settings
+from .._vllm.path_arguments import adapter_names
 from . import pooled, samples
 
 PROMPT = "Say hello."
@@ -74,13 +75,22 @@ class Check:
 
 
 @dataclass(frozen=True)
+class Ranking:
+    """A query, and documents from the best answer to the worst."""
+
+    query: str
+    documents: tuple[str, ...]
+
+
+@dataclass(frozen=True)
 class Expectation:
     """What the plan promised.
 
     max_model_len in tokens, None where the engine decides. enough is what a complete answer takes, in tokens.
-    warn_latency and warn_first_token are in seconds, None for no bound. With pools it answers with numbers, and is
-    asked for nothing else. stream is the question whose answer must come as a stream; stream_interval tokens of it may
-    come together. With transcribes it is given a sound, and asked for nothing else either.
+    warn_latency and warn_first_token are in seconds, None for no bound. Each of adapters answers by its name. With
+    pools it answers with numbers, and is asked for nothing else; dimension is that of an embedding, rank what must be
+    scored in this order. With transcribes it is given a sound, and asked for nothing else either. stream is the
+    question whose answer must come as a stream; stream_interval tokens of it may come together.
     """
 
     base_url: str
@@ -91,7 +101,10 @@ class Expectation:
     enough: int = ENOUGH
     warn_latency: float | None = None
     warn_first_token: float | None = None
+    adapters: tuple[str, ...] = ()
     pools: bool = False
+    dimension: int | None = None
+    rank: Ranking | None = None
     transcribes: bool = False
     stream: Question | None = None
     stream_interval: int = 1
@@ -121,6 +134,8 @@ def expectation(release: Release, settings: Settings) -> Expectation:
     }
     schema, prompts = smoke.pop("json_schema", None), smoke.pop("prompts", [])
     streams = _stream(smoke, arguments) if smoke.pop("stream", False) else {}
+    rank = smoke.pop("rank", None)
+    numbers: Json = {"dimension": smoke.pop("dimension", None), "rank": _ranking(rank) if rank else None}
     bounds = {key: smoke.pop(key) for key in ("warn_latency", "warn_first_token") if key in smoke}
     checks = [
         Check(name, _own(name, smoke, schema, enough), decides)
@@ -146,8 +161,13 @@ def expectation(release: Release, settings: Settings) -> Expectation:
         enough=enough,
         pools=pooling,
         transcribes=transcribes,
-        **({} if numbers_or_words else {**bounds, **streams}),
+        **numbers,
+        **({} if numbers_or_words else {**bounds, **streams, "adapters": adapter_names(arguments)}),
     )
+
+
+def _ranking(stated: Json) -> Ranking:
+    return Ranking(stated["query"], tuple(stated["documents"]))
 
 
 def _asked(stated: t.Any, configured: bool) -> bool | None:

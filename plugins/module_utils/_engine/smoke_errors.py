@@ -32,6 +32,14 @@ ADVICE = {
         "Read what came back: transcriptions come from speech models (such as Whisper), in an image with vLLM's audio "
         "extra (soundfile or PyAV). A server that chats has smoke.transcription: false."
     ),
+    "smoke.dimension": (
+        "Correct smoke.dimension, or look at what decides it: the model, its folders of pooling and projection, the "
+        "engine argument pooler_config."
+    ),
+    "smoke.rank": (
+        "Read the scores: correct smoke.rank, or the model, its revision and what turns it into a reranker "
+        "(hf_overrides, chat_template)."
+    ),
     "smoke.stream": (
         "Look for what buffers between the engine and its port: a proxy or a wrapper in the image, the engine argument "
         "middleware, a large stream_interval. Or leave smoke.stream out."

@@ -106,7 +106,7 @@ def prepare(
         *hints.cautions(values, model),
         *formats.cautions(model, values, schema),
         drafting.caution(values, inputs.models),
-        answering.caution(model, values, smoke),
+        answering.caution(model, values, media.transcribes(smoke, model)),
         catalogue.caution(model),
         *reach.cautions(instance.bind, instance.api_key),
     ]

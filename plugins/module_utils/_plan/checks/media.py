@@ -13,13 +13,12 @@ from __future__ import annotations
 
 import typing as t
 
-from ..._engine.pooled import pools
 from ..._findings.checks import Doubt
 from ..._outside.documents import Json
 from ..._vllm import modalities
 from ..memory.catalogue import Model
 from ..model import figures
-from . import model_checks
+from . import answering, model_checks
 
 Values = t.Mapping[str, t.Any]
 AUTO = "auto"
@@ -34,7 +33,7 @@ def asked(smoke: Json, values: Values, model: Model) -> Json:
     take images as well is no demand of anybody's.
     """
     left = {key: value for key, value in smoke.items() if key not in (*MEDIA, TRANSCRIPTION)}
-    if pools(values):
+    if answering.pools(model, values):
         return left
     if transcribes(smoke, model):
         return {**left, TRANSCRIPTION: True}

@@ -17,6 +17,7 @@ from ..._findings.checks import Doubt
 from ..._outside.documents import Json
 from ..memory.catalogue import Model
 from ..model import quantized
+from ..model.encoders import encodes
 
 Values = t.Mapping[str, t.Any]
 POSITIONS = (
@@ -56,9 +57,23 @@ def problems(values: Values, variables: t.Mapping[str, str], model: Model, versi
         return []
     found = [
         Doubt("value", _too_long(values, variables, model)),
+        Doubt("value", _split(values, model)),
         Doubt("quantization", _quantization(values, model, version)),
     ]
     return [doubt for doubt in found if doubt.text]
+
+
+def _split(values: Values, model: Model) -> str:
+    """An encoder reads a text at once, so that a batch has to hold the longest."""
+    tokens, length = values.get("max_num_batched_tokens"), values.get("max_model_len") or longest(model.config)
+    if not encodes(model.config) or values.get("enable_chunked_prefill") is True:
+        return ""
+    if not _whole(tokens) or not _whole(length) or t.cast(int, tokens) >= t.cast(int, length):
+        return ""
+    return (
+        f"max_num_batched_tokens is {tokens}, and {model.name} reads texts of up to {length} tokens at once (it is an "
+        f"encoder): write {length} or more, a max_model_len of {tokens} or less, or leave it out."
+    )
 
 
 def _too_long(values: Values, variables: t.Mapping[str, str], model: Model) -> str:

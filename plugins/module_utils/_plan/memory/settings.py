@@ -38,6 +38,7 @@ class Settings:
     memory for the KV cache. stages: layers of each pipeline stage, as set by hand. sees: the encoder of images is
     loaded; images: it is tried at start, with no more than images_at_once where anybody limits them. capture_sizes: how
     many CUDA graphs are asked for; piecewise: none of them is whole. second: vLLM's second model runner is taken.
+    encodes: there is no KV cache at all, and no text is split.
     """
 
     version: Version
@@ -80,6 +81,7 @@ class Settings:
     capture_sizes: int | None = None
     piecewise: bool = False
     second: bool = False
+    encodes: bool = False
 
     @property
     def world(self) -> int:
@@ -112,7 +114,8 @@ def resolve(request: MemoryRequest, architecture: Architecture | None) -> Settin
     parsed = parse_version(request.version)
     version = parsed or NEWEST_KNOWN
     length = _length(given.get("max_model_len"), architecture)
-    chunked = given.get("enable_chunked_prefill") is not False
+    encodes = architecture is not None and architecture.encodes
+    chunked = given.get("enable_chunked_prefill") is not False and not encodes
     sequences, tokens, unset = _batch(given, version, request.gpus, None if chunked else length)
     pipeline = _whole(given.get("pipeline_parallel_size")) or 1
     asynchronous = version >= (0, 14, 0) and given.get("async_scheduling") is not False
@@ -136,7 +139,7 @@ def resolve(request: MemoryRequest, architecture: Architecture | None) -> Settin
         cache_dtype=str(given.get("kv_cache_dtype") or "auto"),
         block_tokens=_whole(given.get("block_size")) or 16,
         eager=_eager(given, compilation),
-        kv_bytes=_whole(given.get("kv_cache_memory_bytes")),
+        kv_bytes=0 if encodes else _whole(given.get("kv_cache_memory_bytes")),
         max_capture=_max_capture(given, compilation),
         lora_slots=(_whole(given.get("max_loras")) or 1) if given.get("enable_lora") is True else 0,
         lora_rank=_whole(given.get("max_lora_rank")) or 16,
@@ -148,7 +151,7 @@ def resolve(request: MemoryRequest, architecture: Architecture | None) -> Settin
         offload_gib=number(given.get("cpu_offload_gb")) or 0.0,
         unset=unset,
         chunked=chunked,
-        kv_blocks=_whole(given.get("num_gpu_blocks_override")),
+        kv_blocks=None if encodes else _whole(given.get("num_gpu_blocks_override")),
         offload_kv_gib=number(given.get("kv_offloading_size")) or 0.0,
         context_parallel=_whole(given.get("decode_context_parallel_size")) or 1,
         state_dtype=str(given.get("mamba_cache_dtype") or "auto"),
@@ -161,6 +164,7 @@ def resolve(request: MemoryRequest, architecture: Architecture | None) -> Settin
         capture_sizes=_capture_sizes(given, compilation),
         piecewise=str(compilation.get("cudagraph_mode") or "").upper() == "PIECEWISE",
         second=second_runner(version, architecture, guesses.method, request.environment),
+        encodes=encodes,
     )
 
 
@@ -263,8 +267,8 @@ def _images(given: t.Mapping[str, t.Any]) -> bool:
 
 
 def _images_at_once(given: t.Mapping[str, t.Any], sequences: int) -> int | None:
-    """What all requests may have together; None where a prompt may have as many as it holds, or videos: these are larger
-    and tried in their place."""
+    """What all requests may have together; None where a prompt may have as many as it holds, or videos: those are
+    larger, and tried in the place of images."""
     limit = modalities.limit("image", given)
     return None if limit is None or modalities.limit("video", given) != 0 else limit * sequences
 

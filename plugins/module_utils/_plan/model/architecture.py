@@ -14,6 +14,7 @@ from __future__ import annotations
 import typing as t
 from dataclasses import dataclass
 
+from .encoders import encodes
 from .figures import integer as _integer
 from .layers import Layers, layers_of
 from .quantization import Quantization, quantization_of
@@ -63,7 +64,7 @@ class Architecture:
     head_size: one head's key width; latent_size: for MLA, the vector cached for a token and layer; index_size: the key
     of a sparse model's index beside it. predictors: layers that guess further tokens (MTP), in the same files.
     rotary: elements of the table of positions. dtype: the config's ('bfloat16' ...). positions: the longest context in
-    tokens the model was made for.
+    tokens the model was made for. encodes: it reads a text at once and keeps nothing of it.
     """
 
     layers: Layers
@@ -86,6 +87,7 @@ class Architecture:
     dtype: str = "bfloat16"
     quantization: Quantization | None = None
     problems: tuple[str, ...] = ()
+    encodes: bool = False
 
     @property
     def mla(self) -> bool:
@@ -94,7 +96,7 @@ class Architecture:
     @property
     def cacheable(self) -> bool:
         """Whether the KV cache of a token can be computed."""
-        if not self.layers.known:
+        if self.encodes or not self.layers.known:
             return False
         return self.mla or (self.kv_heads is not None and self.head_size is not None)
 
@@ -132,6 +134,7 @@ def from_config(config: t.Mapping[str, t.Any] | None) -> Architecture | None:
         head_size=head_size,
         vocab_size=_integer(text, "vocab_size") or _integer(config, "vocab_size"),
         name=str(architectures[0]),
+        encodes=encodes(config),
         latent_size=latent,
         index_size=_integer(text, "index_head_dim") if latent else None,
         intermediate_size=_integer(text, "intermediate_size", "ffn_dim", "n_inner"),

@@ -90,7 +90,7 @@ def test_what_it_is_proved_by(
             SEES,
             {"image": True},
             {"runner": "pooling"},
-            "smoke.image is stated, and a server that pools answers no chat",
+            "smoke.image is stated, and a server that pools generates nothing",
         ),
         (SEES, {"image": "x"}, {}, "smoke.image is 'x': write auto, true or false."),
         (
