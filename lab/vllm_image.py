@@ -22,10 +22,11 @@ SUITE = "bookworm"  # its Python is that of packages.py
 BASE_PACKAGES = ("python3", "libnuma1", "libgomp1")
 BASE_IMAGE = "gpufleet-lab-base:bookworm"
 CODE = ("vllm_image.py", "packages.py", "processor.py", "oci.py")
-SOURCES = ("sitecustomize.py", "tiny_model.py", "tiny_kinds.py", "vllm")
+SOURCES = ("sitecustomize.py", "tiny_model.py", "tiny_kinds.py", "tiny_media.py", "vllm")
 MODELS = {"tiny-64": 64, "tiny-16": 16}
-# What tiny_kinds.py writes, and the file that each has.
+# What tiny_kinds.py and tiny_media.py write, and the file that each has.
 KINDS = {
+    **dict.fromkeys(("tiny-sees", "tiny-hears"), "config.json"),
     **dict.fromkeys(("tiny-embeds", "tiny-embeds-nothing", "tiny-ranks", "tiny-classifies"), "config.json"),
     **dict.fromkeys(
         ("tiny-adapter", "tiny-adapter-wide", "tiny-adapter-narrow", "tiny-adapter-foreign"), "adapter_config.json"
@@ -128,7 +129,7 @@ def _write_models(site: pathlib.Path) -> None:
     for name in (*MODELS, *KINDS):
         shutil.rmtree(work / name, ignore_errors=True)
     one_size = [("tiny_model.py", f"/models/{name}", str(head_dim)) for name, head_dim in MODELS.items()]
-    for script, *arguments in (*one_size, ("tiny_kinds.py", "/models")):
+    for script, *arguments in (*one_size, ("tiny_kinds.py", "/models"), ("tiny_media.py", "/models")):
         run(
             *("docker", "run", "--rm", "--label", f"{LABEL}=models", "--network", "none"),
             *("--env", "PYTHONPATH=/opt/vllm", "--env", "PYTHONDONTWRITEBYTECODE=1"),
