@@ -23,6 +23,8 @@ from .smoke_errors import NotProved, shown
 OTHER = "Bananas are yellow and sweet."
 # Which one answers the question is plain to any reranker of any language with a bit of English.
 PLAIN = Ranking("What is the capital of France?", ("Paris is the capital of France.", OTHER))
+# What vLLM says instead of numbers that JSON does not have.
+NO_NUMBERS = "Out of range float values"
 # Cosine of the same text's embeddings. A batch of other requests moves it in 16 bits by less than a thousandth.
 SAME = 0.99
 
@@ -63,6 +65,9 @@ def must_pool(http: Http, expected: Expectation) -> Pooled:
 
 def judged(http: Http, expected: Expectation, path: str, reply: Reply) -> Pooled:
     """Raises NotProved."""
+    if NO_NUMBERS in reply.error and reply.status != 200:
+        why = "its numbers are none: its weights are damaged, or its dtype is too small for them"
+        raise NotProved("smoke.content", f"{path} answered {reply.status}: {reply.error} ({why})")
     if reply.status != 200:
         raise NotProved("smoke.error", f"{path} answered {reply.status}: {reply.error}")
     try:
