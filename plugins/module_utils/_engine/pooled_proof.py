@@ -42,7 +42,7 @@ class Pooled:
 def offered(http: Http, expected: Expectation) -> tuple[str, Reply] | None:
     """The answer that there is; None where the server has none of these paths. Raises NotProved."""
     text, deadline = expected.question.prompt, expected.question.deadline
-    bodies = {
+    bodies: dict[str, dict[str, t.Any]] = {
         pooled.EMBEDDINGS: {"input": [text, text, f"{text} {OTHER}"]},
         pooled.CLASSIFY: {"input": text},
         pooled.POOLING: {"input": text},
