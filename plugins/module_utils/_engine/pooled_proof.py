@@ -23,6 +23,8 @@ from .smoke_errors import NotProved, shown
 OTHER = "Bananas are yellow and sweet."
 # Which one answers the question is plain to any reranker of any language with a bit of English.
 PLAIN = Ranking("What is the capital of France?", ("Paris is the capital of France.", OTHER))
+# What vLLM says instead of numbers that JSON does not have.
+NO_NUMBERS = "Out of range float values"
 # Cosine of the same text's embeddings. A batch of other requests moves it in 16 bits by less than a thousandth.
 SAME = 0.99
 
@@ -40,7 +42,7 @@ class Pooled:
 def offered(http: Http, expected: Expectation) -> tuple[str, Reply] | None:
     """The answer that there is; None where the server has none of these paths. Raises NotProved."""
     text, deadline = expected.question.prompt, expected.question.deadline
-    bodies = {
+    bodies: dict[str, dict[str, t.Any]] = {
         pooled.EMBEDDINGS: {"input": [text, text, f"{text} {OTHER}"]},
         pooled.CLASSIFY: {"input": text},
         pooled.POOLING: {"input": text},
@@ -63,6 +65,9 @@ def must_pool(http: Http, expected: Expectation) -> Pooled:
 
 def judged(http: Http, expected: Expectation, path: str, reply: Reply) -> Pooled:
     """Raises NotProved."""
+    if NO_NUMBERS in reply.error and reply.status != 200:
+        why = "its numbers are none: its weights are damaged, or its dtype is too small for them"
+        raise NotProved("smoke.content", f"{path} answered {reply.status}: {reply.error} ({why})")
     if reply.status != 200:
         raise NotProved("smoke.error", f"{path} answered {reply.status}: {reply.error}")
     try:

@@ -93,13 +93,15 @@ def test_the_next_question_where_one_is_not_for_this_model(answers: dict[str, Re
         (Reply(200, {"data": []}), "smoke.content", "it has no data"),
         (Reply(200, {"data": [1, 2, 3]}), "smoke.content", "it has no data"),
         (Reply(200, "words"), "smoke.content", "it has no data"),
+        (NO_NUMBERS, "smoke.content", "answered 400: Out of range float .* its weights are damaged, or its dtype"),
         (Reply(500, {"error": {"message": "boom"}}), "smoke.error", "answered 500: boom"),
         (NoAnswer("timed out"), "smoke.no_answer", "timed out"),
     ],
 )
 def test_what_is_no_proof(reply: t.Any, failure_class: str, says: str) -> None:
+    others = dict.fromkeys(("classify", "pooling", "score"), GONE)
     with pytest.raises(NotProved, match=says) as caught:
-        prove(Script(models=MODELS, embeddings=reply), POOLS)
+        prove(Script(models=MODELS, embeddings=reply, **others), POOLS)
     assert caught.value.failure_class == failure_class
 
 
