@@ -127,7 +127,8 @@ def test_a_speech_model_is_warned_of_where_nobody_says_how_it_is_asked() -> None
 
 
 def test_a_config_of_another_shape_says_nothing() -> None:
-    for odd in (None, {}, {"architectures": "Whisper"}, {"architectures": [1]}, {"thinker_config": []}):
+    shapes: tuple[t.Any, ...] = (None, {}, {"architectures": "Whisper"}, {"architectures": [1]}, {"thinker_config": []})
+    for odd in shapes:
         assert not modalities.transcribes(odd) and not modalities.takes("image", odd)
     assert not modalities.cannot_take("image", None) and not modalities.cannot_take("image", {})
     assert modalities.limit("image", {"limit_mm_per_prompt": "image=1"}) is None
