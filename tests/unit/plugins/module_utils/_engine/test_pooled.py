@@ -99,9 +99,9 @@ def test_the_next_question_where_one_is_not_for_this_model(answers: dict[str, Re
     ],
 )
 def test_what_is_no_proof(reply: t.Any, failure_class: str, says: str) -> None:
-    others = dict.fromkeys(("classify", "pooling", "score"), GONE)
+    http = Script(models=MODELS, embeddings=reply, classify=GONE, pooling=GONE, score=GONE)
     with pytest.raises(NotProved, match=says) as caught:
-        prove(Script(models=MODELS, embeddings=reply, **others), POOLS)
+        prove(http, POOLS)
     assert caught.value.failure_class == failure_class
 
 
@@ -136,8 +136,10 @@ def test_the_name_of_a_class_matches_a_pattern() -> None:
     ],
 )
 def test_an_embedding_has_the_dimension_that_is_stated(answers: dict[str, Reply], says: str) -> None:
+    http = Script(models=MODELS)
+    http.answers |= answers
     with pytest.raises(NotProved, match=says) as caught:
-        prove(Script(models=MODELS, **answers), dataclasses.replace(POOLS, dimension=4))
+        prove(http, dataclasses.replace(POOLS, dimension=4))
     assert caught.value.failure_class == "smoke.dimension" and "smoke.dimension" in caught.value.advice
 
 
