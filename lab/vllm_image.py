@@ -22,8 +22,16 @@ SUITE = "bookworm"  # its Python is that of packages.py
 BASE_PACKAGES = ("python3", "libnuma1", "libgomp1")
 BASE_IMAGE = "gpufleet-lab-base:bookworm"
 CODE = ("vllm_image.py", "packages.py", "processor.py", "oci.py")
-SOURCES = ("sitecustomize.py", "tiny_model.py", "vllm")
+SOURCES = ("sitecustomize.py", "tiny_model.py", "tiny_kinds.py", "tiny_media.py", "vllm")
 MODELS = {"tiny-64": 64, "tiny-16": 16}
+# What tiny_kinds.py and tiny_media.py write, and the file that each has.
+KINDS = {
+    **dict.fromkeys(("tiny-sees", "tiny-hears"), "config.json"),
+    **dict.fromkeys(("tiny-embeds", "tiny-embeds-nothing", "tiny-ranks", "tiny-classifies"), "config.json"),
+    **dict.fromkeys(
+        ("tiny-adapter", "tiny-adapter-wide", "tiny-adapter-narrow", "tiny-adapter-foreign"), "adapter_config.json"
+    ),
+}
 ENV = {
     "PYTHONPATH": "/opt/vllm",
     "VLLM_TARGET_DEVICE": "cpu",  # the package's name confuses the detection of the platform
@@ -118,15 +126,22 @@ def _prune(site: pathlib.Path) -> None:
 
 def _write_models(site: pathlib.Path) -> None:
     work = models_directory()
-    for name, head_dim in MODELS.items():
+    for name in (*MODELS, *KINDS):
         shutil.rmtree(work / name, ignore_errors=True)
+    one_size = [("tiny_model.py", f"/models/{name}", str(head_dim)) for name, head_dim in MODELS.items()]
+    for script, *arguments in (*one_size, ("tiny_kinds.py", "/models"), ("tiny_media.py", "/models")):
         run(
             *("docker", "run", "--rm", "--label", f"{LABEL}=models", "--network", "none"),
             *("--env", "PYTHONPATH=/opt/vllm", "--env", "PYTHONDONTWRITEBYTECODE=1"),
             *("--volume", f"{site}:/opt/vllm:ro", "--volume", f"{LAB / 'vllm'}:/lab:ro", "--volume", f"{work}:/models"),
-            *(BASE_IMAGE, "python3", "/lab/tiny_model.py", f"/models/{name}", str(head_dim)),
+            *(BASE_IMAGE, "python3", f"/lab/{script}", *arguments),
         )
-        run("chmod", "-R", "a+rX", work / name)
+    run("chmod", "-R", "a+rX", *(work / name for name in (*MODELS, *KINDS)))
+
+
+def _have_models() -> bool:
+    wanted = {**dict.fromkeys(MODELS, "config.json"), **KINDS}
+    return all((models_directory() / name / file).exists() for name, file in wanted.items())
 
 
 def _base(tar: pathlib.Path) -> None:
@@ -147,8 +162,7 @@ def build(registry: str) -> None:
     level, lesser = processor.here()
     inputs = _inputs(level)
     repository = oci.Repository(registry, NAME)
-    have_models = all((models_directory() / name / "config.json").exists() for name in MODELS)
-    if have_models and repository.labels(VERSION).get(INPUTS_LABEL) == inputs:
+    if _have_models() and repository.labels(VERSION).get(INPUTS_LABEL) == inputs:
         return
     say(f"building {NAME}:{VERSION}")
     build_directory = work_directory("build", "vllm")

@@ -93,7 +93,9 @@ files:
       type: list
       elements: str
     adapter:
-      description: What the C(adapter_config.json) of a folder says of rank and base model. Null where there is none.
+      description:
+        - What the C(adapter_config.json) of a folder says of rank and base model, and its weights of the width and the
+          number of the layers that they are for. Null where there is none.
       type: dict
     model:
       description: What M(gpufleet.vllm.vllm_model) would return for a folder with a C(config.json). Null for others.

@@ -1,7 +1,7 @@
 # Copyright: gpufleet.vllm contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The checks beside the first generation: tool call, reasoning, structured output and the user's own prompts.
+"""The checks beside the first generation: tool call, reasoning, structured output, an image, a sound, own prompts.
 
 Private to the collection: may change without notice.
 """
@@ -11,7 +11,7 @@ from __future__ import annotations
 import typing as t
 
 from .._outside.documents import Json
-from .expect import TOOL, TOOL_SCHEMA, Check, Expectation
+from .expect import MEDIA, TOOL, TOOL_SCHEMA, Check, Expectation
 from .http_client import Http, parsed
 from .json_fit import misfit
 from .openai_client import Answer, must_answer, must_suit, put, reasoning_of
@@ -30,7 +30,7 @@ def check(http: Http, expected: Expectation, one: Check, length: int | None) -> 
         reply = put(http, expected, one.question, length, EXTRA.get(one.name))
     except NotProved as error:
         raise NotProved(error.failure_class, f"{what}: {error}") from error
-    answer = must_answer(reply, one.failure_class, what)
+    answer = must_answer(reply, one.failure_class, what, worded=one.name not in MEDIA)
     problem = SHAPE[one.name](answer) if one.name in SHAPE else ""
     if problem:
         raise NotProved(one.failure_class, f"{what}: {problem}; {shown(answer.text)} came back{answer.cut}")

@@ -14,7 +14,8 @@ from dataclasses import dataclass, field
 from .._docker.release import Release
 from .._outside.documents import Json
 from .._settings.rollout import Settings
-from . import pooled
+from .._vllm.path_arguments import adapter_names
+from . import pooled, samples
 
 PROMPT = "Say hello."
 MAX_TOKENS = 16
@@ -38,7 +39,10 @@ ASKED = {
     "reasoning": "What is 17 + 25? Think step by step, then give the number.",
     "json_schema": "Answer with one JSON document and nothing else.",
     "stream": "Count from 1 to 50, with a space after each number.",
+    "image": "What colours has this image?",
+    "audio": "What is to be heard?",
 }
+MEDIA = ("image", "audio")
 
 
 @dataclass(frozen=True)
@@ -71,13 +75,22 @@ class Check:
 
 
 @dataclass(frozen=True)
+class Ranking:
+    """A query, and documents from the best answer to the worst."""
+
+    query: str
+    documents: tuple[str, ...]
+
+
+@dataclass(frozen=True)
 class Expectation:
     """What the plan promised.
 
     max_model_len in tokens, None where the engine decides. enough is what a complete answer takes, in tokens.
-    warn_latency and warn_first_token are in seconds, None for no bound. With pools it answers with numbers, and is
-    asked for nothing else. stream is the question whose answer must come as a stream; stream_interval tokens of it may
-    come together.
+    warn_latency and warn_first_token are in seconds, None for no bound. Each of adapters answers by its name. With
+    pools it answers with numbers, and is asked for nothing else; dimension is that of an embedding, rank what must be
+    scored in this order. With transcribes it is given a sound, and asked for nothing else either. stream is the
+    question whose answer must come as a stream; stream_interval tokens of it may come together.
     """
 
     base_url: str
@@ -88,7 +101,11 @@ class Expectation:
     enough: int = ENOUGH
     warn_latency: float | None = None
     warn_first_token: float | None = None
+    adapters: tuple[str, ...] = ()
     pools: bool = False
+    dimension: int | None = None
+    rank: Ranking | None = None
+    transcribes: bool = False
     stream: Question | None = None
     stream_interval: int = 1
 
@@ -108,6 +125,8 @@ def expectation(release: Release, settings: Settings) -> Expectation:
     enough = ENOUGH_TO_THINK if thinks else ENOUGH
     chat = smoke.get("chat", AUTO)
     calls = bool(arguments.get("tool_call_parser") and arguments.get("enable_auto_tool_choice"))
+    # Of what a model takes besides text the planner says whether to ask: `auto` is here that it is asked, and warns.
+    media = {name: _asked(smoke.pop(name, False), configured=True) for name in MEDIA}
     asked = {
         "tool_call": _asked(smoke.pop("tool_call", AUTO), calls and chat is not False),
         "reasoning": _asked(smoke.pop("reasoning", AUTO), thinks and chat is not False),
@@ -115,18 +134,22 @@ def expectation(release: Release, settings: Settings) -> Expectation:
     }
     schema, prompts = smoke.pop("json_schema", None), smoke.pop("prompts", [])
     streams = _stream(smoke, arguments) if smoke.pop("stream", False) else {}
+    rank = smoke.pop("rank", None)
+    numbers: Json = {"dimension": smoke.pop("dimension", None), "rank": _ranking(rank) if rank else None}
     bounds = {key: smoke.pop(key) for key in ("warn_latency", "warn_first_token") if key in smoke}
     checks = [
         Check(name, _own(name, smoke, schema, enough), decides)
         for name, decides in asked.items()
         if decides is not None
     ]
+    checks += [Check(name, _sent(name, smoke), decides) for name, decides in media.items() if decides is not None]
     common = {"max_tokens": None, "deadline": smoke.get("deadline", DEADLINE), "chat": chat}
     checks += [
         Check(f"prompts[{at}]", Question(**{**common, **prompt, **({"chat": True} if "messages" in prompt else {})}))
         for at, prompt in enumerate(prompts)
     ]
-    pooling = pooled.pools(arguments)
+    pooling, transcribes = pooled.pools(arguments), smoke.pop("transcription", False) is True
+    numbers_or_words = pooling or transcribes
     if thinks and "pattern" in smoke:
         smoke.setdefault("max_tokens", None)
     return Expectation(
@@ -134,11 +157,17 @@ def expectation(release: Release, settings: Settings) -> Expectation:
         served_model_names=tuple(release["served_model_names"]),
         max_model_len=planned if isinstance(planned, int) and planned > 0 else None,
         question=Question(**smoke),
-        checks=() if pooling else tuple(checks),
+        checks=() if numbers_or_words else tuple(checks),
         enough=enough,
         pools=pooling,
-        **({} if pooling else {**bounds, **streams}),
+        transcribes=transcribes,
+        **numbers,
+        **({} if numbers_or_words else {**bounds, **streams, "adapters": adapter_names(arguments)}),
     )
+
+
+def _ranking(stated: Json) -> Ranking:
+    return Ranking(stated["query"], tuple(stated["documents"]))
 
 
 def _asked(stated: t.Any, configured: bool) -> bool | None:
@@ -152,6 +181,23 @@ def _stream(smoke: Json, arguments: t.Mapping[str, t.Any]) -> Json:
     stated, interval = smoke.get("max_tokens") or 0, arguments.get("stream_interval")
     question = Question(ASKED["stream"], max_tokens=max(stated, TO_STREAM), deadline=smoke.get("deadline", DEADLINE))
     return {"stream": question, "stream_interval": interval if isinstance(interval, int) else 1}
+
+
+def _sent(name: str, smoke: Json) -> Question:
+    """A question with an image or a sound in it."""
+    part: Json = {"type": "input_audio", "input_audio": {"data": samples.text(samples.sound()), "format": "wav"}}
+    if name == "image":
+        url = f"data:image/png;base64,{samples.text(samples.image())}"
+        part = {"type": "image_url", "image_url": {"url": url}}
+    content = [{"type": "text", "text": ASKED[name]}, part]
+    stated = smoke.get("max_tokens") or 0
+    return Question(
+        prompt=ASKED[name],
+        messages=({"role": "user", "content": content},),
+        max_tokens=max(stated, MAX_TOKENS),
+        deadline=smoke.get("deadline", DEADLINE),
+        chat=True,
+    )
 
 
 def _own(name: str, smoke: Json, schema: Json | None, enough: int) -> Question:

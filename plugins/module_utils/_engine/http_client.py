@@ -52,6 +52,14 @@ class NotAStream(NoAnswer):
 
 
 @dataclass(frozen=True)
+class Form:
+    """What is sent that is not JSON, and how its kind is written."""
+
+    data: bytes
+    kind: str
+
+
+@dataclass(frozen=True)
 class Reply:
     """What came back: the status code and the body, parsed where it is JSON."""
 
@@ -122,8 +130,9 @@ class Http:
         self, method: str, url: str, timeout: float, body: t.Any, room: int
     ) -> t.Iterator[tuple[HTTPResponse, LimitedConnection]]:
         where = urlsplit(url)
-        data = None if body is None else json.dumps(body).encode()
-        headers = {"Content-Type": "application/json"}
+        form = body if isinstance(body, Form) else Form(json.dumps(body).encode(), "application/json")
+        data = None if body is None else form.data
+        headers = {"Content-Type": form.kind}
         if self.token:
             headers["Authorization"] = f"Bearer {self.token}"
         host, port = where.hostname or "", where.port or 80

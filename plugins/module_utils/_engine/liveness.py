@@ -12,7 +12,7 @@ import math
 from dataclasses import dataclass, field
 
 from .._outside import documents
-from . import metrics, pooled
+from . import metrics, pooled, speech
 from .http_client import Http, NoAnswer, Reply
 
 PROMPT = "Hello"
@@ -47,14 +47,24 @@ def one_token(http: Http, url: str, model: str, deadline: float) -> Reply:
     return reply
 
 
-def one_answer(http: Http, url: str, model: str, deadline: float, pools: bool) -> Reply:
-    """The reply to the least that can be asked: one token, of a server that pools its numbers. Raises NoAnswer."""
+def one_answer(
+    http: Http, url: str, model: str, deadline: float, pools: bool = False, transcribes: bool = False
+) -> Reply:
+    """The reply to the least that can be asked: one token, of a server that pools its numbers, of one that transcribes
+    the words of a sound. Raises NoAnswer.
+
+    A server that has no completions is asked for numbers too: nobody has to have said that it pools.
+    """
+    if transcribes:
+        return speech.asked(http, url, model, deadline)
     if not pools:
-        return one_token(http, url, model, deadline)
+        reply = one_token(http, url, model, deadline)
+        if not pooled.has_no_route(reply):
+            return reply
     _path, reply = pooled.asked(http, url, model, PROMPT, deadline)
     if reply.status == 200:
         try:
-            pooled.numbers(reply)
+            pooled.numbers(pooled.entries(reply)[0])
         except ValueError as error:
             raise NoAnswer(str(error)) from error
     return reply

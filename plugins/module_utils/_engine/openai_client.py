@@ -128,9 +128,10 @@ def reasoning_of(message: Json) -> str:
     return str(message.get("reasoning") or message.get("reasoning_content") or "")
 
 
-def must_answer(reply: Reply, failure_class: str, what: str) -> Answer:
+def must_answer(reply: Reply, failure_class: str, what: str, worded: bool = True) -> Answer:
     """The answer in a reply; `what` names the question. A reasoning model that is cut short answers with content null
-    and its text in reasoning, which is an answer."""
+    and its text in reasoning, which is an answer. One that need not be WORDED may end at once: there is nothing to read
+    in a plain image, and a model that reads says so."""
     if reply.status != 200:
         broken = reply.status >= 500 or failure_class == "smoke.content"
         raise NotProved("smoke.error" if broken else failure_class, f"{what} answered {reply.status}: {reply.error}")
@@ -138,7 +139,7 @@ def must_answer(reply: Reply, failure_class: str, what: str) -> Answer:
         answer = answer_of(reply)
     except ValueError as error:
         raise NotProved("smoke.no_answer", f"{what} answered 200 with no answer: {error}") from error
-    if not answer.text or answer.tokens < 1:
+    if (worded and not answer.text) or answer.tokens < 1:
         raise NotProved(failure_class, f"{what} answered 200 without any text: {reply.error}")
     return answer
 

@@ -11,16 +11,11 @@ from __future__ import annotations
 import math
 import typing as t
 
-from .http_client import Http, NoAnswer, Reply
-from .smoke_errors import NotProved
+from .http_client import Http, Reply
 
 # What a server of each task answers; the next one is asked where one is not there or not for this model.
-ASKED: t.Final = (
-    ("/v1/embeddings", "input"),
-    ("/classify", "input"),
-    ("/pooling", "input"),
-    ("/score", "text_1"),
-)
+EMBEDDINGS, CLASSIFY, POOLING, SCORE = "/v1/embeddings", "/classify", "/pooling", "/score"
+PATHS = (EMBEDDINGS, CLASSIFY, POOLING, SCORE)
 NOT_THIS_ONE = (400, 404, 405, 422, 501)
 # Where each kind of answer has its numbers.
 KEYS = ("embedding", "probs", "data", "score")
@@ -36,46 +31,49 @@ def pools(arguments: t.Mapping[str, t.Any]) -> bool:
     return any(arguments.get(name) in values for name, values in ARGUMENTS.items())
 
 
+def has_no_route(reply: Reply) -> bool:
+    """Whether the server has no such path at all, as one that pools has none for completions."""
+    return reply.status == 404 and reply.error == "Not Found"
+
+
 def asked(http: Http, url: str, model: str, text: str, deadline: float) -> tuple[str, Reply]:
-    """Path and reply of the first question that the server takes, else of the first. Raises NoAnswer."""
-    first: tuple[str, Reply] | None = None
-    for path, key in ASKED:
-        body = {"model": model, key: text, **({"text_2": text} if key == "text_1" else {})}
-        reply = http.request("POST", f"{url}{path}", deadline, body)
+    """The least that can be asked: one text. Raises NoAnswer."""
+    bodies = {path: {"input": text} for path in (EMBEDDINGS, CLASSIFY, POOLING)}
+    return taken(http, url, model, {**bodies, SCORE: {"text_1": text, "text_2": text}}, deadline)
+
+
+def taken(
+    http: Http, url: str, model: str, bodies: t.Mapping[str, t.Mapping[str, t.Any]], deadline: float
+) -> tuple[str, Reply]:
+    """Path and reply of the first question that the server takes. Where it takes none, of the first one that it has a
+    path for: its words say more than those of one that is not there. Raises NoAnswer."""
+    told: tuple[str, Reply] | None = None
+    for path, body in bodies.items():
+        reply = http.request("POST", f"{url}{path}", deadline, {"model": model, **body})
         if reply.status not in NOT_THIS_ONE:
             return path, reply
-        first = first or (path, reply)
-    return t.cast("tuple[str, Reply]", first)
+        if told is None or (has_no_route(told[1]) and not has_no_route(reply)):
+            told = (path, reply)
+    return t.cast("tuple[str, Reply]", told)
 
 
-def numbers(reply: Reply) -> int:
-    """How many numbers the first answer has, all of them finite. Raises ValueError where it is none."""
+def entries(reply: Reply) -> list[t.Mapping[str, t.Any]]:
+    """What an answer holds, one for each text. Raises ValueError where it holds nothing."""
     body = reply.body if isinstance(reply.body, dict) else {}
     data = body.get("data")
-    first = data[0] if isinstance(data, list) and data else None
-    if not isinstance(first, dict):
+    if not isinstance(data, list) or not data or not all(isinstance(one, dict) for one in data):
         raise ValueError("it has no data")
-    found = next((first[key] for key in KEYS if key in first), None)
-    values = list(_flat(found))
+    return data
+
+
+def numbers(entry: t.Mapping[str, t.Any]) -> list[float]:
+    """The numbers of one entry, all of them finite. Raises ValueError where they are none."""
+    values = list(_flat(next((entry[key] for key in KEYS if key in entry), None)))
     if not values:
         raise ValueError("its data has no numbers")
     if not all(_is_number(value) for value in values):
         raise ValueError("its data is not all finite numbers")
-    return len(values)
-
-
-def must_pool(http: Http, url: str, model: str, text: str, deadline: float) -> tuple[str, int]:
-    """The path that answered, and how many numbers. Raises NotProved."""
-    try:
-        path, reply = asked(http, url, model, text, deadline)
-    except NoAnswer as error:
-        raise NotProved("smoke.no_answer", f"the pooling got no answer within {deadline:g} s: {error}") from error
-    if reply.status != 200:
-        raise NotProved("smoke.error", f"{path} answered {reply.status}: {reply.error}")
-    try:
-        return path, numbers(reply)
-    except ValueError as error:
-        raise NotProved("smoke.content", f"{path} answered 200 with no answer: {error}") from error
+    return values
 
 
 def _flat(found: t.Any) -> t.Iterator[t.Any]:

@@ -16,13 +16,16 @@ from dataclasses import asdict, dataclass, replace
 
 from .._outside import documents
 from .._outside.printable import printable_lines
+from . import adapters
 from .checks import check
 from .expect import Expectation
 from .http_client import Http, NoAnswer, Reply
 from .latency import Clock, Pace, measure, too_slow
 from .openai_client import ask, has_no_chat_template, must_answer, must_suit, put
-from .pooled import must_pool
+from .pooled import PATHS, has_no_route
+from .pooled_proof import Pooled, judged, must_pool, offered
 from .smoke_errors import SHOWN, NotProved
+from .speech import PATH, must_transcribe
 from .streaming import must_stream
 
 LISTED: documents.Shape = {"data": [{"id": str, "max_model_len?": int}]}
@@ -79,21 +82,47 @@ def listed_length(reply: Reply, expected: Expectation) -> int | None:
 def answers(http: Http, expected: Expectation) -> Proof:
     """The least that every engine has to show: its names, its length, and one answer. Raises NotProved.
 
-    A server that pools answers with numbers.
+    A server that pools answers with numbers, also where nobody said that it would; one that transcribes with the words
+    of a sound.
     """
     models = ask(http, "GET", f"{expected.base_url}/v1/models", expected.question.deadline)
     length = listed_length(models, expected)
     question = expected.question
     if expected.pools:
-        name = expected.served_model_names[0]
-        path, count = must_pool(http, expected.base_url, name, question.prompt, question.deadline)
-        return Proof(expected.served_model_names, length, f"{count} numbers", path, 0)
+        return _of_pooling(must_pool(http, expected), expected, length)
+    if expected.transcribes:
+        heard = must_transcribe(http, expected.base_url, expected.served_model_names[0], question.deadline)
+        return Proof(expected.served_model_names, length, printable_lines(heard), PATH, 0)
     reply = put(http, expected, question, length)
+    if has_no_route(reply) and not _must_generate(expected):
+        found = offered(http, expected)
+        if found is not None:
+            return _of_pooling(judged(http, expected, *found), expected, length)
+    _no_numbers_demanded(expected)
     if question.chat is True and has_no_chat_template(reply):
         raise NotProved("smoke.chat", f"smoke.chat: the question was answered {reply.status}: {reply.error}")
     answer = must_answer(reply, "smoke.content", "the generation")
     must_suit(answer, question, "smoke.content", "the generation")
     return Proof(expected.served_model_names, length, printable_lines(answer.text), answer.field, answer.tokens)
+
+
+def _of_pooling(shown: Pooled, expected: Expectation, length: int | None) -> Proof:
+    told = printable_lines(shown.told)
+    return Proof(expected.served_model_names, length, told, shown.path, 0, checks=shown.checks, warnings=shown.warnings)
+
+
+def _must_generate(expected: Expectation) -> bool:
+    """Whether anything is demanded that only a generation has."""
+    decides = any(one.decides for one in expected.checks)
+    question = expected.question
+    return decides or expected.stream is not None or question.chat is True or question.json_schema is not None
+
+
+def _no_numbers_demanded(expected: Expectation) -> None:
+    """Raises NotProved."""
+    for name, demanded in (("dimension", expected.dimension), ("rank", expected.rank)):
+        if demanded is not None:
+            raise NotProved(f"smoke.{name}", f"smoke.{name} is stated, and this server does not pool")
 
 
 def must_ask_for_a_key(http: Http, expected: Expectation) -> None:
@@ -111,6 +140,8 @@ def prove(http: Http, expected: Expectation, clock: Clock = time.monotonic) -> P
     if http.token:
         must_ask_for_a_key(http, expected)
     proof = answers(http, expected)
+    if proof.answered_in in PATHS:
+        return proof
     length, passed, warnings = proof.max_model_len, [], []
     for one in expected.checks:
         try:
@@ -120,6 +151,9 @@ def prove(http: Http, expected: Expectation, clock: Clock = time.monotonic) -> P
             if one.decides:
                 raise
             warnings.append(f"{error}. {error.advice}")
+    if expected.adapters:
+        adapters.must_serve(http, expected, length)
+        passed.append("adapters")
     chat = proof.answered_in != "text"
     if expected.stream is not None:
         untold = must_stream(http, expected, chat, length)

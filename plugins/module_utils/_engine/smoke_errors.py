@@ -20,6 +20,26 @@ ADVICE = {
     "smoke.reasoning": "Set this model's reasoning_parser, give it more max_tokens, or set smoke.reasoning to auto.",
     "smoke.json_schema": "Give it more max_tokens, a model that follows the schema, or leave smoke.json_schema out.",
     "smoke.prompts": "Read what came back: correct this prompt's pattern, json_schema or max_tokens, or the model.",
+    "smoke.image": (
+        "Read what came back: images are for models that take them, with the packages in the image of the release that "
+        "read them. Else write limit_mm_per_prompt: {image: 0} (or language_model_only: true), or smoke.image: false."
+    ),
+    "smoke.audio": (
+        "Read what came back: sounds are for models that take them, in an image with vLLM's audio extra (soundfile or "
+        "PyAV). Else write limit_mm_per_prompt: {audio: 0}, or smoke.audio: false."
+    ),
+    "smoke.transcription": (
+        "Read what came back: transcriptions come from speech models (such as Whisper), in an image with vLLM's audio "
+        "extra (soundfile or PyAV). A server that chats has smoke.transcription: false."
+    ),
+    "smoke.dimension": (
+        "Correct smoke.dimension, or look at what decides it: the model, its folders of pooling and projection, the "
+        "engine argument pooler_config."
+    ),
+    "smoke.rank": (
+        "Read the scores: correct smoke.rank, or the model, its revision and what turns it into a reranker "
+        "(hf_overrides, chat_template)."
+    ),
     "smoke.stream": (
         "Look for what buffers between the engine and its port: a proxy or a wrapper in the image, the engine argument "
         "middleware, a large stream_interval. Or leave smoke.stream out."

@@ -18,6 +18,7 @@ import stat
 import typing as t
 
 from .._outside.documents import Json
+from . import adapters
 from .inspect import inspect
 from .reading import MIB, LeadsOutside, Unreadable, document, opened, text
 
@@ -90,6 +91,9 @@ def _look(path: str, found: Json) -> None:
         found["digest"], found["bytes"] = _folder_digest(files)
         if ADAPTER in found["names"]:
             found["adapter"] = _adapter(os.path.join(path, ADAPTER), path)
+            if adapters.WEIGHTS in found["names"]:
+                with opened(os.path.join(path, adapters.WEIGHTS), path) as (stream, size):
+                    found["adapter"].update(adapters.of_weights(stream, size))
         elif "config.json" in found["names"]:
             found["model"] = inspect(path, "")
         return

@@ -19,7 +19,7 @@ from . import fallback_releases, judging, own_release, prepare, promotion, relea
 from .arguments.layers import Resolved
 from .changes import change, defaults, hardening
 from .changes.plan import Argument, Plan
-from .checks import host_checks, image_name
+from .checks import host_checks, image_name, media
 from .gpus import Assignment
 from .host_load import HostLoad
 from .inventory import container_options, rollout_settings
@@ -99,6 +99,7 @@ def plan(
     running = (current or {}).get("release") or {}
     changed = defaults.changes(running, host.known, one.values(), inputs.history, inputs.readings)
     settings = rollout_settings.merged(instance, inputs.settings, [])
+    settings["smoke"] = media.asked(settings["smoke"], one.values(), one.model)
     desired = change.Desired(document, digest, client, one.arguments, image_id, settings, chosen.older)
     decided = change.decide(desired, seen, inputs.retry) if instance.active else change.decide_inactive(seen)
     below = fallback_releases.below(one, host, assigned, host_load, revision, digest, chosen.schema, findings)

@@ -66,7 +66,7 @@ def judge(
 def _files(one: Prepared, begun: startcheck.Start, release: Release, inputs: Inputs, found: Findings) -> None:
     """Files that its arguments name. An image of somebody else's may bring files of its own."""
     where, mounted, own = f"instance {one.instance.name}", releases.mounted_of(one, inputs), Findings()
-    files.check(begun.values, begun.variables, mounted, inputs.files, own)
+    files.check(begun.values, begun.variables, mounted, inputs.files, own, one.model.config)
     for mount in mounted.mounts:
         text = files.base_caution(mount, inputs.files[mount.path], one.instance.model)
         own.warnings += [text] if text else []

@@ -22,7 +22,18 @@ from .._vllm.schema import Schema, version_key
 from .arguments import auto_profile, environment, layers, limits
 from .arguments.layers import Layer, Resolved
 from .arguments.translate import translate
-from .checks import answering, conflicts, dangers, drafting, formats, hints, model_checks, reach, smoke_feasibility
+from .checks import (
+    answering,
+    conflicts,
+    dangers,
+    drafting,
+    formats,
+    hints,
+    media,
+    model_checks,
+    reach,
+    smoke_feasibility,
+)  # fmt: skip
 from .inventory import api_key, rollout_settings, sampling
 from .inventory.inputs import Inputs
 from .inventory.instances import Instance
@@ -77,16 +88,17 @@ def prepare(
     found, allowed = dangers.judge(found, moved.variables, instance, inputs, schema, findings)
     guessed = _meant(found, schema, findings)
     values = {**guessed, **{argument.name: argument.value for argument in found if argument.set}}
+    smoke = rollout_settings.merged(instance, inputs.settings, [])["smoke"]
     doubts = [
         *conflicts.contradictions(values, schema),
         *model_checks.problems(values, moved.variables, model, schema.version),
         Doubt("value", drafting.problem(values, model, schema.version)),
+        *media.problems(smoke, values, model),
     ]
     findings.doubts += [doubt._replace(text=f"instance: {doubt.text}") for doubt in doubts if doubt.text]
     unread = formats.problem(model, values, schema)
     if unread:
         findings.unknown_value("quantization", f"instance: {unread}")
-    smoke = rollout_settings.merged(instance, inputs.settings, [])["smoke"]
     if inputs.facts:  # without a host nobody knows the model
         findings.errors += [f"instance: {text}" for text in smoke_feasibility.problems(smoke, values, model, schema)]
     heeded = [
@@ -94,7 +106,7 @@ def prepare(
         *hints.cautions(values, model),
         *formats.cautions(model, values, schema),
         drafting.caution(values, inputs.models),
-        answering.caution(model, values),
+        answering.caution(model, values, media.transcribes(smoke, model)),
         catalogue.caution(model),
         *reach.cautions(instance.bind, instance.api_key),
     ]

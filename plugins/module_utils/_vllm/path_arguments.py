@@ -123,6 +123,21 @@ def _adapter(one: t.Any, replace: Replace) -> t.Any:
     return f"{name}={replace(f'{ADAPTERS}.{name}', 'adapter', path)}" if equals and is_path(path) else one
 
 
+def adapter_names(values: Values) -> tuple[str, ...]:
+    """The names that an instance's adapters are asked by."""
+    stated = values.get(ADAPTERS)
+    found = [_adapter_name(one) for one in (stated if isinstance(stated, list) else [stated])]
+    return tuple(name for name in found if name)
+
+
+def _adapter_name(one: t.Any) -> str:
+    if isinstance(one, str) and one.lstrip().startswith("{"):
+        one = _document(one)
+    if isinstance(one, dict):
+        return str(one.get("name") or "")
+    return one.partition("=")[0].strip() if isinstance(one, str) and "=" in one else ""
+
+
 def _document(text: str) -> dict[str, t.Any] | None:
     try:
         found = json.loads(text)

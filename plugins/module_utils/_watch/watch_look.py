@@ -41,7 +41,8 @@ def _token(http: Http, url: str, current: Entry, limits: Limits) -> tuple[int, s
     try:
         release = current.release
         name, pooling = release["served_model_names"][0], pools(release["arguments"])
-        reply = liveness.one_answer(http, url, name, limits.deadline, pooling)
+        transcribes = (current.settings.get("smoke") or {}).get("transcription") is True
+        reply = liveness.one_answer(http, url, name, limits.deadline, pooling, transcribes)
     except NoAnswer as error:
         return 0, str(error)
     return reply.status, "" if reply.status == 200 else reply.error

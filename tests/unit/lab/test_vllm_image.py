@@ -39,3 +39,26 @@ def test_hosts_are_told_the_release_that_the_lab_makes() -> None:
     }
     told = [line.format(vllm_image.VERSION) in (checkout / page).read_text() for page in pages for line in pages[page]]
     assert all(told), told
+
+
+def test_each_tiny_model_is_made_in_one_of_three_ways(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without its file a folder counts as missing, and the image is made anew."""
+    monkeypatch.setattr(vllm_image, "models_directory", lambda: tmp_path)
+    ran: list[tuple[str, ...]] = []
+    monkeypatch.setattr(vllm_image, "run", lambda *words: ran.append(tuple(str(word) for word in words)))
+    (tmp_path / "tiny-ranks").mkdir()
+    vllm_image._write_models(tmp_path / "site")
+    assert not (tmp_path / "tiny-ranks").exists() and not vllm_image._have_models()
+    scripts = [words[words.index("python3") + 1 :] for words in ran if "python3" in words]
+    assert scripts[0] == ("/lab/tiny_model.py", "/models/tiny-64", "64")
+    assert scripts[-2:] == [("/lab/tiny_kinds.py", "/models"), ("/lab/tiny_media.py", "/models")]
+    for name, file in {**dict.fromkeys(vllm_image.MODELS, "config.json"), **vllm_image.KINDS}.items():
+        assert not vllm_image._have_models()
+        (tmp_path / name).mkdir()
+        (tmp_path / name / file).touch()
+    assert vllm_image._have_models()
+
+
+def test_what_is_written_is_what_is_looked_for() -> None:
+    written = "".join((tools.LAB / "vllm" / name).read_text() for name in ("tiny_kinds.py", "tiny_media.py"))
+    assert all(f'to / "{name}"' in written or f'("{name}", ' in written for name in vllm_image.KINDS)

@@ -14,6 +14,7 @@ from __future__ import annotations
 import re
 import typing as t
 
+from ..._engine import pooled
 from ..memory.catalogue import Model
 
 # Encoders, and heads that are no language model's.
@@ -35,27 +36,47 @@ BY_NAME = re.compile(
 )
 
 
-def caution(model: Model, values: t.Mapping[str, t.Any]) -> str:
-    """What such a server does not do; '' where the model generates, as far as its files and its name say."""
-    if values.get("runner") or values.get("task") or values.get("convert"):
+def pools(model: Model, values: t.Mapping[str, t.Any]) -> bool:
+    """Whether its server pools: the arguments say so, or nobody says anything and the model's files do."""
+    return pooled.pools(values) or (not _stated(values) and not_generating(model.config))
+
+
+def not_generating(config: t.Mapping[str, t.Any] | None) -> bool:
+    """Whether the files of a model say that vLLM starts it as a server that pools."""
+    architecture = _architecture(config)
+    return bool(NO_GENERATION.search(architecture) and not GENERATION.search(architecture))
+
+
+def _architecture(config: t.Mapping[str, t.Any] | None) -> str:
+    named = (config or {}).get("architectures") or [""]
+    return str(named[0]) if isinstance(named, list) and named else ""
+
+
+def _stated(values: t.Mapping[str, t.Any]) -> bool:
+    return bool(values.get("runner") or values.get("task") or values.get("convert"))
+
+
+def caution(model: Model, values: t.Mapping[str, t.Any], transcribes: bool = False) -> str:
+    """What such a server does not do; '' where the model generates, as far as its files and its name say, and where it
+    is known to be asked for transcriptions."""
+    if transcribes or _stated(values):
         return ""
-    named = (model.config or {}).get("architectures") or [""]
-    architecture = str(named[0]) if isinstance(named, list) and named else ""
-    how = "State the engine argument runner: pooling (task: embed before vLLM 0.11), and it proves itself by that."
+    architecture = _architecture(model.config)
     if SPEECH.match(architecture):
         return (
-            f"{model.name} is a speech model ({architecture}): its server answers at /v1/audio and gives no "
-            "completions, by which a release proves itself."
+            f"{model.name} is a speech model ({architecture}): where its server answers at /v1/audio alone, state "
+            "smoke.transcription: true, and it proves itself by a sound."
         )
-    if NO_GENERATION.search(architecture) and not GENERATION.search(architecture):
+    if not_generating(model.config):
         return (
             f"{model.name} does not generate ({architecture}): vLLM starts it as a pooling server (embeddings, "
-            f"classes or scores), which gives no completions. {how}"
+            "classes or scores), and a release proves itself by these."
         )
     found = BY_NAME.search(model.name)
     if found is None:
         return ""
     return (
         f"{model.name} is by its name ({found[1]}) no model that generates: where its files say so too, vLLM starts it "
-        f"as a pooling server, which gives no completions. {how}"
+        "as a pooling server (embeddings, classes or scores), and a release proves itself by these. To have them "
+        "demanded, state the engine argument runner: pooling (task: embed before vLLM 0.11)."
     )

@@ -19,6 +19,7 @@ from ..._outside.documents import Json
 from ..._vllm import path_arguments
 from ..._vllm.images import OF_IMAGE
 from ..arguments.mounts import Mount, Mounts
+from ..model.architecture import from_config
 
 Values = t.Mapping[str, t.Any]
 MISSING = "is not there on the host"
@@ -32,8 +33,16 @@ RANK = 16
 UNUSABLE = re.compile(r"[:\x00-\x1f\x7f]")
 
 
-def check(values: Values, variables: Values, mounts: Mounts, facts: t.Mapping[str, Json], found: Findings) -> None:
-    """FACTS: what was found at each path. What is neither on the host nor in the image is inside.missing's."""
+def check(
+    values: Values,
+    variables: Values,
+    mounts: Mounts,
+    facts: t.Mapping[str, Json],
+    found: Findings,
+    config: t.Mapping[str, t.Any] | None = None,
+) -> None:
+    """FACTS: what was found at each path. CONFIG: the model's. What is neither on the host nor in the image is
+    inside.missing's."""
     for one in path_arguments.stated(values, variables):
         fact, what = facts.get(one.path), f"{one.place} is {one.path}"
         brought = one.path.startswith(path_arguments.BROUGHT)
@@ -54,6 +63,7 @@ def check(values: Values, variables: Values, mounts: Mounts, facts: t.Mapping[st
         _kind(mount, facts[mount.path], found)
         if mount.kind == "adapter":
             _adapter(mount, facts[mount.path], values, found)
+            _made_for(mount, facts[mount.path].get("adapter") or {}, config, found)
 
 
 def _kind(mount: Mount, fact: Json, found: Findings) -> None:
@@ -104,6 +114,29 @@ def _adapter(mount: Mount, fact: Json, values: Values, found: Findings) -> None:
     if adapter.get("modules_to_save"):
         found.doubt(
             "value", f"{what}, which brings whole modules (modules_to_save), and vLLM takes none: train one without."
+        )
+
+
+def _made_for(mount: Mount, adapter: Json, config: t.Mapping[str, t.Any] | None, found: Findings) -> None:
+    """Its weights against the model's layers, which vLLM does not compare."""
+    what = f"{mount.place} is {mount.path}"
+    if adapter.get("damaged"):
+        found.error(f"{what}, whose {WEIGHTS[0]} {adapter['damaged']}.")
+    model = from_config(config)
+    if model is None:
+        return
+    width, layers = adapter.get("width"), adapter.get("layers")
+    if isinstance(width, int) and model.hidden_size and width != model.hidden_size:
+        found.doubt(
+            "value",
+            f"{what}, whose weights are for layers with a width of {width}, and the model's have {model.hidden_size}: "
+            "vLLM serves such an adapter where it is narrower, and it answers nonsense. Name one of this model.",
+        )
+    if isinstance(layers, int) and layers > model.layers.count:
+        found.doubt(
+            "value",
+            f"{what}, whose weights are for {layers} layers or more, and the model has {model.layers.count}: name an "
+            "adapter of this model.",
         )
 
 

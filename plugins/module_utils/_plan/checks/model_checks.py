@@ -17,11 +17,12 @@ from ..._findings.checks import Doubt
 from ..._outside.documents import Json
 from ..memory.catalogue import Model
 from ..model import quantized
+from ..model.encoders import encodes
 
 Values = t.Mapping[str, t.Any]
 POSITIONS = (
     "max_position_embeddings", "n_positions", "max_seq_len", "seq_length", "model_max_length", "max_sequence_length",
-    "max_seq_length", "seq_len",
+    "max_seq_length", "seq_len", "max_target_positions",
 )  # fmt: skip
 # Rope scalings whose config.json states the stretched length already.
 STATED = ("su", "longrope", "llama3")
@@ -56,9 +57,23 @@ def problems(values: Values, variables: t.Mapping[str, str], model: Model, versi
         return []
     found = [
         Doubt("value", _too_long(values, variables, model)),
+        Doubt("value", _split(values, model)),
         Doubt("quantization", _quantization(values, model, version)),
     ]
     return [doubt for doubt in found if doubt.text]
+
+
+def _split(values: Values, model: Model) -> str:
+    """An encoder reads a text at once, so that a batch has to hold the longest."""
+    tokens, length = values.get("max_num_batched_tokens"), values.get("max_model_len") or longest(model.config)
+    if not encodes(model.config) or values.get("enable_chunked_prefill") is True:
+        return ""
+    if not _whole(tokens) or not _whole(length) or t.cast(int, tokens) >= t.cast(int, length):
+        return ""
+    return (
+        f"max_num_batched_tokens is {tokens}, and {model.name} reads texts of up to {length} tokens at once (it is an "
+        f"encoder): write {length} or more, a max_model_len of {tokens} or less, or leave it out."
+    )
 
 
 def _too_long(values: Values, variables: t.Mapping[str, str], model: Model) -> str:

@@ -11,13 +11,12 @@ from __future__ import annotations
 import typing as t
 
 from ..._engine.expect import TO_STREAM
-from ..._engine.pooled import pools
 from ..._outside.documents import Json
 from ..._settings.names import listed
 from ..._vllm.gates import TOOL_CALL_NEEDS_PARSER
 from ..._vllm.schema import Schema, version_key
 from ..memory.catalogue import Model
-from . import model_checks
+from . import answering, media, model_checks
 
 Values = t.Mapping[str, t.Any]
 TOOL_ARGUMENTS = ("enable_auto_tool_choice", "tool_call_parser")
@@ -29,22 +28,48 @@ OWN_TOOLS = (*HARMONY, "stral", "xtral")
 
 def problems(smoke: Json, values: Values, model: Model, schema: Schema) -> list[str]:
     """One sentence for each demand that no answer can satisfy."""
-    if pools(values):
-        return _of_pooling(smoke)
-    found = [_tool_call(smoke, values, model, schema), _reasoning(smoke, values, model), _stream(smoke, values)]
+    if answering.pools(model, values):
+        return _of_pooling(smoke, values)
+    if media.transcribes(smoke, model):
+        return _of_transcribing(smoke)
+    found = [_numbers(smoke, values, model), *media.in_vain(smoke, values)]
+    found += [_tool_call(smoke, values, model, schema), _reasoning(smoke, values, model), _stream(smoke, values)]
     found += [_tokens(where, asked, values, model) for where, asked in _stated_tokens(smoke)]
     return [text for text in found if text]
 
 
 # What only a generation has.
-OF_GENERATION = ("pattern", "json_schema", "prompts", "warn_latency", "warn_first_token")
+OF_GENERATION = ("json_schema", "prompts", "warn_latency", "warn_first_token")
+OF_CHATS = ("tool_call", "reasoning", "stream", "image", "audio")
+EMBEDS = {"convert": ("embed",), "task": ("embed", "embedding")}
 
 
-def _of_pooling(smoke: Json) -> list[str]:
-    """A server that pools shows numbers, and nothing of these."""
+def _of_pooling(smoke: Json, values: Values) -> list[str]:
+    """A server that pools shows numbers, and nothing of these; a class has a name."""
     asked = [name for name in OF_GENERATION if smoke.get(name)]
-    asked += [name for name in ("tool_call", "reasoning", "stream") if smoke.get(name) is True]
+    if smoke.get("pattern") and any(values.get(name) in embeds for name, embeds in EMBEDS.items()):
+        asked.insert(0, "pattern")
+    asked += [name for name in OF_CHATS if smoke.get(name) is True]
     return [f"smoke.{name} is stated, and a server that pools generates nothing: leave it out." for name in asked]
+
+
+def _of_transcribing(smoke: Json) -> list[str]:
+    """One that transcribes shows the words of a sound, and nothing of these; nor of those of one that pools."""
+    asked = [name for name in ("pattern", *OF_GENERATION, "dimension", "rank") if smoke.get(name)]
+    asked += [name for name in OF_CHATS if smoke.get(name) is True]
+    return [f"smoke.{name} is stated, and a server that transcribes answers no chat: leave it out." for name in asked]
+
+
+def _numbers(smoke: Json, values: Values, model: Model) -> str:
+    """What only a server that pools has."""
+    stated = [name for name in ("dimension", "rank") if smoke.get(name)]
+    if not stated or answering.caution(model, values):
+        return ""
+    names = listed([f"smoke.{name}" for name in stated])
+    return (
+        f"{names} {'is' if len(stated) == 1 else 'are'} stated, and {model.name} generates, as far as its files and "
+        "its name say: state the engine argument runner: pooling, or leave this out."
+    )
 
 
 def _tool_call(smoke: Json, values: Values, model: Model, schema: Schema) -> str:

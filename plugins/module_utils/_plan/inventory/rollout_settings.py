@@ -27,8 +27,8 @@ WITHOUT_FALLBACK = ("rollback", "stop")
 STEPS = 2
 QUESTION_KEYS = ("prompt", "pattern", "max_tokens", "deadline")
 SMOKE_KEYS = (
-    *QUESTION_KEYS, "chat", "tool_call", "reasoning", "json_schema", "prompts", "stream", "warn_latency",
-    "warn_first_token",
+    *QUESTION_KEYS, "chat", "tool_call", "reasoning", "image", "audio", "transcription", "json_schema", "prompts",
+    "stream", "dimension", "rank", "warn_latency", "warn_first_token",
 )  # fmt: skip
 PROMPT_KEYS = (*QUESTION_KEYS, "messages", "json_schema")
 

@@ -8,6 +8,7 @@ Private to the collection: may change without notice.
 
 from __future__ import annotations
 
+import contextlib
 import re
 import typing as t
 
@@ -18,6 +19,7 @@ TIMEOUT_KEYS = ("pull", "drain", "stop", "free", "ready", "hold")
 MAY_BE_ZERO = ("drain", "hold", "stop", "rollback_window")
 WATCH_KEYS = ("enabled", "interval", "deadline", "failure_threshold", "restarts", "rollback_window")
 LONGEST = 30 * 24 * 3600
+MOST_RANKED = 16
 AUTO = "auto"
 Reader = t.Callable[[str, t.Any], t.Any]
 
@@ -82,6 +84,20 @@ def _messages(key: str, value: t.Any) -> list[Json]:
     return t.cast("list[Json]", value)
 
 
+def _rank(key: str, value: t.Any) -> Json:
+    """A query, and what must be scored in this order."""
+    ranking: t.Any = None
+    with contextlib.suppress(types.WrongError):
+        ranking = types.mapping(value)
+    documents = ranking.get("documents") if isinstance(ranking, dict) else None
+    texts = documents if isinstance(documents, list) else []
+    whole = all(isinstance(text, str) and text.strip() for text in texts) and 2 <= len(texts) <= MOST_RANKED
+    query = ranking.get("query") if isinstance(ranking, dict) else None
+    if not whole or not isinstance(query, str) or not query.strip() or set(ranking) != {"query", "documents"}:
+        raise WrongError(f"write a mapping of query, a text, and documents, 2 to {MOST_RANKED} texts, the best first.")
+    return {"query": query, "documents": texts}
+
+
 def _choice(key: str, value: t.Any) -> bool | str:
     if isinstance(value, str) and value.strip().lower() == AUTO:
         return AUTO
@@ -107,6 +123,11 @@ SMOKE: dict[str, Reader] = {
     "chat": _choice,
     "tool_call": _choice,
     "reasoning": _choice,
+    "image": _choice,
+    "audio": _choice,
+    "transcription": _choice,
+    "dimension": _count,
+    "rank": _rank,
     "stream": _switch,
     "warn_latency": _deadline,
     "warn_first_token": _deadline,

@@ -89,7 +89,7 @@ def _candidates(
             yield "max_num_seqs", sequences, settings.changed(sequences=sequences)
             if sequences <= settings.sequences // 8:
                 break
-    if settings.batched_tokens > 2048:
+    if settings.batched_tokens > 2048 and settings.chunked:
         yield "max_num_batched_tokens", 2048, settings.changed(batched_tokens=2048)
     left = budget.kv
     if settings.length not in (None, AUTO_LENGTH) and left is not None and budget.layout is not None:
@@ -98,7 +98,7 @@ def _candidates(
             if 0 < shorter < (settings.length or 0):
                 yield "max_model_len", shorter, settings.changed(length=shorter)
     yield from _utilisations(settings, budget)
-    if settings.cache_dtype == "auto" and _all_at_least(gpus, FP8_KV):
+    if settings.cache_dtype == "auto" and not settings.encodes and _all_at_least(gpus, FP8_KV):
         yield "kv_cache_dtype", "fp8", settings.changed(cache_dtype="fp8")
     if not settings.eager:
         yield "enforce_eager", True, settings.changed(eager=True)

@@ -230,6 +230,7 @@ def _beside(
         caches=request.caches,
         second=settings.second,
         images=settings.images,
+        images_at_once=settings.images_at_once,
         capture_sizes=settings.capture_sizes,
         piecewise=settings.piecewise,
     )

@@ -37,7 +37,8 @@ class Load:
 
     graphs_counted: None as the release does it, or what VLLM_MEMORY_PROFILER_ESTIMATE_CUDAGRAPHS says.
     max_capture, capture_sizes, piecewise: the CUDA graphs that were asked for; lora_slots: adapters held at once.
-    second: the second model runner is taken. images: the encoder of images is tried at start.
+    second: the second model runner is taken. images: the encoder of images is tried at start, with no more than
+    images_at_once.
     version_known: False where the newest release is only assumed.
     """
 
@@ -58,6 +59,7 @@ class Load:
     caches: Caches | None = None
     second: bool = False
     images: bool = True
+    images_at_once: int | None = None
     capture_sizes: int | None = None
     piecewise: bool = False
 
@@ -154,11 +156,15 @@ def _expert_workspace(architecture: Architecture | None, load: Load) -> Estimate
 
 
 def _vision(architecture: Architecture | None, load: Load) -> tuple[Estimate, float]:
-    """(the vision encoder's peak, what it hands on) over as many tokens as the batch or the largest image has."""
+    """(the vision encoder's peak, what it hands on) over as many tokens as the batch or the largest image has, or the
+    images that may come at once."""
     vision = architecture.vision if architecture is not None else None
     if vision is None or not load.images or (load.second and load.version < V2_ENCODER):
         return ZERO, 0.0
     tokens = max(load.batched_tokens, vision.largest)
+    if load.images_at_once is not None and vision.largest:
+        # Source: MultiModalBudget in vllm/multimodal/encoder_budget.py (before 0.17 in v1/worker/utils.py).
+        tokens = min(tokens, max(1, load.images_at_once) * vision.largest)
     # Residual, its copy, what goes in and what comes out, the widest point of a layer twice, and the image itself.
     wide = 4.0 * vision.hidden_size + 2.0 * vision.intermediate_size / load.tensor_parallel + PATCH_ELEMENTS
     value = tokens * vision.patches_per_token * wide * load.element / GIB

@@ -16,6 +16,7 @@ import re
 import typing as t
 from dataclasses import dataclass, replace
 
+from ..._vllm import modalities
 from ..._vllm.gates import NEWEST_KNOWN
 from ..._vllm.images import parse_capability
 from ..model.architecture import Architecture
@@ -35,8 +36,9 @@ class Settings:
 
     chunked: a prompt may be split over batches. kv_bytes, kv_blocks: the KV cache as set by hand. offload_kv_gib: host
     memory for the KV cache. stages: layers of each pipeline stage, as set by hand. sees: the encoder of images is
-    loaded; images: it is tried at start. capture_sizes: how many CUDA graphs are asked for; piecewise: none of them
-    is whole. second: vLLM's second model runner is taken.
+    loaded; images: it is tried at start, with no more than images_at_once where anybody limits them. capture_sizes: how
+    many CUDA graphs are asked for; piecewise: none of them is whole. second: vLLM's second model runner is taken.
+    encodes: there is no KV cache at all, and no text is split.
     """
 
     version: Version
@@ -74,10 +76,12 @@ class Settings:
     stages: tuple[int, ...] = ()
     load_format: str = "auto"
     images: bool = True
+    images_at_once: int | None = None
     sees: bool = True
     capture_sizes: int | None = None
     piecewise: bool = False
     second: bool = False
+    encodes: bool = False
 
     @property
     def world(self) -> int:
@@ -110,7 +114,8 @@ def resolve(request: MemoryRequest, architecture: Architecture | None) -> Settin
     parsed = parse_version(request.version)
     version = parsed or NEWEST_KNOWN
     length = _length(given.get("max_model_len"), architecture)
-    chunked = given.get("enable_chunked_prefill") is not False
+    encodes = architecture is not None and architecture.encodes
+    chunked = given.get("enable_chunked_prefill") is not False and not encodes
     sequences, tokens, unset = _batch(given, version, request.gpus, None if chunked else length)
     pipeline = _whole(given.get("pipeline_parallel_size")) or 1
     asynchronous = version >= (0, 14, 0) and given.get("async_scheduling") is not False
@@ -134,7 +139,7 @@ def resolve(request: MemoryRequest, architecture: Architecture | None) -> Settin
         cache_dtype=str(given.get("kv_cache_dtype") or "auto"),
         block_tokens=_whole(given.get("block_size")) or 16,
         eager=_eager(given, compilation),
-        kv_bytes=_whole(given.get("kv_cache_memory_bytes")),
+        kv_bytes=0 if encodes else _whole(given.get("kv_cache_memory_bytes")),
         max_capture=_max_capture(given, compilation),
         lora_slots=(_whole(given.get("max_loras")) or 1) if given.get("enable_lora") is True else 0,
         lora_rank=_whole(given.get("max_lora_rank")) or 16,
@@ -146,7 +151,7 @@ def resolve(request: MemoryRequest, architecture: Architecture | None) -> Settin
         offload_gib=number(given.get("cpu_offload_gb")) or 0.0,
         unset=unset,
         chunked=chunked,
-        kv_blocks=_whole(given.get("num_gpu_blocks_override")),
+        kv_blocks=None if encodes else _whole(given.get("num_gpu_blocks_override")),
         offload_kv_gib=number(given.get("kv_offloading_size")) or 0.0,
         context_parallel=_whole(given.get("decode_context_parallel_size")) or 1,
         state_dtype=str(given.get("mamba_cache_dtype") or "auto"),
@@ -154,10 +159,12 @@ def resolve(request: MemoryRequest, architecture: Architecture | None) -> Settin
         stages=_stages(request.environment.get("VLLM_PP_LAYER_PARTITION")),
         load_format=str(given.get("load_format") or "auto"),
         images=_images(given),
+        images_at_once=_images_at_once(given, sequences),
         sees=given.get("language_model_only") is not True,
         capture_sizes=_capture_sizes(given, compilation),
         piecewise=str(compilation.get("cudagraph_mode") or "").upper() == "PIECEWISE",
         second=second_runner(version, architecture, guesses.method, request.environment),
+        encodes=encodes,
     )
 
 
@@ -257,6 +264,13 @@ def _images(given: t.Mapping[str, t.Any]) -> bool:
         return False
     limits = mapping(given.get("limit_mm_per_prompt"))
     return not (limits and "image" in limits and not any(_allowed(limit) for limit in limits.values()))
+
+
+def _images_at_once(given: t.Mapping[str, t.Any], sequences: int) -> int | None:
+    """What all requests may have together; None where a prompt may have as many as it holds, or videos: those are
+    larger, and tried in the place of images."""
+    limit = modalities.limit("image", given)
+    return None if limit is None or modalities.limit("video", given) != 0 else limit * sequences
 
 
 def _allowed(limit: t.Any) -> bool:

@@ -56,9 +56,10 @@ def _states(settings: Settings, budget: Budget) -> list[Reason]:
 
 
 def _unsplit(settings: Settings) -> list[Reason]:
-    """Without chunked prefill a prompt is one batch, however long; vLLM refuses a batch that is shorter."""
+    """Without chunked prefill a prompt is one batch, however long; vLLM refuses a batch that is shorter. Of an encoder
+    model_checks says it."""
     length = settings.length
-    if settings.chunked or length in (None, AUTO_LENGTH):
+    if settings.chunked or settings.encodes or length in (None, AUTO_LENGTH):
         return []
     if settings.batched_tokens < t.cast(int, length):
         text = (

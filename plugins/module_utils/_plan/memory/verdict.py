@@ -117,16 +117,19 @@ def _headroom(rank: RankBudget, settings: Settings) -> Reason | None:
 
 
 def _fixed_cache(rank: RankBudget, settings: Settings, gpus: t.Sequence[GpuMemory]) -> list[Reason]:
-    """kv_cache_memory_bytes is taken as it is; what is free at start is looked at all the same."""
+    """kv_cache_memory_bytes is taken as it is, an encoder has no cache; what is free at start counts all the same."""
     parts = rank.weights.plus(rank.activation).plus(rank.non_torch).plus(rank.graphs.held).plus(rank.kv)
     limit = rank.free if rank.free is not None else rank.total
-    text = f"Fixed KV cache: {parts.expected:.1f} GiB in all on GPU {rank.gpu}, {limit.expected:.1f} GiB are there."
+    kind = "No KV cache" if settings.encodes else "Fixed KV cache"
+    text = f"{kind}: {parts.expected:.1f} GiB in all on GPU {rank.gpu}, {limit.expected:.1f} GiB are there."
     if parts.low > limit.high:
         return [Reason("does_not_fit", "memory", text, here=parts.low <= rank.total.high)]
     found = [Reason("tight", "memory", text)] if parts.high > limit.low else []
     busy = _busy(rank, settings, gpus) or _last_to_start(rank, settings, gpus)
     if busy is None:
         return found
+    if settings.encodes:
+        return [busy, *found]
     more = " kv_cache_memory_bytes does not skip this check: set gpu_memory_utilization to what is free, too."
     return [Reason(busy.word, busy.kind, busy.text + more, busy.check, busy.here), *found]
 
@@ -149,7 +152,7 @@ def _last_to_start(rank: RankBudget, settings: Settings, gpus: t.Sequence[GpuMem
 
 def _cache(settings: Settings, architecture: Architecture | None, budget: Budget) -> list[Reason]:
     left = budget.kv
-    if left is None:
+    if left is None or settings.encodes:
         return []
     if settings.kv_blocks is not None and budget.layout is not None:
         return _blocks(settings, budget)

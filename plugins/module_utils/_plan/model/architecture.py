@@ -14,11 +14,13 @@ from __future__ import annotations
 import typing as t
 from dataclasses import dataclass
 
+from .encoders import encodes
 from .figures import integer as _integer
 from .layers import Layers, layers_of
 from .quantization import Quantization, quantization_of
 
 LARGEST_DYNAMIC_IMAGE = 16384
+POSITIONS = ("max_position_embeddings", "n_positions", "max_seq_len", "seq_length", "max_target_positions")
 # Layers that see the image again where the config does not list them.
 DEEPSTACK = 3
 # Families that turn a part of each head only, where the config does not say how much.
@@ -62,7 +64,7 @@ class Architecture:
     head_size: one head's key width; latent_size: for MLA, the vector cached for a token and layer; index_size: the key
     of a sparse model's index beside it. predictors: layers that guess further tokens (MTP), in the same files.
     rotary: elements of the table of positions. dtype: the config's ('bfloat16' ...). positions: the longest context in
-    tokens the model was made for.
+    tokens the model was made for. encodes: it reads a text at once and keeps nothing of it.
     """
 
     layers: Layers
@@ -85,6 +87,7 @@ class Architecture:
     dtype: str = "bfloat16"
     quantization: Quantization | None = None
     problems: tuple[str, ...] = ()
+    encodes: bool = False
 
     @property
     def mla(self) -> bool:
@@ -93,7 +96,7 @@ class Architecture:
     @property
     def cacheable(self) -> bool:
         """Whether the KV cache of a token can be computed."""
-        if not self.layers.known:
+        if self.encodes or not self.layers.known:
             return False
         return self.mla or (self.kv_heads is not None and self.head_size is not None)
 
@@ -131,6 +134,7 @@ def from_config(config: t.Mapping[str, t.Any] | None) -> Architecture | None:
         head_size=head_size,
         vocab_size=_integer(text, "vocab_size") or _integer(config, "vocab_size"),
         name=str(architectures[0]),
+        encodes=encodes(config),
         latent_size=latent,
         index_size=_integer(text, "index_head_dim") if latent else None,
         intermediate_size=_integer(text, "intermediate_size", "ffn_dim", "n_inner"),
@@ -139,7 +143,7 @@ def from_config(config: t.Mapping[str, t.Any] | None) -> Architecture | None:
         rotary=_rotary(config, text, head_size),
         predictors=_integer(text, "mtp_num_hidden_layers", "num_nextn_predict_layers", "num_mtp_layers") or 0,
         tied=bool(config.get("tie_word_embeddings", text.get("tie_word_embeddings", False))),
-        positions=_integer(text, "max_position_embeddings", "n_positions", "max_seq_len", "seq_length"),
+        positions=_integer(text, *POSITIONS),
         dtype=_dtype(config, text),
         quantization=quantization_of(config.get("quantization_config") or text.get("quantization_config")),
         problems=tuple(problems),

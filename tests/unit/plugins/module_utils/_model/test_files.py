@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import os
 import pathlib
 import typing as t
@@ -167,3 +168,37 @@ def test_a_link_beside_its_target_is_followed(adapter: pathlib.Path) -> None:
     (adapter.parent / "current").symlink_to("sql")
     found = look(str(adapter.parent / "current"))
     assert (found["problem"], found["digest"]) == ("", digest_of(str(adapter)))
+
+
+def weights(**shapes: tuple[int, ...]) -> bytes:
+    """A safetensors file with these tensors of zeros, with dots for what stands between two underscores."""
+    header, at = {}, 0
+    for name, shape in shapes.items():
+        size = 2 * math.prod(shape)
+        header[name.replace("__", ".")] = {"dtype": "BF16", "shape": list(shape), "data_offsets": [at, at + size]}
+        at += size
+    raw = json.dumps(header).encode()
+    return len(raw).to_bytes(8, "little") + raw + bytes(at)
+
+
+def test_the_weights_of_an_adapter_tell_of_its_model(adapter: pathlib.Path) -> None:
+    prefix = "base_model__model__model__layers__3__"
+    told = weights(
+        **{
+            f"{prefix}self_attn__q_proj__lora_A__weight": (8, 128),
+            f"{prefix}self_attn__q_proj__lora_B__weight": (96, 8),
+            f"{prefix}mlp__down_proj__lora_A__weight": (8, 512),
+            "base_model__model__visual__layers__30__self_attn__q_proj__lora_A__weight": (8, 1280),
+        }
+    )
+    place = adapter / "adapter_model.safetensors"
+    place.write_bytes(told)
+    found = look(str(adapter))["adapter"]
+    assert (found["width"], found["layers"], found["damaged"]) == (128, 4, "")
+    place.write_bytes(told[:-1])
+    assert "is cut off" in look(str(adapter))["adapter"]["damaged"]
+    place.write_bytes(weights(other=(2, 2)))
+    found = look(str(adapter))["adapter"]
+    assert (found["width"], found["layers"], found["damaged"]) == (None, None, "")
+    place.unlink()
+    assert "damaged" not in look(str(adapter))["adapter"]

@@ -245,6 +245,7 @@ def test_a_model_that_nobody_knows_is_planned_with_a_warning() -> None:
         ("Qwen/Qwen3-Embedding-0.6B", "Qwen3ForCausalLM", "by its name (Embedding) no model that generates"),
         ("BAAI/bge-reranker-v2-m3", "XLMRobertaForSequenceClassification", "does not generate"),
         ("openai/whisper-large-v3", "WhisperForConditionalGeneration", "answers at /v1/audio"),
+        ("mistralai/Voxtral-Mini-Realtime", "VoxtralRealtimeGeneration", "answers at /v1/audio"),
         ("Qwen/Qwen3-8B", "Qwen3ForCausalLM", ""),
         ("OpenGVLab/InternVL3-8B", "InternVLChatModel", ""),
         ("zai-org/chatglm3-6b", "ChatGLMModel", ""),

@@ -235,3 +235,23 @@ def test_paths_are_found_in_every_spelling() -> None:
         "template": "{{ x }}/y",
     }
     assert anywhere([layer, None, 3]) == {"/a", "/b", "/c", "/d", "/e", "inventory:f"}
+
+
+@pytest.mark.parametrize(
+    ("told", "words"),
+    [
+        ({"width": 32}, "for layers with a width of 32, and the model's have 64: vLLM serves such an adapter where"),
+        ({"layers": 5}, "for 5 layers or more, and the model has 4: name an adapter of this model"),
+        (
+            {"damaged": "is cut off: download it again"},
+            "whose adapter_model.safetensors is cut off: download it again.",
+        ),
+        ({"width": 64, "layers": 4, "damaged": ""}, ""),
+        ({"width": None, "layers": None}, ""),
+    ],
+)
+def test_an_adapter_of_another_model(told: Json, words: str) -> None:
+    model = "/srv/models/tiny"
+    models = {model: {"config": CONFIG, "problems": [], "notes": []}}
+    outcome = planned(LORA, {SQL: adapter(**told)}, models=models, instance={"model": model})
+    assert [words in text for text in outcome.errors] == ([True] if words else []), outcome.errors

@@ -148,7 +148,55 @@ def test_a_rung_on_which_the_smoke_test_cannot_pass_is_left_out() -> None:
 def test_a_server_that_pools_generates_nothing() -> None:
     engine_args = {"runner": "pooling"}
     assert fleet.outcome(instances=[fleet.instance(engine_args=engine_args)]).errors == ()
-    smoke = {"pattern": "4", "tool_call": True, "prompt": "Hi"}
+    smoke = {"json_schema": {"type": "object"}, "tool_call": True, "prompt": "Hi", "pattern": "praise"}
     errors = fleet.outcome(instances=[fleet.instance(engine_args=engine_args, smoke=smoke)]).errors
     assert len(errors) == 2
     assert all("a server that pools generates nothing: leave it out" in text for text in errors)
+
+
+@pytest.mark.parametrize("engine_args", [{"convert": "embed"}, {"runner": "pooling", "convert": "embed"}])
+def test_an_embedding_matches_no_pattern(engine_args: fleet.Json) -> None:
+    (error,) = errors({"pattern": "4"}, engine_args)
+    assert "smoke.pattern is stated, and a server that pools generates nothing: leave it out." in error
+
+
+BERT = {"architectures": ["BertModel"], "model_type": "bert"}
+LLAMA = {"architectures": ["LlamaForCausalLM"], "model_type": "llama"}
+RANK = {"query": "q", "documents": ["a", "b"]}
+
+
+def test_a_model_that_pools_by_its_files_pools_without_a_word() -> None:
+    (error,) = errors({"stream": True, "dimension": 128, "rank": RANK}, {}, config=BERT)
+    assert "smoke.stream is stated, and a server that pools generates nothing: leave it out." in error
+    assert errors({"dimension": 128}, {}, config=BERT) == ()
+
+
+def test_numbers_are_demanded_of_servers_that_pool() -> None:
+    (error,) = errors({"dimension": 128, "rank": RANK}, {}, config=LLAMA)
+    assert "smoke.dimension and smoke.rank are stated, and /srv/models/tiny generates" in error
+    assert "state the engine argument runner: pooling, or leave this out." in error
+    assert errors({"dimension": 128}, {"runner": "pooling"}, config=LLAMA) == ()
+
+
+@pytest.mark.parametrize(
+    "rank",
+    [
+        "Paris", {}, {"query": "q"}, {"query": "", "documents": ["a", "b"]}, {"query": "q", "documents": ["a"]},
+        {"query": "q", "documents": ["a", 1]}, {"query": "q", "documents": ["a"] * 17}, {**RANK, "top_n": 1}, [1],
+    ],
+)  # fmt: skip
+def test_a_rank_is_a_query_and_documents(rank: t.Any) -> None:
+    if rank == {}:  # states nothing
+        assert errors({"rank": rank}, {"runner": "pooling"}) == ()
+        return
+    (error,) = errors({"rank": rank}, {"runner": "pooling"})
+    assert "write a mapping of query, a text, and documents, 2 to 16 texts, the best first." in error
+
+
+def test_a_rank_from_the_command_line_is_json() -> None:
+    text = '{"query": "q", "documents": ["a", "b"]}'
+    own = fleet.instance(smoke={"rank": text, "dimension": "8"}, engine_args={"runner": "pooling"})
+    outcome = fleet.outcome(instances=[own])
+    assert outcome.errors == ()
+    smoke = outcome.plans[0]["settings"]["smoke"]
+    assert (smoke["rank"], smoke["dimension"]) == (RANK, 8)

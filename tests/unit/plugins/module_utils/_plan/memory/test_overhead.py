@@ -6,10 +6,12 @@
 
 from __future__ import annotations
 
+import dataclasses
 import typing as t
 
 import pytest
 
+from ansible_collections.gpufleet.vllm.plugins.module_utils._plan.memory import settings
 from ansible_collections.gpufleet.vllm.plugins.module_utils._plan.memory.calibration import PRIOR, SHIPPED
 from ansible_collections.gpufleet.vllm.plugins.module_utils._plan.memory.graphs import (
     captures,
@@ -22,6 +24,7 @@ from ansible_collections.gpufleet.vllm.plugins.module_utils._plan.memory.overhea
     non_torch,
     sampler_copies,
 )
+from ansible_collections.gpufleet.vllm.plugins.module_utils._plan.memory.request import MemoryRequest
 from ansible_collections.gpufleet.vllm.plugins.module_utils._plan.memory.runner import second_runner
 from ansible_collections.gpufleet.vllm.plugins.module_utils._plan.model.architecture import from_config
 from ansible_collections.gpufleet.vllm.tests.data.model_configs import CONFIGS
@@ -158,6 +161,23 @@ def test_the_largest_image_is_tried_at_start(
     architecture = from_config(CONFIGS["Qwen/Qwen3.6-27B-FP8"])
     given = load(version, sequences=8, batched_tokens=2048, images=images, second=second)
     assert (activation(architecture, given, True, SHIPPED).expected > 1.5) is seen
+
+
+@pytest.mark.parametrize(("limits", "fewer"), [
+    (None, False), ({"image": 1}, False), ({"image": 1, "video": 1}, False), ({"image": 1, "video": 0}, True),
+    ({"image": {"count": 1}, "video": {"count": 0}}, True), ({"image": 8, "video": 0}, False),
+])  # fmt: skip
+def test_no_more_images_are_tried_than_may_come_at_once(limits: t.Any, fewer: bool) -> None:
+    """A batch of 16384 tokens has room for 64 images of 256, and eight requests may have so many."""
+    vision = {"hidden_size": 1024, "image_size": 448, "patch_size": 14, "spatial_merge_size": 2, "num_hidden_layers": 2}
+    text = {"num_hidden_layers": 2, "hidden_size": 64, "vocab_size": 256}
+    architecture = from_config({"vision_config": vision, "text_config": text})
+    known = load((0, 32, 0), sequences=8, batched_tokens=16384)
+    given: dict[str, t.Any] = {"max_num_seqs": 8, "limit_mm_per_prompt": limits or {}}
+    at_once = settings.resolve(MemoryRequest("0.32.0", given, ()), architecture).images_at_once
+    all_of_them = activation(architecture, known, True, SHIPPED).expected
+    found = activation(architecture, dataclasses.replace(known, images_at_once=at_once), True, SHIPPED).expected
+    assert (found < 0.5 * all_of_them) is fewer and (fewer or found == all_of_them)
 
 
 @pytest.mark.parametrize(("version", "copies"), [((0, 32, 0), 0.5), ((0, 33, 0), 1.5)])

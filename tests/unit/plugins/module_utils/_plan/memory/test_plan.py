@@ -217,3 +217,35 @@ def test_unexplained_weights_are_tight() -> None:
     found = plan("Qwen/Qwen2.5-7B-Instruct", [gpu(49140.0)], loaded_weights_gib=19.5, arguments={"max_model_len": 4096})
     assert found.verdict == "tight"
     assert "adapters or a drafter" in found.reasons[0].text
+
+
+BGE = {
+    "architectures": ["XLMRobertaModel"], "model_type": "xlm-roberta", "hidden_size": 1024, "intermediate_size": 4096,
+    "num_hidden_layers": 24, "num_attention_heads": 16, "max_position_embeddings": 8194, "vocab_size": 250002,
+    "dtype": "float16",
+}  # fmt: skip
+
+
+def test_an_encoder_has_no_cache_and_splits_no_text() -> None:
+    """It would not fit beside 20 requests of 8194 tokens, of which it keeps nothing."""
+    found = plan("bge", [gpu(4096.0)], config=BGE, weights_bytes=1_140_000_000, arguments={"max_num_seqs": 20})
+    said = found.as_dict()
+    assert {word for word, _kind in kinds(found)} <= {"tight"}, said["reasons"]
+    assert said["gpus"][0]["kv_cache_gib"]["expected"] == 0.0
+    assert (said["kv"]["concurrency"], said["kv"]["bytes_per_token"], said["largest"]["max_model_len"]) == (None,) * 3
+    assert said["arguments"]["max_num_batched_tokens"] == 8194
+    assert not [one for one in found.reasons if "Chunked prefill" in one.text or "KV cache" in one.text]
+
+
+def test_an_encoder_that_is_larger_than_its_gpu() -> None:
+    found = plan("bge", [gpu(2048.0)], config=BGE, weights_bytes=int(3 * GIB))
+    assert found.verdict == "does_not_fit"
+    assert any(one.text.startswith("No KV cache: 3") for one in found.reasons), found.reasons
+    assert "kv_cache_dtype" not in {change.name for change in found.changes}
+
+
+@pytest.mark.parametrize("more", [{"is_causal": False}, {"use_bidirectional_attention": True}])
+def test_a_decoder_that_looks_both_ways_is_an_encoder(more: dict[str, t.Any]) -> None:
+    config = {**CONFIGS[LLAMA_8B], **more}
+    assert plan("both", config=config, weights_bytes=16 * GIB).settings.encodes
+    assert not plan("one", config={**CONFIGS[LLAMA_8B], "is_causal": True}, weights_bytes=16 * GIB).settings.encodes
