@@ -18,6 +18,8 @@ class PipedAction(ActionBase):  # type: ignore[misc,unused-ignore]
     """An action whose calls with a secret are piped, whatever `pipelining` and `keep_remote_files` are set to."""
 
     _piped = False
+    # What it is that may not be written down, and how to do without.
+    SECRET, WITHOUT = "An API key", "leave api_key out"
 
     def _is_pipelining_enabled(self, module_style: str, wrap_async: bool = False) -> bool:
         return self._piped or bool(super()._is_pipelining_enabled(module_style, wrap_async))
@@ -27,8 +29,8 @@ class PipedAction(ActionBase):  # type: ignore[misc,unused-ignore]
         become = getattr(self._connection, "become", None)
         if not self._connection.has_pipelining or not getattr(become, "pipelining", True):
             raise AnsibleActionFail(
-                "An API key would be written to temporary files on its way: the host's connection or its way to become "
-                "root has no pipelining. Use ssh and sudo, or leave api_key out."
+                f"{self.SECRET} would be written to temporary files on its way: the host's connection or its way to "
+                f"become root has no pipelining. Use ssh and sudo, or {self.WITHOUT}."
             )
         self._piped = True
         try:

@@ -57,7 +57,7 @@ class Ended(t.NamedTuple):
 
 
 def known_of(request: Request, folder: str) -> Known:
-    return Known(folder, [request["endpoint"], sorted(request["allow"]), request["remote_code"]])
+    return Known(folder, [request["endpoint"], request["code"], request["pickles"], request["gguf"]])
 
 
 def listed(request: Request, known: Known, resolve: Resolve, repository: Repository) -> tuple[Manifest, str]:

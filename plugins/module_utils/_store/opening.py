@@ -38,10 +38,8 @@ def origin(where: SplitResult) -> tuple[str, str, int]:
     return where.scheme, (where.hostname or "").lower(), where.port or _PORTS.get(where.scheme, 0)
 
 
-class Refusal(t.Protocol):
-    """What a refusal by the hub itself means, as a sentence; its status, and its headers by small names."""
-
-    def __call__(self, status: int, headers: t.Mapping[str, str]) -> str: ...
+# What a refusal by the hub itself means, as a sentence without its full stop: its status and headers, and the address.
+Refusal = t.Callable[[int, http.client.HTTPMessage, str], str]
 
 
 class _Stream:
@@ -132,13 +130,12 @@ class Opening:
         if status in (200, 206, 416):
             return stream
         stream.close()
-        headers = {name.lower(): value for name, value in response.getheaders()}
-        retry_after = asked(headers.get("retry-after"), time.time())
+        retry_after = asked(response.getheader("Retry-After"), time.time())
         if status in BUSY or status >= 500:
             raise Again(f"{where.hostname} answers {status}", retry_after)
         if origin(where) != self._home and status in EXPIRED:
             raise Again(f"{where.hostname} answers {status}: the address that the hub gave has expired", retry_after)
-        raise Failed(self._refusal(status, headers))
+        raise Failed(self._refusal(status, response.headers, where.path))
 
 
 def _said(error: Exception) -> str:

@@ -24,6 +24,7 @@ SHAPE: documents.Shape = {
     "stage": str,
     "commit": str,
     "bytes": int,
+    "missing": int,
     "done": int,
     "received": int,
     "files": int,
@@ -37,12 +38,13 @@ SHAPE: documents.Shape = {
 
 
 class Told(t.TypedDict):
-    """`bytes` are those of the files that were not whole, `done` how many of these are there, `received` what came over
-    the network. `outcome` is '' while it goes on."""
+    """`bytes` are those of the files that were not whole, `missing` how many of these were, and `done` how many are
+    there by now; `received` came over the network. `outcome` is '' while it goes on."""
 
     stage: str
     commit: str
     bytes: int
+    missing: int
     done: int
     received: int
     files: int
@@ -60,7 +62,7 @@ class Progress:
     def __init__(self, clock: t.Callable[[], float] = time.monotonic) -> None:
         self._clock, self._lock = clock, threading.Lock()
         self._told = Told(
-            stage="asking", commit="", bytes=0, done=0, received=0, files=0, fetched=0, rate=0.0, waiting="",
+            stage="asking", commit="", bytes=0, missing=0, done=0, received=0, files=0, fetched=0, rate=0.0, waiting="",
             outcome="", detail="", changed=False,
         )  # fmt: skip
         self._seen: collections.deque[tuple[float, int]] = collections.deque()
@@ -72,7 +74,7 @@ class Progress:
 
     def wants(self, files: int, size: int, there: int) -> None:
         with self._lock:
-            self._told.update({"files": files, "bytes": size, "done": there})
+            self._told.update({"files": files, "bytes": size, "missing": size - there, "done": there})
 
     def came(self, count: int) -> None:
         """Over the network."""

@@ -78,5 +78,5 @@ def must_have_room(repository: Repository, found: Survey) -> None:
             f"the file system of {repository.hub_dir} takes {inodes} more files, and {files} are needed: remove small "
             f"files there"
         )
-    if not os.access(repository.hub_dir, os.W_OK):
+    if os.path.isdir(repository.hub_dir) and not os.access(repository.hub_dir, os.W_OK):
         raise NoRoom(f"{repository.hub_dir} cannot be written: make it writable for root")

@@ -62,7 +62,7 @@ def request(hub_dir: str, **asked: t.Any) -> Request:
         "Request",
         {
             "model": MODEL, "revision": "", "hub_dir": hub_dir, "endpoint": "http://hub.invalid", "verify": "quick",
-            "files_at_once": 4, "bandwidth": 0, "allow": [], "remote_code": False, **asked,
+            "files_at_once": 4, "bandwidth": 0, "code": False, "pickles": False, "gguf": "", **asked,
         },
     )  # fmt: skip
 

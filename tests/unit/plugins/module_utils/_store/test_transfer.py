@@ -52,8 +52,8 @@ class Place:
         self.commit = hub.add(MODEL, {"config.json": b'{"model_type": "llama"}', WEIGHTS: Made(SIZE)})
         self.progress = Progress()
 
-        def refusal(status: int, headers: t.Mapping[str, str]) -> str:
-            return f"the hub refuses: {status} {headers.get('x-error-code')}"
+        def refusal(status: int, headers: t.Mapping[str, str], path: str) -> str:
+            return f"the hub refuses {path}: {status} {headers.get('X-Error-Code')}"
 
         self.opening = Opening(hub.url, token, refusal, silence)
 
@@ -66,9 +66,7 @@ class Place:
         manifest = manifest_of(self.hub, self.commit)
         wanted = request(str(self.folder / "hub"), model=MODEL, **asked)
         state = str(self.folder / "state")
-        self.mover = Mover(
-            wanted, lambda: manifest, self.opening, self.progress, lambda: None, state, "b1", transfer
-        )
+        self.mover = Mover(wanted, lambda: manifest, self.opening, self.progress, lambda: None, state, "b1", transfer)
         return self.mover.run()
 
     def weights(self) -> pathlib.Path:
@@ -159,7 +157,9 @@ def test_a_token_follows_no_redirect_to_another_port(tmp_path: pathlib.Path, hub
         place = Place(tmp_path, hub, TOKEN)
         commit = other.add(MODEL, {WEIGHTS: Made(SIZE)})
         hub.faults.add(
-            Fault("redirect", server="hub", path=WEIGHTS, to=f"{other.url}/{MODEL}/resolve/{commit}/{WEIGHTS}", count=-1)
+            Fault(
+                "redirect", server="hub", path=WEIGHTS, to=f"{other.url}/{MODEL}/resolve/{commit}/{WEIGHTS}", count=-1
+            )
         )
         assert place.fetch().outcome == "whole"
         assert {asked.token for asked in other.log} == {False}
@@ -169,7 +169,8 @@ def test_a_refusal_of_the_hub_is_told_at_once(tmp_path: pathlib.Path, hub: Hub) 
     place = Place(tmp_path, hub)
     hub.models[MODEL].gated = "manual"
     ended = place.fetch()
-    assert (ended.outcome, ended.detail) == ("failed", "The hub refuses: 401 GatedRepo.")
+    assert ended.outcome == "failed" and ended.detail.startswith("The hub refuses /org/model/resolve/")
+    assert ended.detail.endswith(": 401 GatedRepo.")
     assert not place.weights().exists()
 
 
