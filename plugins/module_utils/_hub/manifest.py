@@ -148,6 +148,17 @@ def git_hash(size: int) -> hashlib._Hash:
     return hashlib.sha1(b"blob %d\0" % size, usedforsecurity=False)
 
 
+def content_problem(file: File, raw: bytes) -> str:
+    """What is wrong with the content of a small file; the text continues a sentence that begins with its name."""
+    if len(raw) != file["size"]:
+        return f"has {len(raw)} bytes, and {file['size']} were announced"
+    if file["sha256"] is not None and hashlib.sha256(raw).hexdigest() != file["sha256"]:
+        return "has another SHA-256 than was announced"
+    found = git_hash(len(raw))
+    found.update(raw)
+    return "has another hash than was announced" if file["git_sha1"] not in (None, found.hexdigest()) else ""
+
+
 def path_problem(path: str) -> str:
     """Why a name cannot be one of a file in a model's folder; '' where it can."""
     parts = path.split("/")

@@ -12,9 +12,10 @@ from __future__ import annotations
 
 import collections
 import socket
+import ssl
 import time
 import typing as t
-from http.client import HTTPConnection, HTTPResponse, IncompleteRead
+from http.client import HTTPS_PORT, HTTPConnection, HTTPResponse, IncompleteRead
 
 KIB = 1024
 MIB = 1024 * KIB
@@ -25,13 +26,17 @@ class TooMuch(OSError):
     """The other side sends more than it may."""
 
 
-class LimitedSocket(socket.socket):
+class _Limits(socket.socket):
     """Each read and each write has only what is left until `until`, in seconds of the monotonic clock, and at most
     `silence` of it. `room` is how many bytes may still come, `arrived` when the newest did."""
 
     until = arrived = 0.0
     silence = float("inf")
     size = room = 0.0
+
+    def limit(self, until: float, silence: float, room: float) -> None:
+        self.until, self.silence = until, silence
+        self.size = self.room = room
 
     def _limit(self) -> None:
         left = self.until - time.monotonic()
@@ -53,8 +58,19 @@ class LimitedSocket(socket.socket):
         super().sendall(*args, **kwargs)
 
 
+class LimitedSocket(_Limits):
+    """Plain."""
+
+
+class LimitedTlsSocket(_Limits, ssl.SSLSocket):
+    """The same in TLS, where what is counted is what was in it."""
+
+
 class LimitedConnection(HTTPConnection):
-    """HTTP over what `dial` connects within so many seconds; given up after `seconds` in all, or after `room` bytes."""
+    """HTTP over what `dial` connects within so many seconds; given up after `seconds` in all, or after `room` bytes.
+
+    With `tls` it is https: the other side has to be `host`, as the context has it.
+    """
 
     def __init__(
         self,
@@ -64,15 +80,25 @@ class LimitedConnection(HTTPConnection):
         host: str = "localhost",
         port: int | None = None,
         silence: float = float("inf"),
+        tls: ssl.SSLContext | None = None,
     ) -> None:
         super().__init__(host, port)
-        self._dial, self._seconds, self._room, self._silence = dial, seconds, room, silence
+        self._dial, self._seconds, self._room, self._silence, self._tls = dial, seconds, room, silence, tls
+        if tls is not None:
+            self.default_port = HTTPS_PORT
 
     def connect(self) -> None:
         self._began = time.monotonic()
-        limited = LimitedSocket(fileno=self._dial(self._seconds).detach())
-        limited.until, limited.silence = self._began + self._seconds, self._silence
-        limited.size = limited.room = self._room
+        until = self._began + self._seconds
+        plain = self._dial(self._seconds)
+        limited: _Limits
+        if self._tls is None:
+            limited = LimitedSocket(fileno=plain.detach())
+        else:
+            plain.settimeout(max(0.001, until - time.monotonic()))
+            self._tls.sslsocket_class = LimitedTlsSocket
+            limited = t.cast("LimitedTlsSocket", self._tls.wrap_socket(plain, server_hostname=self.host))
+        limited.limit(until, self._silence, self._room)
         self.sock = self._limited = limited
 
     @property
