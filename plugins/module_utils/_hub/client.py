@@ -101,7 +101,8 @@ class Client:
             try:
                 return self._once(_Question(method, url, headers or {}, room, about, until, follow))
             except _Again as again:
-                wait = pause if again.wait is None else again.wait
+                # Who asks for no wait is not asked without one either.
+                wait = max(pause, again.wait or 0.0)
                 if self.clock() + wait >= until:
                     raise again.error from again
             self.sleep(wait)

@@ -25,6 +25,7 @@ from .resolve import Resolved
 from .selection import weight_files
 
 CONFIG = "config.json"
+PICKLED = (".bin", ".pt", ".pth")
 CONFIG_LIMIT = 16 * MIB
 # Headers of shards have tens to hundreds of KiB; a first piece of this size mostly holds all of one.
 PIECE = 128 * KIB
@@ -51,6 +52,13 @@ def of(client: Client, resolved: Resolved) -> Json:
         found["config"] = _config(client, resolved, config)
     found["weights"] = _weights(client, resolved, weight_files(resolved.manifest["files"]))
     found["notes"] += resolved.notes
+    model = resolved.manifest["model"]
+    pickled = next((one["path"] for one in resolved.manifest["files"] if one["path"].endswith(PICKLED)), "")
+    if found["weights"] is None and pickled:
+        found["notes"].append(
+            f"The weights of {model} are pickle files only ({pickled}), which can carry code: prefer a build with "
+            "safetensors."
+        )
     return found
 
 

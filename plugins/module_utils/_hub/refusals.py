@@ -14,7 +14,9 @@ from __future__ import annotations
 
 import dataclasses
 import re
+import time
 import typing as t
+from email.utils import parsedate_to_datetime
 
 from .._outside.concealing import MASK, concealed_text
 from .._outside.printable import printable
@@ -146,6 +148,11 @@ def wait(answer: Answer) -> float | None:
     rate = _RATE.search(answer.headers.get("RateLimit") or "")
     if after.isascii() and after.isdigit() and len(after) <= 6:
         return float(after)
+    try:
+        left = parsedate_to_datetime(after).timestamp() - time.time()
+        return left if left > 0 else None
+    except (TypeError, ValueError, IndexError, OverflowError):
+        pass
     return float(rate[1]) if rate and answer.status == BUSY else None
 
 

@@ -146,8 +146,8 @@ def _through(proxy: t.Any, host: str, port: int, until: float) -> socket.socket:
     lines += [f"{key}: {value}" for key, value in _authorization(proxy).items()]
     try:
         limited.sendall("\r\n".join([*lines, "", ""]).encode("ascii"))
-        answer = HTTPResponse(limited, method="CONNECT")
-        answer.begin()
+        with HTTPResponse(limited, method="CONNECT") as answer:
+            answer.begin()
     except (OSError, HTTPException, ValueError) as error:
         limited.close()
         raise _ProxyFailed(f"does not answer as one ({error})") from error

@@ -1,9 +1,9 @@
 # Copyright: gpufleet.vllm contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What is known of a model: its files on the host, else the collection's catalogue, else nothing.
+"""What is known of a model: its files on the host, else its hub's, else the collection's catalogue, else nothing.
 
-Source: `models` as vllm_model returns it; `models.json` as described in the README beside it.
+Source: `models` as vllm_model and vllm_hub_facts return it; `models.json` as described in the README beside it.
 
 Private to the collection: may change without notice.
 """
@@ -13,16 +13,23 @@ from __future__ import annotations
 import dataclasses
 import typing as t
 
+from ..._outside import documents
 from ..._outside.documents import Json
 from ..model.architecture import Architecture, from_config
 from . import weights
 
-Source = t.Literal["host", "catalogue", "nothing"]
+GIB = 2**30
+# What says that facts are a hub's.
+HUB: documents.Shape = {"endpoint": str, "commit": str, "bytes": int}
+Source = t.Literal["host", "hub", "catalogue", "nothing"]
 
 
 @dataclasses.dataclass(frozen=True)
 class Model:
-    """`config` is the content of config.json, `weights_bytes` the sum of the weight files; None is unknown."""
+    """`config` is the content of config.json, `weights_bytes` the sum of the weight files; None is unknown.
+
+    `hub` is where and at which commit they are, for what a hub has said.
+    """
 
     name: str
     source: Source
@@ -30,6 +37,7 @@ class Model:
     weights_bytes: int | None = None
     parameters: float | None = None
     architecture: Architecture | None = None
+    hub: Json | None = None
 
     @property
     def billions(self) -> float | None:
@@ -46,13 +54,16 @@ def look_up(name: str, models: t.Mapping[str, Json], catalogue: t.Mapping[str, J
     entry = catalogue.get(name) or {}
     config = seen.get("config") or entry.get("config")
     size = (seen.get("weights") or {}).get("bytes") or (entry.get("weights") or {}).get("bytes")
+    hub = seen.get("hub") if seen.get("config") and not documents.misfit(seen.get("hub"), HUB, "hub") else None
+    files: Source = "hub" if hub else "host"
     return Model(
         name=name,
-        source="host" if seen.get("config") else "catalogue" if entry else "nothing",
+        source=files if seen.get("config") else "catalogue" if entry else "nothing",
         config=config,
         weights_bytes=size,
         parameters=(entry.get("weights") or {}).get("parameters"),
         architecture=from_config(config),
+        hub=hub,
     )
 
 
@@ -72,6 +83,11 @@ def assumptions(model: Model) -> list[str]:
     """Where the facts about the model are not the host's own."""
     if model.source == "host":
         return []
+    if model.hub is not None:
+        size = f"{model.hub['bytes'] / GIB:.1f} GiB"
+        where = f"the hub at {model.hub['commit']} ({model.hub['endpoint']})"
+        told = f"its geometry and weights are from {where}, and {size} of files are to be fetched."
+        return [f"{model.name} is not on the host yet: {told}"]
     if model.source == "catalogue":
         return [f"{model.name} is not on the host yet: its geometry is the collection's catalogue's."]
     return [f"{model.name} is neither on the host nor in the collection's catalogue: nothing is known of it."]
@@ -83,5 +99,6 @@ def caution(model: Model) -> str:
         return ""
     return (
         f"Nobody here knows the model {model.name}: its files are not on the host and it is not in the collection's "
-        "catalogue, so that neither its name nor whether it fits could be checked. Download it first to be sure."
+        "catalogue, so that neither its name nor whether it fits could be checked. Download it first to be sure, or "
+        "have the control node ask its hub (vllm_server_hub_facts)."
     )
