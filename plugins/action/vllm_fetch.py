@@ -130,7 +130,7 @@ class ActionModule(ProgramAction):
             one = self._follow(request, t.cast("Json", started))
             if t.cast("Json", started)["ours"]:
                 return one
-            self._display.display(f"[{self._host}] {request['model']}  another download of it has ended; now this one")
+            self._display.display(f"[{self._host}] {request['model']}: another download of it has ended; now this one")
         return _failed(request, f"{request['model']}: others fetch it all the time, and this one never came about.")
 
     def _execute(self, args: Json) -> Json:
@@ -168,7 +168,7 @@ class ActionModule(ProgramAction):
 
     def _show(self, model: str, told: Told) -> None:
         if not self._task.no_log:
-            self._display.display(f"[{self._host}] {model}  {printable(progress.line(told))}")
+            self._display.display(f"[{self._host}] {model}: {printable(progress.line(told))}")
 
 
 def _seen(model: str, text: str) -> tuple[Told | None, bool]:

@@ -117,12 +117,12 @@ def line(told: Told) -> str:
     if told["stage"] != "fetching":
         return f"{told['stage']}{': ' + told['waiting'] if told['waiting'] else ''}"
     share = 100 * told["done"] // told["bytes"] if told["bytes"] else 100
-    text = f"{share:3d} %  {size(told['done'])} of {size(told['bytes'])}"
+    text = f"{share} %, {size(told['done'])} of {size(told['bytes'])}"
     if told["waiting"]:
-        return f"{text}  waits: {told['waiting']}"
+        return f"{text}, waits: {told['waiting']}"
     if told["rate"] <= 0:
         return text
-    return f"{text}  {size(told['rate'])}/s  {duration((told['bytes'] - told['done']) / told['rate'])} left"
+    return f"{text}, {size(told['rate'])}/s, {duration((told['bytes'] - told['done']) / told['rate'])} left"
 
 
 def size(count: float) -> str:

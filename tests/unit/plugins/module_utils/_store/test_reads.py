@@ -113,11 +113,11 @@ def test_what_is_told_while_it_goes_on() -> None:
     progress.kept(500_000_000)
     told = progress.told()
     assert (told["rate"], told["done"], told["commit"]) == (100_000_000, 1_500_000_000, "c" * 40)
-    assert progresses.line(told) == " 37 %  1.5 GB of 4.0 GB  100.0 MB/s  25 s left"
+    assert progresses.line(told) == "37 %, 1.5 GB of 4.0 GB, 100.0 MB/s, 25 s left"
     progress.waits("the server answers 429; asking again in 30 s")
     assert (
         progresses.line(progress.told())
-        == " 37 %  1.5 GB of 4.0 GB  waits: the server answers 429; asking again in 30 s"
+        == "37 %, 1.5 GB of 4.0 GB, waits: the server answers 429; asking again in 30 s"
     )
 
 
