@@ -71,8 +71,8 @@ class Client:
     sleep: t.Callable[[float], None] = time.sleep
     clock: t.Callable[[], float] = time.monotonic
 
-    def about(self, **what: str) -> About:
-        return About(self.endpoint, variable=self.variable, token=self.token, **what)
+    def about(self, model: str = "", revision: str = "", path: str = "", hub: bool = True) -> About:
+        return About(self.endpoint, model, revision, path, self.variable, self.token, hub)
 
     def problem(self) -> str:
         """Why nothing can be asked; '' where it can. What the token is, is not told."""

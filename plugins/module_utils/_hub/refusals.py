@@ -41,7 +41,7 @@ class HubError(Exception):
 
 @dataclasses.dataclass(frozen=True)
 class About:
-    """What was asked. `variable` is what a token is stated by; `token` is never told."""
+    """What was asked. `variable` is what a token is stated by; `token` is not told. A plain web server is no `hub`."""
 
     endpoint: str
     model: str = ""
@@ -49,6 +49,7 @@ class About:
     path: str = ""
     variable: str = "the token of the hub"
     token: str = dataclasses.field(default="", repr=False)
+    hub: bool = True
 
     @property
     def page(self) -> str:
@@ -67,6 +68,10 @@ def refused(answer: Answer, about: About) -> HubError:
     model, page, variable = about.model, about.page, about.variable
     if answer.status == BUSY or answer.status >= 500 or answer.status == 408:
         return _unwilling(answer, about)
+    if not about.hub:
+        kind = "not_found" if answer.status in (404, 410) else "refused"
+        where = f"{about.endpoint}/{about.path}"
+        return about.error(kind, f"{where} cannot be fetched ({answer.status}): check the address, and what serves it.")
     if code == "GatedRepo":
         if not about.token:
             return about.error(
@@ -183,6 +188,15 @@ def no_hub(answer: Answer, about: About, what: str) -> HubError:
     return about.error(
         "portal" if html else "unsound",
         f"What answers at {about.endpoint} is no hub: it sent {page if html else what}.",
+    )
+
+
+def no_sums(answer: Answer, about: About) -> HubError:
+    html = answer.headers.get_content_type() == "text/html"
+    return about.error(
+        "portal" if html else "unsound",
+        f"{about.endpoint}/{about.path} is {'a page of HTML' if html else 'no list of hashes'}: run `sha256sum * > "
+        f"{about.path}` in the folder that is served, and check the address.",
     )
 
 

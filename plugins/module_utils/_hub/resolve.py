@@ -45,7 +45,7 @@ def resolve(
     client: Client,
     model: str,
     revision: str = MAIN,
-    wish: selection.Wish = selection.Wish(),  # noqa: B008
+    wish: selection.Wish = selection.COMMON,
 ) -> Resolved:
     """What a revision is, and the files of it that serve. Raises HubError."""
     about = client.about(model=model, revision=revision)

@@ -56,6 +56,9 @@ class Wish:
     mistral: bool = False
 
 
+COMMON = Wish()
+
+
 @dataclasses.dataclass(frozen=True)
 class Selection:
     """`problem` is a sentence where nothing can be served; `notes` are worth knowing."""
@@ -65,7 +68,7 @@ class Selection:
     notes: tuple[str, ...] = ()
 
 
-def select(model: str, files: t.Sequence[File], wish: Wish = Wish()) -> Selection:
+def select(model: str, files: t.Sequence[File], wish: Wish = COMMON) -> Selection:
     """Of the files of a repository those that serving needs, in the order of their names."""
     sound = [one for one in files if not path_problem(one["path"])]
     taken = [one for one in sound if _is_taken(one) or (wish.code and _matches(_name(one), CODE))]

@@ -119,6 +119,7 @@ def prepare(
         doubts=tuple(doubt._replace(text=placed(instance.name, doubt.text)) for doubt in findings.doubts),
         notes=(
             *([chosen.why] if chosen.why else []),
+            *([catalogue.note(model)] if model.hub else []),
             *hints.notes(values),
             *allowed,
             *reach.notes(values, model, schema),

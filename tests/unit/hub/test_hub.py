@@ -197,7 +197,7 @@ def test_too_many_requests_html_and_a_redirect_to_anywhere(hub: Hub) -> None:
 
 def test_slow_and_dripping(hub: Hub) -> None:
     metadata = f"{hub.url}/api/models/org/model"
-    hub.faults.add(Fault("slow", seconds=0.3), Fault("drip", piece=200, seconds=0.1))
+    hub.faults.add(Fault("slow", seconds=0.3), Fault("drip", piece=50, seconds=0.1))
     began = time.monotonic()
     ask(metadata)
     assert time.monotonic() - began >= 0.3

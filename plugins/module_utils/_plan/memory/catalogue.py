@@ -80,17 +80,21 @@ def drafter(
 
 
 def assumptions(model: Model) -> list[str]:
-    """Where the facts about the model are not the host's own."""
-    if model.source == "host":
+    """Where the facts about the model are not those of its own files."""
+    if model.source in ("host", "hub"):
         return []
-    if model.hub is not None:
-        size = f"{model.hub['bytes'] / GIB:.1f} GiB"
-        where = f"the hub at {model.hub['commit']} ({model.hub['endpoint']})"
-        told = f"its geometry and weights are from {where}, and {size} of files are to be fetched."
-        return [f"{model.name} is not on the host yet: {told}"]
     if model.source == "catalogue":
         return [f"{model.name} is not on the host yet: its geometry is the collection's catalogue's."]
     return [f"{model.name} is neither on the host nor in the collection's catalogue: nothing is known of it."]
+
+
+def note(model: Model) -> str:
+    """Where what is planned by is from, where that is a hub."""
+    if model.hub is None:
+        return ""
+    size = f"{model.hub['bytes'] / GIB:.1f} GiB of files are to be fetched"
+    where = f"the hub at {model.hub['commit']} ({model.hub['endpoint']})"
+    return f"{model.name} is not on the host yet: config.json and weights are from {where}. {size}."
 
 
 def caution(model: Model) -> str:

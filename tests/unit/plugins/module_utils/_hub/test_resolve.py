@@ -245,7 +245,7 @@ def test_nothing_is_fetched_to_a_place_outside(hub: Hub) -> None:
         ({"endpoint": "https://hub/"}, "no base"),
     ],
 )
-def test_settings_that_are_wrong(hub: Hub, changed: dict[str, str], said: str) -> None:
+def test_settings_that_are_wrong(hub: Hub, changed: dict[str, t.Any], said: str) -> None:
     with pytest.raises(HubError, match=said) as caught:
         resolve.resolve(dataclasses.replace(client(hub), **changed), "org/model")
     assert "secret" not in str(caught.value)

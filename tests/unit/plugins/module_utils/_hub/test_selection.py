@@ -5,6 +5,8 @@
 
 from __future__ import annotations
 
+import typing as t
+
 import pytest
 
 from ansible_collections.gpufleet.vllm.plugins.module_utils._hub.manifest import File
@@ -53,9 +55,9 @@ qwen2.5-7b-instruct-q4_k_m-00002-of-00002.gguf qwen2.5-7b-instruct-q8_0.gguf"""
 COMMON = Wish()
 
 
-def chosen(listing: str, wish: Wish = COMMON, **sizes: int) -> Selection:
+def chosen(listing: str, wish: Wish = COMMON, sizes: t.Mapping[str, int] | None = None) -> Selection:
     files = [
-        File(path=path, size=sizes.get(path, 1), sha256=None, git_sha1=None, url=f"https://hub/{path}")
+        File(path=path, size=(sizes or {}).get(path, 1), sha256=None, git_sha1=None, url=f"https://hub/{path}")
         for path in listing.split()
     ]
     return select("org/model", files, wish)
@@ -92,7 +94,8 @@ def left_out(listing: str, wish: Wish = COMMON) -> set[str]:
                 ".gitattributes LICENSE-CODE LICENSE-MODEL README.md README_WEIGHTS.md configuration_deepseek.py "
                 "figures/benchmark.png figures/niah.png inference/configs/config_16B.json "
                 "inference/configs/config_671B.json inference/convert.py inference/fp8_cast_bf16.py "
-                "inference/generate.py inference/kernel.py inference/model.py inference/requirements.txt modeling_deepseek.py"
+                "inference/generate.py inference/kernel.py inference/model.py inference/requirements.txt "
+                "modeling_deepseek.py"
             ),
         ),
         (
@@ -163,5 +166,5 @@ def test_what_is_no_name_of_a_file_is_none() -> None:
 
 
 def test_a_text_of_gigabytes_is_none() -> None:
-    found = chosen("big.json model.safetensors", **{"big.json": 2**40, "model.safetensors": 2**40})
+    found = chosen("big.json model.safetensors", sizes={"big.json": 2**40, "model.safetensors": 2**40})
     assert [one["path"] for one in found.files] == ["model.safetensors"]
