@@ -14,6 +14,7 @@ import pytest
 from ansible_collections.gpufleet.vllm.tests.fetches import kills
 from ansible_collections.gpufleet.vllm.tests.fetches.kills import Cost, Kill
 from ansible_collections.gpufleet.vllm.tests.hub.content import MIB
+from ansible_collections.gpufleet.vllm.tests.hub.server import Hub
 
 SIZE = 4 * MIB
 
@@ -56,7 +57,7 @@ def test_every_target_is_struck_equally_often_and_a_seed_gives_the_same_kills() 
 
 
 def test_what_is_corrupt_is_counted(tmp_path: pathlib.Path, program: pathlib.Path) -> None:
-    with kills.Hub() as hub:
+    with Hub() as hub:
         commit = hub.add(kills.MODEL, kills.files_of(SIZE))
         host = kills.Host(tmp_path, program, hub)
         assert kills.corrupt(host, commit) == len(kills.files_of(SIZE))

@@ -82,7 +82,7 @@ class Place:
             return manifest
 
         def transfer(*args: t.Any) -> Transfer:
-            return Transfer(*args, patience=lambda: Patience(tries=4, first=0.001))
+            return Transfer(args[0], args[1], args[2], args[3], lambda: Patience(tries=4, first=0.001))
 
         progress = Progress()
         wanted = request(self.hub_dir, **asked)

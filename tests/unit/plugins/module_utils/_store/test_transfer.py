@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import http.client
 import pathlib
 import threading
 import time
@@ -52,7 +53,7 @@ class Place:
         self.commit = hub.add(MODEL, {"config.json": b'{"model_type": "llama"}', WEIGHTS: Made(SIZE)})
         self.progress = Progress()
 
-        def refusal(status: int, headers: t.Mapping[str, str], path: str) -> str:
+        def refusal(status: int, headers: http.client.HTTPMessage, path: str) -> str:
             return f"the hub refuses {path}: {status} {headers.get('X-Error-Code')}"
 
         self.opening = Opening(hub.url, token, refusal, silence)
@@ -61,7 +62,7 @@ class Place:
         self.progress = Progress()
 
         def transfer(*args: t.Any) -> Transfer:
-            return Transfer(*args, patience=lambda: Patience(tries=6, first=0.01, longest=0.05))
+            return Transfer(args[0], args[1], args[2], args[3], lambda: Patience(tries=6, first=0.01, longest=0.05))
 
         manifest = manifest_of(self.hub, self.commit)
         wanted = request(str(self.folder / "hub"), model=MODEL, **asked)
