@@ -16,3 +16,9 @@ matrix: setup lab ## Run every fault and N random kills, and write docs/faults-r
 	$(PYTHON) -m pytest $(AT_ONCE) tests/faults --page || failed=yes; \
 	$(PYTHON) -m pytest $(AT_ONCE) tests/faults --page --kills $(N) $(if $(SEED),--seed $(SEED)) || failed=yes; \
 	test -z "$$failed"
+
+# SEED=... for the kills of a run before, SIZE=... in MiB. Needs no lab: the hub is one of tests, on this machine.
+SIZE ?= 96
+.PHONY: fetches
+fetches: setup ## Kill downloads of a model at N random bytes; one rerun has to end each
+	$(PYTHON) tests/fetches --kills $(N) --size $(SIZE) $(if $(SEED),--seed $(SEED))

@@ -19,7 +19,7 @@ class ActionModule(PipedAction):
     """One module execution."""
 
     TRANSFERS_FILES = False
-    SECRET, LEAVE_OUT = "A login to a registry", "vllm_server_registries"
+    SECRET, WITHOUT = "A login to a registry", "leave vllm_server_registries out"
     _VALID_ARGS = OPTIONS
 
     def run(self, tmp: str | None = None, task_vars: Json | None = None) -> Json:

@@ -5,11 +5,8 @@
 
 from __future__ import annotations
 
-import shlex
-import tempfile
 import time
 import typing as t
-from pathlib import Path
 
 from ansible.errors import AnsibleActionFail, AnsibleConnectionFailure
 
@@ -20,18 +17,17 @@ from ansible_collections.gpufleet.vllm.plugins.module_utils._plan.changes.plan i
 from ansible_collections.gpufleet.vllm.plugins.module_utils._plan.inventory.api_key import stated
 from ansible_collections.gpufleet.vllm.plugins.module_utils._rollout.journal import GOOD_OUTCOMES
 from ansible_collections.gpufleet.vllm.plugins.module_utils._state.request import Result, StageLine
-from ansible_collections.gpufleet.vllm.plugins.module_utils._state.units import PROGRAM, unit_name
+from ansible_collections.gpufleet.vllm.plugins.module_utils._state.units import unit_name
 from ansible_collections.gpufleet.vllm.plugins.plugin_utils import brought_files, rollout_requests
-from ansible_collections.gpufleet.vllm.plugins.plugin_utils.host_program import build
-from ansible_collections.gpufleet.vllm.plugins.plugin_utils.piped_action import PipedAction
+from ansible_collections.gpufleet.vllm.plugins.plugin_utils.program_action import (
+    FOLLOW_WAIT,
+    LOST_LIMIT,
+    ProgramAction,
+)
 from ansible_collections.gpufleet.vllm.plugins.plugin_utils.rollout_requests import Due, Promoted, Updated
 from ansible_collections.gpufleet.vllm.plugins.plugin_utils.told_action import as_told
 
 MODULE = "gpufleet.vllm.vllm_rollout"
-MODULE_UTILS = Path(__file__).resolve().parent.parent / "module_utils"
-FOLLOW_WAIT = 10
-LOST_LIMIT = 600
-LOST_PAUSE = 5
 # No unreachable host: nothing that stands in a rescue would run for one.
 LOST = (
     "{}: the host has been out of reach for {} s. It finishes the rollout or rolls it back by itself; look at it with "
@@ -102,7 +98,7 @@ def _news_of(instance: str, text: str) -> News:
     return {"lines": lines, "offset": news["offset"], "active": news["active"]}
 
 
-class ActionModule(PipedAction):
+class ActionModule(ProgramAction):
     """One host: its changes one after another."""
 
     TRANSFERS_FILES = True
@@ -220,34 +216,19 @@ class ActionModule(PipedAction):
 
     def _start(self, one: Due, task_vars: Json) -> Json:
         """Have the module start the unit; bring the program first where the host has another one, or none."""
-        program = build(MODULE_UTILS)
-        args: Json = {"instance": one.instance, "request": one.request, "program_digest": program.digest}
+        args: Json = {"instance": one.instance, "request": one.request}
         if one.files:
             try:
                 args["files"] = brought_files.carried(one.files)
             except brought_files.GoneError as error:
                 return {"failed": True, "msg": str(error)}
-        started = self._execute(args, task_vars)
-        if started.get("program_needed"):
-            source = self._bring(program.content)
-            started = self._execute({**args, "program_source": source}, task_vars)
-            self._remove_tmp_path(self._connection._shell.tmpdir)
-        return started
+        return self._with_program(lambda asked: self._execute(asked, task_vars), args)
 
     def _execute(self, args: Json, task_vars: Json) -> Json:
         keys = self._api_keys.get(args["instance"])
         if keys:
             return as_told(self._execute_piped(MODULE, {**args, "api_key": keys}, task_vars))
         return as_told(self._execute_module(MODULE, module_args=args, task_vars=task_vars))
-
-    def _bring(self, content: bytes) -> str:
-        folder = self._connection._shell.tmpdir or self._make_tmp_path()
-        with tempfile.NamedTemporaryFile() as file:
-            file.write(content)
-            file.flush()
-            target = self._connection._shell.join_path(folder, "gpufleet-host")
-            self._transfer_file(file.name, target)
-        return str(target)
 
     def _follow(self, instance: str, offset: int) -> StageLine:
         """Show each stage as it is reached, until the unit has ended; the last line."""
@@ -272,23 +253,8 @@ class ActionModule(PipedAction):
         return {"outcome": "failed", "detail": message, "facts": {}}
 
     def _news(self, instance: str, offset: int) -> News:
-        command = shlex.join([PROGRAM, "follow", instance, "--offset", str(offset), "--wait", str(FOLLOW_WAIT)])
-        lost_since = None
-        while True:
-            try:
-                answer = self._low_level_execute_command(command)
-            except AnsibleConnectionFailure:
-                lost_since = lost_since or time.monotonic()
-                if time.monotonic() - lost_since > LOST_LIMIT:
-                    raise
-                self._display.display(f"{instance}: the host is out of reach and goes on by itself; trying again")
-                time.sleep(LOST_PAUSE)
-                continue
-            if answer["rc"] != 0:
-                raise AnsibleActionFail(
-                    f"{instance}: following the rollout failed: {printable(answer['stderr']).strip()}"
-                )
-            return _news_of(instance, answer["stdout"])
+        words = ["follow", instance, "--offset", str(offset), "--wait", str(FOLLOW_WAIT)]
+        return _news_of(instance, self._said_by_host(words, instance, "the rollout", time))
 
     def _show(self, line: StageLine) -> None:
         """A failure is told by the task's own message."""

@@ -204,47 +204,19 @@ updated:
 """
 
 import hashlib
-import os
 import typing as t
 
 from ansible.module_utils.basic import AnsibleModule
 
 from ansible_collections.gpufleet.vllm.plugins.module_utils._docker.release import Release
 from ansible_collections.gpufleet.vllm.plugins.module_utils._host import request
+from ansible_collections.gpufleet.vllm.plugins.module_utils._host.installing import install, program_needed
 from ansible_collections.gpufleet.vllm.plugins.module_utils._model.files import content
 from ansible_collections.gpufleet.vllm.plugins.module_utils._model.reading import Unreadable
 from ansible_collections.gpufleet.vllm.plugins.module_utils._state import kept_files, units
 from ansible_collections.gpufleet.vllm.plugins.module_utils._state.api_keys import ApiKeys, fingerprint, host_secret
-from ansible_collections.gpufleet.vllm.plugins.module_utils._state.durable import write_atomically
 from ansible_collections.gpufleet.vllm.plugins.module_utils._state.request import Planned, Request
 from ansible_collections.gpufleet.vllm.plugins.module_utils._state.store import Store
-
-
-def program_needed(module: AnsibleModule) -> bool:
-    """Whether the host has another program than the one that is to run, or none."""
-    return not os.path.exists(units.PROGRAM) or module.sha256(units.PROGRAM) != module.params["program_digest"]
-
-
-def install(module: AnsibleModule) -> None:
-    """Put the units and the program in place, the program last: where it is, everything is.
-
-    Units are enabled by their links, and systemd reads the timer from the disk when it starts it. Without a
-    daemon-reload, which takes the GPUs from containers under NVIDIA's legacy hook: so what is new in the text of a unit
-    that systemd has read already holds from the next boot, and both texts have to do until then.
-    """
-    for name, text in units.INSTALLED.items():
-        write_atomically(os.path.join(units.UNIT_DIR, name), text, mode=0o644)
-    for target, name in units.WANTED.items():
-        wanted = os.path.join(units.UNIT_DIR, f"{target}.wants")
-        os.makedirs(wanted, mode=0o755, exist_ok=True)
-        if not os.path.lexists(os.path.join(wanted, name)):
-            os.symlink(os.path.join(units.UNIT_DIR, name), os.path.join(wanted, name))
-    code, _out, err = module.run_command(["systemctl", "start", units.WATCH_TIMER])
-    if code != 0:
-        raise units.UnitProblem(f"systemd did not start {units.WATCH_TIMER}: {' '.join(err.split())}")
-    os.makedirs(os.path.dirname(units.PROGRAM), mode=0o755, exist_ok=True)
-    module.atomic_move(module.params["program_source"], units.PROGRAM)
-    os.chmod(units.PROGRAM, 0o755)
 
 
 class OtherKey(Exception):

@@ -17,9 +17,9 @@ from ansible_collections.gpufleet.vllm.plugins.module_utils._outside.documents i
 class PipedAction(ActionBase):  # type: ignore[misc,unused-ignore]
     """An action whose calls with a secret are piped, whatever `pipelining` and `keep_remote_files` are set to."""
 
-    SECRET = "An API key"
-    LEAVE_OUT = "api_key"
     _piped = False
+    # What it is that may not be written down, and how to do without.
+    SECRET, WITHOUT = "An API key", "leave api_key out"
 
     def _is_pipelining_enabled(self, module_style: str, wrap_async: bool = False) -> bool:
         return self._piped or bool(super()._is_pipelining_enabled(module_style, wrap_async))
@@ -30,7 +30,7 @@ class PipedAction(ActionBase):  # type: ignore[misc,unused-ignore]
         if not self._connection.has_pipelining or not getattr(become, "pipelining", True):
             raise AnsibleActionFail(
                 f"{self.SECRET} would be written to temporary files on its way: the host's connection or its way to "
-                f"become root has no pipelining. Use ssh and sudo, or leave {self.LEAVE_OUT} out."
+                f"become root has no pipelining. Use ssh and sudo, or {self.WITHOUT}."
             )
         self._piped = True
         try:

@@ -42,5 +42,10 @@ def parser(description: str) -> argparse.ArgumentParser:
     word.add_argument("--pause", action="store_true", help="leave the instance alone until --resume")
     word.add_argument("--resume", action="store_true", help="look after the instance again")
     watch.add_argument("--for", dest="duration", metavar="TIME", help="with --pause: how long, such as 30m or 2h")
+    verbs.add_parser("fetch", help="bring a model (what its unit runs)").add_argument("name")
+    fetching = verbs.add_parser("fetching", help="print how far a model's download is as JSON")
+    fetching.add_argument("name")
+    fetching.add_argument("--run", default="")
+    fetching.add_argument("--wait", type=float, default=0)
     verbs.add_parser("status", help="print what the host knows as JSON").add_argument("instance", nargs="?")
     return made

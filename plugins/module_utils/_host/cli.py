@@ -31,6 +31,8 @@ from .._watch.watch_record import RecordProblem, Records, lock
 from . import request as requests
 from .arguments import parser as arguments_of
 from .boot import recover_all
+from .fetching import fetch
+from .fetching import follow as follow_fetch
 from .following import follow, rollback
 from .process import complain, run
 from .proof import prove_instance
@@ -121,11 +123,13 @@ def _watch_or_pause(parser: argparse.ArgumentParser, args: argparse.Namespace, h
         return 1
 
 
-def main(arguments: t.Sequence[str] | None = None) -> int:
-    """The exit code: 0 done, 1 not done or rolled back, 75 when another transaction holds the instance."""
-    parser = arguments_of(__doc__.splitlines()[0] if __doc__ else "")
-    args = parser.parse_args(arguments)
-    host = Host(owner=os.environ.get("INVOCATION_ID", ""), keys=ApiKeys(args.state_dir), registry=Registry)
+def _of_no_instance(parser: argparse.ArgumentParser, args: argparse.Namespace, host: Host) -> int | None:
+    """The exit code of what is about all instances, or about a model; None where it is about one instance."""
+    if args.verb == "fetch":
+        return fetch(args.name, args.run_dir, args.state_dir)
+    if args.verb == "fetching":
+        _print(follow_fetch(args.name, args.run, args.wait, args.run_dir))
+        return 0
     if args.verb == "watch":
         return _watch_or_pause(parser, args, host)
     if args.verb == "recover" and args.all:
@@ -133,6 +137,17 @@ def main(arguments: t.Sequence[str] | None = None) -> int:
     if args.verb == "status" and not args.instance:
         _print(observe(args.state_dir, host.docker, host.http))
         return 0
+    return None
+
+
+def main(arguments: t.Sequence[str] | None = None) -> int:
+    """The exit code: 0 done, 1 not done or rolled back, 75 when another transaction holds the instance."""
+    parser = arguments_of(__doc__.splitlines()[0] if __doc__ else "")
+    args = parser.parse_args(arguments)
+    host = Host(owner=os.environ.get("INVOCATION_ID", ""), keys=ApiKeys(args.state_dir), registry=Registry)
+    code = _of_no_instance(parser, args, host)
+    if code is not None:
+        return code
     if args.verb in TYPED and not _is_known(args, host):
         return 1
     store = Store(args.instance, args.state_dir, args.run_dir)

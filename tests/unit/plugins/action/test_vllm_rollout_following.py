@@ -10,7 +10,7 @@ import typing as t
 import pytest
 from ansible.errors import AnsibleActionFail, AnsibleConnectionFailure
 
-from ansible_collections.gpufleet.vllm.plugins.action import vllm_rollout as action
+from ansible_collections.gpufleet.vllm.plugins.plugin_utils.program_action import LOST_LIMIT, LOST_PAUSE
 from ansible_collections.gpufleet.vllm.tests.unit.plugins.action.rollout_wire import (
     Json,
     Wire,
@@ -83,7 +83,7 @@ def test_a_line_that_stays_lost_fails_and_says_that_the_host_goes_on(run: t.Call
         "a: the host has been out of reach for 600 s. It finishes the rollout or rolls it back"
     )
     assert result["msg"].endswith("Not tried after that: b.")
-    assert action.LOST_LIMIT < wire.paused <= action.LOST_LIMIT + 2 * action.LOST_PAUSE
+    assert LOST_LIMIT < wire.paused <= LOST_LIMIT + 2 * LOST_PAUSE
 
 
 def test_a_program_that_cannot_follow_is_said(run: t.Callable[..., Json]) -> None:

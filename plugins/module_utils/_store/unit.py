@@ -1,0 +1,71 @@
+# Copyright: gpufleet.vllm contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""systemd: a download is a transient unit, one for each model and place, so that however many ask, one fetches.
+
+Private to the collection: may change without notice.
+"""
+
+from __future__ import annotations
+
+import os
+import typing as t
+
+from .._state import units
+from .desk import Desk, Request
+
+
+class Started(t.TypedDict):
+    """The `run` to follow; `ours` where it does what was asked for, and not something else of the same model."""
+
+    name: str
+    unit: str
+    run: str
+    ours: bool
+    joined: bool
+
+
+def unit_name(name: str) -> str:
+    return f"gpufleet-fetch@{name}.service"
+
+
+def running(name: str, root: str = "/") -> bool:
+    """Whether the unit is there: systemd keeps a transient unit's file while it lives."""
+    return os.path.exists(os.path.join(root, "run/systemd/transient", unit_name(name)))
+
+
+def start_command(name: str) -> list[str]:
+    """It has no deadline: what comes slowly comes too, and what does not come at all ends it. Engines come first."""
+    return [
+        "systemd-run",
+        "--quiet",
+        "--collect",
+        f"--unit={unit_name(name)}",
+        f"--description=Fetch a model: {name}",
+        "--property=Type=exec",
+        *(f"--property={limit}" for limit in units.LIMITS),
+        "--property=Nice=10",
+        "--property=IOSchedulingPriority=7",
+        units.PROGRAM,
+        "fetch",
+        name,
+    ]
+
+
+def start(run: units.Run, request: Request, token: str, is_running: t.Callable[[str], bool] = running) -> Started:
+    """Start the unit, or join the one that is there. Raises UnitProblem, OSError."""
+    desk = Desk.of(request)
+    unit = unit_name(desk.name)
+    with desk.held():
+        if is_running(desk.name):
+            try:
+                other, asked = desk.asked()
+            except (OSError, ValueError) as error:
+                raise units.UnitProblem(f"{unit} runs, and what it does cannot be read ({error}): stop it") from error
+            return Started(name=desk.name, unit=unit, run=other, ours=asked == request, joined=True)
+        mine = desk.put(request, token)
+        code, _out, err = run(start_command(desk.name))
+        if code != 0:
+            desk.forget()
+            raise units.UnitProblem(f"systemd did not start {unit}: {' '.join(err.split())}")
+    return Started(name=desk.name, unit=unit, run=mine, ours=True, joined=False)

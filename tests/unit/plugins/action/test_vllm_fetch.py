@@ -1,0 +1,231 @@
+# Copyright: gpufleet.vllm contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The action that has a host fetch models: what it asks, what it shows, and what it never tells."""
+
+from __future__ import annotations
+
+import json
+import types
+import typing as t
+
+import pytest
+from ansible.errors import AnsibleActionFail, AnsibleConnectionFailure
+
+from ansible_collections.gpufleet.vllm.plugins.action import vllm_fetch as action
+from ansible_collections.gpufleet.vllm.plugins.module_utils._store.progress import Progress
+
+Json = dict[str, t.Any]
+TOKEN = "hf_0123456789abcdefgh"
+NOTHING: t.Any = None
+
+
+def told(**parts: t.Any) -> Json:
+    return {**Progress().told(), "stage": "fetching", "bytes": 1000, "done": 500, "rate": 100.0, **parts}
+
+
+def whole(changed: bool = True, **parts: t.Any) -> Json:
+    return told(outcome="whole", detail="org/m is whole.", changed=changed, commit="c" * 40, **parts)
+
+
+def seen(said: Json | None, active: bool = True) -> Json:
+    return {"rc": 0, "stdout": json.dumps({"told": said, "active": active}), "stderr": ""}
+
+
+class Wire:
+    """The host: answers of `fetching` in order, and of the module."""
+
+    def __init__(self, *follow: Json | Exception) -> None:
+        self.follow = list(follow)
+        self.calls: list[Json] = []
+        self.commands: list[str] = []
+        self.shown: list[str] = []
+        self.piped: list[bool] = []
+        self.ours = [True]
+        self.pipes, self.clock, self.step = True, 0.0, 0.0
+        self.found: Json = {}
+        self.refusal = ""
+
+    def module(self, args: Json) -> Json:
+        self.calls.append(args)
+        if self.refusal:
+            return {"failed": True, "msg": self.refusal}
+        if self.found:
+            return {"changed": False, "found": self.found}
+        if "program_source" not in args and len(self.calls) == 1:
+            return {"changed": False, "program_needed": True}
+        ours = self.ours.pop(0) if len(self.ours) > 1 else self.ours[0]
+        started = {"name": "m-1", "unit": "gpufleet-fetch@m-1.service", "run": "r1", "ours": ours, "joined": not ours}
+        return {"changed": True, "started": started, "invocation": {"module_args": {"token": "VALUE_SPECIFIED"}}}
+
+    def command(self, command: str) -> Json:
+        self.commands.append(command)
+        self.clock += self.step
+        answer = self.follow.pop(0)
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+
+@pytest.fixture
+def run(monkeypatch: pytest.MonkeyPatch) -> t.Callable[..., Json]:
+    def carry_out(wire: Wire, *, check: bool = False, terminal: bool = False, **args: t.Any) -> Json:
+        task = types.SimpleNamespace(
+            args=args, check_mode=check, no_log=False, async_val=0, diff=False, action=action.MODULE, environment=None,
+            delegate_to=None,
+        )  # fmt: skip
+        shell = types.SimpleNamespace(tmpdir="/tmp/task", join_path=lambda *parts: "/".join(parts))
+        connection = types.SimpleNamespace(
+            _shell=shell, has_pipelining=wire.pipes, is_pipelining_enabled=lambda _wrap_async: False
+        )
+        parts: Json = {
+            "task": task,
+            "connection": connection,
+            "play_context": types.SimpleNamespace(remote_addr="gpu1", check_mode=check),
+        }
+        plugin = action.ActionModule(**parts, loader=NOTHING, templar=NOTHING, shared_loader_obj=NOTHING)
+
+        def execute_module(_name: str, module_args: Json, task_vars: Json) -> Json:
+            wire.piped.append(plugin._is_pipelining_enabled("new"))
+            return wire.module(module_args)
+
+        def sleep(seconds: float) -> None:
+            wire.clock += seconds
+
+        monkeypatch.setattr(plugin, "_execute_module", execute_module)
+        monkeypatch.setattr(plugin, "_low_level_execute_command", wire.command)
+        monkeypatch.setattr(plugin, "_transfer_file", lambda _source, _target: None)
+        monkeypatch.setattr(plugin, "_remove_tmp_path", lambda _path: None)
+        monkeypatch.setattr(plugin, "_display", types.SimpleNamespace(display=wire.shown.append))
+        monkeypatch.setattr(action, "time", types.SimpleNamespace(monotonic=lambda: wire.clock, sleep=sleep))
+        monkeypatch.setattr(action, "on_terminal", lambda: terminal)
+        result: Json = plugin.run(None, {"inventory_hostname": "gpu1"})
+        return result
+
+    return carry_out
+
+
+MODELS = [{"model": "org/m"}]
+
+
+def test_the_program_is_brought_and_the_download_followed_to_its_end(run: t.Callable[..., Json]) -> None:
+    wire = Wire(seen(None), seen(told()), seen(whole(received=900, files=2, missing=900)))
+    result = run(wire, models=MODELS, bandwidth=2.5)
+    assert [set(call) & {"program_source"} for call in wire.calls] == [set(), {"program_source"}]
+    assert (wire.calls[0]["request"]["bandwidth"], wire.calls[0]["request"]["revision"]) == (2_500_000, "")
+    assert wire.commands[0].endswith("gpufleet-host fetching m-1 --run r1 --wait 10")
+    assert (result["changed"], result["msg"]) == (True, ["org/m is whole."])
+    (one,) = result["models"]
+    assert (one["commit"], one["received_bytes"], one["missing_files"]) == ("c" * 40, 900, 2)
+
+
+@pytest.mark.parametrize(("terminal", "lines"), [(True, 12), (False, 1)])
+def test_a_line_every_few_seconds_on_a_terminal_and_one_a_minute_in_a_log(
+    run: t.Callable[..., Json], terminal: bool, lines: int
+) -> None:
+    wire = Wire(*[seen(told())] * 12, seen(whole()))
+    wire.step = 5
+    run(wire, terminal=terminal, models=MODELS)
+    assert wire.shown == ["[gpu1] org/m: 50 %, 500 bytes of 1.0 kB, 100 bytes/s, 5 s left"] * lines
+
+
+def test_a_token_is_piped_and_told_nowhere(run: t.Callable[..., Json]) -> None:
+    wire = Wire(seen(whole()))
+    result = run(wire, models=MODELS, token=TOKEN)
+    assert wire.piped == [True, True] and wire.calls[0]["token"] == TOKEN
+    assert TOKEN not in json.dumps([result, wire.commands, wire.shown, [call["request"] for call in wire.calls]])
+    run(other := Wire(seen(whole())), models=MODELS)
+    assert other.piped == [False, False] and "token" not in other.calls[0]
+
+
+def test_a_token_is_not_sent_where_it_would_be_written_down(run: t.Callable[..., Json]) -> None:
+    wire = Wire()
+    wire.pipes = False
+    with pytest.raises(AnsibleActionFail, match="A token of the hub would be written to temporary files"):
+        run(wire, models=MODELS, token=TOKEN)
+
+
+def test_models_of_instances_come_once_and_without_their_keys(run: t.Callable[..., Json]) -> None:
+    instances = [
+        {"name": "a", "model": "org/m", "port": 1, "api_key": "sk-0123456789abcdef"},
+        {"name": "b", "model": "org/m", "port": 2},
+        {"name": "c", "model": "/srv/models/x", "port": 3},
+        {
+            "name": "d", "model": "org/m", "revision": "v2", "port": 4,
+            "engine_args": {"speculative_config": '{"model": "org/draft"}'},
+        },
+    ]  # fmt: skip
+    wire = Wire(*[seen(whole(changed=False))] * 3)
+    result = run(wire, instances=instances, allow_code=["org/draft"], allow_pickles=["org/m"])
+    asked = [(one["model"], one["revision"]) for one in result["models"]]
+    assert asked == [("org/m", ""), ("org/m", "v2"), ("org/draft", "")] and result["changed"] is False
+    requests = [call["request"] for call in wire.calls[1:]]
+    assert [(one["code"], one["pickles"]) for one in requests] == [(False, True), (False, True), (True, False)]
+    assert "sk-0123" not in json.dumps(wire.calls)
+
+
+def test_who_finds_another_download_of_the_model_waits_for_it_and_then_has_its_own(run: t.Callable[..., Json]) -> None:
+    wire = Wire(seen(whole()), seen(whole(changed=False)))
+    wire.ours = [False, True]
+    assert run(wire, models=MODELS)["changed"] is False
+    assert wire.shown == ["[gpu1] org/m: another download of it has ended; now this one"]
+
+
+def test_one_that_fails_keeps_no_other_from_coming(run: t.Callable[..., Json]) -> None:
+    failed = told(outcome="failed", detail="There is no model org/x: open https://hub.invalid/org/x.")
+    wire = Wire(seen(failed), seen(whole()))
+    result = run(wire, models=[{"model": "org/x"}, *MODELS])
+    assert result["failed"] and result["changed"]
+    assert result["msg"] == "org/x: There is no model org/x: open https://hub.invalid/org/x."
+    assert [one["outcome"] for one in result["models"]] == ["failed", "whole"]
+
+
+def test_all_that_is_wrong_is_told_at_once_and_no_host_is_asked(run: t.Callable[..., Json]) -> None:
+    wire = Wire()
+    result = run(
+        wire, models=[{"model": "a b"}, {"model": "org/m", "revision": "../x"}], files_at_once=99, bandwidth=-1,
+        endpoint="ftp://x", hub_dir="x", token=f"{TOKEN}\n",
+    )  # fmt: skip
+    for said in ("'a b' is no id", "'../x' of org/m", "files_at_once is 99", "bandwidth is -1", "endpoint", "hub_dir"):
+        assert said in result["msg"]
+    assert result["failed"] and wire.calls == [] and TOKEN not in result["msg"]
+
+
+def test_a_check_run_says_what_is_missing_and_starts_nothing(run: t.Callable[..., Json]) -> None:
+    wire = Wire()
+    wire.found = {"outcome": "missing", "detail": "2 files.", "commit": "c", "missing_files": 2, "missing_bytes": 9}
+    result = run(wire, check=True, models=MODELS)
+    assert (result["changed"], result["msg"], wire.commands) == (True, ["2 files."], [])
+    assert (result["models"][0]["missing_bytes"], result["models"][0]["received_bytes"]) == (9, 0)
+
+
+@pytest.mark.parametrize(
+    ("answers", "told_as"),
+    [
+        (
+            [seen(None, active=False)],
+            "org/m: the download ended without a word; look at `journalctl -u gpufleet-fetch@m-1",
+        ),
+        (
+            [AnsibleConnectionFailure("gone")] * 1000,
+            "org/m: the host has been out of reach for 600 s. It goes on by itself",
+        ),
+    ],
+)
+def test_an_end_without_a_word_is_told(run: t.Callable[..., Json], answers: list[t.Any], told_as: str) -> None:
+    result = run(Wire(*answers), models=MODELS)
+    assert result["failed"] and result["msg"].startswith(told_as)
+
+
+@pytest.mark.parametrize("stdout", ["", "[]", '{"told": {"stage": 1}, "active": true}', '{"active": "yes"}'])
+def test_what_a_host_says_is_of_one_shape(run: t.Callable[..., Json], stdout: str) -> None:
+    with pytest.raises(AnsibleActionFail, match="what the host says is not understood"):
+        run(Wire({"rc": 0, "stdout": stdout, "stderr": ""}), models=MODELS)
+
+
+def test_what_a_host_says_steers_no_terminal(run: t.Callable[..., Json]) -> None:
+    steers = "\x1b]0;owned\x07\x1b[2Jx\nok: [gpu2]"
+    wire = Wire(seen(told(waiting=steers)), seen(told(outcome="\x1b[2J", detail=steers)))
+    wire.step = 100
+    result = run(wire, models=MODELS)
+    assert result["failed"] and result["msg"].isprintable() and wire.shown[0].isprintable()
