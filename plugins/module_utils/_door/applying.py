@@ -1,0 +1,216 @@
+# Copyright: gpufleet.vllm contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Make a host's door what was planned: what can change while it runs is changed so, a reload is the last resort.
+
+HAProxy has to take the new files before they are put in place. Where it does not come up with them, those before are
+back, and it runs with them again.
+
+Private to the collection: may change without notice.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+import time
+import typing as t
+
+from .._prepare.files import Files, NotWritten
+from .runtime import DoorError, Runtime
+
+UNIT = "gpufleet-gateway.service"
+UNIT_FILE = f"/etc/systemd/system/{UNIT}"
+OLDEST = (2, 6)
+_VERSION = re.compile(r"version ([0-9]+)\.([0-9]+)")
+# `server NAME ADDRESS:PORT ...`, with `disabled` at its end where it is kept in maintenance.
+_SERVER = re.compile(r"^    server (?P<name>\S+:\S+) (?P<address>\S+):(?P<port>[0-9]+)(?P<rest> .*?)(?P<off> disabled)?$")
+_SECTION = re.compile(r"^(?:backend|listen) (\S+)$")
+UP_WITHIN = 15.0
+
+Run = t.Callable[[t.Sequence[str]], "tuple[int, str]"]
+Action = t.Literal["none", "live", "reload", "start"]
+
+
+class Refused(Exception):
+    """The door could not be changed; the text says why and what to do. It is as it was before."""
+
+
+class Line(t.NamedTuple):
+    """A server of a configuration."""
+
+    backend: str
+    name: str
+    address: str
+    port: int
+    off: bool
+    tracks: bool
+
+
+@dataclasses.dataclass(frozen=True)
+class Wanted:
+    """Files by path, the configuration among them, and maps by path with their entries."""
+
+    config: str
+    files: t.Mapping[str, bytes]
+    maps: t.Mapping[str, t.Mapping[str, str]]
+
+
+@dataclasses.dataclass
+class Ports:
+    files: Files
+    run: Run
+    runtime: Runtime
+    sleep: t.Callable[[float], None] = time.sleep
+
+
+def servers(text: str) -> list[Line]:
+    """The servers of instances, of every backend."""
+    found, section = [], ""
+    for line in text.splitlines():
+        head = _SECTION.match(line)
+        section = head[1] if head else section
+        one = _SERVER.match(line)
+        if one:
+            address = one["address"].strip("[]")
+            tracks = " track " in one["rest"]
+            found.append(Line(section, one["name"], address, int(one["port"]), bool(one["off"]), tracks))
+    return found
+
+
+def shape(text: str) -> str:
+    """The configuration without what changes while it runs: addresses of servers, and which are in maintenance."""
+    return "\n".join(_SERVER.sub(r"    server \g<name> *\g<rest>", line) for line in text.splitlines())
+
+
+def apply(wanted: Wanted, ports: Ports, check: bool) -> Action:
+    """What was done, or in check mode would be. Raises Refused and NotWritten, with nothing changed."""
+    _must_be_new_enough(ports)
+    due = ports.files.differing(wanted.files)
+    before = (ports.files.read(wanted.config) or b"").decode("utf-8", "replace")
+    after = wanted.files[wanted.config].decode()
+    runs = ports.run(["systemctl", "is-active", "--quiet", UNIT])[0] == 0
+    again = UNIT_FILE in due or not runs
+    action: Action = "none"
+    if again:
+        action = "start"
+    elif shape(before) != shape(after):
+        action = "reload"
+    elif due or (not check and _stale(wanted, ports)):
+        action = "live"
+    if check or action == "none":
+        return action
+    _bring(wanted, ports, action)
+    return action
+
+
+def _must_be_new_enough(ports: Ports) -> None:
+    _code, said = ports.run(["haproxy", "-v"])
+    found = _VERSION.search(said)
+    if found is None:
+        raise Refused("haproxy does not say its version: install the distribution's haproxy, 2.6 or newer.")
+    if (int(found[1]), int(found[2])) < OLDEST:
+        raise Refused(f"haproxy is {found[1]}.{found[2]}, and the door needs 2.6 or newer: Debian 12 and 13 have it.")
+
+
+def _stale(wanted: Wanted, ports: Ports) -> bool:
+    """Whether what runs is not what the files say, as after a run that was cut off."""
+    try:
+        return any(ports.runtime.entries(path) != dict(entries) for path, entries in wanted.maps.items())
+    except DoorError:
+        return True
+
+
+def _bring(wanted: Wanted, ports: Ports, action: Action) -> None:
+    asked = _asked(ports)
+    # Keys in clear are among them: root reads them before HAProxy becomes its user.
+    modes = {path: 0o600 for path in wanted.files if path.endswith(".map")}
+    previous = ports.files.put(wanted.files, modes=modes)
+    try:
+        _must_be_valid(wanted, ports)
+        if action == "live":
+            _live(wanted, ports)
+            return
+        _restarted(ports, action)
+        _put_back(asked, ports)
+    except (Refused, DoorError) as error:
+        ports.files.restore(previous)
+        if action == "live":
+            raise Refused(f"{error} The files before are back.") from error
+        had_one = previous.get(wanted.config) is not None
+        if had_one:
+            _restart(ports, "start")
+        raise Refused(f"{error} {'The door before is back.' if had_one else 'There is no door yet.'}") from error
+
+
+def _must_be_valid(wanted: Wanted, ports: Ports) -> None:
+    code, said = ports.run(["haproxy", "-c", "-q", "-f", wanted.config])
+    if code != 0:
+        raise Refused(f"HAProxy does not take the configuration: {_words(said)}")
+
+
+def _words(said: str) -> str:
+    """What of HAProxy's words tells what is wrong."""
+    lines = [" ".join(line.split()) for line in said.splitlines() if "[ALERT]" in line] or said.split("\n")[-3:]
+    return " ".join(lines)[:1000]
+
+
+def _live(wanted: Wanted, ports: Ports) -> None:
+    """Without a reload: maps, addresses, and servers that are taken out or back."""
+    for path, entries in wanted.maps.items():
+        ports.runtime.bring(path, entries)
+    runs = {(one.backend, one.server): one for one in ports.runtime.servers()}
+    for line in servers(wanted.files[wanted.config].decode()):
+        one = runs.get((line.backend, line.name))
+        if one is None:
+            raise Refused(f"HAProxy has no server {line.name}: systemctl reload {UNIT}.")
+        if (one.address, one.port) != (line.address, line.port):
+            ports.runtime.set_address(line.backend, line.name, line.address, line.port)
+        if not line.tracks and line.off != (one.state == "maint"):
+            ports.runtime.set_state(line.backend, line.name, "maint" if line.off else "ready")
+
+
+def _asked(ports: Ports) -> dict[tuple[str, str], str]:
+    """What was asked of servers: a rollout's drain, or an operator's maintenance, outlasts a reload."""
+    try:
+        found = ports.runtime.servers()
+    except DoorError:
+        return {}
+    return {(one.backend, one.server): one.state for one in found if one.state != "ready"}
+
+
+def _put_back(asked: t.Mapping[tuple[str, str], str], ports: Ports) -> None:
+    for one in ports.runtime.servers():
+        state = asked.get((one.backend, one.server))
+        if state == "drain" and one.state == "ready" and not one.backend.endswith(".waits"):
+            ports.runtime.set_state(one.backend, one.server, state)
+
+
+def _restarted(ports: Ports, action: Action) -> None:
+    said = _restart(ports, action)
+    if said:
+        raise Refused(said)
+    for _ in range(int(UP_WITHIN / 0.5)):
+        try:
+            ports.runtime.servers()
+            if ports.run(["systemctl", "is-active", "--quiet", UNIT])[0] == 0:
+                return
+        except DoorError:
+            pass
+        ports.sleep(0.5)
+    raise Refused(f"The door did not come up within {UP_WITHIN:g} s: journalctl -u {UNIT}.")
+
+
+def _restart(ports: Ports, action: Action) -> str:
+    """What went wrong, or ''."""
+    reload_units = [["systemctl", "daemon-reload"], ["systemctl", "enable", "--quiet", UNIT]]
+    steps = [["systemctl", "reload", UNIT]] if action == "reload" else [*reload_units, ["systemctl", "restart", UNIT]]
+    for step in steps:
+        code, said = ports.run(step)
+        if code != 0:
+            _code, log = ports.run(["journalctl", "-u", UNIT, "-n", "20", "-o", "cat", "--no-pager"])
+            return f"{' '.join(step)} failed: {_words(said)} {_words(log)}"
+    return ""
+
+
+__all__ = ["Action", "NotWritten", "Ports", "Refused", "Wanted", "apply", "servers", "shape"]
