@@ -12,19 +12,22 @@ Private to the collection: may change without notice.
 from __future__ import annotations
 
 import dataclasses
+import os
 import re
+import tempfile
 import time
 import typing as t
 
 from .._prepare.files import Files, NotWritten
 from .runtime import DoorError, Runtime
+from .unit import UNIT, UNIT_FILE, WANTED
 
-UNIT = "gpufleet-gateway.service"
-UNIT_FILE = f"/etc/systemd/system/{UNIT}"
 OLDEST = (2, 6)
 _VERSION = re.compile(r"version ([0-9]+)\.([0-9]+)")
 # `server NAME ADDRESS:PORT ...`, with `disabled` at its end where it is kept in maintenance.
-_SERVER = re.compile(r"^    server (?P<name>\S+:\S+) (?P<address>\S+):(?P<port>[0-9]+)(?P<rest> .*?)(?P<off> disabled)?$")
+_SERVER = re.compile(
+    r"^    server (?P<name>\S+:\S+) (?P<address>\S+):(?P<port>[0-9]+)(?P<rest> .*?)(?P<off> disabled)?$"
+)
 _SECTION = re.compile(r"^(?:backend|listen) (\S+)$")
 UP_WITHIN = 15.0
 
@@ -44,7 +47,6 @@ class Line(t.NamedTuple):
     address: str
     port: int
     off: bool
-    tracks: bool
 
 
 @dataclasses.dataclass(frozen=True)
@@ -73,8 +75,7 @@ def servers(text: str) -> list[Line]:
         one = _SERVER.match(line)
         if one:
             address = one["address"].strip("[]")
-            tracks = " track " in one["rest"]
-            found.append(Line(section, one["name"], address, int(one["port"]), bool(one["off"]), tracks))
+            found.append(Line(section, one["name"], address, int(one["port"]), bool(one["off"])))
     return found
 
 
@@ -89,18 +90,16 @@ def apply(wanted: Wanted, ports: Ports, check: bool) -> Action:
     due = ports.files.differing(wanted.files)
     before = (ports.files.read(wanted.config) or b"").decode("utf-8", "replace")
     after = wanted.files[wanted.config].decode()
-    runs = ports.run(["systemctl", "is-active", "--quiet", UNIT])[0] == 0
-    again = UNIT_FILE in due or not runs
     action: Action = "none"
-    if again:
+    if ports.run(["systemctl", "is-active", "--quiet", UNIT])[0] != 0:
         action = "start"
     elif shape(before) != shape(after):
         action = "reload"
     elif due or (not check and _stale(wanted, ports)):
         action = "live"
-    if check or action == "none":
-        return action
-    _bring(wanted, ports, action)
+    if action != "none" and not check:
+        _must_be_valid(wanted, ports)
+        _bring(wanted, ports, action, before)
     return action
 
 
@@ -121,32 +120,45 @@ def _stale(wanted: Wanted, ports: Ports) -> bool:
         return True
 
 
-def _bring(wanted: Wanted, ports: Ports, action: Action) -> None:
-    asked = _asked(ports)
-    # Keys in clear are among them: root reads them before HAProxy becomes its user.
-    modes = {path: 0o600 for path in wanted.files if path.endswith(".map")}
-    previous = ports.files.put(wanted.files, modes=modes)
-    try:
-        _must_be_valid(wanted, ports)
-        if action == "live":
-            _live(wanted, ports)
-            return
-        _restarted(ports, action)
-        _put_back(asked, ports)
-    except (Refused, DoorError) as error:
-        ports.files.restore(previous)
-        if action == "live":
-            raise Refused(f"{error} The files before are back.") from error
-        had_one = previous.get(wanted.config) is not None
-        if had_one:
-            _restart(ports, "start")
-        raise Refused(f"{error} {'The door before is back.' if had_one else 'There is no door yet.'}") from error
-
-
 def _must_be_valid(wanted: Wanted, ports: Ports) -> None:
-    code, said = ports.run(["haproxy", "-c", "-q", "-f", wanted.config])
+    """HAProxy reads the new files elsewhere, before they replace those that it runs with."""
+    folder = os.path.dirname(wanted.config)
+    with tempfile.TemporaryDirectory(prefix="gpufleet-gateway-") as scratch:
+        for path, content in wanted.files.items():
+            if os.path.dirname(path) == folder:
+                with open(os.path.join(scratch, os.path.basename(path)), "wb") as file:
+                    file.write(content.replace(f"{folder}/".encode(), f"{scratch}/".encode()))
+        code, said = ports.run(["haproxy", "-c", "-q", "-f", os.path.join(scratch, os.path.basename(wanted.config))])
     if code != 0:
         raise Refused(f"HAProxy does not take the configuration: {_words(said)}")
+
+
+def _bring(wanted: Wanted, ports: Ports, action: Action, before: str) -> None:
+    asked = _asked(ports)
+    # Engines' keys are among them in clear: root reads them before HAProxy becomes its user.
+    modes = {path: 0o400 for path in wanted.files if path.endswith(".map")}
+    previous = ports.files.put(wanted.files, modes=modes)
+    try:
+        if action == "live":
+            _live(wanted, ports, before)
+        else:
+            _restart(ports, action)
+            _put_back(asked, ports)
+    except (Refused, DoorError) as error:
+        ports.files.restore(previous)
+        raise Refused(f"{error} {_as_before(ports, action, bool(before))}") from error
+
+
+def _as_before(ports: Ports, action: Action, had_one: bool) -> str:
+    if action == "live":
+        return "The files before are back."
+    if not had_one:
+        return "There is no door yet."
+    try:
+        _restart(ports, "start")
+    except Refused as error:
+        return f"The files before are back, and the door does not come up with them either: {error}"
+    return "The door before is back."
 
 
 def _words(said: str) -> str:
@@ -155,18 +167,19 @@ def _words(said: str) -> str:
     return " ".join(lines)[:1000]
 
 
-def _live(wanted: Wanted, ports: Ports) -> None:
+def _live(wanted: Wanted, ports: Ports, before: str) -> None:
     """Without a reload: maps, addresses, and servers that are taken out or back."""
     for path, entries in wanted.maps.items():
         ports.runtime.bring(path, entries)
+    was = {(line.backend, line.name): line for line in servers(before)}
     runs = {(one.backend, one.server): one for one in ports.runtime.servers()}
     for line in servers(wanted.files[wanted.config].decode()):
         one = runs.get((line.backend, line.name))
         if one is None:
-            raise Refused(f"HAProxy has no server {line.name}: systemctl reload {UNIT}.")
+            raise Refused(f"HAProxy has no server {line.name}: systemctl restart {UNIT}.")
         if (one.address, one.port) != (line.address, line.port):
             ports.runtime.set_address(line.backend, line.name, line.address, line.port)
-        if not line.tracks and line.off != (one.state == "maint"):
+        if line.off != was.get((line.backend, line.name), line).off:
             ports.runtime.set_state(line.backend, line.name, "maint" if line.off else "ready")
 
 
@@ -182,35 +195,28 @@ def _asked(ports: Ports) -> dict[tuple[str, str], str]:
 def _put_back(asked: t.Mapping[tuple[str, str], str], ports: Ports) -> None:
     for one in ports.runtime.servers():
         state = asked.get((one.backend, one.server))
-        if state == "drain" and one.state == "ready" and not one.backend.endswith(".waits"):
+        if state is not None and one.state == "ready" and not one.backend.endswith(".waits"):
             ports.runtime.set_state(one.backend, one.server, state)
 
 
-def _restarted(ports: Ports, action: Action) -> None:
-    said = _restart(ports, action)
-    if said:
-        raise Refused(said)
-    for _ in range(int(UP_WITHIN / 0.5)):
-        try:
-            ports.runtime.servers()
-            if ports.run(["systemctl", "is-active", "--quiet", UNIT])[0] == 0:
-                return
-        except DoorError:
-            pass
-        ports.sleep(0.5)
-    raise Refused(f"The door did not come up within {UP_WITHIN:g} s: journalctl -u {UNIT}.")
+def _restart(ports: Ports, action: Action) -> None:
+    """Never a daemon-reload, which takes the GPUs from containers that run under NVIDIA's legacy hook.
 
-
-def _restart(ports: Ports, action: Action) -> str:
-    """What went wrong, or ''."""
-    reload_units = [["systemctl", "daemon-reload"], ["systemctl", "enable", "--quiet", UNIT]]
-    steps = [["systemctl", "reload", UNIT]] if action == "reload" else [*reload_units, ["systemctl", "restart", UNIT]]
-    for step in steps:
+    The link has the unit started at boot, and systemd reads a unit that it does not know yet by itself.
+    """
+    begun = ["systemctl", "reload", UNIT] if action == "reload" else ["systemctl", "restart", UNIT]
+    for step in (["ln", "-sfn", UNIT_FILE, WANTED], begun):
         code, said = ports.run(step)
         if code != 0:
             _code, log = ports.run(["journalctl", "-u", UNIT, "-n", "20", "-o", "cat", "--no-pager"])
-            return f"{' '.join(step)} failed: {_words(said)} {_words(log)}"
-    return ""
+            raise Refused(f"{' '.join(step)} failed: {_words(said)} {_words(log)}")
+    for _ in range(int(UP_WITHIN / 0.5)):
+        try:
+            ports.runtime.servers()
+            return
+        except DoorError:
+            ports.sleep(0.5)
+    raise Refused(f"The door did not come up within {UP_WITHIN:g} s: journalctl -u {UNIT}.")
 
 
 __all__ = ["Action", "NotWritten", "Ports", "Refused", "Wanted", "apply", "servers", "shape"]

@@ -38,7 +38,9 @@ class Door:
         One that an operator has put into maintenance stays there.
         """
         try:
-            kept = {(one.backend, one.server): one.state for one in self.runtime.servers()} if self._of(instance) else {}
+            kept = (
+                {(one.backend, one.server): one.state for one in self.runtime.servers()} if self._of(instance) else {}
+            )
         except DoorError as error:
             return str(error)
 

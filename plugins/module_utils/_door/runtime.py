@@ -73,7 +73,9 @@ class Runtime:
     def do(self, *words: str) -> None:
         """A command that answers nothing, or one of the words that say it was done."""
         said = self.ask(*words)
-        if said and not said.startswith(("changing ", "no need to change", "IP changed", "port changed", "nothing changed")):
+        if said and not said.startswith(
+            ("changing ", "no need to change", "IP changed", "port changed", "nothing changed")
+        ):
             raise DoorError(f"{' '.join(words[:3])}: {printable(said[:300])}")
 
     def servers(self) -> list[Kept]:

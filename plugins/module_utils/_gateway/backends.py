@@ -10,8 +10,8 @@ from __future__ import annotations
 
 import typing as t
 
+from .._door.places import Places
 from . import answers
-from .places import Places
 from .served import Backend, Endpoint
 from .settings import Settings
 
@@ -34,8 +34,8 @@ def section(settings: Settings, places: Places, backend: Backend) -> list[str]:
     waits = settings.wait_seconds > 0 and settings.wait_requests > 0
     interval = settings.check_interval
     checked = (
-        f"check inter {interval}s fastinter {min(FASTEST, interval)}s downinter {min(SLOWEST_BACK, interval)}s fall 3 rise 1 "
-        "observe layer4 error-limit 1 on-error mark-down init-addr libc,none"
+        f"check inter {interval}s fastinter {min(FASTEST, interval)}s downinter {min(SLOWEST_BACK, interval)}s "
+        "fall 3 rise 1 observe layer4 error-limit 1 on-error mark-down init-addr libc,none"
     )
     full = f" maxconn {settings.in_flight}" if settings.in_flight else ""
     lines = [
@@ -61,8 +61,8 @@ def _waiting_room(settings: Settings, places: Places, backend: Backend, room: st
     lines = [
         f"bind unix@{room} mode 600{owner}",
         "no log",
-        f"http-request return status 503 content-type application/json string '{refused}' hdr Retry-After 10 "
-        f"if {{ fe_conn gt {settings.wait_requests} }}",
+        f"acl full fe_conn gt {settings.wait_requests}",
+        f"http-request return status 503 content-type application/json string '{refused}' hdr Retry-After 10 if full",
         "balance leastconn",
         f"retries {settings.wait_seconds}",
         "retry-on conn-failure",

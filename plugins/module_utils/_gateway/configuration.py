@@ -11,9 +11,9 @@ from __future__ import annotations
 import dataclasses
 import typing as t
 
+from .._door.places import Places
 from . import answers, paths
 from .backends import section
-from .places import Places
 from .served import Backend
 from .settings import Settings
 
@@ -22,6 +22,11 @@ HEADERS = 16 * 1024
 MAXREWRITE = 8 * 1024
 BESIDE = 64 * 1024
 BACKSLASH = "\\"
+# A line a request: the name of a key, never a key, and nothing of what was asked or answered.
+LOG = (
+    "request=%[var(txn.id)] key=%[var(txn.key)] from=%ci %HM %{+Q}HPO status=%ST backend=%b server=%s "
+    "wait_ms=%Tw first_byte_ms=%Tr all_ms=%Ta bytes=%B body=%[var(txn.body)] retries=%rc end=%ts"
+)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -38,7 +43,7 @@ class Door:
 def text(door: Door) -> str:
     """The whole file."""
     parts = [
-        ["# Written by gpufleet.vllm: what is changed here by hand is lost with the next run of the role vllm_gateway."],
+        ["# Written by gpufleet.vllm: what is changed by hand is lost with the next run of the role vllm_gateway."],
         _global(door),
         _defaults(door.settings),
         _frontend(door),
@@ -71,7 +76,6 @@ def _global(door: Door) -> list[str]:
             f"tune.bufsize {door.settings.body_kib * 1024 + BESIDE}",
             f"tune.maxrewrite {MAXREWRITE}",
             f"stats socket {places.socket} mode 600 level admin expose-fd listeners",
-            f"server-state-file {places.states}",
             # A reload leaves requests to the old process for as long as a day.
             "hard-stop-after 24h",
             "ssl-default-bind-options ssl-min-ver TLSv1.2",
@@ -98,7 +102,6 @@ def _defaults(settings: Settings) -> list[str]:
             f"timeout client {settings.timeout}s",
             f"timeout server {settings.timeout}s",
             f"timeout queue {max(settings.wait_seconds, 1)}s",
-            "load-server-state-from-file global",
             *(
                 f"http-error status {status} content-type application/json string '{answers.document(own)}'"
                 for status, own in answers.OWN.items()
@@ -115,8 +118,7 @@ def _frontend(door: Door) -> list[str]:
         "frontend door",
         [
             f"bind {address}:{settings.port}{tls}",
-            'log-format "request=%[var(txn.id)] key=%[var(txn.key)] from=%ci %HM %{+Q}HPO status=%ST backend=%b server=%s '
-            'wait_ms=%Tw first_byte_ms=%Tr all_ms=%Ta bytes=%B body=%[var(txn.body)] retries=%rc end=%ts"',
+            f'log-format "{LOG}"',
             *_identity(),
             *_paths(settings),
             *_keys(door),
@@ -172,7 +174,8 @@ def _keys(door: Door) -> list[str]:
         f"http-request set-var(txn.key) http_auth_bearer,sha2(256),hex,map_str({places.map('keys')})",
         _refuse("key", "!looks !{ var(txn.key) -m found }"),
         "http-request track-sc0 var(txn.key) table rates if !looks { var(txn.key) -m found }",
-        f"http-request set-var(txn.limit) var(txn.key),map_str_int({places.map('limits')},0) if {{ var(txn.key) -m found }}",
+        "acl known var(txn.key) -m found",
+        f"http-request set-var(txn.limit) var(txn.key),map_str_int({places.map('limits')},0) if known",
         "http-request set-var(txn.over) sc_http_req_rate(0),sub(txn.limit) if { var(txn.limit) -m int gt 0 }",
         _refuse("rate", "{ var(txn.over) -m int gt 0 }"),
     ]
@@ -185,8 +188,10 @@ def _routing(door: Door) -> list[str]:
     """
     settings, names = door.settings, door.places.map("names")
     limit = settings.body_kib * 1024
+    unescaped = f"req.body,regsub({BACKSLASH * 8}/,/,g)"
     unnamed = "asks !{ var(txn.refused) -m found } !{ var(txn.model) -m found }"
-    only = f"http-request set-var(txn.backend) str({door.backends[0].id}) if {unnamed}" if len(door.backends) == 1 else ""
+    ids = [backend.id for backend in door.backends]
+    only = [f"http-request set-var(txn.backend) str({ids[0]}) if {unnamed}"] if len(ids) == 1 else []
     return [
         "acl refused var(txn.refused) -m found",
         f"acl large req.body_size gt {limit}",
@@ -197,10 +202,10 @@ def _routing(door: Door) -> list[str]:
         "http-request sc-inc-gpc0(1) if asks !refused large",
         "http-request set-var(txn.model) req.body,json_query('$.model') if asks !refused",
         # PHP and others escape the slash of a name. HAProxy reads the backslash of an argument twice.
-        f"http-request set-var(txn.model) req.body,regsub({BACKSLASH * 8}/,/,g),json_query('$.model') "
-        f"if {unnamed} {{ req.body -m sub {BACKSLASH * 2}/ }}",
+        f"acl escapes req.body -m sub {BACKSLASH * 2}/",
+        f"http-request set-var(txn.model) {unescaped},json_query('$.model') if {unnamed} escapes",
         f"http-request set-var(txn.model) req.hdr(x-model) if {unnamed} {{ req.hdr(x-model) -m found }}",
-        *filter(None, [only]),
+        *only,
         f"http-request set-var(txn.backend) var(txn.model),map_str({names}) if asks {{ var(txn.model) -m found }}",
         _refuse("model", "asks { var(txn.model) -m found } !{ var(txn.backend) -m found }"),
         _refuse("large", "asks large !{ var(txn.backend) -m found }"),
@@ -223,7 +228,9 @@ def _prefix(settings: Settings) -> list[str]:
 
 def _own_answers(door: Door) -> list[str]:
     up = [
-        f"acl serves srv_is_up({backend.id}/{endpoint.server})" for backend in door.backends for endpoint in backend.endpoints
+        f"acl serves srv_is_up({backend.id}/{endpoint.server})"
+        for backend in door.backends
+        for endpoint in backend.endpoints
     ]
     return [
         *up,
@@ -234,7 +241,7 @@ def _own_answers(door: Door) -> list[str]:
 
 
 def _refusal(_door: Door, name: str, refusal: answers.Refusal) -> list[str]:
-    more = {401: ' hdr WWW-Authenticate Bearer', 429: ' hdr Retry-After 10', 503: ' hdr Retry-After 10'}
+    more = {401: " hdr WWW-Authenticate Bearer", 429: " hdr Retry-After 10", 503: " hdr Retry-After 10"}
     return _indented(
         f"backend refused-{name}",
         [returned(refusal.status, answers.document(refusal)) + more.get(refusal.status, "")],

@@ -8,8 +8,6 @@ Private to the collection: may change without notice.
 
 from __future__ import annotations
 
-import typing as t
-
 from .configuration import Door
 
 Entries = dict[str, str]
@@ -23,8 +21,3 @@ def all_of(door: Door) -> dict[str, Entries]:
         "names": {name: backend.id for backend in door.backends for name in backend.names},
         "engines": {backend.id: backend.key for backend in door.backends if backend.key},
     }
-
-
-def text(entries: t.Mapping[str, str]) -> str:
-    """The file of one map."""
-    return "".join(f"{key} {value}\n" for key, value in sorted(entries.items()))

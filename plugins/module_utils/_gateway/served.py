@@ -63,9 +63,12 @@ class Backend:
 
 
 def endpoint(
-    host: str, instance: Instance, keys: t.Sequence[str], here: bool, address: str, errors: list[str]
+    host: str, instance: Instance, keys: t.Sequence[str], here: bool, address: str, errors: list[str], out: bool = False
 ) -> Endpoint:
-    """An instance as the door reaches it: over the loopback on its own HOST, else at the host's ADDRESS."""
+    """An instance as the door reaches it: over the loopback on its own HOST, else at the host's ADDRESS.
+
+    OUT: it gets no requests, and its server is kept.
+    """
     names = tuple(dict.fromkeys((*instance.served_model_name, *_adapters(instance))))
     found = Endpoint(
         host=host,
@@ -75,25 +78,29 @@ def endpoint(
         names=names,
         address=_reached(instance.bind, here, address),
         port=instance.port,
-        active=instance.active,
+        active=instance.active and not out,
         here=here,
         keys=tuple(keys),
     )
     for name in names:
         if not NAME.fullmatch(name):
             errors.append(
-                f"{found.told}: the served name {name!r} cannot go through the door: write letters, digits and ._:/@+-, "
+                f"{found.told}: the served name {name!r} cannot go through the door: write letters, digits and "
+                "._:/@+-, "
                 "a letter or digit first, at most 200 characters."
             )
     if not HOST.fullmatch(host):
         errors.append(f"The host {host!r} cannot be named to HAProxy: write letters, digits and _.- in the inventory.")
     if not here and ipaddress.ip_address(instance.bind).is_loopback:
         errors.append(
-            f"{found.told} listens on {instance.bind}, which this door on another host cannot reach: set its bind to an "
+            f"{found.told} listens on {instance.bind}, which this door on another host cannot reach: set its bind "
+            "to an "
             f"address of {host} in your private network, with an api_key and a firewall, or run the door on {host}."
         )
     if any(instance.engine_args.get(key) for key in ("ssl_certfile", "ssl_keyfile", "ssl-certfile", "ssl-keyfile")):
-        errors.append(f"{found.told}: its engine speaks TLS itself, and the door speaks HTTP to engines: leave ssl_* out.")
+        errors.append(
+            f"{found.told}: its engine speaks TLS itself, and the door speaks HTTP to engines: leave ssl_* out."
+        )
     return found
 
 
@@ -142,13 +149,14 @@ def _must_agree(name: str, serving: t.Sequence[Endpoint], errors: list[str]) -> 
             for (model, revision), those in models.items()
         ]
         errors.append(
-            f"The served name {name} stands for different models: {listed(told)}. Clients would get now one and now the "
+            f"The served name {name} stands for different models: {listed(told)}. Clients would get now one and "
+            "now the "
             "other: give each a served_model_name of its own, or the same model and revision to all of them."
         )
     if not any(one.active for one in serving):
         errors.append(
             f"Nobody serves {name}: {listed(one.told for one in serving)} {'is' if len(serving) == 1 else 'are'} not "
-            "active. Set active: true for one, or leave the instance out of what the door is for (vllm_gateway_names)."
+            "active, or left out. Set active: true for one, or take it out of vllm_gateway_left_out."
         )
 
 
@@ -159,7 +167,8 @@ def _common_key(name: str, serving: t.Sequence[Endpoint], errors: list[str]) -> 
     common = [key for key in next(one.keys for one in serving if one.keys) if all(key in one.keys for one in serving)]
     if not common:
         errors.append(
-            f"The instances of {name} ({listed(one.told for one in serving)}) have no api_key in common, and the door sends "
+            f"The instances of {name} ({listed(one.told for one in serving)}) have no api_key in common, and the "
+            "door sends "
             "one to all of them: state the same key in each. An api_key may be a list, so that it can be rotated."
         )
         return ""

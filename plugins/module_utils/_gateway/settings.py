@@ -78,23 +78,29 @@ def read(given: Json, errors: list[str]) -> Settings:
     bind = _address(given["bind"], errors)
     if not keys and not given["open"] and not ipaddress.ip_address(bind).is_loopback:
         errors.append(
-            f"vllm_gateway_bind is {bind}, and vllm_gateway_api_keys is empty: everybody who reaches it could ask. State a "
+            f"vllm_gateway_bind is {bind}, and vllm_gateway_api_keys is empty: everybody who reaches it could "
+            "ask. State a "
             "key, bind it to the loopback, or set vllm_gateway_open: true."
         )
     certificate = str(given["certificate"]).strip()
     if certificate and not PATH.fullmatch(certificate):
-        errors.append(f"vllm_gateway_certificate is {certificate!r}: write the absolute path of a PEM file on the host.")
+        errors.append(
+            f"vllm_gateway_certificate is {certificate!r}: write the absolute path of a PEM file on the host."
+        )
     header = str(given["prefix_header"]).strip()
     if header and not HEADER.fullmatch(header):
         errors.append(f"vllm_gateway_prefix_header is {header!r}: write the name of a header, such as X-Session.")
     for path in given["more_paths"]:
         if path not in paths.MORE:
             errors.append(
-                f"vllm_gateway_more_paths has {path!r}, which the door does not open. It can open {', '.join(paths.MORE)}."
+                f"vllm_gateway_more_paths has {path!r}, which the door does not open. It can open "
+                f"{', '.join(paths.MORE)}."
                 f"{meant(str(path), paths.MORE)}"
             )
     if numbers["metrics_port"] == numbers["port"]:
-        errors.append(f"vllm_gateway_metrics_port and vllm_gateway_port are both {numbers['port']}: change one of them.")
+        errors.append(
+            f"vllm_gateway_metrics_port and vllm_gateway_port are both {numbers['port']}: change one of them."
+        )
     return Settings(
         bind=bind,
         **{name: number for name, number in numbers.items() if name != "requests_per_minute"},
@@ -143,14 +149,18 @@ def _keys(listed: t.Sequence[t.Any], default: int, errors: list[str]) -> tuple[K
             continue
         keys = keys_of(one.get("key"))
         if not keys:
-            errors.append(f"{where} ({name}): its key is missing or not usable (it is not shown): write {ADVICE}, or a list.")
+            errors.append(
+                f"{where} ({name}): its key is missing or not usable (it is not shown): write {ADVICE}, or a list."
+            )
             continue
         digests = tuple(dict.fromkeys(digest(key) for key in keys))
         for each in digests:
             if each in owner:
                 errors.append(f"{where} ({name}): it has a key of {owner[each]}: give each its own.")
             owner[each] = name
-        rate = types.stated(types.whole, one.get("requests_per_minute"), f"{where} ({name}): requests_per_minute", errors, default)
+        rate = types.stated(
+            types.whole, one.get("requests_per_minute"), f"{where} ({name}): requests_per_minute", errors, default
+        )
         if not 0 <= rate <= BOUNDS["requests_per_minute"][1]:
             errors.append(f"{where} ({name}): requests_per_minute is {rate}: write a whole number from 0 to 1000000.")
         found.append(Key(name, digests, rate))

@@ -18,6 +18,7 @@ from datetime import datetime, timezone
 from .._docker.client import Docker
 from .._docker.release import Release
 from .._docker.sockets import listening
+from .._door.instances import Door
 from .._engine.http_client import Http
 from .._gpu import bindings, report
 from .._gpu.fact import Gpu
@@ -79,3 +80,4 @@ class Host:
     gpus: t.Callable[[], list[Gpu]] = report.gpus_of_this_host
     look_at_model: t.Callable[[Release], dict[str, t.Any]] = look_at
     keys: ApiKeys = field(default_factory=ApiKeys)
+    door: Door = field(default_factory=Door)

@@ -14,7 +14,8 @@ import typing as t
 from .._outside.concealing import NAME, Found, secrets
 
 # What is an option of Docker's own may hold a password, as that of a proxy: it goes into a file that root alone reads.
-MAY_HOLD: t.Final = ("container_runtime_daemon_options",)
+# The door's keys are for what they are; none is told.
+MAY_HOLD: t.Final = ("container_runtime_daemon_options", "vllm_gateway_api_keys")
 INSTANCES: t.Final = ("vllm_server_instances", "instances")
 # The planner says it of variables by their names, which it has from the vLLM release, and of what is known to be ours.
 _PLANNERS = re.compile(r"(settings\.|defaults\.|^)env\.|engine_args\.(api[_-]key|hf[_-]token)$")

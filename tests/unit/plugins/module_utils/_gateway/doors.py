@@ -22,9 +22,9 @@ import typing as t
 
 import pytest
 
+from ansible_collections.gpufleet.vllm.plugins.module_utils._door.places import Places, file_of_map
 from ansible_collections.gpufleet.vllm.plugins.module_utils._door.runtime import Runtime
 from ansible_collections.gpufleet.vllm.plugins.module_utils._gateway import configuration, maps, served, settings
-from ansible_collections.gpufleet.vllm.plugins.module_utils._gateway.places import Places
 from ansible_collections.gpufleet.vllm.plugins.module_utils._plan.inventory.instances import Instance
 
 Json = dict[str, t.Any]
@@ -48,13 +48,84 @@ STATED: Json = {
     "open": False,
     "api_keys": [{"name": "web", "key": KEY}],
 }
-needs_haproxy = pytest.mark.skipif(shutil.which("haproxy") is None, reason="haproxy is not installed: apt-get install haproxy")
+needs_haproxy = pytest.mark.skipif(
+    shutil.which("haproxy") is None, reason="haproxy is not installed: apt-get install haproxy"
+)
 
 
 def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
+
+
+class Handler(http.server.BaseHTTPRequestHandler):
+    """What an engine answers."""
+
+    engine: Engine
+    protocol_version = "HTTP/1.1"
+
+    def log_message(self, *_args: t.Any) -> None:
+        """Nothing."""
+
+    def do_GET(self) -> None:
+        if self.path != "/health":
+            self.engine.asked.append(("GET", self.path, dict(self.headers.items())))
+        self.answer(200 if self.engine.healthy else 503, {"who": self.engine.name, "path": self.path})
+
+    def do_POST(self) -> None:
+        body = self.body()
+        self.engine.asked.append(("POST", self.path, dict(self.headers.items())))
+        if self.engine.sheds:
+            return self.answer(503, {"who": self.engine.name})
+        if b'"stream": true' in body:
+            return self.stream()
+        time.sleep(self.engine.pause)
+        return self.answer(200, {"who": self.engine.name, "path": self.path, "bytes": len(body)})
+
+    def body(self) -> bytes:
+        if self.headers.get("Transfer-Encoding") != "chunked":
+            return self.rfile.read(int(self.headers.get("Content-Length") or 0))
+        whole = b""
+        while size := int(self.rfile.readline(), 16):
+            whole += self.rfile.read(size)
+            self.rfile.readline()
+        self.rfile.readline()
+        return whole
+
+    def stream(self) -> None:
+        self.send_response(200)
+        self.send_header("Content-Type", "text/event-stream")
+        self.send_header("Transfer-Encoding", "chunked")
+        self.end_headers()
+        for number in range(5):
+            piece = f"data: {number}\n\n".encode()
+            self.wfile.write(b"%x\r\n%s\r\n" % (len(piece), piece))
+            self.wfile.flush()
+            time.sleep(0.3)
+        self.wfile.write(b"0\r\n\r\n")
+
+    def answer(self, status: int, document: Json) -> None:
+        raw = json.dumps(document).encode()
+        self.send_response(status)
+        self.send_header("Content-Length", str(len(raw)))
+        self.end_headers()
+        self.wfile.write(raw)
+
+
+class Server(http.server.ThreadingHTTPServer):
+    """One that takes many at a time."""
+
+    daemon_threads = True
+    request_queue_size = 128
+
+    def server_bind(self) -> None:
+        """Without asking for the name of this host, which takes as long as its resolver likes."""
+        socketserver.TCPServer.server_bind(self)
+        self.server_name, self.server_port = self.server_address[:2]
+
+    def handle_error(self, *_args: t.Any) -> None:
+        """Who was killed says nothing."""
 
 
 class Engine:
@@ -67,71 +138,8 @@ class Engine:
         self.start()
 
     def start(self) -> None:
-        engine = self
-
-        class Handler(http.server.BaseHTTPRequestHandler):
-            protocol_version = "HTTP/1.1"
-
-            def log_message(self, *_args: t.Any) -> None:
-                """Nothing."""
-
-            def do_GET(self) -> None:
-                if self.path != "/health":
-                    engine.asked.append(("GET", self.path, dict(self.headers.items())))
-                self.answer(200 if engine.healthy else 503, {"who": engine.name, "path": self.path})
-
-            def do_POST(self) -> None:
-                body = self.body()
-                engine.asked.append(("POST", self.path, dict(self.headers.items())))
-                if engine.sheds:
-                    return self.answer(503, {"who": engine.name})
-                if b'"stream": true' in body:
-                    return self.stream()
-                time.sleep(engine.pause)
-                return self.answer(200, {"who": engine.name, "path": self.path, "bytes": len(body)})
-
-            def body(self) -> bytes:
-                if self.headers.get("Transfer-Encoding") != "chunked":
-                    return self.rfile.read(int(self.headers.get("Content-Length") or 0))
-                whole = b""
-                while size := int(self.rfile.readline(), 16):
-                    whole += self.rfile.read(size)
-                    self.rfile.readline()
-                self.rfile.readline()
-                return whole
-
-            def stream(self) -> None:
-                self.send_response(200)
-                self.send_header("Content-Type", "text/event-stream")
-                self.send_header("Transfer-Encoding", "chunked")
-                self.end_headers()
-                for number in range(5):
-                    piece = f"data: {number}\n\n".encode()
-                    self.wfile.write(b"%x\r\n%s\r\n" % (len(piece), piece))
-                    self.wfile.flush()
-                    time.sleep(0.3)
-                self.wfile.write(b"0\r\n\r\n")
-
-            def answer(self, status: int, document: Json) -> None:
-                raw = json.dumps(document).encode()
-                self.send_response(status)
-                self.send_header("Content-Length", str(len(raw)))
-                self.end_headers()
-                self.wfile.write(raw)
-
-        class Server(http.server.ThreadingHTTPServer):
-            daemon_threads = True
-            request_queue_size = 128
-
-            def server_bind(self) -> None:
-                """Without asking for the name of this host, which takes as long as its resolver likes."""
-                socketserver.TCPServer.server_bind(self)
-                self.server_name, self.server_port = self.server_address[:2]
-
-            def handle_error(self, *_args: t.Any) -> None:
-                """Who was killed says nothing."""
-
-        self.server = Server(("127.0.0.1", self.port), Handler)
+        handler = type("Handler", (Handler,), {"engine": self})
+        self.server = Server(("127.0.0.1", self.port), handler)
         self.thread = threading.Thread(target=self.server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
         self.thread.start()
 
@@ -154,13 +162,12 @@ class Door:
         self.settings = settings.read(given, wrong)
         self.backends = tuple(served.backends(endpoints, wrong))
         assert wrong == []
-        self.places = Places(str(folder), str(folder), str(folder / "servers"), "")
+        self.places = Places(str(folder), str(folder), "")
         self.door = configuration.Door(self.settings, self.backends, self.places)
         self.runtime = Runtime(self.places.socket)
         self.log = folder / "log"
         for name, entries in maps.all_of(self.door).items():
-            pathlib.Path(self.places.map(name)).write_text(maps.text(entries))
-        pathlib.Path(self.places.states).write_text("1\n")
+            pathlib.Path(self.places.map(name)).write_text(file_of_map(entries))
         file = folder / "haproxy.cfg"
         file.write_text(configuration.text(self.door))
         checked = subprocess.run([binary, "-c", "-f", str(file)], capture_output=True, text=True, check=False)

@@ -16,8 +16,15 @@ import typing as t
 import pytest
 
 from ansible_collections.gpufleet.vllm.plugins.module_utils._gateway import paths, settings
-
-from .doors import ENGINE, KEY, OTHER, Door, Engine, endpoint, needs_haproxy
+from ansible_collections.gpufleet.vllm.tests.unit.plugins.module_utils._gateway.doors import (
+    ENGINE,
+    KEY,
+    OTHER,
+    Door,
+    Engine,
+    endpoint,
+    needs_haproxy,
+)
 
 pytestmark = needs_haproxy
 # What vLLM 0.32 has of routes, in its own sources and in what it opens with VLLM_SERVER_DEV_MODE and its like.
@@ -93,7 +100,8 @@ def test_whatever_else_vllm_has_is_refused(house: House, path: str) -> None:
 @pytest.mark.parametrize(
     "path",
     [
-        "/v1/chat/completions/", "//v1/chat/completions", "/v1/../sleep", "/v1/chat/completions/../../sleep", "/%73leep",
+        "/v1/chat/completions/", "//v1/chat/completions", "/v1/../sleep", "/v1/chat/completions/../../sleep",
+        "/%73leep",
         "/v1/chat%2fcompletions", "/v1/chat/completions%00", "/V1/chat/completions", "/v1/models/../../pause",
         "/v1/chat/completions;/sleep", "/v1/chat/completions%3f", "/health/../sleep", "*", "/\\sleep",
     ],
@@ -105,7 +113,9 @@ def test_a_path_that_is_written_another_way_is_another_path(house: House, path: 
     assert [len(engine.asked) for engine in house.engines] == before
 
 
-@pytest.mark.parametrize(("path", "method"), [("/v1/chat/completions", "GET"), ("/v1/models", "POST"), ("/health", "PUT")])
+@pytest.mark.parametrize(
+    ("path", "method"), [("/v1/chat/completions", "GET"), ("/v1/models", "POST"), ("/health", "PUT")]
+)
 def test_a_path_has_its_method(house: House, path: str, method: str) -> None:
     assert house.door.ask(path, "{}", method=method)[1]["error"]["code"] == "wrong_method"
 
@@ -178,7 +188,7 @@ def test_a_stream_comes_while_it_is_made(house: House) -> None:
         pieces.append((time.monotonic() - began, piece))
     line.close()
     assert b"".join(piece for _at, piece in pieces).count(b"data: ") == 5
-    assert pieces[0][0] < 0.25 < 1.0 < pieces[-1][0] + 0.3
+    assert pieces[-1][0] - pieces[0][0] > 0.8
 
 
 def test_one_model_takes_a_body_of_any_size_and_one_that_names_none(built: t.Callable[..., House]) -> None:
@@ -254,7 +264,9 @@ def test_a_request_that_an_engine_had_is_never_asked_again(built: t.Callable[...
         asking = pool.submit(house.door.chat)
         time.sleep(0.5)
         had = next(engine for engine in house.engines if engine.asked)
-        house.door.runtime.ask("shutdown", "sessions", "server", f"{house.door.backends[0].id}/gpu-{had.name[-1]}:{had.name}")
+        house.door.runtime.ask(
+            "shutdown", "sessions", "server", f"{house.door.backends[0].id}/gpu-{had.name[-1]}:{had.name}"
+        )
         assert asking.result()[0] in (502, 503)
     assert sum(len(engine.asked) for engine in house.engines) == 1
 

@@ -9,6 +9,7 @@ Private to the collection: may change without notice.
 from __future__ import annotations
 
 import dataclasses
+import typing as t
 
 
 @dataclasses.dataclass(frozen=True)
@@ -17,12 +18,24 @@ class Places:
 
     folder: str = "/etc/gpufleet/gateway"
     run: str = "/run/gpufleet-gateway"
-    states: str = "/var/lib/gpufleet-gateway/servers"
     user: str = "haproxy"
 
     @property
     def socket(self) -> str:
         return f"{self.run}/admin.sock"
 
+    @property
+    def config(self) -> str:
+        return f"{self.folder}/haproxy.cfg"
+
+    @property
+    def instances(self) -> str:
+        return f"{self.folder}/instances.json"
+
     def map(self, name: str) -> str:
         return f"{self.folder}/{name}.map"
+
+
+def file_of_map(entries: t.Mapping[str, str]) -> str:
+    """One of HAProxy's maps, as a file."""
+    return "".join(f"{key} {value}\n" for key, value in sorted(entries.items()))
