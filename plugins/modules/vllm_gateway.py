@@ -89,6 +89,7 @@ import typing as t
 
 from ansible.module_utils.basic import AnsibleModule
 
+from ansible_collections.gpufleet.vllm.plugins.module_utils._docker.sockets import listening
 from ansible_collections.gpufleet.vllm.plugins.module_utils._door.applying import (
     NotWritten,
     Ports,
@@ -109,6 +110,11 @@ SPEC: dict[str, dict[str, t.Any]] = {
     "limits": {"type": "dict", "default": {}},
     "names": {"type": "dict", "default": {}},
 }
+
+
+def listening_ports() -> set[int]:
+    """TCP ports that something on the host listens on."""
+    return {found["port"] for found in listening()}
 
 
 def wanted(params: t.Mapping[str, t.Any], places: Places) -> Wanted:
@@ -143,7 +149,7 @@ def main() -> None:
     files = Files()
     try:
         before = (files.read(places.config) or b"").decode("utf-8", "replace")
-        action = apply(due, Ports(files, run, Runtime()), module.check_mode)
+        action = apply(due, Ports(files, run, Runtime(), listening_ports), module.check_mode)
     except (NotWritten, Refused) as error:
         module.fail_json(msg=str(error))
     after = due.files[places.config].decode()

@@ -19,6 +19,7 @@ import time
 import typing as t
 
 from .._prepare.files import Files, NotWritten
+from .._settings.names import listed
 from .runtime import DoorError, Runtime
 from .unit import UNIT, UNIT_FILE, WANTED
 
@@ -28,6 +29,7 @@ _VERSION = re.compile(r"version ([0-9]+)\.([0-9]+)")
 _SERVER = re.compile(
     r"^    server (?P<name>\S+:\S+) (?P<address>\S+):(?P<port>[0-9]+)(?P<rest> .*?)(?P<off> disabled)?$"
 )
+_BIND = re.compile(r"^    bind \S+:([0-9]+)", re.MULTILINE)
 _SECTION = re.compile(r"^(?:backend|listen) (\S+)$")
 UP_WITHIN = 15.0
 
@@ -63,6 +65,7 @@ class Ports:
     files: Files
     run: Run
     runtime: Runtime
+    listening: t.Callable[[], set[int]]
     sleep: t.Callable[[float], None] = time.sleep
 
 
@@ -91,16 +94,25 @@ def apply(wanted: Wanted, ports: Ports, check: bool) -> Action:
     before = (ports.files.read(wanted.config) or b"").decode("utf-8", "replace")
     after = wanted.files[wanted.config].decode()
     action: Action = "none"
-    if ports.run(["systemctl", "is-active", "--quiet", UNIT])[0] != 0:
+    runs = ports.run(["systemctl", "is-active", "--quiet", UNIT])[0] == 0
+    if not runs:
         action = "start"
     elif shape(before) != shape(after):
         action = "reload"
     elif due or (not check and _stale(wanted, ports)):
         action = "live"
+    taken = (_bound(after) - (_bound(before) if runs else set())) & ports.listening()
+    if taken:
+        numbers = listed(sorted(taken))
+        raise Refused(f"Something else listens on {numbers}: set vllm_gateway_port or vllm_gateway_metrics_port.")
     if action != "none" and not check:
         _must_be_valid(wanted, ports)
         _bring(wanted, ports, action, before)
     return action
+
+
+def _bound(text: str) -> set[int]:
+    return {int(port) for port in _BIND.findall(text)}
 
 
 def _must_be_new_enough(ports: Ports) -> None:
@@ -128,13 +140,13 @@ def _must_be_valid(wanted: Wanted, ports: Ports) -> None:
             if os.path.dirname(path) == folder:
                 with open(os.path.join(scratch, os.path.basename(path)), "wb") as file:
                     file.write(content.replace(f"{folder}/".encode(), f"{scratch}/".encode()))
-        code, said = ports.run(["haproxy", "-c", "-q", "-f", os.path.join(scratch, os.path.basename(wanted.config))])
+        code, said = ports.run(["haproxy", "-c", "-f", os.path.join(scratch, os.path.basename(wanted.config))])
     if code != 0:
         raise Refused(f"HAProxy does not take the configuration: {_words(said)}")
 
 
 def _bring(wanted: Wanted, ports: Ports, action: Action, before: str) -> None:
-    asked = _asked(ports)
+    asked = _asked(ports, before)
     # Engines' keys are among them in clear: root reads them before HAProxy becomes its user.
     modes = {path: 0o400 for path in wanted.files if path.endswith(".map")}
     previous = ports.files.put(wanted.files, modes=modes)
@@ -183,13 +195,15 @@ def _live(wanted: Wanted, ports: Ports, before: str) -> None:
             ports.runtime.set_state(line.backend, line.name, "maint" if line.off else "ready")
 
 
-def _asked(ports: Ports) -> dict[tuple[str, str], str]:
-    """What was asked of servers: a rollout's drain, or an operator's maintenance, outlasts a reload."""
+def _asked(ports: Ports, before: str) -> dict[tuple[str, str], str]:
+    """What was asked of servers at the socket: a rollout's drain, or an operator's maintenance, outlasts a reload."""
+    stated = {(line.backend, line.name) for line in servers(before) if line.off}
     try:
         found = ports.runtime.servers()
     except DoorError:
         return {}
-    return {(one.backend, one.server): one.state for one in found if one.state != "ready"}
+    asked = {(one.backend, one.server): one.state for one in found if one.state != "ready"}
+    return {server: state for server, state in asked.items() if server not in stated}
 
 
 def _put_back(asked: t.Mapping[tuple[str, str], str], ports: Ports) -> None:
