@@ -81,7 +81,7 @@ class Host:
         wanted = Wanted(
             CONFIG,
             {KEYS: keys.encode(), unit.UNIT_FILE: b"unit\n", CONFIG: text.encode()},
-            {KEYS: dict(line.split() for line in keys.splitlines())},  # type: ignore[misc]
+            {KEYS: dict(line.split() for line in keys.splitlines())},
         )
         ports = Ports(self.files, self.run, self.runtime, lambda: self.busy, lambda _seconds: None)
         return apply(wanted, ports, check)

@@ -19,10 +19,8 @@ SERVERS = {"a": [["model-a", "gpu-1:a"], ["model-b", "gpu-1:a"]]}
 class FakeRuntime(Runtime):
     def __init__(self, *admin: int) -> None:
         super().__init__("/nowhere")
-        names = ("model-a", "model-b")
-        self.kept = [
-            Kept(name, "gpu-1:a", "127.0.0.1", 8000, True, bits) for name, bits in zip(names, admin, strict=False)
-        ]
+        known = zip(("model-a", "model-b"), admin, strict=False)
+        self.kept = [Kept(name, "gpu-1:a", "127.0.0.1", 8000, True, bits) for name, bits in known]
         self.told: list[str] = []
 
     def servers(self) -> list[Kept]:

@@ -122,7 +122,7 @@ class Server(http.server.ThreadingHTTPServer):
     def server_bind(self) -> None:
         """Without asking for the name of this host, which takes as long as its resolver likes."""
         socketserver.TCPServer.server_bind(self)
-        self.server_name, self.server_port = self.server_address[:2]
+        self.server_name, self.server_port = "127.0.0.1", int(self.server_address[1])
 
     def handle_error(self, *_args: t.Any) -> None:
         """Who was killed says nothing."""
