@@ -68,9 +68,11 @@ def drain(host: Host, journal: Journal, held: Entry) -> None:
     """Wait until a release that does not drain by itself has nothing in flight, at most its limit."""
     limit = timeout(held, "drain")
     container = host.docker.container(held.container_id) if held.container_id else None
-    if container is None or not container["State"]["Running"] or not limit:
+    if container is None or not container["State"]["Running"]:
         return
     tell_door(host, journal, held)
+    if not limit:
+        return
     own = own_limit(held)
     if own:
         journal.stage(Stage.DRAIN, f"release {held.short} ends what it has in flight as it stops, at most {own} s")

@@ -316,3 +316,31 @@ def test_so_many_wait_and_so_long(built: t.Callable[..., House]) -> None:
     assert codes.count("too_many_waiting") >= 2
     assert codes.count("unavailable") >= 3
     assert max(at for _answer, at in answers) < 10
+
+
+def test_what_begins_alike_goes_to_one_server_and_what_everybody_asks_for_to_several(
+    built: t.Callable[..., House],
+) -> None:
+    house = built(3, balance="prefix", prefix_header="X-Session")
+
+    def who(prefix: str, **headers: str) -> str:
+        body = {"messages": [{"role": "system", "content": prefix}, {"role": "user", "content": "x"}], "model": "a"}
+        return str(house.door.ask("/v1/chat/completions", body, **headers)[1]["who"])
+
+    prefixes = [f"You are agent {number}." for number in range(24)]
+    first = {prefix: who(prefix) for prefix in prefixes}
+    assert len(set(first.values())) == 3
+    assert {prefix: who(prefix) for prefix in prefixes} == first
+    assert len({who(prefix, X_Session="one") for prefix in prefixes[:6]}) == 1
+    gone = house.engines[0]
+    house.door.runtime.set_state(house.door.backends[0].id, f"gpu-0:{gone.name}", "maint")
+    now = {prefix: who(prefix) for prefix in prefixes}
+    assert gone.name not in now.values()
+    assert {prefix: now[prefix] for prefix in prefixes if first[prefix] != gone.name} == {
+        prefix: server for prefix, server in first.items() if server != gone.name
+    }
+    for engine in house.engines:
+        engine.pause = 0.5
+    with concurrent.futures.ThreadPoolExecutor(12) as pool:
+        popular = list(pool.map(lambda _number: who(prefixes[0]), range(12)))
+    assert len(set(popular)) == 2, "one prefix that everybody asks for is not one server's affair"
