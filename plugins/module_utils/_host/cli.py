@@ -9,6 +9,7 @@ Private to the collection: may change without notice.
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import os
 import time
@@ -47,14 +48,24 @@ def _print(document: t.Any) -> None:
     spoken(json.dumps(document, sort_keys=True))
 
 
+@contextlib.contextmanager
+def _door_open_at_the_end(store: Store, host: Host) -> t.Iterator[None]:
+    """However it ends, nothing stays drained: from there on the door's own checks decide."""
+    try:
+        yield
+    finally:
+        host.door.ready(store.instance)
+
+
 def _rollout(store: Store, host: Host, client_dir: str, request_name: str) -> int:
     """Carry out a request; first roll back what an earlier transaction left unfinished."""
     journal = Journal(store, host.clock)
     request = store.take_request(request_name)
-    before = recover(host, store, journal, client_dir=client_dir)
-    if before == "failed":
-        return 1  # told already; nothing is tried on top of what is not known to serve
-    outcome = Transaction(host, store, journal, client_dir).run(request, rolled_back=bool(before))
+    with _door_open_at_the_end(store, host):
+        before = recover(host, store, journal, client_dir=client_dir)
+        if before == "failed":
+            return 1  # told already; nothing is tried on top of what is not known to serve
+        outcome = Transaction(host, store, journal, client_dir).run(request, rolled_back=bool(before))
     host.keys.prune(store.load())
     kept_files.prune(store.state_dir, store.run_dir)
     return 0 if outcome in GOOD_OUTCOMES else 1
@@ -63,7 +74,9 @@ def _rollout(store: Store, host: Host, client_dir: str, request_name: str) -> in
 def _recover(store: Store, host: Host, client_dir: str, args: argparse.Namespace) -> int:
     service_result = os.environ.get("SERVICE_RESULT") if args.after_end else None
     service_result = BY_WATCH if args.by_watch else service_result
-    if recover(host, store, Journal(store, host.clock), service_result, client_dir) == "failed":
+    with _door_open_at_the_end(store, host):
+        outcome = recover(host, store, Journal(store, host.clock), service_result, client_dir)
+    if outcome == "failed":
         return 1  # what is kept may not be known: no key is given up
     host.keys.prune(store.load())
     kept_files.prune(store.state_dir, store.run_dir)

@@ -5,7 +5,8 @@
 
 An engine that was started with shutdown_timeout (vLLM 0.18.0 and newer) does so itself: on SIGTERM it takes no new
 request, and ends those it has, those that wait included. One without is left alone until it has none, which new
-requests can keep from coming true: hence the limit. What stands in front of the instance has to be told before either.
+requests can keep from coming true: hence the limit. The door of the same host is told before either; what else
+stands in front of the instance has to be told by whoever put it there.
 
 Private to the collection: may change without notice.
 """
@@ -56,11 +57,21 @@ def in_flight(http: Http, entry: Entry) -> int | None:
     return math.ceil(total) if known else None
 
 
+def tell_door(host: Host, journal: Journal, held: Entry) -> None:
+    """Nothing new comes through the door from here on. One that cannot be told keeps nothing from going on."""
+    amiss = host.door.drain(str(held.release["instance"]))
+    if amiss:
+        journal.note(f"the door was not told: {amiss}")
+
+
 def drain(host: Host, journal: Journal, held: Entry) -> None:
     """Wait until a release that does not drain by itself has nothing in flight, at most its limit."""
     limit = timeout(held, "drain")
     container = host.docker.container(held.container_id) if held.container_id else None
-    if container is None or not container["State"]["Running"] or not limit:
+    if container is None or not container["State"]["Running"]:
+        return
+    tell_door(host, journal, held)
+    if not limit:
         return
     own = own_limit(held)
     if own:

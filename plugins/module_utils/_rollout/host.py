@@ -18,6 +18,7 @@ from datetime import datetime, timezone
 from .._docker.client import Docker
 from .._docker.release import Release
 from .._docker.sockets import listening
+from .._door.instances import Door
 from .._engine.http_client import Http
 from .._gpu import bindings, report
 from .._gpu.fact import Gpu
@@ -81,3 +82,4 @@ class Host:
     look_at_model: t.Callable[[Release], dict[str, t.Any]] = look_at
     keys: ApiKeys = field(default_factory=ApiKeys)
     registry: Ask | None = None
+    door: Door = field(default_factory=Door)

@@ -14,8 +14,8 @@ import typing as t
 from .._outside.concealing import NAME, Found, secrets
 
 # What is an option of Docker's own may hold a password, as that of a proxy, and logins to registries are made of them:
-# they go into files that root alone reads.
-MAY_HOLD: t.Final = ("container_runtime_daemon_options", "vllm_server_registries")
+# they go into files that root alone reads. The door's keys are for what they are; none is told.
+MAY_HOLD: t.Final = ("container_runtime_daemon_options", "vllm_server_registries", "vllm_gateway_api_keys")
 # Lists of what has an `api_key` of its own, and what one of them is called.
 KEYED: t.Final = {"vllm_server_instances": "instance", "instances": "instance", "vllm_client_endpoints": "endpoint"}
 # The planner says it of variables by their names, which it has from the vLLM release, and of what is known to be ours.

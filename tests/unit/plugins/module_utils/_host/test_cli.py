@@ -14,6 +14,7 @@ import typing as t
 import pytest
 
 from ansible_collections.gpufleet.vllm.plugins.module_utils._docker.client import DockerError
+from ansible_collections.gpufleet.vllm.plugins.module_utils._door.instances import Door
 from ansible_collections.gpufleet.vllm.plugins.module_utils._host import boot, cli, following
 from ansible_collections.gpufleet.vllm.plugins.module_utils._host import request as requests
 from ansible_collections.gpufleet.vllm.plugins.module_utils._rollout import rebuild
@@ -64,6 +65,28 @@ def test_rollout(scene: Scene, started: Started) -> None:
     assert roll_out(scene, NEW) == 1
     assert scene.last()["outcome"] == "refused"
     assert scene.serves() == OLD
+
+
+class ReadyDoor(Door):
+    """Remembers whom it was told to take back."""
+
+    def __init__(self) -> None:
+        super().__init__("/nowhere")
+        self.back: list[str] = []
+
+    def ready(self, instance: str, proved: bool = False) -> str:
+        self.back.append(f"{instance} has answered" if proved else instance)
+        return ""
+
+
+@pytest.mark.parametrize("verb", ["rollout", "recover"])
+def test_however_it_ends_nothing_stays_drained_in_the_door(
+    scene: Scene, started: Started, monkeypatch: pytest.MonkeyPatch, verb: str
+) -> None:
+    scene.host.door = door = ReadyDoor()
+    monkeypatch.setattr(cli, "recover", lambda *_args, **_more: "failed")
+    assert (roll_out(scene, OLD) if verb == "rollout" else run(scene, "recover", NAME)) == 1
+    assert door.back == [NAME]
 
 
 @pytest.mark.parametrize("verb", ["rollout", "recover"])

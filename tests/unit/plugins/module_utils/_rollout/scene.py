@@ -10,6 +10,7 @@ import pathlib
 import typing as t
 from dataclasses import dataclass, field
 
+from ansible_collections.gpufleet.vllm.plugins.module_utils._door.instances import Door
 from ansible_collections.gpufleet.vllm.plugins.module_utils._rollout.host import Host
 from ansible_collections.gpufleet.vllm.plugins.module_utils._rollout.journal import Journal
 from ansible_collections.gpufleet.vllm.plugins.module_utils._rollout.recover import recover
@@ -47,6 +48,7 @@ class Scene:
             owner="unit-1",
             open_nvml=lambda: None,
             keys=self.keys,
+            door=Door(str(self.folder / "no-door.json")),
         )
         (self.folder / "run").mkdir(parents=True, exist_ok=True)  # as every host has it
         self.run_dir = str(self.folder / "run" / "gpufleet")

@@ -10,6 +10,7 @@ import typing as t
 
 import pytest
 
+from ansible_collections.gpufleet.vllm.plugins.module_utils._door.instances import Door
 from ansible_collections.gpufleet.vllm.plugins.module_utils._engine import metrics
 from ansible_collections.gpufleet.vllm.plugins.module_utils._rollout.drain import in_flight, own_limit
 from ansible_collections.gpufleet.vllm.tests.unit.plugins.module_utils._rollout.doubles import Engine
@@ -119,3 +120,47 @@ def test_an_engine_that_does_not_say_has_its_whole_limit(scene: Scene, monkeypat
     assert said(scene)[-1].endswith("stopped with an unknown number of requests in flight")
     lines, _offset = scene.store.stages_from(0)
     assert max(line["elapsed"] for line in lines if line["stage"] == "stop") == 30.0
+
+
+class ToldDoor(Door):
+    """Remembers what it was told, and at which stage."""
+
+    def __init__(self, scene: Scene, amiss: str = "") -> None:
+        super().__init__("/nowhere")
+        self.scene, self.amiss = scene, amiss
+        self.told: list[tuple[str, str]] = []
+
+    def drain(self, instance: str) -> str:
+        return self._tell(f"drain {instance}")
+
+    def ready(self, instance: str, proved: bool = False) -> str:
+        return self._tell(f"{'proved' if proved else 'ready'} {instance}")
+
+    def _tell(self, word: str) -> str:
+        self.told.append((word, self.scene.stages()[-1]))
+        return self.amiss
+
+
+@pytest.mark.parametrize("limit", [0, 30])
+def test_the_door_is_told_before_an_engine_stops_and_once_the_next_one_has_answered(scene: Scene, limit: int) -> None:
+    serving(scene, Engine(), drain=limit)
+    scene.host.door = door = ToldDoor(scene)
+    assert scene.roll_out(NEW) == "verified"
+    assert door.told == [("drain assistant", "breadcrumb"), ("proved assistant", "smoke")]
+
+
+def test_what_is_rolled_back_gets_requests_again_once_it_has_answered(scene: Scene) -> None:
+    serving(scene, Engine())
+    scene.engine(NEW, Engine(exits_after=1.0))
+    scene.host.door = door = ToldDoor(scene)
+    assert scene.roll_out(NEW) == "rolled_back"
+    assert [word for word, _stage in door.told] == ["drain assistant", "proved assistant"]
+    assert scene.serves() == OLD
+
+
+def test_a_door_that_cannot_be_told_keeps_no_rollout(scene: Scene) -> None:
+    serving(scene, Engine())
+    scene.host.door = ToldDoor(scene, "no such socket")
+    assert scene.roll_out(NEW) == "verified"
+    lines, _offset = scene.store.stages_from(0)
+    assert [line["detail"] for line in lines].count("the door was not told: no such socket") == 2

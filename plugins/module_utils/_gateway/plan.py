@@ -1,0 +1,82 @@
+# Copyright: gpufleet.vllm contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The plan of a door: settings and hosts in, the door out, or everything that is wrong.
+
+Private to the collection: may change without notice.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+import typing as t
+
+from .._outside.documents import Json
+from .._plan.inventory import instances
+from .._plan.inventory.api_key import keys_of, withheld
+from .configuration import Door
+from .served import Endpoint, backends, endpoint
+from .settings import read
+
+ADDRESS = re.compile(r"[A-Za-z0-9]([A-Za-z0-9.-]{0,251}[A-Za-z0-9])?")
+
+
+class Host(t.NamedTuple):
+    """A host behind the door. HERE: the door is on it. INSTANCES are as the inventory has them, keys included."""
+
+    name: str
+    here: bool
+    address: str
+    instances: t.Sequence[t.Any]
+
+
+def door(given: Json, hosts: t.Sequence[Host], errors: list[str]) -> Door:
+    """What is wrong is added to `errors`, and what is returned then is not for use."""
+    settings = read(given, errors)
+    left_out = tuple(str(one) for one in given["left_out"])
+    found = [one for host in hosts for one in _endpoints(host, left_out, errors)]
+    known = {*(host.name for host in hosts), *(one.server for one in found)}
+    errors += [
+        f"vllm_gateway_left_out has {one!r}, which is neither a host nor HOST:INSTANCE behind this door: "
+        "correct it, or take "
+        "it out."
+        for one in left_out
+        if one not in known
+    ]
+    if not found:
+        errors.append(
+            "Nothing is behind the door: no host of vllm_gateway_hosts has vllm_server_instances. Put hosts into "
+            "the group "
+            "gpu_hosts, or name them in vllm_gateway_hosts."
+        )
+    ports = {settings.port: "vllm_gateway_port", settings.metrics_port: "vllm_gateway_metrics_port"}
+    for one in found:
+        if one.here and one.port in ports:
+            errors.append(f"{one.told} has the port {one.port}, as {ports[one.port]} has: give the door another one.")
+    return Door(settings, tuple(backends(found, errors)))
+
+
+def _endpoints(host: Host, left_out: t.Collection[str], errors: list[str]) -> list[Endpoint]:
+    found = []
+    if not _usable(host.address) and not host.here:
+        errors.append(
+            f"{host.name}: its address is {host.address!r}: set vllm_gateway_address to the address where the "
+            "door reaches it."
+        )
+    for position, (given, bare) in enumerate(zip(host.instances, withheld(list(host.instances))), 1):
+        wrong: list[str] = []
+        one = instances.read(bare, position, {}, wrong)
+        errors += [f"{host.name}: {text}" for text in wrong]
+        if one is None or wrong:
+            continue
+        out = host.name in left_out or f"{host.name}:{one.name}" in left_out
+        found.append(endpoint(host.name, one, keys_of(given.get("api_key")), host.here, host.address, errors, out))
+    return found
+
+
+def _usable(address: str) -> bool:
+    try:
+        return bool(ipaddress.ip_address(address))
+    except ValueError:
+        return bool(ADDRESS.fullmatch(address))
