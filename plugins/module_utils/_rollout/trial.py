@@ -184,7 +184,8 @@ class Trial:
         self.journal.stage(Stage.SMOKE, "asking for an answer")
         proof = self._shown(lambda: prove(self._http(), self._expected(), self.host.clock.monotonic))
         passed = "".join(f", {name}" for name in proof.checks)
-        self.journal.note(f"{proof.completion_tokens} tokens in {proof.answered_in}{passed}")
+        answered = f"{proof.completion_tokens} tokens" if proof.completion_tokens else proof.answer[:80]
+        self.journal.note(f"{answered} in {proof.answered_in}{passed}")
         for warning in proof.warnings:
             self.journal.note(f"warning: {warning}")
         return proof
