@@ -126,7 +126,7 @@ def expectation(release: Release, settings: Settings) -> Expectation:
     chat = smoke.get("chat", AUTO)
     calls = bool(arguments.get("tool_call_parser") and arguments.get("enable_auto_tool_choice"))
     # Of what a model takes besides text the planner says whether to ask: `auto` is here that it is asked, and warns.
-    media = {name: _asked(smoke.pop(name, False), configured=True) for name in MEDIA}
+    media = {name: _asked(smoke.pop(name, False), configured=chat is not False) for name in MEDIA}
     asked = {
         "tool_call": _asked(smoke.pop("tool_call", AUTO), calls and chat is not False),
         "reasoning": _asked(smoke.pop("reasoning", AUTO), thinks and chat is not False),

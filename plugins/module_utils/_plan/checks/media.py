@@ -39,9 +39,11 @@ def asked(smoke: Json, values: Values, model: Model) -> Json:
         return {**left, TRANSCRIPTION: True}
     for kind in MEDIA:
         stated, limit = smoke.get(kind, AUTO), modalities.limit(kind, values)
-        if stated is True or (stated == AUTO and limit and modalities.takes(kind, model.config)):
+        # They go in a chat, and `chat: false` never tries one.
+        auto = stated == AUTO and smoke.get("chat") is not False and modalities.takes(kind, model.config)
+        if stated is True or (auto and limit):
             left[kind] = True
-        elif stated == AUTO and limit is None and modalities.takes(kind, model.config):
+        elif auto and limit is None:
             left[kind] = AUTO
     return left
 

@@ -81,6 +81,8 @@ def test_a_demand_decides_and_what_nobody_stated_warns() -> None:
     http = Script(models=MODELS, chat=[HELLO])
     assert prove(http, expected(image=False)).checks == () and len(http.asked) == 2
     assert expected().checks == ()
+    assert expected(image="auto", chat=False).checks == ()
+    assert [one.name for one in expected(image=True, chat=False).checks] == ["image"]
 
 
 @pytest.mark.parametrize(

@@ -58,6 +58,8 @@ def asked(config: fleet.Json, smoke: fleet.Json | None = None, **engine_args: t.
         (SEES, {}, {"language_model_only": True}, {}),
         (SEES, {"image": True}, {}, {"image": True}),
         (SEES, {"image": False}, AN_IMAGE, {}),
+        (SEES, {"chat": False}, AN_IMAGE, {"chat": False}),
+        (SEES, {"chat": False}, {}, {"chat": False}),
         (SEES, {"image": "auto", "chat": True}, {}, {"image": "auto", "chat": True}),
         (HEARS, {}, {}, {"audio": "auto"}),
         (HEARS, {}, {"limit_mm_per_prompt": {"audio": 1}}, {"audio": True}),
