@@ -5,11 +5,13 @@
 
 from __future__ import annotations
 
+import dataclasses
 import pathlib
 import typing as t
 
 import pytest
 
+from ansible_collections.gpufleet.vllm.plugins.module_utils._store import asking
 from ansible_collections.gpufleet.vllm.plugins.module_utils._store.asking import opening, resolver
 from ansible_collections.gpufleet.vllm.plugins.module_utils._store.looking import Found, look
 from ansible_collections.gpufleet.vllm.plugins.module_utils._store.mover import Away, Mover
@@ -83,12 +85,12 @@ def test_what_a_hub_refuses_is_told_with_its_page(place: Place, hub: Hub) -> Non
     assert f"The model {MODEL} has no revision none-such" in place.fetch()
 
 
-def test_what_passes_is_told_apart_from_what_stays(place: Place, hub: Hub) -> None:
+def test_what_passes_is_told_apart_from_what_stays(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
     place.request["model"] = "org/unknown"
     with pytest.raises(Failed, match="There is no model org/unknown"):
         resolver(place.request, "")()
     place.request["model"], place.request["endpoint"] = MODEL, "http://127.0.0.1:9"
-    asking = resolver(place.request, "")
-    with pytest.MonkeyPatch.context() as patch, pytest.raises(Away, match="cannot be asked"):
-        patch.setattr("time.sleep", lambda _seconds: None)
-        asking()
+    impatient = dataclasses.replace(asking.client(place.request, ""), patience=0.1)
+    monkeypatch.setattr(asking, "client", lambda _request, _token: impatient)
+    with pytest.raises(Away, match="cannot be asked"):
+        resolver(place.request, "")()
