@@ -118,6 +118,16 @@ def test_no_secret_is_kept() -> None:
     assert kept == {"vllm_server_instances": [{"name": "a", "port": 8000, "active": False}, {"name": "b"}]}
 
 
+def test_a_secret_is_right_where_one_belongs() -> None:
+    token = "hf_" + "a" * 34
+    for no_log, wrong in ((True, 0), (False, 1)):
+        options = {"token": {"type": "str", "default": "", "no_log": no_log}}
+        errors: list[str] = []
+        values = reader.read(options, {"token": token}, errors)
+        assert (values["token"], len(errors)) == (token, wrong)
+        assert token not in repr(reader.without_secrets(options, values))
+
+
 def test_what_is_long_is_cut() -> None:
     _found, (told,) = read("nvidia_driver_manage", "x" * 10_000)
     assert len(told) < 200
