@@ -22,6 +22,8 @@ description:
     it. What was there before goes on serving, whatever fails.
 author:
   - gpufleet.vllm contributors (@gpufleet)
+extends_documentation_fragment:
+  - gpufleet.vllm.host_program
 requirements:
   - systemd on the host
   - Python 3.9 or newer as C(/usr/bin/python3) on the host
@@ -73,7 +75,7 @@ options:
     type: path
     default: /var/cache/gpufleet/hub
   endpoint:
-    description: The hub, or a mirror that speaks its protocol.
+    description: The hub to fetch from, or a mirror that speaks its protocol.
     type: str
     default: https://huggingface.co
   token:
@@ -99,12 +101,6 @@ options:
   request:
     description: What the host shall fetch. Set by the action.
     type: dict
-  program_digest:
-    description: SHA-256 of the program that the host shall have. Set by the action.
-    type: str
-  program_source:
-    description: Where the action has put the program on the host. Set by the action.
-    type: path
 attributes:
   check_mode:
     support: full

@@ -26,6 +26,8 @@ description:
     verified (C(gpufleet-watch.timer)).
 author:
   - gpufleet.vllm contributors (@gpufleet)
+extends_documentation_fragment:
+  - gpufleet.vllm.host_program
 requirements:
   - systemd and Docker Engine 20.10 or newer on the host
   - Python 3.9 or newer as C(/usr/bin/python3) on the host
@@ -91,12 +93,6 @@ options:
     type: list
     elements: dict
     default: []
-  program_digest:
-    description: SHA-256 of the program that the host shall have. Set by the action.
-    type: str
-  program_source:
-    description: Where the action has put the program on the host. Set by the action.
-    type: path
 attributes:
   check_mode:
     support: full

@@ -20,7 +20,7 @@ from ansible_collections.gpufleet.vllm.plugins.module_utils._hub.selection impor
 from ansible_collections.gpufleet.vllm.plugins.module_utils._outside.documents import Json
 from ansible_collections.gpufleet.vllm.plugins.plugin_utils.hub_cache import HubCache
 
-# For one question, and for all that is asked for one host: a plan waits no longer.
+# For one question with its repetitions, and for all that is asked for one host: a plan waits no longer.
 SECONDS, ALTOGETHER = 8.0, 20.0
 # For how long an answer about a branch, or that there is none, holds for other hosts.
 MOMENT = 120.0
@@ -47,7 +47,7 @@ class Asking:
                 token=token,
                 variable="vllm_server_hub_token",
                 seconds=SECONDS,
-                patience=ALTOGETHER,
+                patience=SECONDS,
                 until=until,
             ),
             kept,

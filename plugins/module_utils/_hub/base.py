@@ -78,6 +78,6 @@ def _sums(text: str) -> dict[str, str]:
 def _sized(client: Client, about: About, one: File) -> File:
     about = dataclasses.replace(about, path=one["path"])
     said = (client.get(one["url"], about, method="HEAD").headers.get("Content-Length") or "").strip()
-    if not (said.isascii() and said.isdigit() and len(said) < 16):
+    if not (said.isascii() and said.isdecimal() and len(said) < 16):
         raise about.error("unsound", f"{one['url']} does not say how long it is (Content-Length): serve it as a file.")
     return File(path=one["path"], size=int(said), sha256=one["sha256"], git_sha1=None, url=one["url"])

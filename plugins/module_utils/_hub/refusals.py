@@ -151,7 +151,7 @@ def wait(answer: Answer) -> float | None:
     """Seconds that an answer asks to wait; None where it asks for none that can be understood."""
     after = (answer.headers.get("Retry-After") or "").strip()
     rate = _RATE.search(answer.headers.get("RateLimit") or "")
-    if after.isascii() and after.isdigit() and len(after) <= 6:
+    if after.isascii() and after.isdecimal() and len(after) <= 6:
         return float(after)
     try:
         left = parsedate_to_datetime(after).timestamp() - time.time()

@@ -12,6 +12,7 @@ import os
 import typing as t
 
 from .._state import units
+from .._state.unsaved import RUN_DIR
 from .desk import Desk, Request
 
 
@@ -52,9 +53,15 @@ def start_command(name: str) -> list[str]:
     ]
 
 
-def start(run: units.Run, request: Request, token: str, is_running: t.Callable[[str], bool] = running) -> Started:
+def start(
+    run: units.Run,
+    request: Request,
+    token: str,
+    is_running: t.Callable[[str], bool] = running,
+    run_dir: str = RUN_DIR,
+) -> Started:
     """Start the unit, or join the one that is there. Raises UnitProblem, OSError."""
-    desk = Desk.of(request)
+    desk = Desk.of(request, run_dir)
     unit = unit_name(desk.name)
     with desk.held():
         if is_running(desk.name):

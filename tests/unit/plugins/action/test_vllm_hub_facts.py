@@ -159,7 +159,8 @@ def test_a_refusal_is_a_note_and_is_asked_for_again(hub: Hub) -> None:
     assert run(hub, "org/gated", token=TOKEN)["org/gated"]["config"]
 
 
-def test_a_hub_that_is_away_is_asked_once(hub: Hub) -> None:
+def test_a_hub_that_is_away_is_asked_once(hub: Hub, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(hub_facts, "SECONDS", 1.5)
     hub.kill()
     began = time.monotonic()
     found = run(hub, "org/model", "org/gated")

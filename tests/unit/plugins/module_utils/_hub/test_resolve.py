@@ -258,6 +258,9 @@ def test_the_token_is_in_no_text_and_goes_to_no_other_host(hub: Hub) -> None:
     assert READER not in repr(asking.about(model="m"))
     hub.faults.add(Fault("status", status=418, headers={"X-Error-Message": f"your token {READER}"}))
     assert READER not in str(refusal(hub, token=READER))
+    # A mirror's own token looks like none, and is masked too.
+    hub.faults.add(Fault("status", status=418, headers={"X-Error-Message": "you sent mirrors-own-token"}))
+    assert str(refusal(hub, token="mirrors-own-token")).count("***") == 1
     found = resolve.resolve(asking, "org/gated")
     facts.of(asking, found)
     told = {(asked.server, asked.token) for asked in hub.log}

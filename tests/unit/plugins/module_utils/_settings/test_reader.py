@@ -48,7 +48,7 @@ def test_wrong_is_told_once_by_name_and_value(name: str) -> None:
         found, errors = read(name, value)
         assert len(errors) == 1, (value, found, errors)
         told = errors[0]
-        secret = name in ("vllm_server_instances", "vllm_client_endpoints")
+        secret = name in ("vllm_server_instances", "vllm_client_endpoints") or OPTIONS[name].get("no_log")
         assert told.startswith(f"{place} ") and told.endswith((".", "?")) and "\n" not in told
         inner = value
         for key in place.split(".")[1:]:
@@ -116,6 +116,16 @@ def test_no_secret_is_kept() -> None:
     kept = reader.without_secrets(OPTIONS, {"vllm_server_instances": found})
     assert errors == [] and given == before and found[0]["api_key"] == "sk-hush"
     assert kept == {"vllm_server_instances": [{"name": "a", "port": 8000, "active": False}, {"name": "b"}]}
+
+
+def test_a_secret_is_right_where_one_belongs() -> None:
+    token = "hf_" + "a" * 34
+    for no_log, wrong in ((True, 0), (False, 1)):
+        options = {"token": {"type": "str", "default": "", "no_log": no_log}}
+        errors: list[str] = []
+        values = reader.read(options, {"token": token}, errors)
+        assert (values["token"], len(errors)) == (token, wrong)
+        assert token not in repr(reader.without_secrets(options, values))
 
 
 def test_what_is_long_is_cut() -> None:
