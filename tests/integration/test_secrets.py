@@ -152,6 +152,15 @@ def tasks(planted: Planted, folder: pathlib.Path) -> list[Json]:
                 "remember": False,
             }
         },
+        {
+            "gpufleet.vllm.vllm_image_sources": {
+                "registries": {
+                    "ghcr.io": {"username": "puller", "password": planted.word("registries")},
+                    "quay.io": {"identity_token": planted.word("registries token")},
+                }
+            }
+        },
+        {"gpufleet.vllm.vllm_image_sources": {"registries": {"quay.io": {"password": planted.word("wrong login")}}}},
     ]  # fmt: skip
 
 

@@ -41,7 +41,7 @@ def started(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> Started:
             raise units.UnitProblem("another rollout of locked is running")
         asked.append((instance, verb))
 
-    monkeypatch.setattr(cli, "Host", lambda owner, keys: scene.host)
+    monkeypatch.setattr(cli, "Host", lambda owner, keys, registry: scene.host)
     monkeypatch.setattr(units, "start", start)
     monkeypatch.setattr(units, "running", lambda _instance: False)
     return asked

@@ -165,14 +165,14 @@ def test_what_changes_between_reading_and_loading_is_not_loaded(tmp_path: pathli
 class Loading(Daemon):
     """Loads what it is given."""
 
-    image_id = ID
+    image_id, layers = ID, DIFF_IDS
 
     def load(
         self, tar: t.Iterable[bytes], size: int, on_progress: t.Callable[[Json], None], limit: float = 3600
     ) -> None:
         assert len(b"".join(tar)) == size
         self.done.append("load")
-        self.has({"Id": self.image_id, "RootFS": {"Layers": DIFF_IDS}})
+        self.has({"Id": self.image_id, "RootFS": {"Layers": self.layers}})
 
 
 def test_an_archive_is_loaded_and_nothing_is_pulled(tmp_path: pathlib.Path) -> None:
@@ -202,6 +202,9 @@ def test_what_stands_in_its_way(tmp_path: pathlib.Path) -> None:
     assert "is damaged: it has neither" in told.cause
     docker = Loading()
     docker.image_id = "sha256:" + "5" * 64
+    assert "Docker has no image with its id and layers" in refused(tmp_path, docker, whole).cause
+    docker = Loading()
+    docker.layers = DIFF_IDS[:1]
     assert "Docker has no image with its id and layers" in refused(tmp_path, docker, whole).cause
     large = {**layout(), blob(PACKED[1]): b""}
     assert refused(tmp_path, Loading(), Archive(written(tmp_path / "c.tar", large))).failure_class == "image.archive"

@@ -94,7 +94,7 @@ def host(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> t.Iterator[
         assert scene.roll_out(OLD) == "verified"
         daemons.append(Daemon(tmp_path, said))
         scene.host.docker = Quick(daemons[0].path)
-        monkeypatch.setattr(cli, "Host", lambda owner, keys: scene.host)
+        monkeypatch.setattr(cli, "Host", lambda owner, keys, registry: scene.host)
         return scene
 
     monkeypatch.setattr(units, "running", lambda _instance: False)

@@ -94,7 +94,7 @@ def hostile(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> t.Iterat
     def start(_run: t.Any, instance: str, verb: str, _deadline: int, _words: t.Any = ()) -> None:
         made.started.append((instance, verb))
 
-    monkeypatch.setattr(cli, "Host", lambda owner, keys: made.host)
+    monkeypatch.setattr(cli, "Host", lambda owner, keys, registry: made.host)
     monkeypatch.setattr(units, "start", start)
     monkeypatch.setattr(units, "running", lambda _instance: False)
     monkeypatch.setattr(liveness, "QUICK", DEADLINE)
