@@ -15,14 +15,17 @@ from ansible_collections.gpufleet.vllm.plugins.plugin_utils.told_action import a
 
 MODULE = "gpufleet.vllm.vllm_gateway"
 # Of a host behind the door: its instances, and where a door on another host reaches it.
-INSTANCES, ADDRESS, ANSIBLES = "vllm_server_instances", "vllm_gateway_address", "ansible_host"
+INSTANCES = "vllm_server_instances"
+ADDRESS = "vllm_gateway_address"
+ANSIBLES = "ansible_host"
+OPTIONS = frozenset({"hosts"})
 
 
 class ActionModule(PipedAction):
     """Fails with everything that is wrong, before anything is touched."""
 
     TRANSFERS_FILES = False
-    _VALID_ARGS = frozenset({"hosts"})
+    _VALID_ARGS = OPTIONS
 
     def run(self, tmp: str | None = None, task_vars: Json | None = None) -> Json:
         result: Json = super().run(tmp, task_vars)

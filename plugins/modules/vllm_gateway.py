@@ -91,9 +91,9 @@ from ansible.module_utils.basic import AnsibleModule
 
 from ansible_collections.gpufleet.vllm.plugins.module_utils._docker.sockets import listening
 from ansible_collections.gpufleet.vllm.plugins.module_utils._door.applying import (
+    NotChanged,
     NotWritten,
     Ports,
-    Refused,
     Wanted,
     apply,
 )
@@ -150,7 +150,7 @@ def main() -> None:
     try:
         before = (files.read(places.config) or b"").decode("utf-8", "replace")
         action = apply(due, Ports(files, run, Runtime(), listening_ports), module.check_mode)
-    except (NotWritten, Refused) as error:
+    except (NotWritten, NotChanged) as error:
         module.fail_json(msg=str(error))
     after = due.files[places.config].decode()
     diff = {"before_header": places.config, "after_header": places.config, "before": before, "after": after}

@@ -37,7 +37,7 @@ Run = t.Callable[[t.Sequence[str]], "tuple[int, str]"]
 Action = t.Literal["none", "live", "reload", "start"]
 
 
-class Refused(Exception):
+class NotChanged(Exception):
     """The door could not be changed; the text says why and what to do. It is as it was before."""
 
 
@@ -88,7 +88,7 @@ def shape(text: str) -> str:
 
 
 def apply(wanted: Wanted, ports: Ports, check: bool) -> Action:
-    """What was done, or in check mode would be. Raises Refused and NotWritten, with nothing changed."""
+    """What was done, or in check mode would be. Raises NotChanged and NotWritten, with nothing changed."""
     _must_be_new_enough(ports)
     due = ports.files.differing(wanted.files)
     before = (ports.files.read(wanted.config) or b"").decode("utf-8", "replace")
@@ -104,7 +104,7 @@ def apply(wanted: Wanted, ports: Ports, check: bool) -> Action:
     taken = (_bound(after) - (_bound(before) if runs else set())) & ports.listening()
     if taken:
         numbers = listed(sorted(taken))
-        raise Refused(f"Something else listens on {numbers}: set vllm_gateway_port or vllm_gateway_metrics_port.")
+        raise NotChanged(f"Something else listens on {numbers}: set vllm_gateway_port or vllm_gateway_metrics_port.")
     if action != "none" and not check:
         _must_be_valid(wanted, ports)
         _bring(wanted, ports, action, before)
@@ -119,9 +119,11 @@ def _must_be_new_enough(ports: Ports) -> None:
     _code, said = ports.run(["haproxy", "-v"])
     found = _VERSION.search(said)
     if found is None:
-        raise Refused("haproxy does not say its version: install the distribution's haproxy, 2.6 or newer.")
+        raise NotChanged("haproxy does not say its version: install the distribution's haproxy, 2.6 or newer.")
     if (int(found[1]), int(found[2])) < OLDEST:
-        raise Refused(f"haproxy is {found[1]}.{found[2]}, and the door needs 2.6 or newer: Debian 12 and 13 have it.")
+        raise NotChanged(
+            f"haproxy is {found[1]}.{found[2]}, and the door needs 2.6 or newer: Debian 12 and 13 have it."
+        )
 
 
 def _stale(wanted: Wanted, ports: Ports) -> bool:
@@ -142,7 +144,7 @@ def _must_be_valid(wanted: Wanted, ports: Ports) -> None:
                     file.write(content.replace(f"{folder}/".encode(), f"{scratch}/".encode()))
         code, said = ports.run(["haproxy", "-c", "-f", os.path.join(scratch, os.path.basename(wanted.config))])
     if code != 0:
-        raise Refused(f"HAProxy does not take the configuration: {_words(said)}")
+        raise NotChanged(f"HAProxy does not take the configuration: {_words(said)}")
 
 
 def _bring(wanted: Wanted, ports: Ports, action: Action, before: str) -> None:
@@ -156,9 +158,9 @@ def _bring(wanted: Wanted, ports: Ports, action: Action, before: str) -> None:
         else:
             _restart(ports, action)
             _put_back(asked, ports)
-    except (Refused, DoorError) as error:
+    except (NotChanged, DoorError) as error:
         ports.files.restore(previous)
-        raise Refused(f"{error} {_as_before(ports, action, bool(before))}") from error
+        raise NotChanged(f"{error} {_as_before(ports, action, bool(before))}") from error
 
 
 def _as_before(ports: Ports, action: Action, had_one: bool) -> str:
@@ -168,7 +170,7 @@ def _as_before(ports: Ports, action: Action, had_one: bool) -> str:
         return "There is no door yet."
     try:
         _restart(ports, "start")
-    except Refused as error:
+    except NotChanged as error:
         return f"The files before are back, and the door does not come up with them either: {error}"
     return "The door before is back."
 
@@ -188,7 +190,7 @@ def _live(wanted: Wanted, ports: Ports, before: str) -> None:
     for line in servers(wanted.files[wanted.config].decode()):
         one = runs.get((line.backend, line.name))
         if one is None:
-            raise Refused(f"HAProxy has no server {line.name}: systemctl restart {UNIT}.")
+            raise NotChanged(f"HAProxy has no server {line.name}: systemctl restart {UNIT}.")
         if (one.address, one.port) != (line.address, line.port):
             ports.runtime.set_address(line.backend, line.name, line.address, line.port)
         if line.off != was.get((line.backend, line.name), line).off:
@@ -223,14 +225,14 @@ def _restart(ports: Ports, action: Action) -> None:
         code, said = ports.run(step)
         if code != 0:
             _code, log = ports.run(["journalctl", "-u", UNIT, "-n", "20", "-o", "cat", "--no-pager"])
-            raise Refused(f"{' '.join(step)} failed: {_words(said)} {_words(log)}")
+            raise NotChanged(f"{' '.join(step)} failed: {_words(said)} {_words(log)}")
     for _ in range(int(UP_WITHIN / 0.5)):
         try:
             ports.runtime.servers()
             return
         except DoorError:
             ports.sleep(0.5)
-    raise Refused(f"The door did not come up within {UP_WITHIN:g} s: journalctl -u {UNIT}.")
+    raise NotChanged(f"The door did not come up within {UP_WITHIN:g} s: journalctl -u {UNIT}.")
 
 
-__all__ = ["Action", "NotWritten", "Ports", "Refused", "Wanted", "apply", "servers", "shape"]
+__all__ = ["Action", "NotChanged", "NotWritten", "Ports", "Wanted", "apply", "servers", "shape"]

@@ -82,7 +82,7 @@ class Runtime:
         """Every server with an address of its own."""
         lines = self.ask("show", "servers", "state").splitlines()
         names = next((line[2:].split() for line in lines if line.startswith("# ")), [])
-        rows = [dict(zip(names, line.split())) for line in lines if line[:1].isdigit() and " " in line]
+        rows = [dict(zip(names, line.split())) for line in lines if line[:1].isdecimal() and " " in line]
         try:
             return [
                 Kept(

@@ -11,7 +11,7 @@ import typing as t
 import pytest
 
 from ansible_collections.gpufleet.vllm.plugins.module_utils._door import applying, unit
-from ansible_collections.gpufleet.vllm.plugins.module_utils._door.applying import Ports, Refused, Wanted, apply
+from ansible_collections.gpufleet.vllm.plugins.module_utils._door.applying import NotChanged, Ports, Wanted, apply
 from ansible_collections.gpufleet.vllm.plugins.module_utils._door.runtime import DoorError, Kept, Runtime
 from ansible_collections.gpufleet.vllm.plugins.module_utils._prepare.files import Files
 
@@ -154,7 +154,7 @@ def test_check_mode_touches_nothing(host: Host) -> None:
 
 def test_what_haproxy_does_not_take_replaces_nothing(host: Host) -> None:
     host.fails = "haproxy -c"
-    with pytest.raises(Refused, match=r"does not take the configuration: \[ALERT\] that is wrong"):
+    with pytest.raises(NotChanged, match=r"does not take the configuration: \[ALERT\] that is wrong"):
         host.apply(TEXT.replace("leastconn", "nonsense"))
     assert host.files.read(CONFIG) == TEXT.encode()
     assert host.begun() == []
@@ -162,7 +162,7 @@ def test_what_haproxy_does_not_take_replaces_nothing(host: Host) -> None:
 
 def test_what_does_not_start_gives_way_to_the_door_before(host: Host) -> None:
     host.fails = "systemctl reload"
-    with pytest.raises(Refused, match=r"The door before is back\.$"):
+    with pytest.raises(NotChanged, match=r"The door before is back\.$"):
         host.apply(TEXT.replace("leastconn", "roundrobin"))
     assert host.files.read(CONFIG) == TEXT.encode()
     assert host.begun()[-1] == f"systemctl restart {unit.UNIT}"
@@ -171,17 +171,17 @@ def test_what_does_not_start_gives_way_to_the_door_before(host: Host) -> None:
 def test_a_first_door_that_does_not_come_up_leaves_nothing(tmp_path: pathlib.Path) -> None:
     host = Host(tmp_path, "")
     host.runs, host.busy, host.runtime.dead = False, set(), True
-    with pytest.raises(Refused, match="There is no door yet"):
+    with pytest.raises(NotChanged, match="There is no door yet"):
         host.apply()
     assert host.files.read(CONFIG) is None
 
 
 def test_a_port_that_somebody_else_has_is_refused_before_anything_is_written(host: Host) -> None:
     host.busy = {8080, 9999}
-    with pytest.raises(Refused, match="Something else listens on 9999"):
+    with pytest.raises(NotChanged, match="Something else listens on 9999"):
         host.apply(TEXT.replace(":8080", ":9999"))
     host.runs = False
-    with pytest.raises(Refused, match="Something else listens on 8080"):
+    with pytest.raises(NotChanged, match="Something else listens on 8080"):
         host.apply()
     assert host.files.read(CONFIG) == TEXT.encode()
 
@@ -191,5 +191,5 @@ def test_a_port_that_somebody_else_has_is_refused_before_anything_is_written(hos
 )
 def test_an_haproxy_that_is_too_old_is_refused(host: Host, version: str, told: str) -> None:
     host.version = version
-    with pytest.raises(Refused, match=told):
+    with pytest.raises(NotChanged, match=told):
         host.apply()

@@ -9,7 +9,6 @@ import contextlib
 import http.client
 import http.server
 import json
-import os
 import pathlib
 import shutil
 import signal
@@ -173,7 +172,8 @@ class Door:
         checked = subprocess.run([binary, "-c", "-f", str(file)], capture_output=True, text=True, check=False)
         assert checked.returncode == 0, checked.stderr
         with self.log.open("wb") as log:
-            self.process = subprocess.Popen([binary, "-db", "-f", str(file)], stdout=log, stderr=log)
+            # As its unit has it, with a master whose workers come and go.
+            self.process = subprocess.Popen([binary, "-W", "-db", "-f", str(file)], stdout=log, stderr=log)
         self.must_listen()
 
     def must_listen(self) -> None:
@@ -182,6 +182,9 @@ class Door:
                 return
             time.sleep(0.02)
         raise AssertionError(self.log.read_text())
+
+    def reload(self) -> None:
+        self.process.send_signal(signal.SIGUSR2)
 
     def stop(self) -> None:
         self.process.send_signal(signal.SIGTERM)
@@ -220,7 +223,3 @@ def endpoint(engine: Engine, host: str = "gpu-1", names: tuple[str, ...] = ("a",
     found = served.endpoint(host, instance, [ENGINE], True, "", wrong)
     assert wrong == []
     return found
-
-
-def alive(pid: int) -> bool:
-    return os.path.exists(f"/proc/{pid}")

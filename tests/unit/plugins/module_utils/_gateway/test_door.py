@@ -178,8 +178,9 @@ def test_headers_have_a_limit(house: House) -> None:
     assert house.door.ask("/v1/chat/completions", {"model": "a"}, X_Long="x" * 20_000)[0] == 400
 
 
-def test_a_stream_comes_while_it_is_made(house: House) -> None:
-    line = http.client.HTTPConnection("127.0.0.1", house.door.port, timeout=20)
+def streamed(door: Door) -> list[tuple[float, bytes]]:
+    """The pieces of a stream, each with the seconds after its beginning."""
+    line = http.client.HTTPConnection("127.0.0.1", door.port, timeout=20)
     body = json.dumps({"model": "a", "stream": True})
     line.request("POST", "/v1/chat/completions", body, {"Authorization": f"Bearer {KEY}"})
     answer = line.getresponse()
@@ -187,8 +188,35 @@ def test_a_stream_comes_while_it_is_made(house: House) -> None:
     while piece := answer.read1(1000):
         pieces.append((time.monotonic() - began, piece))
     line.close()
+    return pieces
+
+
+def test_a_stream_comes_while_it_is_made(house: House) -> None:
+    pieces = streamed(house.door)
     assert b"".join(piece for _at, piece in pieces).count(b"data: ") == 5
     assert pieces[-1][0] - pieces[0][0] > 0.8
+
+
+def test_a_reload_breaks_no_stream_and_loses_no_request(built: t.Callable[..., House]) -> None:
+    house = built(2)
+    ended = threading.Event()
+
+    def steady() -> list[int]:
+        found = []
+        while not ended.is_set():
+            found.append(house.door.chat()[0])
+        return found
+
+    with concurrent.futures.ThreadPoolExecutor() as pool:
+        asking, streaming = pool.submit(steady), pool.submit(streamed, house.door)
+        time.sleep(0.4)
+        house.door.reload()
+        pieces = streaming.result()
+        time.sleep(0.5)
+        ended.set()
+        assert set(asking.result()) == {200}
+    assert b"".join(piece for _at, piece in pieces).count(b"data: ") == 5
+    assert house.door.log.read_text().count("New worker") == 2
 
 
 def test_one_model_takes_a_body_of_any_size_and_one_that_names_none(built: t.Callable[..., House]) -> None:
