@@ -49,6 +49,7 @@ def _scalar(value: t.Any) -> t.Any:
 
 KINDS: t.Final = (
     (bool, "true or false"), (str, "text"), ((int, float), "number"), (t.Mapping, "mapping"), ((list, tuple), "list"),
+    (bytes, "binary data"), ((dt.date, dt.time), "date"), ((set, frozenset), "set"),
 )  # fmt: skip
 
 

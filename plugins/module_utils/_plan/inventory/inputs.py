@@ -131,7 +131,10 @@ class Inputs:
 
 def read(args: t.Mapping[str, t.Any], history: Json, readings: t.Mapping[str, Json], errors: list[str]) -> Inputs:
     """Inputs from a task's arguments; what is wrong with them is added to `errors`."""
-    given = {key: plain(withheld(value) if key == "instances" else value, key, errors) for key, value in args.items()}
+    given = {
+        key: plain(withheld(value) if key == "instances" else value, VARIABLES.get(key, key), errors)
+        for key, value in args.items()
+    }
     given = {key: value if key in NO_TEXTS_OF_PEOPLE else _open(key, value, errors) for key, value in given.items()}
     target = _mapping(given, "target", errors)
     stated = _text(given, "version", errors)
