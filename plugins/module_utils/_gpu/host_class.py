@@ -38,7 +38,8 @@ def combined(shipped: t.Mapping[str, t.Any], own: t.Mapping[str, t.Any]) -> Json
 
 def contradictions(name: str, classes: t.Mapping[str, t.Any], facts: Facts) -> list[str]:
     """One sentence for each contradiction between the class and the facts of gpu_facts; none when they agree."""
-    wanted, wrong = classes.get(name), stated_wrong(name, classes)
+    wrong = stated_wrong(name, classes)
+    wanted: Json = classes.get(name, {})
     if wrong or accepts_any(wanted):
         return wrong
     way_out = _way_out(classes, facts)

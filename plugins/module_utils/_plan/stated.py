@@ -21,7 +21,7 @@ from .checks import host_checks
 from .inventory.inputs import Inputs
 
 
-def target_problems(version: str, profile: str, profiles: t.Container[str]) -> list[str]:
+def target_problems(version: str, profile: str, profiles: t.Collection[str]) -> list[str]:
     """What is wrong with a target, whatever serves; '' is none."""
     found = []
     if version and not VERSION.fullmatch(version.strip()):

@@ -126,8 +126,8 @@ def test_a_vault_that_does_not_open_names_its_key_and_what_to_do(message: str) -
     errors: list[str] = []
     role_settings.read(role_settings.options_of("vllm_server"), given, _refusing(message, "VAULT"), errors)
     what_to_do = (
-        "Its vault did not open: name the file of the vault's password with --vault-password-file, or have it asked for "
-        "with --ask-vault-pass."
+        "Its vault did not open: name the file of the vault's password with --vault-password-file, or have it asked "
+        "for with --ask-vault-pass."
     )
     assert errors == [f"vllm_server_instances[1].api_key[1] cannot be read: {message} {what_to_do}"]
 
