@@ -79,8 +79,38 @@ def read(options: Json, given: t.Mapping[str, t.Any], template: t.Callable[[t.An
         except AnsibleError as error:
             # A role parameter that is omitted states nothing.
             if type(error).__name__ != "AnsibleValueOmittedError":
-                errors.append(f"{name} cannot be read: {str(error).rstrip('.')}.")
+                errors.append(_unreadable(name, given[name], template, error))
     return reader.read(options, values, errors)
+
+
+# How ansible-core's releases begin to say that a vault did not open.
+NO_VAULT = ("undecryptable", "no vault secrets", "decryption failed", "vaultsecretscontext")
+VAULT = "name the file of the vault's password with --vault-password-file, or have it asked for with --ask-vault-pass"
+
+
+def _unreadable(name: str, value: t.Any, template: t.Callable[[t.Any], t.Any], error: AnsibleError) -> str:
+    """Why a variable has no value, with the key inside of it that is to blame, and what to do."""
+    where, why = _culprit(name, value, template, error)
+    text = f"{where} cannot be read: {str(why).rstrip('.')}."
+    is_vault = any(words in str(why).lower() for words in NO_VAULT)
+    return f"{text} Its vault did not open: {VAULT}." if is_vault else text
+
+
+def _culprit(
+    where: str, value: t.Any, template: t.Callable[[t.Any], t.Any], error: AnsibleError
+) -> tuple[str, AnsibleError]:
+    """The innermost key that cannot be read. A mapping that says its name is found by it."""
+    inner: list[tuple[str, t.Any]] = []
+    if isinstance(value, t.Mapping):
+        inner = [(f"{where}.{key}", item) for key, item in value.items()]
+    elif isinstance(value, (list, tuple)):
+        inner = [(f"{where}[{at}]", item) for at, item in enumerate(value)]
+    for place, item in inner:
+        try:
+            template(item)
+        except AnsibleError as found:
+            return _culprit(place, item, template, found)
+    return where, error
 
 
 def renamed(variables: t.Mapping[str, t.Any]) -> list[str]:

@@ -14,6 +14,7 @@ import typing as t
 import yaml
 
 from ansible_collections.gpufleet.vllm.plugins.module_utils._driver import driver_options
+from ansible_collections.gpufleet.vllm.plugins.module_utils._gpu import host_class as classes
 from ansible_collections.gpufleet.vllm.plugins.module_utils._images import sources
 from ansible_collections.gpufleet.vllm.plugins.module_utils._outside.documents import Json
 from ansible_collections.gpufleet.vllm.plugins.module_utils._plan import stated as plan_stated
@@ -21,7 +22,8 @@ from ansible_collections.gpufleet.vllm.plugins.module_utils._plan.inventory impo
 from ansible_collections.gpufleet.vllm.plugins.module_utils._runtime import settings as runtime
 from ansible_collections.gpufleet.vllm.plugins.plugin_utils import data_files, role_settings, schema_files
 
-ROLE = role_settings.ROLES / "vllm_server"
+SERVER = "vllm_server"
+ROLE = role_settings.ROLES / SERVER
 # By roles/vllm_server/tasks/plan.yml: arguments of the plan, and what stands among its settings.
 ARGUMENTS = (
     *("instances", "promotion", "image", "version", "class_engine_args", "class_limits", "environment_engine_args"),
@@ -41,9 +43,12 @@ def errors(read: t.Mapping[str, Json], told: t.Sequence[str]) -> list[str]:
     found: list[str] = []
     for role, values in read.items():
         own = {name.removeprefix(f"{role}_"): value for name, value in values.items()}
-        if role == "vllm_server":
+        if role == SERVER:
             found += _servers(own, read.get("gpu_detect", {}))
             sources.read({name: own[variable] for name, variable in SOURCES.items()}, found)
+        elif role == "gpu_detect":
+            known = classes.combined(_brought(role, "host_classes"), own["host_classes"])
+            found += classes.stated_wrong(own["host_class"], known)
         elif role == "container_runtime":
             found += runtime.mistakes(own, gpus=False)
         elif role == "nvidia_driver":
@@ -54,17 +59,19 @@ def errors(read: t.Mapping[str, Json], told: t.Sequence[str]) -> list[str]:
 
 def _servers(own: Json, detect: Json) -> list[str]:
     host_class = detect.get("gpu_detect_host_class") or "auto"
-    if host_class == "auto":
-        return []  # the class brings variables of its own, once it is known
     target = {name: own[f"target_{name}"] for name in ("instance", "profile", "version")}
+    profiles = {**_brought(SERVER, "profiles"), **own["profiles"]}
+    if host_class == classes.AUTO:
+        # The class brings variables of its own, once it is known; profiles may be among them.
+        return plan_stated.target_problems(target["version"], "", ())
     given = {
         **{name: own[name] for name in ARGUMENTS},
         "host_class": host_class,
-        "profiles": {**_brought("profiles"), **own["profiles"]},
-        "settings": {**{name: own[name] for name in SETTINGS}, "fallback": _brought("fallback")},
+        "profiles": profiles,
+        "settings": {**{name: own[name] for name in SETTINGS}, "fallback": _brought(SERVER, "fallback")},
         "target": target,
     }
-    found: list[str] = []
+    found = plan_stated.target_problems(target["version"], target["profile"], profiles)
     try:
         history, readings = schema_files.load(str(ROLE / "files" / "engine_args"), own["engine_args_dir"])
         documents = {
@@ -77,7 +84,7 @@ def _servers(own: Json, detect: Json) -> list[str]:
 
 
 @functools.cache
-def _brought(name: str) -> t.Any:
-    """A variable that the role brings."""
-    text = (ROLE / "vars" / "main" / f"{name}.yml").read_text(encoding="utf-8")
-    return yaml.safe_load(text)[f"__vllm_server_{name}"]
+def _brought(role: str, name: str) -> t.Any:
+    """A variable that a role brings."""
+    text = (role_settings.ROLES / role / "vars" / "main" / f"{name}.yml").read_text(encoding="utf-8")
+    return yaml.safe_load(text)[f"__{role}_{name}"]

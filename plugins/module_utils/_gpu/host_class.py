@@ -11,6 +11,7 @@ from __future__ import annotations
 import typing as t
 
 from .._outside.documents import Json
+from .._settings.names import meant
 from .class_description import ARGUMENTS, CLASSES, accepts_any, mistakes
 from .fact import Facts, Gpu, Pci
 from .mixed_gpus import own_class, version
@@ -37,13 +38,8 @@ def combined(shipped: t.Mapping[str, t.Any], own: t.Mapping[str, t.Any]) -> Json
 
 def contradictions(name: str, classes: t.Mapping[str, t.Any], facts: Facts) -> list[str]:
     """One sentence for each contradiction between the class and the facts of gpu_facts; none when they agree."""
-    known = ", ".join(sorted(classes))
-    if not name:
-        return [f"{VARIABLE} is empty: put the host into the group of its class ({known}), or set {VARIABLE}."]
-    if name not in classes:
-        return [f"{VARIABLE} is {name!r}, which is no class: use one of {known}, or describe it in {CLASSES}."]
-    wanted = classes[name]
-    wrong = mistakes(name, wanted)
+    wrong = stated_wrong(name, classes)
+    wanted: Json = classes.get(name, {})
     if wrong or accepts_any(wanted):
         return wrong
     way_out = _way_out(classes, facts)
@@ -51,6 +47,19 @@ def contradictions(name: str, classes: t.Mapping[str, t.Any], facts: Facts) -> l
     if facts["state"] == "gpu_lost":
         different.append(f"Host class {name} expects GPUs that answer, found state gpu_lost: {facts['advice']}")
     return [*different, *filter(None, [own_class(facts)])] if different else []
+
+
+def stated_wrong(name: str, classes: t.Mapping[str, t.Any]) -> list[str]:
+    """What is wrong with the class that an inventory states, whatever the host has."""
+    known = ", ".join(sorted(classes))
+    if not name:
+        return [f"{VARIABLE} is empty: put the host into the group of its class ({known}), or set {VARIABLE}."]
+    if name == AUTO:
+        return [words for one, wanted in sorted(classes.items()) for words in mistakes(one, wanted)]
+    if name not in classes:
+        way_out = f"use one of {known}, or describe it in {CLASSES}.{meant(name, classes)}"
+        return [f"{VARIABLE} is {name!r}, which is no class: {way_out}"]
+    return mistakes(name, classes[name])
 
 
 def assigned(classes: t.Mapping[str, t.Any], facts: Facts, own: t.Container[str] = ()) -> tuple[str, list[str]]:

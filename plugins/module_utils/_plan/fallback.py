@@ -78,7 +78,7 @@ def _row(given: t.Any, where: str, errors: list[str]) -> Row | None:
         problems.append("helps is missing: name the failures that it helps, such as [oom].")
         helps = []
     problems += [
-        f"helps names {name!r}: write {listed(CLASSES)}.{meant(str(name), CLASSES)}"
+        f"helps names {name!r}, which is no failure.{meant(str(name), CLASSES)} It takes {listed(CLASSES)}."
         for name in helps
         if name not in CLASSES
     ]

@@ -15,7 +15,7 @@ from .._docker.release import Release
 from .._findings.checks import Doubt
 from .._findings.findings import Findings
 from .._outside.documents import Json
-from .._settings.names import meant, nearest
+from .._settings.names import listed, meant, nearest
 from .._state.deadlines import TIMEOUTS
 from .._state.observed import Kept
 from .._vllm.schema import Schema, version_key
@@ -23,6 +23,7 @@ from .arguments import auto_profile, environment, layers, limits
 from .arguments.layers import Layer, Resolved
 from .arguments.translate import translate
 from .checks import (
+    adapters,
     answering,
     conflicts,
     dangers,
@@ -33,7 +34,7 @@ from .checks import (
     model_checks,
     reach,
     smoke_feasibility,
-)  # fmt: skip
+)
 from .inventory import api_key, rollout_settings, sampling
 from .inventory.inputs import Inputs
 from .inventory.instances import Instance
@@ -94,6 +95,7 @@ def prepare(
         *model_checks.problems(values, moved.variables, model, schema.version),
         Doubt("value", drafting.problem(values, model, schema.version)),
         *media.problems(smoke, values, model),
+        *(Doubt("value", text) for text in adapters.problems(values, instance.served_model_name)),
     ]
     findings.doubts += [doubt._replace(text=f"instance: {doubt.text}") for doubt in doubts if doubt.text]
     unread = formats.problem(model, values, schema)
@@ -214,7 +216,8 @@ def _engine_args(name: str, chosen: auto_profile.Choice, inputs: Inputs, finding
     if name in inputs.profiles:
         return t.cast(Json, inputs.profiles[name]["engine_args"])
     if name != auto_profile.AUTO:
-        findings.error(f"instance: there is no profile {name}.{meant(name, inputs.profiles)}")
+        guess = meant(name, inputs.profiles) or f" There are {listed(sorted({*inputs.profiles, auto_profile.AUTO}))}."
+        findings.error(f"instance: there is no profile {name}.{guess}")
     return chosen.engine_args
 
 

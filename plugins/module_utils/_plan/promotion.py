@@ -28,7 +28,11 @@ def standing(instance: Instance, inputs: Inputs, observed: Observed | None, erro
         return instance
     where = f"instance {instance.name}: promotion"
     unknown = [name for name in names if name not in inputs.profiles]
-    errors += [f"{where} names {name}, and there is no such profile.{meant(name, inputs.profiles)}" for name in unknown]
+    known = f" There are {listed(sorted(inputs.profiles))}." if inputs.profiles else ""
+    errors += [
+        f"{where} names {name}, and there is no such profile.{meant(name, inputs.profiles) or known}"
+        for name in unknown
+    ]
     if len(set(names)) != len(names):
         errors.append(f"{where} has a profile twice: {listed(names)}. Name each once, the safest first.")
     if instance.profile and instance.profile not in names:
@@ -39,7 +43,8 @@ def standing(instance: Instance, inputs: Inputs, observed: Observed | None, erro
     begins = instance.profile or names[0]
     asked = inputs.promoted.get(instance.name) or _target(instance, inputs, names)
     profile = asked or verified_profile(observed, names) or begins
-    return dataclasses.replace(instance, profile=profile, promotion=names, begins=begins)
+    # What is told here is not told of the profile as well.
+    return dataclasses.replace(instance, profile="" if profile in unknown else profile, promotion=names, begins=begins)
 
 
 def verified_profile(observed: Observed | None, names: t.Sequence[str]) -> str:

@@ -12,10 +12,25 @@ import dataclasses
 import typing as t
 
 from .._findings.findings import Findings
+from .._settings.names import listed as spelt
+from .._settings.names import meant
+from .._vllm.schema import VERSION
 from . import own_release, planner, prepare, promotion
 from .arguments import auto_profile
 from .checks import host_checks
 from .inventory.inputs import Inputs
+
+
+def target_problems(version: str, profile: str, profiles: t.Collection[str]) -> list[str]:
+    """What is wrong with a target, whatever serves; '' is none."""
+    found = []
+    if version and not VERSION.fullmatch(version.strip()):
+        found.append(f"vllm_server_target_version is {version!r}: write a release of vLLM such as 0.32.0.")
+    known = sorted({*profiles, auto_profile.AUTO})
+    if profile and profile not in known:
+        guess = meant(profile, known) or f" There are {spelt(known)}."
+        found.append(f"vllm_server_target_profile is {profile!r}, and there is no such profile.{guess}")
+    return found
 
 
 def problems(inputs: Inputs, errors: t.Sequence[str] = ()) -> list[str]:

@@ -16,6 +16,9 @@ import json
 import math
 import typing as t
 
+# Some 38 digits: whatever is longer would be printed whole in every message about it.
+LONGEST_BITS = 128
+
 
 def plain(value: t.Any, where: str, problems: list[str]) -> t.Any:
     """The value with exact JSON types; what JSON cannot say is named in `problems` and becomes None."""
@@ -40,6 +43,10 @@ def _scalar(value: t.Any) -> t.Any:
         return str.__str__(value)
     if isinstance(value, float) and not math.isfinite(value):
         raise ValueError(f"is {value}, which is no number that can be passed on: write a finite one.")
+    if isinstance(value, int) and value.bit_length() > LONGEST_BITS:
+        raise ValueError(
+            f"is a number of about {int(value.bit_length() * 0.30103)} digits: no such number can be meant."
+        )
     if isinstance(value, (int, float)):
         return int(value) if isinstance(value, int) else float(value)
     if isinstance(value, (dt.date, dt.time)):
@@ -49,6 +56,7 @@ def _scalar(value: t.Any) -> t.Any:
 
 KINDS: t.Final = (
     (bool, "true or false"), (str, "text"), ((int, float), "number"), (t.Mapping, "mapping"), ((list, tuple), "list"),
+    (bytes, "binary data"), ((dt.date, dt.time), "date"), ((set, frozenset), "set"),
 )  # fmt: skip
 
 

@@ -114,10 +114,8 @@ def _choice(value: t.Any, choices: t.Sequence[str]) -> str:
 
 def _listing(option: Json, value: t.Any) -> list[t.Any]:
     if option.get("elements") == "dict":
-        items = types.items(value)
-        if not all(isinstance(item, dict) for item in items):
-            raise WrongError("write a list of mappings")
         inner = option.get("options", {})
+        items = types.mappings(value, [name for name, one in inner.items() if one.get("required")])
         return [{key: _settled(inner.get(key), found) for key, found in item.items()} for item in items]
     return [SCALARS[option.get("elements", "str")](item) for item in types.items(value)]
 

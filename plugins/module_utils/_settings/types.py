@@ -18,7 +18,8 @@ import typing as t
 from ansible.module_utils.common.validation import check_type_bool, check_type_dict, check_type_float, check_type_int
 
 from .._outside.documents import Json
-from .canonical_json import canonical_json
+from .canonical_json import canonical_json, kind
+from .names import listed
 
 Read = t.TypeVar("Read")
 # Ansible takes 1e999999999 for an integer, and is busy with it until the memory is full.
@@ -95,18 +96,35 @@ def _numeric(value: t.Any) -> t.Any:
 
 def items(value: t.Any) -> list[t.Any]:
     """A list: YAML's, JSON, or texts with commas between them. What is blank in it states nothing."""
+    return [item.strip() if isinstance(item, str) else item for item in _entries(value) if not is_blank(item)]
+
+
+def mappings(value: t.Any, keys: t.Sequence[str] = ()) -> list[Json]:
+    """A list of mappings, or its JSON. Each entry counts: a stray hyphen is one that was meant. KEYS: of each entry."""
+    having = f" with {listed(keys)}" if keys else ""
+    if not isinstance(value, (list, tuple)) and not (isinstance(value, str) and value.strip().startswith("[")):
+        raise WrongError(f"write a list of mappings, each{having}" if having else "write a list of mappings")
+    found = list(_entries(value))
+    for at, item in enumerate(found, start=1):
+        if not isinstance(item, t.Mapping):
+            raise WrongError(f"its entry {at} is of type {kind(item)}, write a mapping{having}")
+    return [dict(item) for item in found]
+
+
+def _entries(value: t.Any) -> t.Iterable[t.Any]:
+    """What is in a list, however it is written."""
     if isinstance(value, str):
         stripped = value.strip()
-        found = _json(stripped, "a list") if stripped.startswith("[") else _BETWEEN.split(stripped)
-    elif isinstance(value, (set, frozenset)):
-        found = sorted(value, key=canonical_json)
-    elif isinstance(value, (list, tuple)):
-        found = value
-    elif isinstance(value, int) and not isinstance(value, bool):
-        found = [value]
-    else:
-        raise WrongError("write a list, or texts with commas between them")
-    return [item.strip() if isinstance(item, str) else item for item in found if not is_blank(item)]
+        return (
+            t.cast("list[t.Any]", _json(stripped, "a list")) if stripped.startswith("[") else _BETWEEN.split(stripped)
+        )
+    if isinstance(value, (set, frozenset)):
+        return sorted(value, key=canonical_json)
+    if isinstance(value, (list, tuple)):
+        return value
+    if isinstance(value, int) and not isinstance(value, bool):
+        return [value]
+    raise WrongError("write a list, or texts with commas between them")
 
 
 def mapping(value: t.Any) -> Json:

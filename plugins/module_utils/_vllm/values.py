@@ -19,7 +19,7 @@ from .._settings.names import listed, meant
 from .._settings.types import WrongError, switch
 from .schema import Argument
 
-SIZE = re.compile(r"(\d+(?:\.\d+)?)([kKmMgGtT])")
+SIZE = re.compile(r"(\d{1,40}(?:\.\d{1,40})?)([kKmMgGtT])")
 # Small letters are powers of 1000 and capitals powers of 1024, as in vLLM's own parser.
 DECIMAL = {"k": 10**3, "m": 10**6, "g": 10**9, "t": 10**12}
 BINARY = {"K": 2**10, "M": 2**20, "G": 2**30, "T": 2**40}
@@ -66,7 +66,9 @@ def checked(argument: Argument, value: t.Any) -> t.Any:
 
 
 def _one(argument: Argument, value: t.Any) -> t.Any:
-    if value == "" and argument.type != "str":
+    # Some texts are empty by default.
+    empty = isinstance(value, str) and not value.strip()
+    if empty and (argument.type != "str" or argument.default != ""):
         raise NoValueError("is empty: give a value, or null to unset it.")
     converted = CONVERT[argument.type](argument, value)
     _in_range(argument, converted)
@@ -80,8 +82,17 @@ class ChoiceError(BadValueError):
 
     def __init__(self, argument: Argument, value: t.Any) -> None:
         choices = [str(choice) for choice in argument.choices]
-        super().__init__(f"is '{value}': it takes {listed(choices)}.{meant(str(value), choices)}")
+        super().__init__(f"is '{value}': it takes {listed(choices)}.{_guess(value, argument.choices)}")
         self.value = value
+
+
+def _guess(value: t.Any, choices: t.Sequence[t.Any]) -> str:
+    """The spelling that was meant; of numbers the next one that is enough, or the last."""
+    if not isinstance(value, (int, float)) or isinstance(value, bool):
+        return meant(str(value), [str(choice) for choice in choices])
+    numbers = sorted(one for one in choices if isinstance(one, (int, float)) and not isinstance(one, bool))
+    enough = [one for one in numbers if one >= value] or numbers[-1:]
+    return f" Did you mean {enough[0]}?" if enough else ""
 
 
 def unit_text(argument: Argument, value: t.Any) -> str:
@@ -191,6 +202,8 @@ def _no_boolean(value: t.Any) -> None:
 
 def _from_text(value: str, kind: type[t.Any]) -> t.Any:
     """A number that came as text, as surveys send it; anything else than plain digits is refused, not guessed."""
+    if re.fullmatch(r"-?\d{40,}(\.\d*)?", value):
+        raise BadValueError(f"is a number of {len(value)} digits: no such number can be meant.")
     if re.fullmatch(r"-?(0|[1-9]\d*)", value):
         return int(value)
     if kind is float and re.fullmatch(r"-?(0|[1-9]\d*)\.\d+", value):

@@ -13,6 +13,7 @@ import typing as t
 
 from ..._findings.findings import Findings, UnknownArguments
 from ..._settings.names import listed, meant
+from ..._vllm import written_paths
 from ..._vllm.methods import OUT_OF_TREE, left_since
 from ..._vllm.schema import Argument, Schema
 from ..._vllm.spellings import INSTEAD
@@ -95,6 +96,9 @@ def _value(
     except BadValueError as problem:
         findings.doubt("value", f"{given.origin}: {given.name} {problem}")
         return given.value
+    text = written_paths.problem(given.name, value)
+    if text:
+        findings.doubt("value", f"{given.origin}: {given.name} {text}")
     unit = unit_text(known, given.value)
     if unit:
         findings.warn(f"{given.origin}: {given.name} {unit}")

@@ -19,6 +19,8 @@ from ..._settings import types
 from .inputs import SHM_MIB, mib
 
 MIB = 1024 * 1024
+# Docker takes no less; more than this is a slip of the unit.
+LEAST_MIB, MOST_GIB = 6, 65536
 USER = re.compile(r"(\d{1,10})(?::(\d{1,10}))?")
 # What the kernel takes for "nobody said".
 MOST = 2**32 - 2
@@ -31,8 +33,11 @@ def memory_limit(value: t.Any, where: str, errors: list[str]) -> int:
     if types.is_blank(value):
         return 0
     found = mib(value) if isinstance(value, (int, str)) and not isinstance(value, bool) else 0
-    if not found:
-        errors.append(f"{where} is {value!r}: write a size such as 64g, or MiB as a number above 0.")
+    if not LEAST_MIB <= found <= MOST_GIB * 1024:
+        errors.append(
+            f"{where} is {value!r}: write a size from {LEAST_MIB}m to {MOST_GIB}g, such as 64g, or MiB as a number."
+        )
+        return 0
     return found
 
 

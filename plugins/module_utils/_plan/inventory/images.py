@@ -15,8 +15,13 @@ from ..._outside.documents import Json
 from ..._settings import types
 from ..._vllm.images import at, tag_release
 
-# A name as Docker takes it: no blank, and nothing that an option begins with.
-REFERENCE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:/@-]*")
+# A name as Docker takes it (the grammar of github.com/distribution/reference): no blank, no scheme, no capital in a
+# repository, and nothing that an option begins with.
+_LABEL = r"[A-Za-z0-9](?:[A-Za-z0-9-]*[A-Za-z0-9])?"
+_REGISTRY = rf"(?:{_LABEL}(?:\.{_LABEL})*|\[[0-9A-Fa-f:]+\])(?::[0-9]+)?"
+_PART = r"[a-z0-9]+(?:(?:\.|__?|-+)[a-z0-9]+)*"
+NAME = re.compile(rf"(?:{_REGISTRY}/)?{_PART}(?:/{_PART})*(?::[A-Za-z0-9_][A-Za-z0-9_.-]{{0,127}})?")
+DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
 
 
 class Planned(t.NamedTuple):
@@ -24,6 +29,21 @@ class Planned(t.NamedTuple):
 
     image: str
     version: str
+
+
+def problem(image: str) -> str:
+    """The end of a sentence that begins with the variable or key; '' where Docker takes the name."""
+    name, at_sign, pin = image.partition("@")
+    what = f"is '{image}': write"
+    if "://" in image:
+        return f"{what} the name of an image without {image.partition('://')[0]}://."
+    if at_sign and not DIGEST.fullmatch(pin):
+        return f"{what} a whole digest behind the @, sha256: and 64 hexadecimal digits in small letters."
+    if NAME.fullmatch(name):
+        return ""
+    if NAME.fullmatch(name.lower()):
+        return f"{what} its repository in small letters, Docker takes no others."
+    return f"{what} the name of an image, such as docker.io/vllm/vllm-openai:v0.32.0, best with its digest."
 
 
 def own(image: str, version: str, host: Planned) -> Planned:

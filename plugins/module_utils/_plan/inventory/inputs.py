@@ -24,6 +24,7 @@ from ..._state.observed import Observed
 from ..._vllm import openings
 from . import images
 from .api_key import withheld
+from .sampling import SAMPLED
 
 PROFILE_KEYS = ("description", "engine_args", "sampling")
 
@@ -131,7 +132,10 @@ class Inputs:
 
 def read(args: t.Mapping[str, t.Any], history: Json, readings: t.Mapping[str, Json], errors: list[str]) -> Inputs:
     """Inputs from a task's arguments; what is wrong with them is added to `errors`."""
-    given = {key: plain(withheld(value) if key == "instances" else value, key, errors) for key, value in args.items()}
+    given = {
+        key: plain(withheld(value) if key == "instances" else value, VARIABLES.get(key, key), errors)
+        for key, value in args.items()
+    }
     given = {key: value if key in NO_TEXTS_OF_PEOPLE else _open(key, value, errors) for key, value in given.items()}
     target = _mapping(given, "target", errors)
     stated = _text(given, "version", errors)
@@ -140,7 +144,9 @@ def read(args: t.Mapping[str, t.Any], history: Json, readings: t.Mapping[str, Js
     for key, text in (("image", "the image that runs"), ("host_class", "the host's class, such as gpu_12gb or cpu")):
         if _missing(given, key):
             errors.append(f"{VARIABLES.get(key, key)} is empty: state {text}.")
-        _text(given, key, errors)
+        stated_text = _text(given, key, errors)
+        wrong = images.problem(stated_text) if key == "image" and stated_text else ""
+        errors += [f"{VARIABLES[key]} {wrong}"] if wrong else []
     if not version and _missing(given, "version"):
         errors.append(
             "vllm_server_version is empty: state the vLLM release that the image was built from, such as 0.32.0."
@@ -156,7 +162,7 @@ def read(args: t.Mapping[str, t.Any], history: Json, readings: t.Mapping[str, Js
         class_engine_args=_mapping(given, "class_engine_args", errors),
         class_limits={canonical(name): limit for name, limit in _mapping(given, "class_limits", errors).items()},
         environment_engine_args=_mapping(given, "environment_engine_args", errors),
-        profiles=_profiles(given, errors),
+        profiles=_profiles(given, history.get("arguments", ()), errors),
         models={**_models_of(_mapping(given, "files", [])), **_mapping(given, "models", errors)},
         files=_mapping(given, "files", errors),
         settings=_settings(given, errors),
@@ -302,7 +308,7 @@ def _instances(given: Json, errors: list[str]) -> list[t.Any]:
     return value
 
 
-def _profiles(given: Json, errors: list[str]) -> Json:
+def _profiles(given: Json, arguments: t.Container[str], errors: list[str]) -> Json:
     profiles = _mapping(given, "profiles", errors)
     found = {}
     for name, profile in profiles.items():
@@ -311,11 +317,20 @@ def _profiles(given: Json, errors: list[str]) -> Json:
             continue
         for key in profile:
             if key not in PROFILE_KEYS:
-                errors.append(f"profile {name}: there is no key {key}.{meant(key, PROFILE_KEYS)}")
+                errors.append(f"profile {name}: there is no key {key}.{_meant(key, arguments)}")
         inner: list[str] = []
         found[name] = {key: _mapping(profile, key, inner) for key in ("engine_args", "sampling")}
         errors += [f"profile {name}: {text}" for text in inner]
     return found
+
+
+def _meant(key: str, arguments: t.Container[str]) -> str:
+    """Where a key of a profile belongs that is none."""
+    if key in SAMPLED:
+        return " Write it under sampling."
+    if canonical(key) in arguments:
+        return " It is an engine argument: write it under engine_args."
+    return meant(key, PROFILE_KEYS)
 
 
 def _choice(given: Json, errors: list[str]) -> UnknownArguments:

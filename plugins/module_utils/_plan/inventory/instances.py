@@ -20,12 +20,12 @@ from ..._outside.documents import Json
 from ..._settings import renamed, types
 from ..._settings.canonical_json import kind
 from ..._settings.names import INSTANCE_NAME, canonical, meant
+from ..._vllm import written_paths
 from ..._vllm.openings import unknown
 from ..._vllm.schema import VERSION
 from ..._vllm.spellings import BESIDE
-from . import container_options
+from . import container_options, images
 from .api_key import EMPTY, GIVEN
-from .images import REFERENCE
 from .inputs import names
 from .sampling import SAMPLED
 
@@ -181,7 +181,7 @@ def read(
         served_model_name=_served(reader, name),
         image=_image(reader),
         version=_version(reader),
-        revision=reader.text("revision") or None,
+        revision=_revision(reader),
         profile=reader.text("profile"),
         goal=_goal(reader),
         engine_args=reader.mapping("engine_args"),
@@ -231,13 +231,18 @@ def _model(reader: Reader) -> str:
 
 def _image(reader: Reader) -> str:
     image = reader.text("image").strip()
-    if image and not REFERENCE.fullmatch(image):
-        reader.wrong(
-            f"image is '{image}': write the name of an image, such as docker.io/vllm/vllm-openai:v0.32.0, best with "
-            "its digest."
-        )
-        return ""
-    return image
+    wrong = images.problem(image) if image else ""
+    if wrong:
+        reader.wrong(f"image {wrong}")
+    return "" if wrong else image
+
+
+def _revision(reader: Reader) -> str | None:
+    stated = reader.text("revision").strip()
+    wrong = written_paths.revision(stated)
+    if wrong:
+        reader.wrong(f"revision {wrong}")
+    return None if wrong else stated or None
 
 
 def _version(reader: Reader) -> str:
@@ -303,8 +308,17 @@ def _address(reader: Reader) -> str:
     try:
         return str(ipaddress.ip_address(bind))
     except ValueError:
-        reader.wrong(f"bind is '{bind}': write an address of the host such as 127.0.0.1 or 0.0.0.0, not a name.")
+        reader.wrong(f"bind is '{bind}': {_better(bind)}.")
         return "127.0.0.1"
+
+
+def _better(bind: str) -> str:
+    """What to write in place of what is no address."""
+    bare = bind.strip().removeprefix("[").partition("]")[0]
+    try:
+        return f"write the address alone, {ipaddress.ip_address(bare)}"
+    except ValueError:
+        return "write an address of the host such as 127.0.0.1 or 0.0.0.0, not a name"
 
 
 def _gpus(reader: Reader) -> str | int | tuple[int | str, ...]:

@@ -131,7 +131,7 @@ def _prompts(where: str, value: t.Any, errors: list[str]) -> list[Json]:
     """A user's own questions, each of them with a prompt or with messages."""
     if isinstance(value, str) and value.strip().startswith("["):
         with contextlib.suppress(types.WrongError):
-            value = types.items(value)
+            value = types.mappings(value)
     if not isinstance(value, list) or not all(isinstance(item, dict) for item in value):
         errors.append(f"{where} is {value!r}: write a list of mappings, each with a prompt or messages.")
         return []

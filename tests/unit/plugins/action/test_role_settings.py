@@ -101,3 +101,40 @@ def test_tasks_use_no_variable_by_its_name() -> None:
         for name in names.intersection(re.findall(r"\w+", expression))
     }
     assert len(files) > 20 and used == set()
+
+
+def _refusing(message: str, *secrets: str) -> t.Callable[[t.Any], t.Any]:
+    """A templar that cannot read what holds one of these texts."""
+
+    def template(value: t.Any) -> t.Any:
+        if any(secret in repr(value) for secret in secrets):
+            raise AnsibleError(message)
+        return value
+
+    return template
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        "Attempt to use undecryptable variable: Attempting to decrypt but no vault secrets found.",
+        "Decryption failed (no vault secrets were found that could decrypt).",
+    ],
+)
+def test_a_vault_that_does_not_open_names_its_key_and_what_to_do(message: str) -> None:
+    given = {"vllm_server_instances": [{"name": "a"}, {"name": "b", "api_key": ["x", "VAULT"]}]}
+    errors: list[str] = []
+    role_settings.read(role_settings.options_of("vllm_server"), given, _refusing(message, "VAULT"), errors)
+    what_to_do = (
+        "Its vault did not open: name the file of the vault's password with --vault-password-file, or have it asked "
+        "for with --ask-vault-pass."
+    )
+    assert errors == [f"vllm_server_instances[1].api_key[1] cannot be read: {message} {what_to_do}"]
+
+
+def test_what_cannot_be_read_for_another_reason_names_its_key_only() -> None:
+    errors: list[str] = []
+    given = {"vllm_server_watch": {"interval": "{{ nix }}"}}
+    template = _refusing("'nix' is undefined", "nix")
+    role_settings.read(role_settings.options_of("vllm_server"), given, template, errors)
+    assert errors == ["vllm_server_watch.interval cannot be read: 'nix' is undefined."]

@@ -77,6 +77,60 @@ def test_a_class_that_is_not_known_yet_brings_its_variables_later() -> None:
     assert errors(**wrong, gpu_detect_host_class="auto") == []
 
 
+@pytest.mark.parametrize(
+    ("written", "told"),
+    [
+        ("gpu_24", " Did you mean gpu_24gb?"),
+        ("CPU", " Did you mean cpu?"),
+        ("ourz", " Did you mean ours?"),
+        ("gpus", ""),
+    ],
+)
+def test_a_class_that_is_none_is_told_before_the_host_gets_a_driver(written: str, told: str) -> None:
+    classes = {"ours": {"count": 2}}
+    for check in (SITE, {**SITE, "role": "container_runtime", "check": ["gpu_detect", "nvidia_driver"]}):
+        found = run({**RIGHT, "gpu_detect_host_class": written, "gpu_detect_host_classes": classes}, **check)["errors"]
+        (error,) = [text for text in found if text.startswith("gpu_detect_host_class ")]
+        assert error.startswith(f"gpu_detect_host_class is '{written}', which is no class: use one of cpu, gpu_12gb, ")
+        assert error.endswith(f"describe it in gpu_detect_host_classes.{told}")
+
+
+def test_a_class_of_the_inventory_is_one_and_a_wrong_description_of_it_is_told() -> None:
+    assert errors(gpu_detect_host_class="ours", gpu_detect_host_classes={"ours": {"count": 2}}) == []
+    for name in ("ours", "auto"):
+        (error,) = errors(gpu_detect_host_class=name, gpu_detect_host_classes={"ours": {"count": "two"}})
+        assert error.startswith("gpu_detect_host_classes['ours']: count is 'two', expected a whole number")
+    (error,) = errors(gpu_detect_host_class="")
+    assert error.startswith("gpu_detect_host_class is empty: put the host into the group of its class (cpu, gpu_12gb, ")
+
+
+def test_a_target_that_is_none_is_told_whatever_the_host_serves() -> None:
+    version = "vllm_server_target_version is 'latest': write a release of vLLM such as 0.32.0."
+    wrong: Json = {"vllm_server_target_version": "latest", "vllm_server_target_profile": "balancd"}
+    for instances in ([], [fleet.instance()]):
+        found = errors(**wrong, vllm_server_instances=instances, vllm_server_target_instance="elsewhere")
+        assert version in found
+        assert [text for text in found if text.startswith("vllm_server_target_profile is 'balancd', and there is no")]
+    assert errors(**wrong, gpu_detect_host_class="auto") == [version]
+    assert errors(vllm_server_target_profile="ours", vllm_server_profiles={"ours": {"engine_args": {}}}) == []
+
+
+@pytest.mark.parametrize(
+    ("given", "told"),
+    [
+        ([None], "its entry 1 is of type null, write a mapping with name, model and port."),
+        ([fleet.instance(), None], "its entry 2 is of type null, write a mapping with name, model and port."),
+        ('[{"name": "a"}, ""]', "its entry 2 is of type text, write a mapping with name, model and port."),
+        (fleet.instance(), "write a list of mappings, each with name, model and port."),
+        ("assistant", "write a list of mappings, each with name, model and port."),
+        (7, "write a list of mappings, each with name, model and port."),
+    ],
+)
+def test_an_instance_that_is_none_is_not_dropped(given: t.Any, told: str) -> None:
+    (error,) = errors(vllm_server_instances=given)
+    assert error.startswith("vllm_server_instances is of type ") and error.endswith(f"): {told}")
+
+
 def test_only_where_it_is_asked_for() -> None:
     assert "errors" not in run({**RIGHT, "vllm_server_image": ""}, role="vllm_server")
 

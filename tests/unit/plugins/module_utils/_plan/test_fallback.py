@@ -179,7 +179,10 @@ def test_two_rows_of_one_release_are_one_step() -> None:
         ("oom", "fallback is 'oom': write a list of mappings"),
         ([1], "fallback, step 1 is 1: write a mapping"),
         ([{"engine_args": {"max_num_seqs": 1}}], "step 1: helps is missing"),
-        ([{"helps": ["ooom"], "engine_args": {"max_num_seqs": 1}}], "step 1: helps names 'ooom': write "),
+        (
+            [{"helps": ["ooom"], "engine_args": {"max_num_seqs": 1}}],
+            "step 1: helps names 'ooom', which is no failure. Did you mean oom? It takes ",
+        ),
         ([{"helps": ["oom"]}], "step 1: it changes nothing: write engine_args."),
         ([{"helps": ["oom"], "engine_args": [1]}], "step 1: engine_args is [1]: write a mapping."),
         ([{"helps": ["oom"], "args": {}}], "step 1: there is no key args"),

@@ -19,6 +19,7 @@ Json = dict[str, t.Any]
 CATALOGUE = json.loads((fleet.ROLE / "files" / "models.json").read_text())
 ADVISORIES = json.loads((fleet.ROLE / "files" / "advisories.json").read_text())
 AWQ_7B = "Qwen/Qwen2.5-7B-Instruct-AWQ"
+PIN = "0f" * 32
 OFFICIAL = "docker.io/vllm/vllm-openai:v"
 
 
@@ -31,7 +32,7 @@ OFFICIAL = "docker.io/vllm/vllm-openai:v"
         (f"{OFFICIAL}0.8.5", "0.8.5", "12.4"),
         (f"{OFFICIAL}0.9.1", "0.9.1", None),
         (f"{OFFICIAL}0.24.0-cu129", "0.24.0", "12.9"),
-        ("vllm/vllm-openai@sha256:00ff", "0.32.0", "13.0"),
+        (f"vllm/vllm-openai@sha256:{PIN}", "0.32.0", "13.0"),
         ("registry.example.com/own/vllm:0.32.0", "0.32.0", None),
     ],
 )
@@ -53,7 +54,7 @@ def host(driver: str | None, capability: str | None = "8.9") -> Json:
         (f"{OFFICIAL}0.19.0", "0.19.0", "550.54.15", "", "made for driver 575.51.3 or newer"),
         (f"{OFFICIAL}0.19.0", "0.19.0", "515.48.07", "takes driver 525 or newer", ""),
         (f"{OFFICIAL}0.24.0-cu129", "0.24.0", "575.57.08", "", ""),
-        ("vllm/vllm-openai@sha256:00ff", "0.32.0", "570.124.06", "", "the pulled image has the last word"),
+        (f"vllm/vllm-openai@sha256:{PIN}", "0.32.0", "570.124.06", "", "the pulled image has the last word"),
         ("own/vllm:0.32.0", "0.32.0", "470.10", "", ""),
         (f"{OFFICIAL}0.32.0", "0.32.0", None, "", ""),
     ],
@@ -70,7 +71,7 @@ def test_driver(reference: str, version: str, driver: str | None, error: str, wa
     [
         (f"{OFFICIAL}0.31.0", "0.32.0", True, False),
         (f"{OFFICIAL}0.31.0-cu129", "0.32.0", True, False),
-        (f"{OFFICIAL}0.31.0@sha256:00ff", "0.32.0", True, False),
+        (f"{OFFICIAL}0.31.0@sha256:{PIN}", "0.32.0", True, False),
         ("mirror.example.com/ai/vllm-openai:v0.31.0", "0.32.0", True, False),
         (f"{OFFICIAL}0.31.0", "0.32.0+nv26.01", False, True),
         (f"{OFFICIAL}0.32.0-cu129", "0.32.0", False, False),

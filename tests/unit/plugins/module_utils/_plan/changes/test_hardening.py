@@ -145,9 +145,13 @@ def test_options_are_in_the_release_only_where_they_are_stated() -> None:
 @pytest.mark.parametrize(
     ("stated", "said"),
     [
-        ({"memory_limit": "lots"}, "memory_limit is 'lots': write a size such as 64g"),
+        ({"memory_limit": "lots"}, "memory_limit is 'lots': write a size from 6m to 65536g, such as 64g"),
         ({"memory_limit": 0}, "memory_limit is 0: write a size"),
         ({"memory_limit": True}, "memory_limit is True"),
+        ({"memory_limit": "1k"}, "memory_limit is '1k': write a size from 6m to 65536g"),
+        ({"memory_limit": "1m"}, "memory_limit is '1m': write a size from 6m to 65536g"),
+        ({"memory_limit": "999999t"}, "memory_limit is '999999t': write a size from 6m to 65536g"),
+        ({"memory_limit": "65537g"}, "memory_limit is '65537g': write a size from 6m to 65536g"),
         ({"memory_limit": "1g"}, "memory_limit is 1024 MiB, of which shared memory may take 2048 MiB"),
         ({"memory_limit": "512g"}, "memory_limit is 524288 MiB and the host has 65536"),
         ({"container_user": "vllm"}, "container_user is 'vllm': write a user's number such as 1000"),

@@ -20,12 +20,15 @@ VALUES: dict[str, t.Any] = {
     "compilation_config.backend": "mine.Backend",
     "compilation_config.inductor_passes": {"mine": "mine.pass"},
     "load_format": "pt",
+    "log_config_file": "examples/log.json",
     "model_class_overrides": {"LlamaForCausalLM": "mine:Llama"},
+    "reasoning_parser_plugin": "examples/ours.py",
     "root_path": "/v",
     "spec_method": "custom_class",
     "spec_model": "mine.Proposer",
     "speculative_config.method": "custom_class",
     "speculative_config.model": "mine.Proposer",
+    "tool_parser_plugin": "examples/ours.py",
     "weight_transfer_config": {"backend": "nccl"},
 }
 BENEATH = ("HF_", "LD_", "PYTHON", "NCCL_", "TORCH", "TRITON_", "CUDA_", "NVIDIA_", "OPENSSL_", "FLASHINFER_")

@@ -1,0 +1,77 @@
+# Copyright: gpufleet.vllm contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Adapters as an instance lists them: each has a name of its own, by which clients ask for it.
+
+Source: vLLM 0.32.0, `vllm/entrypoints/launchers/cli_args.py` (`LoRAParserAction`) and
+`vllm/entrypoints/openai/models/` (the served model is looked up before its adapters).
+
+Private to the collection: may change without notice.
+"""
+
+from __future__ import annotations
+
+import json
+import typing as t
+
+from ..._outside.documents import Json
+from ..._settings.names import listed
+from ..._vllm.path_arguments import ADAPTERS
+
+FIELDS = ("name", "path")
+RIGHT = "write NAME=PATH, with the name that clients ask for"
+
+
+def problems(values: t.Mapping[str, t.Any], served: t.Sequence[str]) -> list[str]:
+    """One sentence for each adapter that cannot be asked for. SERVED: names of the model itself."""
+    stated = values.get(ADAPTERS)
+    if stated is None:
+        return []
+    found, names = [], []
+    for one in stated if isinstance(stated, list) else [stated]:
+        name, wrong = _read(one)
+        found += [f"{ADAPTERS} has {wrong}"] if wrong else []
+        names += [name] if name else []
+    for name in dict.fromkeys(names):
+        if names.count(name) > 1:
+            found.append(f"{ADAPTERS} has the name {name} {names.count(name)} times: give each adapter its own.")
+        if name in served:
+            found.append(
+                f"{ADAPTERS} names an adapter {name}, and the model itself is served as {listed(served)}: a request "
+                "for it never gets to the adapter, give it another name."
+            )
+    return found
+
+
+def _read(one: t.Any) -> tuple[str, str]:
+    """Its name, or what is wrong with it."""
+    document = one if isinstance(one, dict) else _document(one)
+    if document is not None:
+        return _of_mapping(document)
+    name, equals, path = str(one).partition("=")
+    if "," in str(one):
+        return "", f"'{one}': one adapter for each entry, and no comma in its path: {RIGHT}."
+    if equals and name.strip() and path.strip():
+        return name, ""
+    example = f", such as sql={one}" if not equals else ""
+    return "", f"'{one}': {RIGHT}{example}."
+
+
+def _of_mapping(document: Json) -> tuple[str, str]:
+    name, path = (document.get(key) for key in FIELDS)
+    if isinstance(name, str) and name and isinstance(path, str) and path:
+        return name, ""
+    others = [(key, value) for key, value in document.items() if isinstance(value, str) and value.startswith("/")]
+    if len(document) == 1 and others and others[0][0] not in FIELDS:
+        return "", f"{json.dumps(document)}: write {others[0][0]}={others[0][1]}."
+    return "", f"{json.dumps(document)}: {RIGHT}, or a mapping with name and path."
+
+
+def _document(one: t.Any) -> Json | None:
+    if not isinstance(one, str) or not one.lstrip().startswith("{"):
+        return None
+    try:
+        found = json.loads(one)
+    except (ValueError, RecursionError):
+        return None
+    return found if isinstance(found, dict) else None
