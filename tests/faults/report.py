@@ -87,7 +87,8 @@ def section(name: str, records: t.Sequence[Record], document: Json) -> str:
     begin = f"Run on {document['date']} in {document['minutes']} min, {one_at_a_time}: {versions}."
     body = _kills(records) if name == KILLS else _rows(records)
     told = [(record.fault, text) for record in records for text in (*record.notes, record.error) if text]
-    noted = [f"- {fault}: {' '.join(text.split())}" for fault, text in told]
+    # A log's path is of this machine, and the log is not on the page.
+    noted = [f"- {fault}: {' '.join(text.split()).replace(f'{CHECKOUT}/', '')}" for fault, text in told]
     return "\n".join([begin, "", *body, "", *noted, *([""] if noted else []), f"**{tally(records)}**", ""])
 
 

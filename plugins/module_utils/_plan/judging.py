@@ -59,7 +59,8 @@ def judge(
     findings.errors += found.errors
     settled = checks.settle([*found.doubts, *of_host.doubts], chosen, serves, known.at if known else "")
     findings.errors += settled.errors
-    warnings = [*found.warnings, *settled.answered]
+    # Of what an inventory names twice all is told once.
+    warnings = list(dict.fromkeys([*found.warnings, *settled.answered]))
     return Judged(memory, list(settled.overruled), sorted(chosen.let_through), warnings)
 
 
@@ -76,10 +77,10 @@ def _files(one: Prepared, begun: startcheck.Start, release: Release, inputs: Inp
     volumes = release["container"]["volumes"]
     values = {**begun.values, **release["arguments"]}
     told = {text.partition(",")[0] for text in own.errors}
-    for what in inside.missing(values, {**begun.variables, **release["env"]}, volumes):
-        if what in told:
+    for stated in inside.missing(values, {**begun.variables, **release["env"]}, volumes):
+        if f"{stated.place} is {stated.path}" in told:
             continue
-        text = f"{where}: {inside.problem(what, volumes)}"
+        text = f"{where}: {inside.problem(stated, volumes)}"
         if inside.official(begun.image):
             found.doubt("value", text)
         else:

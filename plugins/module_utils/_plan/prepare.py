@@ -95,6 +95,7 @@ def prepare(
         *model_checks.problems(values, moved.variables, model, schema.version),
         Doubt("value", drafting.problem(values, model, schema.version)),
         *media.problems(smoke, values, model),
+        *(Doubt("value", text) for text in drafting.misspelt(values, schema.version)),
         *(Doubt("value", text) for text in adapters.problems(values, instance.served_model_name)),
     ]
     findings.doubts += [doubt._replace(text=f"instance: {doubt.text}") for doubt in doubts if doubt.text]

@@ -11,6 +11,8 @@ Private to the collection: may change without notice.
 
 from __future__ import annotations
 
+import difflib
+
 from .schema import Version
 
 FIRST_READ: Version = (0, 10, 2)
@@ -52,6 +54,30 @@ TARGETS: tuple[tuple[Version, tuple[str, ...]], ...] = (
     ((0, 21, 0), ("laguna",)),
 )
 TARGETS_END: Version = (0, 22, 0)
+
+
+# Keys of speculative_config, in the release that they were read in; a later one has these and may have more.
+KEYS_READ: Version = (0, 32, 0)
+KEYS: frozenset[str] = frozenset({
+    "attention_backend", "code_revision", "disable_eagle_block_drop", "disable_padded_drafter_batch",
+    "draft_load_config", "draft_sample_method", "draft_tensor_parallel_size", "dspark_draft_topk",
+    "enable_adaptive_verification", "enforce_eager", "index_share_for_mtp_iteration", "kv_cache_dtype",
+    "max_model_len", "method", "model", "moe_backend", "num_speculative_tokens",
+    "num_speculative_tokens_per_batch_size", "parallel_drafting", "prompt_lookup_max", "prompt_lookup_min",
+    "quantization", "rejection_sample_method", "revision", "suffix_decoding_max_cached_requests",
+    "suffix_decoding_max_spec_factor", "suffix_decoding_max_tree_depth", "suffix_decoding_min_token_prob",
+    "synthetic_acceptance_length", "synthetic_acceptance_rates", "tensor_parallel_size",
+    "use_heterogeneous_vocab", "use_local_argmax_reduction",
+})  # fmt: skip
+# How alike two keys are where one is the other misspelt.
+MISSPELT = 0.85
+
+
+def misspelt(key: str, at: Version) -> str | None:
+    """The key of speculative_config that was meant by one that the release does not have."""
+    if at < KEYS_READ or key in KEYS:
+        return None
+    return next(iter(difflib.get_close_matches(key.replace("-", "_"), sorted(KEYS), n=1, cutoff=MISSPELT)), None)
 
 
 def methods(at: Version) -> frozenset[str]:

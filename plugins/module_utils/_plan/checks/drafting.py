@@ -11,6 +11,7 @@ from __future__ import annotations
 import typing as t
 
 from ..._settings.names import listed, meant
+from ..._vllm import drafters
 from ..._vllm.drafters import FIRST_READ, coming, methods, targets
 from ..._vllm.schema import version_key, version_text
 from ..memory.catalogue import Model
@@ -44,6 +45,19 @@ def problem(values: Values, model: Model, version: str) -> str:
             f"for {listed(fitting)}."
         )
     return ""
+
+
+def misspelt(values: Values, version: str) -> list[str]:
+    """Keys that vLLM's class does not have and that are nearly one of it."""
+    stated, at = values.get("speculative_config"), version_key(version)
+    if not isinstance(stated, dict):
+        return []
+    found = {key: drafters.misspelt(str(key), at) for key in stated}
+    return [
+        f"speculative_config has no key {key} in vLLM {version}. Did you mean {near}?"
+        for key, near in found.items()
+        if near
+    ]
 
 
 def caution(values: Values, models: t.Mapping[str, t.Any]) -> str:

@@ -16,24 +16,27 @@ from ..._vllm.images import OF_IMAGE, OFFICIAL
 Values = t.Mapping[str, t.Any]
 
 
-def missing(values: Values, variables: t.Mapping[str, str], volumes: t.Sequence[str]) -> list[str]:
-    """Names and paths of what no container of this instance can see. VOLUMES: as in a release."""
+def missing(values: Values, variables: t.Mapping[str, str], volumes: t.Sequence[str]) -> list[path_arguments.Stated]:
+    """What no container of this instance can see. VOLUMES: as in a release."""
     seen = tuple(f"{volume.rsplit(':', 2)[1].rstrip('/')}/" for volume in volumes)
     return [
-        f"{one.place} is {one.path}"
-        for one in path_arguments.stated(values, variables)
-        if not f"{one.path}/".startswith((*seen, *OF_IMAGE))
+        one for one in path_arguments.stated(values, variables) if not f"{one.path}/".startswith((*seen, *OF_IMAGE))
     ]
 
 
-def problem(what: str, volumes: t.Sequence[str]) -> str:
-    """One sentence about one of them."""
+def problem(one: path_arguments.Stated, volumes: t.Sequence[str]) -> str:
+    """One sentence about one of them. Only single files are brought, folders lie on the host."""
     folders = sorted({volume.rsplit(":", 2)[1] for volume in volumes})
     there = f"only {', '.join(folders)} and its own files" if folders else "only its own files"
+    is_folder = one.kind in path_arguments.FOLDERS
+    brought = (
+        f"write {path_arguments.BROUGHT}NAME for a single file that is brought from the control node "
+        "(vllm_server_files_dir), or "
+    )
     return (
-        f"{what}, which is not there on the host, and so is not there in the container: it sees {there}. Put it there "
-        f"on the host, or write {path_arguments.BROUGHT}NAME for a single file that is brought from the control node "
-        "(vllm_server_files_dir), or build an image that has it."
+        f"{one.place} is {one.path}, which is not there on the host, and so is not there in the container: it sees "
+        f"{there}. Put {'the folder' if is_folder else 'it'} there on the host, or {'' if is_folder else brought}build "
+        "an image that has it."
     )
 
 

@@ -10,7 +10,7 @@ Private to the collection: may change without notice.
 from __future__ import annotations
 
 import typing as t
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from ..._vllm.images import parse_capability
 from ..model.estimate import Estimate
@@ -22,6 +22,8 @@ from .settings import AUTO_LENGTH, Settings
 
 MOST_SEQUENCES = 4096
 HIGHEST_UTILISATION = 0.95
+# Drafters guess a few tokens ahead: of more, hardly any is taken.
+DRAFTED = 5
 # Judges other settings of the same request.
 Judge = t.Callable[[Settings], tuple[Word, Budget]]
 
@@ -84,6 +86,9 @@ def nearest(settings: Settings, budget: Budget, word: Word, gpus: t.Sequence[Gpu
 def _candidates(
     settings: Settings, budget: Budget, gpus: t.Sequence[GpuMemory]
 ) -> t.Iterator[tuple[str, t.Any, Settings]]:
+    if settings.drafted > DRAFTED:
+        fewer = replace(settings.speculation, tokens=DRAFTED)
+        yield "speculative_config.num_speculative_tokens", DRAFTED, settings.changed(speculation=fewer)
     for sequences in (256, 128, 64, 32, 16, 8, 4):
         if sequences < settings.sequences:
             yield "max_num_seqs", sequences, settings.changed(sequences=sequences)

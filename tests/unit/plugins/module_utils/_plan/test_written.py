@@ -126,3 +126,40 @@ def test_a_profile_of_a_promotion_that_is_none_is_told_once() -> None:
     )
     (error,) = fleet.outcome(instances=[fleet.instance(promotion=["q"])], profiles=profiles).errors
     assert error.endswith("there is no such profile. There are safe_fallback.")
+
+
+@pytest.mark.parametrize(
+    ("written", "meant"),
+    [
+        ("methd", "method"),
+        ("num_speculative_token", "num_speculative_tokens"),
+        ("prompt-lookup-max", "prompt_lookup_max"),
+    ],
+)
+def test_a_misspelt_key_of_speculative_config(written: str, meant: str) -> None:
+    config = {"method": "ngram", "num_speculative_tokens": 3, written: "x"}
+    (error,) = errors({"speculative_config": config})
+    assert f"speculative_config has no key {written} in vLLM 0.32.0. Did you mean {meant}?" in error
+    assert errors({"speculative_config": {"method": "ngram", "num_speculative_tokens": 3, "ours": 1}}) == ()
+    older = fleet.outcome(version="0.31.0", instances=[fleet.instance(engine_args={"speculative_config": config})])
+    assert not [text for text in older.errors if "has no key" in text]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "brought"), [({"lora_modules": ["sql=/nope"]}, False), ({"chat_template": "/nope"}, True)]
+)
+def test_only_a_single_file_is_told_to_be_brought(arguments: fleet.Json, brought: bool) -> None:
+    found = [text for text in errors({"enable_lora": True, **arguments}) if "not there on the host" in text]
+    assert len(found) == 1
+    assert ("write inventory:NAME" in found[0]) is brought
+    assert ("Put the folder there on the host, or build an image that has it." in found[0]) is not brought
+
+
+def test_of_an_adapter_that_is_named_twice_a_warning_is_told_once() -> None:
+    modules = ["sql=/nope/sql", "sql=/nope/sql"]
+    arguments = {"enable_lora": True, "lora_modules": modules}
+    own_image = fleet.instance(engine_args=arguments, image="own/vllm:1", value_check="warn")
+    found = fleet.outcome(instances=[own_image])
+    (planned,) = found.plans
+    warnings = [text for text in planned["warnings"] if "The image may have it." in text]
+    assert len(warnings) == 1
