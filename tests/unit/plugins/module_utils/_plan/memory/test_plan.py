@@ -217,19 +217,3 @@ def test_unexplained_weights_are_tight() -> None:
     found = plan("Qwen/Qwen2.5-7B-Instruct", [gpu(49140.0)], loaded_weights_gib=19.5, arguments={"max_model_len": 4096})
     assert found.verdict == "tight"
     assert "adapters or a drafter" in found.reasons[0].text
-
-
-def test_tokens_guessed_ahead_that_no_gpu_holds_are_the_nearest_change() -> None:
-    drafted = {"method": "ngram", "num_speculative_tokens": 99999}
-    found = plan(arguments={"max_model_len": 8192, "max_num_seqs": 8, "speculative_config": drafted})
-    assert found.verdict == "does_not_fit"
-    nearest = found.changes[0]
-    assert (nearest.name, nearest.value, nearest.verdict) == ("speculative_config.num_speculative_tokens", 5, "fits")
-    few = plan(
-        arguments={
-            "max_model_len": 8192,
-            "max_num_seqs": 8,
-            "speculative_config": {**drafted, "num_speculative_tokens": 5},
-        }
-    )
-    assert few.verdict == "fits"
