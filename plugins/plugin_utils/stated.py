@@ -15,6 +15,7 @@ import yaml
 
 from ansible_collections.gpufleet.vllm.plugins.module_utils._driver import driver_options
 from ansible_collections.gpufleet.vllm.plugins.module_utils._gpu import host_class as classes
+from ansible_collections.gpufleet.vllm.plugins.module_utils._gpu.class_description import CLASSES
 from ansible_collections.gpufleet.vllm.plugins.module_utils._images import sources
 from ansible_collections.gpufleet.vllm.plugins.module_utils._outside.documents import Json
 from ansible_collections.gpufleet.vllm.plugins.module_utils._plan import stated as plan_stated
@@ -46,7 +47,7 @@ def errors(read: t.Mapping[str, Json], told: t.Sequence[str]) -> list[str]:
         if role == SERVER:
             found += _servers(own, read.get("gpu_detect", {}))
             sources.read({name: own[variable] for name, variable in SOURCES.items()}, found)
-        elif role == "gpu_detect":
+        elif role == "gpu_detect" and not any(text.startswith(CLASSES) for text in told):
             known = classes.combined(_brought(role, "host_classes"), own["host_classes"])
             found += classes.stated_wrong(own["host_class"], known)
         elif role == "container_runtime":

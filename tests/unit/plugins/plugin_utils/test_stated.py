@@ -104,6 +104,11 @@ def test_a_class_of_the_inventory_is_one_and_a_wrong_description_of_it_is_told()
     assert error.startswith("gpu_detect_host_class is empty: put the host into the group of its class (cpu, gpu_12gb, ")
 
 
+def test_classes_that_cannot_be_read_make_no_class_a_wrong_one() -> None:
+    (error,) = errors(gpu_detect_host_class="ours", gpu_detect_host_classes="ours")
+    assert error.startswith("gpu_detect_host_classes is 'ours': write a mapping")
+
+
 def test_a_target_that_is_none_is_told_whatever_the_host_serves() -> None:
     version = "vllm_server_target_version is 'latest': write a release of vLLM such as 0.32.0."
     wrong: Json = {"vllm_server_target_version": "latest", "vllm_server_target_profile": "balancd"}

@@ -249,19 +249,3 @@ def test_a_decoder_that_looks_both_ways_is_an_encoder(more: dict[str, t.Any]) ->
     config = {**CONFIGS[LLAMA_8B], **more}
     assert plan("both", config=config, weights_bytes=16 * GIB).settings.encodes
     assert not plan("one", config={**CONFIGS[LLAMA_8B], "is_causal": True}, weights_bytes=16 * GIB).settings.encodes
-
-
-def test_tokens_guessed_ahead_that_no_gpu_holds_are_the_nearest_change() -> None:
-    drafted = {"method": "ngram", "num_speculative_tokens": 99999}
-    found = plan(arguments={"max_model_len": 8192, "max_num_seqs": 8, "speculative_config": drafted})
-    assert found.verdict == "does_not_fit"
-    nearest = found.changes[0]
-    assert (nearest.name, nearest.value, nearest.verdict) == ("speculative_config.num_speculative_tokens", 5, "fits")
-    few = plan(
-        arguments={
-            "max_model_len": 8192,
-            "max_num_seqs": 8,
-            "speculative_config": {**drafted, "num_speculative_tokens": 5},
-        }
-    )
-    assert few.verdict == "fits"

@@ -63,7 +63,7 @@ def test_eagle_is_one_layer_and_a_small_head() -> None:
     assert found.weights.low < 0.79 < found.weights.high
 
 
-def plan(section: dict[str, t.Any], **more: t.Any) -> MemoryPlan:
+def plan(section: dict[str, t.Any], advise: bool = False, **more: t.Any) -> MemoryPlan:
     return plan_memory(
         MemoryRequest(
             version="0.27.0",
@@ -73,7 +73,7 @@ def plan(section: dict[str, t.Any], **more: t.Any) -> MemoryPlan:
             weights_bytes=30_866_866_928,
             **more,
         ),
-        advise=False,
+        advise=advise,
     )
 
 
@@ -98,3 +98,11 @@ def test_a_drafter_of_which_nothing_is_known_is_said() -> None:
     assert not any("drafter" in text for text in plan({"method": "mtp", "num_speculative_tokens": 3}).assumptions)
     rank = found.budget.ranks[0]
     assert rank.weights.high - rank.weights.expected > 3.0
+
+
+def test_tokens_guessed_ahead_that_no_gpu_holds_are_the_nearest_change() -> None:
+    found = plan({"method": "ngram", "num_speculative_tokens": 99999}, advise=True)
+    assert found.verdict == "does_not_fit"
+    nearest = found.changes[0]
+    assert (nearest.name, nearest.value) == ("speculative_config.num_speculative_tokens", 5)
+    assert plan({"method": "ngram", "num_speculative_tokens": 5}).verdict == nearest.verdict != "does_not_fit"
