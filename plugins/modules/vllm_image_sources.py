@@ -47,7 +47,7 @@ attributes:
     description: Says whether the file would change, and writes nothing.
   diff_mode:
     support: none
-    description: There is nothing that may be shown.
+    description: Logins are not shown, and the rest of the file is of no use without them.
   idempotent:
     support: full
     description: The same sources are written once.

@@ -18,15 +18,11 @@ description:
 author:
   - gpufleet.vllm contributors (@gpufleet)
 extends_documentation_fragment:
+  - gpufleet.vllm.known_instances
   - gpufleet.vllm.read_only
 requirements:
   - Docker Engine 20.10 or newer on the host
 options:
-  instances:
-    description: Names of the instances to look at. All that the host knows when empty.
-    type: list
-    elements: str
-    default: []
   prove:
     description: Ask each instance for its proof. The module fails when one does not give it.
     type: bool

@@ -33,7 +33,7 @@ def _said(pattern: str) -> t.Pattern[str]:
 # The first that matches, so what is more certain comes first: Docker Hub says `denied` of what is not there, too.
 KINDS: t.Final = (
     Kind(
-        RATE_LIMIT,
+        "image.rate_limit",
         _said(r"toomanyrequests|429 too many requests|rate limit"),
         "{registry} gives out no more images for now ({login})",
         "Wait, log in to {registry} (vllm_server_registries), or pull from a mirror (vllm_server_image_mirrors): hosts "
@@ -75,7 +75,7 @@ KINDS: t.Final = (
         "Correct vllm_server_image, or the instance's own image, or give the login the right to pull {repository}.",
     ),
     Kind(
-        ANYTHING,
+        "image.pull",
         _said(
             r"dial tcp|no such host|connection refused|connection reset|network is unreachable|no route to host"
             r"|i/o timeout|timeout|unexpected EOF|: EOF|server misbehaving|proxyconnect|context deadline|broke off"

@@ -38,7 +38,7 @@ def boot_id(path: str = BOOT_ID) -> str:
 def sure(size: int, note: str | None, boot: str) -> int:
     """How many of a file's bytes are as they were written."""
     words = (note or "").split()
-    if len(words) != 2 or not words[1].isascii() or not words[1].isdigit():
+    if len(words) != 2 or not words[1].isascii() or not words[1].isdecimal():
         return 0
     return size if boot and words[0] == boot else min(size, int(words[1]))
 

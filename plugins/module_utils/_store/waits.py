@@ -22,7 +22,7 @@ LONGEST_ASKED = 900.0
 def asked(value: str | None, now: float) -> float | None:
     """Seconds that a `Retry-After` asks for, which may be a date; None where it says nothing."""
     text = (value or "").strip()
-    if text.isascii() and text.isdigit():
+    if text.isascii() and text.isdecimal():
         return float(text[:9])
     try:
         return max(0.0, parsedate_to_datetime(text).timestamp() - now)

@@ -17,7 +17,8 @@ from ansible_collections.gpufleet.vllm.plugins.module_utils._rollout.classes imp
 from ansible_collections.gpufleet.vllm.plugins.module_utils._rollout.failure import rejects
 
 CHECKOUT = pathlib.Path(__file__).resolve().parents[5]
-TELLING = ("Refused", "Diagnosis", "NotProved")
+# The last two are of images, in `_images`.
+TELLING = ("Refused", "Diagnosis", "NotProved", "Kind", "NoImage")
 OF_ANSWERS = {*ADVICE, "smoke.no_answer", "smoke.error", "smoke.question"}
 OWN_NAMES = {own.name for own in OWN}
 # Made of the kind of the request, or of what the log shows.

@@ -9,8 +9,8 @@ Private to the collection: may change without notice.
 
 from __future__ import annotations
 
-from ..._vllm.capabilities import CACHE_TYPES
-from ..._vllm.schema import Version, of_release, version_text
+from .capabilities import CACHE_TYPES
+from .schema import Version, of_release, version_text
 
 # Made for AMD's GPUs.
 NEVER = ("octave", "ultraquant")
