@@ -1,7 +1,7 @@
 # Copyright: gpufleet.vllm contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Which files of well-known repositories serve. Listings are those of the hub, shortened where numbers only repeat."""
+"""Which files serve, of repositories as their kinds have them. No listing was read from the hub."""
 
 from __future__ import annotations
 
