@@ -42,7 +42,9 @@ from ansible.plugins.callback import CallbackBase
 
 from ansible_collections.gpufleet.vllm.plugins.plugin_utils import summary
 
-PLANS, ROLLS_OUT, PROVES = "gpufleet.vllm.vllm_plan", "gpufleet.vllm.vllm_rollout", "gpufleet.vllm.vllm_status"
+PLANS = "gpufleet.vllm.vllm_plan"
+ROLLS_OUT = "gpufleet.vllm.vllm_rollout"
+PROVES = "gpufleet.vllm.vllm_status"
 
 
 class CallbackModule(CallbackBase):  # type: ignore[misc,unused-ignore]

@@ -226,7 +226,7 @@ def _restart(ports: Ports, action: Action) -> None:
         if code != 0:
             _code, log = ports.run(["journalctl", "-u", UNIT, "-n", "20", "-o", "cat", "--no-pager"])
             raise NotChanged(f"{' '.join(step)} failed: {_words(said)} {_words(log)}")
-    for _ in range(int(UP_WITHIN / 0.5)):
+    for _attempt in range(int(UP_WITHIN / 0.5)):
         try:
             ports.runtime.servers()
             return

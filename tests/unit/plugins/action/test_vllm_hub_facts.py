@@ -49,9 +49,11 @@ def place(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> pathlib.Pa
     return tmp_path / "gpufleet.vllm" / "hub"
 
 
-def run(hub: Hub, *models: str, check: bool = False, token: str = "", revision: str = "", seen: Json = NOT_YET) -> Json:
+def run(
+    hub: Hub, *models: str, check: bool = False, token: str = "", revision: str = "", seen: Json | None = None
+) -> Json:
     instances = [{"name": "a", "model": model, **({"revision": revision} if revision else {})} for model in models]
-    given = dict.fromkeys(models, seen)
+    given = dict.fromkeys(models, NOT_YET if seen is None else seen)
     task = types.SimpleNamespace(
         args={"instances": instances, "models": given, "endpoint": hub.url, "token": token},
         check_mode=check,

@@ -177,7 +177,7 @@ class Door:
         self.must_listen()
 
     def must_listen(self) -> None:
-        for _ in range(200):
+        for _attempt in range(200):
             with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", self.port), 1):
                 return
             time.sleep(0.02)

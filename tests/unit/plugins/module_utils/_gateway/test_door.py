@@ -68,7 +68,7 @@ def built(tmp_path: pathlib.Path) -> t.Iterator[t.Callable[..., House]]:
 
 
 def test_requests_go_to_who_serves_the_name_with_the_engines_key(house: House) -> None:
-    assert {house.door.chat()[1]["who"] for _ in range(8)} == {"one", "two"}
+    assert {house.door.chat()[1]["who"] for _again in range(8)} == {"one", "two"}
     assert [house.door.chat(name)[1]["who"] for name in ("org/b", "b")] == ["other", "other"]
     _method, _path, headers = house.engines[2].asked[-1]
     assert headers["authorization"] == f"Bearer {ENGINE}"
@@ -254,10 +254,10 @@ def test_keys_are_rotated_without_a_request_lost(built: t.Callable[..., House]) 
 
 def test_each_key_has_its_rate_and_it_changes_while_it_runs(built: t.Callable[..., House]) -> None:
     house = built(api_keys=[{"name": "web", "key": KEY, "requests_per_minute": 5}, {"name": "cli", "key": OTHER}])
-    asked = [house.door.ask("/v1/models")[0] for _ in range(7)]
+    asked = [house.door.ask("/v1/models")[0] for _again in range(7)]
     assert asked == [200] * 5 + [429] * 2
     assert house.door.headers["retry-after"] == "10"
-    assert {house.door.ask("/v1/models", key=OTHER)[0] for _ in range(10)} == {200}
+    assert {house.door.ask("/v1/models", key=OTHER)[0] for _again in range(10)} == {200}
     house.door.runtime.bring(house.door.places.map("limits"), {"web": "100", "cli": "0"})
     assert house.door.ask("/v1/models")[0] == 200
 
@@ -277,7 +277,7 @@ def test_an_engine_that_is_killed_loses_nothing_that_it_had_not(built: t.Callabl
 def test_an_engine_that_sheds_load_is_not_the_only_one_that_is_asked(built: t.Callable[..., House]) -> None:
     house = built(2)
     house.engines[0].sheds = True
-    assert {house.door.chat()[0] for _ in range(20)} == {200}
+    assert {house.door.chat()[0] for _again in range(20)} == {200}
     house.engines[1].sheds = True
     before = sum(len(engine.asked) for engine in house.engines)
     assert house.door.chat()[0] == 503
@@ -307,7 +307,7 @@ def test_requests_wait_while_the_only_engine_is_drained_and_restarted(built: t.C
         had = pool.submit(house.door.chat)
         time.sleep(0.3)
         house.door.runtime.set_state(backend, server, "drain")
-        waiting = [pool.submit(house.door.chat) for _ in range(5)]
+        waiting = [pool.submit(house.door.chat) for _again in range(5)]
         assert had.result()[0] == 200, "what it has it ends"
         assert len(house.engines[0].asked) == 1
         house.engines[0].stop()
@@ -324,7 +324,7 @@ def test_requests_wait_for_an_engine_that_died(built: t.Callable[..., House]) ->
     house = built(check_interval=1)
     house.engines[0].stop()
     with concurrent.futures.ThreadPoolExecutor(8) as pool:
-        waiting = [pool.submit(house.door.chat) for _ in range(5)]
+        waiting = [pool.submit(house.door.chat) for _again in range(5)]
         time.sleep(4)
         assert not any(one.done() for one in waiting)
         assert house.door.ask("/health", key=None)[0] == 503
@@ -337,7 +337,7 @@ def test_so_many_wait_and_so_long(built: t.Callable[..., House]) -> None:
     house.engines[0].stop()
     began = time.monotonic()
     with concurrent.futures.ThreadPoolExecutor(8) as pool:
-        asked = [pool.submit(lambda: (house.door.chat(), time.monotonic() - began)) for _ in range(6)]
+        asked = [pool.submit(lambda: (house.door.chat(), time.monotonic() - began)) for _again in range(6)]
         answers = [one.result() for one in asked]
     assert {status for (status, _body), _at in answers} == {503}
     codes = [body["error"]["code"] for (_status, body), _at in answers]
