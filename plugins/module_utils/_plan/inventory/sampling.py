@@ -75,11 +75,9 @@ SENT = (
 # How alike a misspelt name is to the one that was meant, and one of a client's own is not.
 ALIKE = 0.85
 BIASED = 100
-# Tokens of which the prompt leaves no more than the length less one.
-ANSWERS = (
-    *("max_tokens", "max_completion_tokens", "min_tokens", "continuation_tokens", "thinking_token_budget"),
-    *("output_reserve", "minimum_output"),
-)
+# Tokens of which the prompt leaves no more than the length less one. What a client keeps room for is no such number: it
+# takes what is left.
+ANSWERS = ("max_tokens", "max_completion_tokens", "min_tokens", "continuation_tokens", "thinking_token_budget")
 BUDGETS = re.compile(r"(?:.*_)?(?:budget|budget_tokens|token_budget)")
 # What vLLM takes from the model's own generation_config.json where a request does not say it.
 MODELS_OWN = ("temperature", "top_p", "top_k", "min_p", "repetition_penalty")
