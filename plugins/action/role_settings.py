@@ -9,8 +9,8 @@ from ansible.plugins.action import ActionBase
 
 from ansible_collections.gpufleet.vllm.plugins.module_utils._outside.documents import Json
 from ansible_collections.gpufleet.vllm.plugins.module_utils._settings.reader import without_secrets
+from ansible_collections.gpufleet.vllm.plugins.plugin_utils import doors, stated, unknown_variables
 from ansible_collections.gpufleet.vllm.plugins.plugin_utils import role_settings as settings
-from ansible_collections.gpufleet.vllm.plugins.plugin_utils import stated, unknown_variables
 from ansible_collections.gpufleet.vllm.plugins.plugin_utils.unknown_variables import OWN
 
 
@@ -43,6 +43,8 @@ class ActionModule(ActionBase):
         errors += unknown
         if args["values"]:
             errors += stated.errors(read, errors)
+        if args["values"] and doors.ROLE in read:
+            doors.planned(read[doors.ROLE], variables, self._templar, errors)
         if unsure:
             result["warnings"] = unsure
         if errors:

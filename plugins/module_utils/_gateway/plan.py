@@ -23,12 +23,15 @@ ADDRESS = re.compile(r"[A-Za-z0-9]([A-Za-z0-9.-]{0,251}[A-Za-z0-9])?")
 
 
 class Host(t.NamedTuple):
-    """A host behind the door. HERE: the door is on it. INSTANCES are as the inventory has them, keys included."""
+    """A host behind the door. HERE: the door is on it. INSTANCES are as the inventory has them, keys included.
+
+    None: they could not be read, which was told.
+    """
 
     name: str
     here: bool
     address: str
-    instances: t.Sequence[t.Any]
+    instances: t.Sequence[t.Any] | None
 
 
 def door(given: Json, hosts: t.Sequence[Host], errors: list[str]) -> Door:
@@ -36,7 +39,7 @@ def door(given: Json, hosts: t.Sequence[Host], errors: list[str]) -> Door:
     settings = read(given, errors)
     left_out = tuple(str(one) for one in given["left_out"])
     found = [one for host in hosts for one in _endpoints(host, left_out, errors)]
-    known = {*(host.name for host in hosts), *(one.server for one in found)}
+    known = {name for host in hosts for name in _named(host, left_out)}
     errors += [
         f"vllm_gateway_left_out has {one!r}, which is neither a host nor HOST:INSTANCE behind this door: "
         "correct it, or take "
@@ -44,7 +47,8 @@ def door(given: Json, hosts: t.Sequence[Host], errors: list[str]) -> Door:
         for one in left_out
         if one not in known
     ]
-    if not found:
+    # Whose mistakes leave nothing behind the door has been told of those.
+    if not found and not errors:
         errors.append(
             "Nothing is behind the door: no host of vllm_gateway_hosts has vllm_server_instances. Put hosts into "
             "the group "
@@ -57,14 +61,22 @@ def door(given: Json, hosts: t.Sequence[Host], errors: list[str]) -> Door:
     return Door(settings, tuple(backends(found, errors)))
 
 
+def _named(host: Host, left_out: t.Sequence[str]) -> list[str]:
+    """How the host and its instances can be named, those too that are wrong otherwise."""
+    if host.instances is None:
+        return [host.name, *(one for one in left_out if one.startswith(f"{host.name}:"))]
+    return [host.name, *(f"{host.name}:{one.get('name')}" for one in host.instances)]
+
+
 def _endpoints(host: Host, left_out: t.Collection[str], errors: list[str]) -> list[Endpoint]:
     found = []
+    stated = list(host.instances or ())
     if not _usable(host.address) and not host.here:
         errors.append(
             f"{host.name}: its address is {host.address!r}: set vllm_gateway_address to the address where the "
             "door reaches it."
         )
-    for position, (given, bare) in enumerate(zip(host.instances, withheld(list(host.instances))), 1):
+    for position, (given, bare) in enumerate(zip(stated, withheld(stated)), 1):
         wrong: list[str] = []
         one = instances.read(bare, position, {}, wrong)
         errors += [f"{host.name}: {text}" for text in wrong]

@@ -76,7 +76,7 @@ def read(given: Json, errors: list[str]) -> Settings:
     numbers = {name: _bounded(name, given[name], errors) for name in BOUNDS}
     keys = _keys(given["api_keys"], numbers["requests_per_minute"], errors)
     bind = _address(given["bind"], errors)
-    if not keys and not given["open"] and not ipaddress.ip_address(bind).is_loopback:
+    if not given["api_keys"] and not given["open"] and not ipaddress.ip_address(bind).is_loopback:
         errors.append(
             f"vllm_gateway_bind is {bind}, and vllm_gateway_api_keys is empty: everybody who reaches it could "
             "ask. State a "
