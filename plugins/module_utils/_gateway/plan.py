@@ -9,17 +9,17 @@ Private to the collection: may change without notice.
 from __future__ import annotations
 
 import ipaddress
-import re
 import typing as t
 
 from .._outside.documents import Json
+from .._plan.checks.host_checks import duplicates
 from .._plan.inventory import instances
 from .._plan.inventory.api_key import keys_of, withheld
+from .._plan.inventory.instances import Instance
+from . import addresses
 from .configuration import Door
 from .served import Endpoint, backends, endpoint
 from .settings import read
-
-ADDRESS = re.compile(r"[A-Za-z0-9]([A-Za-z0-9.-]{0,251}[A-Za-z0-9])?")
 
 
 class Host(t.NamedTuple):
@@ -69,26 +69,27 @@ def _named(host: Host, left_out: t.Sequence[str]) -> list[str]:
 
 
 def _endpoints(host: Host, left_out: t.Collection[str], errors: list[str]) -> list[Endpoint]:
-    found = []
+    found, read = [], []
     stated = list(host.instances or ())
-    if not _usable(host.address) and not host.here:
-        errors.append(
-            f"{host.name}: its address is {host.address!r}: set vllm_gateway_address to the address where the "
-            "door reaches it."
-        )
     for position, (given, bare) in enumerate(zip(stated, withheld(stated)), 1):
         wrong: list[str] = []
         one = instances.read(bare, position, {}, wrong)
         errors += [f"{host.name}: {text}" for text in wrong]
         if one is None or wrong:
             continue
+        read.append(one)
         out = host.name in left_out or f"{host.name}:{one.name}" in left_out
         found.append(endpoint(host.name, one, keys_of(given.get("api_key")), host.here, host.address, errors, out))
+    # Two that overlap are told by the rollout too, which may come after the door.
+    errors += [f"{host.name}: {text}" for text in duplicates(read)]
+    errors += _unreached(host, read)
     return found
 
 
-def _usable(address: str) -> bool:
-    try:
-        return bool(ipaddress.ip_address(address))
-    except ValueError:
-        return bool(ADDRESS.fullmatch(address))
+def _unreached(host: Host, read: t.Sequence[Instance]) -> list[str]:
+    """The address of a host counts where a door elsewhere has no other: an instance on all addresses has none."""
+    if host.here or not any(ipaddress.ip_address(one.bind).is_unspecified for one in read):
+        return []
+    wrong = addresses.wrong(host.address)
+    right = "set vllm_gateway_address to the address where the door reaches it"
+    return [f"{host.name}: its address is {host.address!r}, {wrong}: {right}."] if wrong else []

@@ -143,7 +143,7 @@ def test_a_path_more_is_open_and_asks_for_a_key() -> None:
         ([host(instance())], {"api_keys": [{"name": "Web", "key": KEY}]}, r"write a name of small letters"),
         ([host(instance())], {"api_keys": [{"name": "web", "key": "short"}]}, r"entry 1 \(web\): its key is missing"),
         ([host(instance())], {"api_keys": [{"name": "web"}]}, r"its key is missing"),
-        ([host(instance())], {"api_keys": [{"name": "web", "key": KEY, "rpm": 1}]}, r"has no key 'rpm'"),
+        ([host(instance())], {"api_keys": [{"name": "web", "key": KEY, "rpm": 1}]}, r"entry 1 has something else"),
         (
             [host(instance())],
             {"api_keys": [{"name": "web", "key": KEY}, {"name": "cli", "key": KEY}]},
@@ -157,8 +157,16 @@ def test_a_path_more_is_open_and_asks_for_a_key() -> None:
         (
             [host(instance())],
             {"api_keys": [{"name": "web", "key": KEY, "requests_per_minute": -1}]},
-            r"requests_per_minute is -1",
+            r"entry 1 \(web\): requests_per_minute is not right \(it is not shown\)",
         ),
+        (
+            [host(instance(), instance("b", served_model_name="a"))],
+            {},
+            r"gpu-1: Instances a and b both have port 8000",
+        ),
+        ([host(instance())], {"bind": "fe80::1%eth0"}, r"vllm_gateway_bind is 'fe80::1%eth0', on which HAProxy cannot"),
+        ([host(instance())], {"bind": "ff02::1"}, r"vllm_gateway_bind is 'ff02::1', on which HAProxy cannot"),
+        ([host(instance(bind="fe80::1%eth0"))], {}, r"listens on fe80::1%eth0, and HAProxy takes no zone"),
     ],
 )  # fmt: skip
 def test_what_is_wrong_is_told(hosts: list[plan.Host], stated: Json, told: str) -> None:
@@ -170,3 +178,70 @@ def test_what_is_wrong_is_told(hosts: list[plan.Host], stated: Json, told: str) 
 def test_all_that_is_wrong_is_told_at_once() -> None:
     _door, errors = planned(host(instance(served_model_name="a b")), bind="x", check_interval=0, left_out=["y"])
     assert len(errors) >= 4
+
+
+@pytest.mark.parametrize(
+    ("address", "wrong"),
+    [
+        *((text, "each host reaches itself") for text in (
+            "127.0.0.1", "127.9.9.9", "0.0.0.0", "::1", "::", "::ffff:127.0.0.1", "localhost", "LOCALHOST",
+            "gpu.localhost", "ip6-localhost",
+        )),
+        *((text, "neither an address nor the name") for text in (
+            "10.0.0.300", "10.0.0", "127.1", "0", "0x7f000001", "2130706433", "a b", "", "gpu_2", "10.0.0.2:8000",
+        )),
+        ("fe80::1%eth0", "HAProxy takes no zone"),
+        ("239.1.1.1", "which is no host's"),
+    ],
+)  # fmt: skip
+def test_an_address_that_cannot_work_is_refused_where_it_is_used(address: str, wrong: str) -> None:
+    _door, (error,) = planned(host(instance(bind="0.0.0.0"), name="gpu-2", here=False, address=address))
+    assert error.startswith(f"gpu-2: its address is {address!r}, ") and wrong in error
+    assert "set vllm_gateway_address" in error
+    good(host(instance(bind="10.0.0.2"), name="gpu-2", here=False, address=address))
+    good(host(instance(bind="0.0.0.0"), address=address))
+
+
+@pytest.mark.parametrize("address", ["10.0.0.2", "fd00::2", "gpu-2.example.com", "gpu-2", "2.gpu", "gpu2"])
+def test_an_address_that_may_work_is_taken(address: str) -> None:
+    (backend,) = good(host(instance(bind="0.0.0.0"), name="gpu-2", here=False, address=address)).backends
+    assert backend.endpoints[0].address == address
+
+
+@pytest.mark.parametrize("key", ["lora_modules", "lora-modules", "--lora-modules"])
+@pytest.mark.parametrize(
+    ("stated", "names"),
+    [
+        (["sql=/srv/sql"], ["sql"]),
+        (['{"name": "sql", "path": "/srv/sql"}'], ["sql"]),
+        ('{"name": "sql", "path": "/srv/sql"}', ["sql"]),
+        ([{"name": "sql", "path": "/srv/sql"}, "py=/srv/py"], ["py", "sql"]),
+        # Refused by the plan of its server: no name of it is one of the door's.
+        (['{"name": "sql"}', "/srv/py"], []),
+    ],
+)
+def test_an_adapter_is_read_as_its_server_reads_it(key: str, stated: t.Any, names: list[str]) -> None:
+    (backend,) = good(host(instance(engine_args={key: stated}))).backends
+    assert backend.names == tuple(sorted(["a", *names]))
+
+
+@pytest.mark.parametrize(
+    "entry",
+    [
+        {"WEBSECRET-0123456789": "web"},
+        {"name": "web", "key": KEY, "WEBSECRET-0123456789": "x"},
+        {"name": "web", "key": KEY, "requests_per_minute": "WEBSECRET-0123456789"},
+        {"name": "web", "key": KEY, "requests_per_minute": 123456789012345678},
+        {"name": "WEBSECRET-0123456789", "key": KEY},
+        {"name": "web", "key": ["WEBSECRET-0123456789", ""]},
+        ["WEBSECRET-0123456789"],
+    ],
+)
+def test_nothing_of_an_entry_is_shown_but_its_known_names(entry: t.Any) -> None:
+    _door, errors = planned(host(instance()), api_keys=[entry])
+    assert errors and not re.search("WEBSECRET|12345678", repr(errors))
+
+
+def test_what_leaves_nothing_behind_the_door_is_told_alone() -> None:
+    _door, errors = planned(host(instance(prot=1)), left_out=["gpu-1:a"])
+    assert len(errors) == 1 and "prot" in errors[0]
