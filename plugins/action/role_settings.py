@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from ansible.plugins.action import ActionBase
 
+from ansible_collections.gpufleet.vllm.plugins.module_utils._gateway import plan
 from ansible_collections.gpufleet.vllm.plugins.module_utils._outside.documents import Json
 from ansible_collections.gpufleet.vllm.plugins.module_utils._settings.reader import without_secrets
 from ansible_collections.gpufleet.vllm.plugins.plugin_utils import doors, stated, unknown_variables
@@ -44,7 +45,8 @@ class ActionModule(ActionBase):
         if args["values"]:
             errors += stated.errors(read, errors)
         if args["values"] and doors.ROLE in read:
-            doors.planned(read[doors.ROLE], variables, self._templar, errors)
+            door = doors.planned(read[doors.ROLE], variables, self._templar, errors)
+            unsure += [] if errors else plan.doubts(door)
         if unsure:
             result["warnings"] = unsure
         if errors:

@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from ansible_collections.gpufleet.vllm.plugins.module_utils._gateway import configuration, files, maps
+from ansible_collections.gpufleet.vllm.plugins.module_utils._gateway import configuration, files, maps, plan
 from ansible_collections.gpufleet.vllm.plugins.module_utils._outside.documents import Json
 from ansible_collections.gpufleet.vllm.plugins.plugin_utils import doors
 from ansible_collections.gpufleet.vllm.plugins.plugin_utils import role_settings as settings
@@ -32,6 +32,8 @@ class ActionModule(PipedAction):
         if errors:
             here = str(variables.get("inventory_hostname", "the host"))
             return {**result, "failed": True, "msg": settings.failure(here, errors), "errors": errors}
+        if doubts := plan.doubts(door):
+            result["warnings"] = doubts
         told = {name: [one.server for one in backend.endpoints] for backend in door.backends for name in backend.names}
         done = as_told(self._execute_piped(MODULE, arguments(door), variables))
         return {**result, **done, "names": told}

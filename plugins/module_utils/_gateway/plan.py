@@ -21,6 +21,9 @@ from .configuration import Door
 from .served import Endpoint, backends, endpoint
 from .settings import read
 
+# Connections of a request that waits: that of its client, and that to the waiting room.
+WAITING = 2
+
 
 class Host(t.NamedTuple):
     """A host behind the door. HERE: the door is on it. INSTANCES are as the inventory has them, keys included.
@@ -59,6 +62,21 @@ def door(given: Json, hosts: t.Sequence[Host], errors: list[str]) -> Door:
         if one.here and one.port in ports:
             errors.append(f"{one.told} has the port {one.port}, as {ports[one.port]} has: give the door another one.")
     return Door(settings, tuple(backends(found, errors)))
+
+
+def doubts(planned: Door) -> list[str]:
+    """What is taken, and may be worse than it looks."""
+    settings = planned.settings
+    rooms = len(planned.backends) if settings.waits else 0
+    most = WAITING * settings.wait_requests * rooms
+    if most < settings.max_connections:
+        return []
+    found = (
+        f"vllm_gateway_wait_requests is {settings.wait_requests}, for each of {rooms} sets of servers, and a request "
+        f"that waits takes {WAITING} connections: {most} of {settings.max_connections}. With all of them the door answers "
+        f"nobody, not even /health: set vllm_gateway_max_connections above {most}, or let fewer wait."
+    )
+    return [found]
 
 
 def _named(host: Host, left_out: t.Sequence[str]) -> list[str]:

@@ -11,6 +11,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import ipaddress
+import posixpath
 import re
 import typing as t
 
@@ -25,6 +26,8 @@ BALANCES: t.Final = ("least_connections", "round_robin", "prefix")
 KEY_NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}")
 HEADER = re.compile(r"[A-Za-z][A-Za-z0-9-]{0,63}")
 PATH = re.compile(r"/[A-Za-z0-9._/+-]+")
+# By the unit's ProtectHome and PrivateTmp.
+HIDDEN = re.compile(r"/(home|root|run/user|tmp|var/tmp)(/|$)")
 ADVICE = f"a text of {SHORTEST} characters or more, of letters, digits and ._~+/-, no hyphen first"
 RATE: t.Final = "requests_per_minute"
 FIELDS: t.Final = frozenset({"name", "key", RATE})
@@ -54,7 +57,7 @@ class Key:
 
 @dataclasses.dataclass(frozen=True)
 class Settings:
-    """The door, without the names behind it. `body_kib` is what of a request is looked at."""
+    """The door, without the names behind it. `body_kib` is what of a request is looked at, at least."""
 
     bind: str
     port: int
@@ -72,6 +75,11 @@ class Settings:
     more_paths: tuple[str, ...]
     keys: tuple[Key, ...]
 
+    @property
+    def waits(self) -> bool:
+        """Whether requests wait while none of their servers is ready."""
+        return self.wait_seconds > 0 and self.wait_requests > 0
+
 
 def read(given: Json, errors: list[str]) -> Settings:
     """GIVEN are the role's variables without `vllm_gateway_`, typed. What is wrong is added to `errors`."""
@@ -88,6 +96,11 @@ def read(given: Json, errors: list[str]) -> Settings:
     if certificate and not PATH.fullmatch(certificate):
         errors.append(
             f"vllm_gateway_certificate is {certificate!r}: write the absolute path of a PEM file on the host."
+        )
+    elif HIDDEN.match(posixpath.normpath(f"/{certificate.lstrip('/')}")):
+        errors.append(
+            f"vllm_gateway_certificate is {certificate!r}, where the door's unit sees no files (ProtectHome, "
+            "PrivateTmp): put it elsewhere, such as into /etc/ssl/private."
         )
     header = str(given["prefix_header"]).strip()
     if header and not HEADER.fullmatch(header):

@@ -136,6 +136,11 @@ def test_a_path_more_is_open_and_asks_for_a_key() -> None:
         ([host(instance())], {"check_interval": 0}, r"check_interval is 0: write a whole number from 1 to 3600"),
         ([host(instance())], {"metrics_port": 8080}, r"are both 8080"),
         ([host(instance())], {"certificate": "cert.pem"}, r"write the absolute path of a PEM file"),
+        *(
+            ([host(instance())], {"certificate": path}, r"where the door's unit sees no files")
+            for path in ("/root/a.pem", "/home/me/a.pem", "/tmp/a.pem", "/var/tmp/a.pem", "/run/user/0/a.pem",
+                         "//root/a.pem", "/etc/../root/a.pem", "/root")
+        ),
         ([host(instance())], {"prefix_header": "X Y"}, r"write the name of a header"),
         ([host(instance())], {"more_paths": ["/sleep"]}, r"'/sleep', which the door does not open"),
         ([host(instance())], {"more_paths": ["/metrics"]}, r"'/metrics', which the door does not open"),
@@ -245,3 +250,25 @@ def test_nothing_of_an_entry_is_shown_but_its_known_names(entry: t.Any) -> None:
 def test_what_leaves_nothing_behind_the_door_is_told_alone() -> None:
     _door, errors = planned(host(instance(prot=1)), left_out=["gpu-1:a"])
     assert len(errors) == 1 and "prot" in errors[0]
+
+
+def test_a_certificate_may_lie_beside_what_is_hidden() -> None:
+    for path in ("/etc/ssl/private/a.pem", "/rootless/a.pem", "/srv/home/a.pem", "/run/a.pem"):
+        good(host(instance()), certificate=path)
+
+
+@pytest.mark.parametrize(
+    ("stated", "most"),
+    [
+        ({"wait_requests": 20, "max_connections": 81}, None),
+        ({"wait_requests": 20, "max_connections": 80}, 80),
+        ({"wait_requests": 100_000, "max_connections": 1000}, 400_000),
+        ({"wait_requests": 100_000, "wait_seconds": 0}, None),
+        ({"wait_requests": 0}, None),
+    ],
+)
+def test_as_many_as_may_wait_must_leave_connections_for_others(stated: Json, most: int | None) -> None:
+    door = good(host(instance(), instance("b", port=8001)), **stated)
+    found = plan.doubts(door)
+    assert len(found) == (most is not None)
+    assert all(f"set vllm_gateway_max_connections above {most}," in text for text in found)
