@@ -67,14 +67,14 @@ def door(given: Json, hosts: t.Sequence[Host], errors: list[str]) -> Door:
 def doubts(planned: Door) -> list[str]:
     """What is taken, and may be worse than it looks."""
     settings = planned.settings
-    rooms = len(planned.backends) if settings.waits else 0
-    most = WAITING * settings.wait_requests * rooms
-    if most < settings.max_connections:
+    waiting = settings.wait_requests * len(planned.backends) if settings.waits else 0
+    taken = WAITING * waiting
+    if taken < settings.max_connections:
         return []
     found = (
-        f"vllm_gateway_wait_requests is {settings.wait_requests}, for each of {rooms} sets of servers, and a request "
-        f"that waits takes {WAITING} connections: {most} of {settings.max_connections}. With all of them the door answers "
-        f"nobody, not even /health: set vllm_gateway_max_connections above {most}, or let fewer wait."
+        f"{waiting} requests may wait (vllm_gateway_wait_requests for each set of servers), with {WAITING} connections "
+        f"each, and vllm_gateway_max_connections is {settings.max_connections}. With all of them taken the door "
+        f"answers nobody, not even /health: set vllm_gateway_max_connections above {taken}, or let fewer wait."
     )
     return [found]
 

@@ -51,7 +51,7 @@ class Wire:
             args={"hosts": ["gpu-1", *others]}, check_mode=False, no_log=False, async_val=0, diff=False,
             action=action.MODULE, environment=None,
         )  # fmt: skip
-        templar = types.SimpleNamespace(template=lambda value: value, copy_with_new_env=lambda **_given: templar)
+        templar: t.Any = types.SimpleNamespace(template=lambda value: value, copy_with_new_env=lambda **_given: templar)
         parts: Json = {
             "task": task,
             "connection": self.connection,
