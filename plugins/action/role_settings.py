@@ -7,10 +7,11 @@ from __future__ import annotations
 
 from ansible.plugins.action import ActionBase
 
+from ansible_collections.gpufleet.vllm.plugins.module_utils._gateway import plan
 from ansible_collections.gpufleet.vllm.plugins.module_utils._outside.documents import Json
 from ansible_collections.gpufleet.vllm.plugins.module_utils._settings.reader import without_secrets
+from ansible_collections.gpufleet.vllm.plugins.plugin_utils import doors, stated, unknown_variables
 from ansible_collections.gpufleet.vllm.plugins.plugin_utils import role_settings as settings
-from ansible_collections.gpufleet.vllm.plugins.plugin_utils import stated, unknown_variables
 from ansible_collections.gpufleet.vllm.plugins.plugin_utils.unknown_variables import OWN
 
 
@@ -43,6 +44,9 @@ class ActionModule(ActionBase):
         errors += unknown
         if args["values"]:
             errors += stated.errors(read, errors)
+        if args["values"] and doors.ROLE in read:
+            door = doors.planned(read[doors.ROLE], variables, self._templar, errors)
+            unsure += [] if errors else plan.doubts(door)
         if unsure:
             result["warnings"] = unsure
         if errors:

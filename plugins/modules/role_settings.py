@@ -37,7 +37,8 @@ options:
   values:
     description:
       - Check values too, as far as that can be done before the host is looked at, so that all that is wrong is told
-        before anything is changed. Of V(vllm_server) that is everything in a plan that hangs on no fact.
+        before anything is changed. Of V(vllm_server) that is everything in a plan that hangs on no fact, of
+        V(vllm_gateway) the whole plan of the door, with the hosts behind it.
     type: bool
     default: false
 """

@@ -22,10 +22,12 @@ author:
   - gpufleet.vllm contributors (@gpufleet)
 options:
   hosts:
-    description: Hosts of the inventory whose instances are behind the door.
+    description:
+      - Hosts and groups of the inventory whose instances are behind the door. Those of the variable
+        C(vllm_gateway_hosts), else the group C(gpu_hosts), if empty.
     type: list
     elements: str
-    required: true
+    default: []
   files:
     description: Texts by path. Set by the action.
     type: dict
@@ -102,7 +104,7 @@ from ansible_collections.gpufleet.vllm.plugins.module_utils._door.runtime import
 from ansible_collections.gpufleet.vllm.plugins.module_utils._prepare.files import Files
 
 SPEC: dict[str, dict[str, t.Any]] = {
-    "hosts": {"type": "list", "elements": "str", "required": True},
+    "hosts": {"type": "list", "elements": "str", "default": []},
     "files": {"type": "dict", "default": {}},
     "api_keys": {"type": "dict", "default": {}, "no_log": True},
     "clients": {"type": "list", "elements": "str", "default": []},

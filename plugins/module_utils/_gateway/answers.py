@@ -33,9 +33,15 @@ def refusals(body_kib: int) -> dict[str, Refusal]:
         "large": Refusal(
             413,
             "request_too_large",
-            f"No model was found in the first {body_kib} KiB of the request: name it in the header X-Model.",
+            f"No model was found in the first {body_kib} KiB of the request: send model first, or name it in the "
+            "header X-Model.",
         ),
-        "no_model": Refusal(400, "model_missing", "The request is no JSON object with a model."),
+        "no_model": Refusal(
+            400,
+            "model_missing",
+            "The model of the request could not be read: send a JSON object with model before what is deeply nested, "
+            "or name it in the header X-Model.",
+        ),
         "model": Refusal(404, "model_not_found", "No such model is served here: see /v1/models."),
         "waiting": Refusal(503, "too_many_waiting", "No server is ready, and too many requests wait already."),
     }

@@ -31,7 +31,6 @@ SLOWEST_BACK = 5
 def section(settings: Settings, places: Places, backend: Backend) -> list[str]:
     """A second retry of what an engine has shed goes to another one, so one alone is not asked again."""
     several = len(backend.endpoints) > 1
-    waits = settings.wait_seconds > 0 and settings.wait_requests > 0
     interval = settings.check_interval
     checked = (
         f"check inter {interval}s fastinter {min(FASTEST, interval)}s downinter {min(SLOWEST_BACK, interval)}s "
@@ -48,10 +47,10 @@ def section(settings: Settings, places: Places, backend: Backend) -> list[str]:
         *(f"{_server(one)} {checked}{full}{'' if one.active else ' disabled'}" for one in backend.endpoints),
     ]
     room = f"{places.run}/{backend.id}.sock"
-    if waits:
+    if settings.waits:
         lines.append(f"server waiting-room unix@{room} backup")
     found = [f"backend {backend.id}", *(f"    {line}" for line in lines)]
-    return [*found, "", *_waiting_room(settings, places, backend, room)] if waits else found
+    return [*found, "", *_waiting_room(settings, places, backend, room)] if settings.waits else found
 
 
 def _waiting_room(settings: Settings, places: Places, backend: Backend, room: str) -> list[str]:

@@ -9,26 +9,32 @@ Private to the collection: may change without notice.
 from __future__ import annotations
 
 import ipaddress
-import re
 import typing as t
 
 from .._outside.documents import Json
+from .._plan.checks.host_checks import duplicates
 from .._plan.inventory import instances
 from .._plan.inventory.api_key import keys_of, withheld
+from .._plan.inventory.instances import Instance
+from . import addresses
 from .configuration import Door
 from .served import Endpoint, backends, endpoint
 from .settings import read
 
-ADDRESS = re.compile(r"[A-Za-z0-9]([A-Za-z0-9.-]{0,251}[A-Za-z0-9])?")
+# Connections of a request that waits: that of its client, and that to the waiting room.
+WAITING = 2
 
 
 class Host(t.NamedTuple):
-    """A host behind the door. HERE: the door is on it. INSTANCES are as the inventory has them, keys included."""
+    """A host behind the door. HERE: the door is on it. INSTANCES are as the inventory has them, keys included.
+
+    None: they could not be read, which was told.
+    """
 
     name: str
     here: bool
     address: str
-    instances: t.Sequence[t.Any]
+    instances: t.Sequence[t.Any] | None
 
 
 def door(given: Json, hosts: t.Sequence[Host], errors: list[str]) -> Door:
@@ -36,7 +42,7 @@ def door(given: Json, hosts: t.Sequence[Host], errors: list[str]) -> Door:
     settings = read(given, errors)
     left_out = tuple(str(one) for one in given["left_out"])
     found = [one for host in hosts for one in _endpoints(host, left_out, errors)]
-    known = {*(host.name for host in hosts), *(one.server for one in found)}
+    known = {name for host in hosts for name in _named(host, left_out)}
     errors += [
         f"vllm_gateway_left_out has {one!r}, which is neither a host nor HOST:INSTANCE behind this door: "
         "correct it, or take "
@@ -44,7 +50,8 @@ def door(given: Json, hosts: t.Sequence[Host], errors: list[str]) -> Door:
         for one in left_out
         if one not in known
     ]
-    if not found:
+    # Whose mistakes leave nothing behind the door has been told of those.
+    if not found and not errors:
         errors.append(
             "Nothing is behind the door: no host of vllm_gateway_hosts has vllm_server_instances. Put hosts into "
             "the group "
@@ -57,26 +64,50 @@ def door(given: Json, hosts: t.Sequence[Host], errors: list[str]) -> Door:
     return Door(settings, tuple(backends(found, errors)))
 
 
+def doubts(planned: Door) -> list[str]:
+    """What is taken, and may be worse than it looks."""
+    settings = planned.settings
+    waiting = settings.wait_requests * len(planned.backends) if settings.waits else 0
+    taken = WAITING * waiting
+    if taken < settings.max_connections:
+        return []
+    found = (
+        f"{waiting} requests may wait (vllm_gateway_wait_requests for each set of servers), with {WAITING} connections "
+        f"each, and vllm_gateway_max_connections is {settings.max_connections}. With all of them taken the door "
+        f"answers nobody, not even /health: set vllm_gateway_max_connections above {taken}, or let fewer wait."
+    )
+    return [found]
+
+
+def _named(host: Host, left_out: t.Sequence[str]) -> list[str]:
+    """How the host and its instances can be named, those too that are wrong otherwise."""
+    if host.instances is None:
+        return [host.name, *(one for one in left_out if one.startswith(f"{host.name}:"))]
+    return [host.name, *(f"{host.name}:{one.get('name')}" for one in host.instances)]
+
+
 def _endpoints(host: Host, left_out: t.Collection[str], errors: list[str]) -> list[Endpoint]:
-    found = []
-    if not _usable(host.address) and not host.here:
-        errors.append(
-            f"{host.name}: its address is {host.address!r}: set vllm_gateway_address to the address where the "
-            "door reaches it."
-        )
-    for position, (given, bare) in enumerate(zip(host.instances, withheld(list(host.instances))), 1):
+    found, read = [], []
+    stated = list(host.instances or ())
+    for position, (given, bare) in enumerate(zip(stated, withheld(stated)), 1):
         wrong: list[str] = []
         one = instances.read(bare, position, {}, wrong)
         errors += [f"{host.name}: {text}" for text in wrong]
         if one is None or wrong:
             continue
+        read.append(one)
         out = host.name in left_out or f"{host.name}:{one.name}" in left_out
         found.append(endpoint(host.name, one, keys_of(given.get("api_key")), host.here, host.address, errors, out))
+    # Two that overlap are told by the rollout too, which may come after the door.
+    errors += [f"{host.name}: {text}" for text in duplicates(read)]
+    errors += _unreached(host, read)
     return found
 
 
-def _usable(address: str) -> bool:
-    try:
-        return bool(ipaddress.ip_address(address))
-    except ValueError:
-        return bool(ADDRESS.fullmatch(address))
+def _unreached(host: Host, read: t.Sequence[Instance]) -> list[str]:
+    """The address of a host counts where a door elsewhere has no other: an instance on all addresses has none."""
+    if host.here or not any(ipaddress.ip_address(one.bind).is_unspecified for one in read):
+        return []
+    wrong = addresses.wrong(host.address)
+    right = "set vllm_gateway_address to the address where the door reaches it"
+    return [f"{host.name}: its address is {host.address!r}, {wrong}: {right}."] if wrong else []

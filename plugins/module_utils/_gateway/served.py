@@ -14,8 +14,11 @@ import ipaddress
 import re
 import typing as t
 
+from .._plan.checks import adapters
 from .._plan.inventory.instances import Instance
-from .._settings.names import listed
+from .._settings.names import canonical, listed
+from .._vllm.path_arguments import ADAPTERS
+from . import addresses
 
 # What stands in a map of HAProxy, in its configuration and in JSON without being quoted.
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:/@+-]{0,199}")
@@ -97,7 +100,10 @@ def endpoint(
             "to an "
             f"address of {host} in your private network, with an api_key and a firewall, or run the door on {host}."
         )
-    if any(instance.engine_args.get(key) for key in ("ssl_certfile", "ssl_keyfile", "ssl-certfile", "ssl-keyfile")):
+    if addresses.has_zone(ipaddress.ip_address(instance.bind)):
+        errors.append(f"{found.told} listens on {instance.bind}, and HAProxy takes no zone (%): set another bind.")
+    args = _arguments(instance)
+    if args.get("ssl_certfile") or args.get("ssl_keyfile"):
         errors.append(
             f"{found.told}: its engine speaks TLS itself, and the door speaks HTTP to engines: leave ssl_* out."
         )
@@ -106,10 +112,12 @@ def endpoint(
 
 def _adapters(instance: Instance) -> list[str]:
     """vLLM serves each adapter under a name of its own."""
-    stated = instance.engine_args.get("lora_modules", instance.engine_args.get("lora-modules")) or []
-    modules = stated if isinstance(stated, list) else [stated]
-    names = [one.get("name") if isinstance(one, dict) else str(one).partition("=")[0] for one in modules]
-    return [str(name).strip() for name in names if name]
+    return adapters.names_of(_arguments(instance).get(ADAPTERS))
+
+
+def _arguments(instance: Instance) -> dict[str, t.Any]:
+    """As the instance states them, by the engine's own names."""
+    return {canonical(str(key)): value for key, value in instance.engine_args.items()}
 
 
 def _reached(bind: str, here: bool, address: str) -> str:

@@ -11,6 +11,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import ipaddress
+import posixpath
 import re
 import typing as t
 
@@ -19,13 +20,17 @@ from .._plan.inventory.api_key import SHORTEST, keys_of
 from .._settings import types
 from .._settings.canonical_json import kind
 from .._settings.names import meant
-from . import paths
+from . import addresses, paths
 
 BALANCES: t.Final = ("least_connections", "round_robin", "prefix")
 KEY_NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}")
 HEADER = re.compile(r"[A-Za-z][A-Za-z0-9-]{0,63}")
 PATH = re.compile(r"/[A-Za-z0-9._/+-]+")
+# By the unit's ProtectHome and PrivateTmp.
+HIDDEN = re.compile(r"/(home|root|run/user|tmp|var/tmp)(/|$)")
 ADVICE = f"a text of {SHORTEST} characters or more, of letters, digits and ._~+/-, no hyphen first"
+RATE: t.Final = "requests_per_minute"
+FIELDS: t.Final = frozenset({"name", "key", RATE})
 # Each number with its bounds.
 BOUNDS: t.Final = {
     "port": (1, 65535),
@@ -37,7 +42,7 @@ BOUNDS: t.Final = {
     "body_kib": (16, 65536),
     "timeout": (10, 86400),
     "max_connections": (10, 100_000),
-    "requests_per_minute": (0, 1_000_000),
+    RATE: (0, 1_000_000),
 }
 
 
@@ -52,7 +57,7 @@ class Key:
 
 @dataclasses.dataclass(frozen=True)
 class Settings:
-    """The door, without the names behind it. `body_kib` is what of a request is looked at."""
+    """The door, without the names behind it. `body_kib` is what of a request is looked at, at least."""
 
     bind: str
     port: int
@@ -70,13 +75,18 @@ class Settings:
     more_paths: tuple[str, ...]
     keys: tuple[Key, ...]
 
+    @property
+    def waits(self) -> bool:
+        """Whether requests wait while none of their servers is ready."""
+        return self.wait_seconds > 0 and self.wait_requests > 0
+
 
 def read(given: Json, errors: list[str]) -> Settings:
     """GIVEN are the role's variables without `vllm_gateway_`, typed. What is wrong is added to `errors`."""
     numbers = {name: _bounded(name, given[name], errors) for name in BOUNDS}
-    keys = _keys(given["api_keys"], numbers["requests_per_minute"], errors)
+    keys = _keys(given["api_keys"], numbers[RATE], errors)
     bind = _address(given["bind"], errors)
-    if not keys and not given["open"] and not ipaddress.ip_address(bind).is_loopback:
+    if not given["api_keys"] and not given["open"] and not ipaddress.ip_address(bind).is_loopback:
         errors.append(
             f"vllm_gateway_bind is {bind}, and vllm_gateway_api_keys is empty: everybody who reaches it could "
             "ask. State a "
@@ -86,6 +96,11 @@ def read(given: Json, errors: list[str]) -> Settings:
     if certificate and not PATH.fullmatch(certificate):
         errors.append(
             f"vllm_gateway_certificate is {certificate!r}: write the absolute path of a PEM file on the host."
+        )
+    elif HIDDEN.match(posixpath.normpath(f"/{certificate.lstrip('/')}")):
+        errors.append(
+            f"vllm_gateway_certificate is {certificate!r}, where the door's unit sees no files (ProtectHome, "
+            "PrivateTmp): put it elsewhere, such as into /etc/ssl/private."
         )
     header = str(given["prefix_header"]).strip()
     if header and not HEADER.fullmatch(header):
@@ -103,7 +118,7 @@ def read(given: Json, errors: list[str]) -> Settings:
         )
     return Settings(
         bind=bind,
-        **{name: number for name, number in numbers.items() if name != "requests_per_minute"},
+        **{name: number for name, number in numbers.items() if name != RATE},
         balance=given["balance"],
         prefix_header=header,
         certificate=certificate,
@@ -121,11 +136,16 @@ def _bounded(name: str, value: int, errors: list[str]) -> int:
 
 
 def _address(value: str, errors: list[str]) -> str:
+    right = "write an address of the host such as 127.0.0.1 or 0.0.0.0"
     try:
-        return str(ipaddress.ip_address(value))
+        found = ipaddress.ip_address(value)
     except ValueError:
-        errors.append(f"vllm_gateway_bind is {value!r}: write an address of the host such as 127.0.0.1 or 0.0.0.0.")
+        errors.append(f"vllm_gateway_bind is {value!r}: {right}.")
         return "127.0.0.1"
+    if found.is_multicast or addresses.has_zone(found):
+        errors.append(f"vllm_gateway_bind is {value!r}, on which HAProxy cannot listen: {right}, with no zone (%).")
+        return "127.0.0.1"
+    return str(found)
 
 
 def _keys(listed: t.Sequence[t.Any], default: int, errors: list[str]) -> tuple[Key, ...]:
@@ -137,9 +157,9 @@ def _keys(listed: t.Sequence[t.Any], default: int, errors: list[str]) -> tuple[K
         if not isinstance(one, dict):
             errors.append(f"{where} is of type {kind(one)} (it is not shown): write a mapping with name and key.")
             continue
-        for key in one:
-            if key not in ("name", "key", "requests_per_minute"):
-                errors.append(f"{where} has no key {str(key)[:40]!r}: it has name, key and requests_per_minute.")
+        # A key may stand in the place of any word, so no word of an entry is shown that is not known.
+        if not set(one) <= FIELDS:
+            errors.append(f"{where} has something else (it is not shown): it takes name, key and requests_per_minute.")
         name = one.get("name")
         if not isinstance(name, str) or not KEY_NAME.fullmatch(name):
             errors.append(f"{where}: write a name of small letters, digits, _ and -, such as web; it stands in logs.")
@@ -158,13 +178,21 @@ def _keys(listed: t.Sequence[t.Any], default: int, errors: list[str]) -> tuple[K
             if each in owner:
                 errors.append(f"{where} ({name}): it has a key of {owner[each]}: give each its own.")
             owner[each] = name
-        rate = types.stated(
-            types.whole, one.get("requests_per_minute"), f"{where} ({name}): requests_per_minute", errors, default
-        )
-        if not 0 <= rate <= BOUNDS["requests_per_minute"][1]:
-            errors.append(f"{where} ({name}): requests_per_minute is {rate}: write a whole number from 0 to 1000000.")
-        found.append(Key(name, digests, rate))
+        found.append(Key(name, digests, _rate(one.get(RATE), f"{where} ({name})", default, errors)))
     return tuple(found)
+
+
+def _rate(given: t.Any, where: str, default: int, errors: list[str]) -> int:
+    least, most = BOUNDS[RATE]
+    try:
+        found = default if types.is_blank(given) else types.whole(given)
+    except types.WrongError:
+        found = -1
+    if not least <= found <= most:
+        right = f"write a whole number from {least} to {most}, 0 for no limit"
+        errors.append(f"{where}: {RATE} is not right (it is not shown): {right}.")
+        return least
+    return found
 
 
 def digest(key: str) -> str:

@@ -27,11 +27,9 @@ def problems(values: t.Mapping[str, t.Any], served: t.Sequence[str]) -> list[str
     stated = values.get(ADAPTERS)
     if stated is None:
         return []
-    found, names = [], []
-    for one in stated if isinstance(stated, list) else [stated]:
-        name, wrong = _read(one)
-        found += [f"{ADAPTERS} has {wrong}"] if wrong else []
-        names += [name] if name else []
+    read = _read_all(stated)
+    found = [f"{ADAPTERS} has {wrong}" for _name, wrong in read if wrong]
+    names = [name for name, _wrong in read if name]
     for name in dict.fromkeys(names):
         if names.count(name) > 1:
             found.append(f"{ADAPTERS} has the name {name} {names.count(name)} times: give each adapter its own.")
@@ -41,6 +39,15 @@ def problems(values: t.Mapping[str, t.Any], served: t.Sequence[str]) -> list[str
                 "for it never gets to the adapter, give it another name."
             )
     return found
+
+
+def names_of(stated: t.Any) -> list[str]:
+    """The names that clients ask for, of what an instance states for its adapters; one that cannot be read has none."""
+    return [] if stated is None else [name for name, _wrong in _read_all(stated) if name]
+
+
+def _read_all(stated: t.Any) -> list[tuple[str, str]]:
+    return [_read(one) for one in (stated if isinstance(stated, list) else [stated])]
 
 
 def _read(one: t.Any) -> tuple[str, str]:

@@ -26,6 +26,13 @@ ELSEWHERE = {
 }
 
 
+class Hostvars(dict[str, Json]):
+    """Variables of all hosts, as the inventory has them."""
+
+    def raw_get(self, name: str) -> Json:
+        return self[name]
+
+
 class Wire:
     """The host of the door as the action sees it."""
 
@@ -44,11 +51,12 @@ class Wire:
             args={"hosts": ["gpu-1", *others]}, check_mode=False, no_log=False, async_val=0, diff=False,
             action=action.MODULE, environment=None,
         )  # fmt: skip
+        templar: t.Any = types.SimpleNamespace(template=lambda value: value, copy_with_new_env=lambda **_given: templar)
         parts: Json = {
             "task": task,
             "connection": self.connection,
             "play_context": types.SimpleNamespace(check_mode=False),
-            "templar": types.SimpleNamespace(template=lambda value: value),
+            "templar": templar,
         }
         plugin = action.ActionModule(**parts, loader=NOTHING, shared_loader_obj=NOTHING)
 
@@ -58,7 +66,7 @@ class Wire:
             return {"changed": True, "action": "live"}
 
         self.monkeypatch.setattr(plugin, "_execute_module", execute_module)
-        result: Json = plugin.run(None, {"inventory_hostname": "gpu-1", **own, "hostvars": others})
+        result: Json = plugin.run(None, {"inventory_hostname": "gpu-1", **own, "hostvars": Hostvars(others)})
         return result
 
 

@@ -15,7 +15,7 @@ import typing as t
 
 import pytest
 
-from ansible_collections.gpufleet.vllm.plugins.module_utils._gateway import paths, settings
+from ansible_collections.gpufleet.vllm.plugins.module_utils._gateway import paths, plan, settings
 from ansible_collections.gpufleet.vllm.tests.unit.plugins.module_utils._gateway.doors import (
     ENGINE,
     KEY,
@@ -151,6 +151,21 @@ def test_what_names_no_model_or_an_unknown_one_is_refused(house: House) -> None:
     ):
         found, answer = house.door.ask("/v1/chat/completions", body, method="POST")
         assert (found, answer["error"]["code"]) == (status, code), body
+
+
+def test_a_model_behind_what_is_deeply_nested_is_not_read_and_the_answer_says_how_to_name_it(house: House) -> None:
+    """HAProxy's reader of JSON ends where brackets are nested more than 20 deep."""
+
+    def nested(depth: int) -> str:
+        return f'{{"messages": {"[" * (depth - 1)}{"]" * (depth - 1)}, "model": "org/b"}}'
+
+    assert house.door.ask("/v1/chat/completions", nested(20))[1].get("who") == "other"
+    status, answer = house.door.ask("/v1/chat/completions", nested(21))
+    assert (status, answer["error"]["code"]) == (400, "model_missing")
+    assert "could not be read" in answer["error"]["message"] and "X-Model" in answer["error"]["message"]
+    assert house.door.ask("/v1/chat/completions", nested(1000), X_Model="org/b")[1]["who"] == "other"
+    early = f'{{"model": "org/b", "messages": {"[" * 1000}{"]" * 1000}}}'
+    assert house.door.ask("/v1/chat/completions", early)[1]["who"] == "other"
 
 
 def test_a_body_beyond_the_buffer_is_counted_and_refused_unless_it_says_its_model_early(house: House) -> None:
@@ -327,6 +342,7 @@ def test_requests_wait_for_an_engine_that_died(built: t.Callable[..., House]) ->
         waiting = [pool.submit(house.door.chat) for _again in range(5)]
         time.sleep(4)
         assert not any(one.done() for one in waiting)
+        assert f"CurrConns: {5 * plan.WAITING}\n" in house.door.runtime.ask("show", "info")
         assert house.door.ask("/health", key=None)[0] == 503
         house.engines[0].start()
         assert {one.result()[0] for one in waiting} == {200}

@@ -136,6 +136,11 @@ def test_a_path_more_is_open_and_asks_for_a_key() -> None:
         ([host(instance())], {"check_interval": 0}, r"check_interval is 0: write a whole number from 1 to 3600"),
         ([host(instance())], {"metrics_port": 8080}, r"are both 8080"),
         ([host(instance())], {"certificate": "cert.pem"}, r"write the absolute path of a PEM file"),
+        *(
+            ([host(instance())], {"certificate": path}, r"where the door's unit sees no files")
+            for path in ("/root/a.pem", "/home/me/a.pem", "/tmp/a.pem", "/var/tmp/a.pem", "/run/user/0/a.pem",
+                         "//root/a.pem", "/etc/../root/a.pem", "/root")
+        ),
         ([host(instance())], {"prefix_header": "X Y"}, r"write the name of a header"),
         ([host(instance())], {"more_paths": ["/sleep"]}, r"'/sleep', which the door does not open"),
         ([host(instance())], {"more_paths": ["/metrics"]}, r"'/metrics', which the door does not open"),
@@ -143,7 +148,7 @@ def test_a_path_more_is_open_and_asks_for_a_key() -> None:
         ([host(instance())], {"api_keys": [{"name": "Web", "key": KEY}]}, r"write a name of small letters"),
         ([host(instance())], {"api_keys": [{"name": "web", "key": "short"}]}, r"entry 1 \(web\): its key is missing"),
         ([host(instance())], {"api_keys": [{"name": "web"}]}, r"its key is missing"),
-        ([host(instance())], {"api_keys": [{"name": "web", "key": KEY, "rpm": 1}]}, r"has no key 'rpm'"),
+        ([host(instance())], {"api_keys": [{"name": "web", "key": KEY, "rpm": 1}]}, r"entry 1 has something else"),
         (
             [host(instance())],
             {"api_keys": [{"name": "web", "key": KEY}, {"name": "cli", "key": KEY}]},
@@ -157,8 +162,16 @@ def test_a_path_more_is_open_and_asks_for_a_key() -> None:
         (
             [host(instance())],
             {"api_keys": [{"name": "web", "key": KEY, "requests_per_minute": -1}]},
-            r"requests_per_minute is -1",
+            r"entry 1 \(web\): requests_per_minute is not right \(it is not shown\)",
         ),
+        (
+            [host(instance(), instance("b", served_model_name="a"))],
+            {},
+            r"gpu-1: Instances a and b both have port 8000",
+        ),
+        ([host(instance())], {"bind": "fe80::1%eth0"}, r"vllm_gateway_bind is 'fe80::1%eth0', on which HAProxy cannot"),
+        ([host(instance())], {"bind": "ff02::1"}, r"vllm_gateway_bind is 'ff02::1', on which HAProxy cannot"),
+        ([host(instance(bind="fe80::1%eth0"))], {}, r"listens on fe80::1%eth0, and HAProxy takes no zone"),
     ],
 )  # fmt: skip
 def test_what_is_wrong_is_told(hosts: list[plan.Host], stated: Json, told: str) -> None:
@@ -170,3 +183,92 @@ def test_what_is_wrong_is_told(hosts: list[plan.Host], stated: Json, told: str) 
 def test_all_that_is_wrong_is_told_at_once() -> None:
     _door, errors = planned(host(instance(served_model_name="a b")), bind="x", check_interval=0, left_out=["y"])
     assert len(errors) >= 4
+
+
+@pytest.mark.parametrize(
+    ("address", "wrong"),
+    [
+        *((text, "each host reaches itself") for text in (
+            "127.0.0.1", "127.9.9.9", "0.0.0.0", "::1", "::", "::ffff:127.0.0.1", "localhost", "LOCALHOST",
+            "gpu.localhost", "ip6-localhost",
+        )),
+        *((text, "neither an address nor the name") for text in (
+            "10.0.0.300", "10.0.0", "127.1", "0", "0x7f000001", "2130706433", "a b", "", "gpu_2", "10.0.0.2:8000",
+        )),
+        ("fe80::1%eth0", "HAProxy takes no zone"),
+        ("239.1.1.1", "which is no host's"),
+    ],
+)  # fmt: skip
+def test_an_address_that_cannot_work_is_refused_where_it_is_used(address: str, wrong: str) -> None:
+    _door, (error,) = planned(host(instance(bind="0.0.0.0"), name="gpu-2", here=False, address=address))
+    assert error.startswith(f"gpu-2: its address is {address!r}, ") and wrong in error
+    assert "set vllm_gateway_address" in error
+    good(host(instance(bind="10.0.0.2"), name="gpu-2", here=False, address=address))
+    good(host(instance(bind="0.0.0.0"), address=address))
+
+
+@pytest.mark.parametrize("address", ["10.0.0.2", "fd00::2", "gpu-2.example.com", "gpu-2", "2.gpu", "gpu2"])
+def test_an_address_that_may_work_is_taken(address: str) -> None:
+    (backend,) = good(host(instance(bind="0.0.0.0"), name="gpu-2", here=False, address=address)).backends
+    assert backend.endpoints[0].address == address
+
+
+@pytest.mark.parametrize("key", ["lora_modules", "lora-modules", "--lora-modules"])
+@pytest.mark.parametrize(
+    ("stated", "names"),
+    [
+        (["sql=/srv/sql"], ["sql"]),
+        (['{"name": "sql", "path": "/srv/sql"}'], ["sql"]),
+        ('{"name": "sql", "path": "/srv/sql"}', ["sql"]),
+        ([{"name": "sql", "path": "/srv/sql"}, "py=/srv/py"], ["py", "sql"]),
+        # Refused by the plan of its server: no name of it is one of the door's.
+        (['{"name": "sql"}', "/srv/py"], []),
+    ],
+)
+def test_an_adapter_is_read_as_its_server_reads_it(key: str, stated: t.Any, names: list[str]) -> None:
+    (backend,) = good(host(instance(engine_args={key: stated}))).backends
+    assert backend.names == tuple(sorted(["a", *names]))
+
+
+@pytest.mark.parametrize(
+    "entry",
+    [
+        {"WEBSECRET-0123456789": "web"},
+        {"name": "web", "key": KEY, "WEBSECRET-0123456789": "x"},
+        {"name": "web", "key": KEY, "requests_per_minute": "WEBSECRET-0123456789"},
+        {"name": "web", "key": KEY, "requests_per_minute": 123456789012345678},
+        {"name": "WEBSECRET-0123456789", "key": KEY},
+        {"name": "web", "key": ["WEBSECRET-0123456789", ""]},
+        ["WEBSECRET-0123456789"],
+    ],
+)
+def test_nothing_of_an_entry_is_shown_but_its_known_names(entry: t.Any) -> None:
+    _door, errors = planned(host(instance()), api_keys=[entry])
+    assert errors and not re.search("WEBSECRET|12345678", repr(errors))
+
+
+def test_what_leaves_nothing_behind_the_door_is_told_alone() -> None:
+    _door, errors = planned(host(instance(prot=1)), left_out=["gpu-1:a"])
+    assert len(errors) == 1 and "prot" in errors[0]
+
+
+def test_a_certificate_may_lie_beside_what_is_hidden() -> None:
+    for path in ("/etc/ssl/private/a.pem", "/rootless/a.pem", "/srv/home/a.pem", "/run/a.pem"):
+        good(host(instance()), certificate=path)
+
+
+@pytest.mark.parametrize(
+    ("stated", "most"),
+    [
+        ({"wait_requests": 20, "max_connections": 81}, None),
+        ({"wait_requests": 20, "max_connections": 80}, 80),
+        ({"wait_requests": 100_000, "max_connections": 1000}, 400_000),
+        ({"wait_requests": 100_000, "wait_seconds": 0}, None),
+        ({"wait_requests": 0}, None),
+    ],
+)
+def test_as_many_as_may_wait_must_leave_connections_for_others(stated: Json, most: int | None) -> None:
+    door = good(host(instance(), instance("b", port=8001)), **stated)
+    found = plan.doubts(door)
+    assert len(found) == (most is not None)
+    assert all(f"set vllm_gateway_max_connections above {most}," in text for text in found)
