@@ -84,7 +84,7 @@ def _variables(one: Endpoint, path: str, places: t.Collection[str], document: Do
 
 def may_hold_key(name: str, text: str) -> bool:
     """Whether a file of ours, as a host has it, may hold a key: all but what this writes without one."""
-    if name.endswith(".py") or name.endswith(".typed"):
+    if name.endswith((".py", ".typed")):
         return False
     try:
         return not (_is_open_json(text) if name.endswith(".json") else _are_open_variables(text))

@@ -8,6 +8,7 @@ Private to the collection: may change without notice.
 
 from __future__ import annotations
 
+import re
 import typing as t
 import urllib.parse
 
@@ -18,10 +19,12 @@ from .._plan.inventory.api_key import keys_of
 from .._settings import types
 from .._settings.canonical_json import kind
 from .._settings.names import INSTANCE_NAME, listed, meant
+from .._settings.reader import shown
 from .._vllm.schema import Version
 from .document import Document, Endpoint
 
 SCHEMA = 1
+NUMBER = re.compile(r"\s*[+-]?[0-9]{0,9}(\.[0-9]{0,9})?\s*")
 KEYS = (
     *("name", "host", "instance", "base_url", "served_model_name", "max_model_len", "api_key", "sampling"),
     *("retries", "max_in_flight", "timeout"),
@@ -178,7 +181,7 @@ class _Reader:
         except types.WrongError:
             stated = 0
         if stated < 1:
-            self.wrong(f"max_model_len is {self.given['max_model_len']!r}: write a whole number of 1 or more.")
+            self.wrong(f"max_model_len is {_said(self.given['max_model_len'])}: write a whole number of 1 or more.")
         elif verified is not None and stated > verified:
             self.wrong(f"max_model_len is {stated}, and {self.given['host']} has verified {verified}: leave it out.")
         return stated
@@ -204,8 +207,8 @@ class _Reader:
         if len(waits) <= MOST_RETRIES and all(0 <= one <= LONGEST_WAIT for one in waits):
             return [float(one) for one in waits]
         self.wrong(
-            f"retries is {value!r}: write the seconds before each retry, such as [2, 4, 8, 16], at most {MOST_RETRIES} "
-            f"of them and none above {LONGEST_WAIT}."
+            f"retries is {_said(value)}: write the seconds before each retry, such as [2, 4, 8, 16], at most "
+            f"{MOST_RETRIES} of them and none above {LONGEST_WAIT}."
         )
         return []
 
@@ -216,7 +219,7 @@ class _Reader:
         except types.WrongError:
             found = least - 1
         if not least <= found <= most:
-            self.wrong(f"{key} is {value!r}: write a whole number from {least} to {most}.")
+            self.wrong(f"{key} is {_said(value)}: write a whole number from {least} to {most}.")
         return found
 
     def _key(self, told: Json) -> str:
@@ -231,6 +234,14 @@ class _Reader:
         elif stated is None and told.get("api_key_required"):
             self.wrong(f"{self.given['host']} asks for an API key: state api_key, best from a vault.")
         return keys[0] if keys else ""
+
+
+def _said(value: t.Any) -> str:
+    """What stands where a number belongs. No text that is none: it may be a key that stands on the wrong line."""
+    if isinstance(value, (list, tuple)):
+        return f"[{', '.join(_said(item) for item in value[:MOST_RETRIES])}]"
+    numeric = isinstance(value, (bool, int, float)) or (isinstance(value, str) and NUMBER.fullmatch(value))
+    return shown(value) if numeric else f"of type {kind(value)}"
 
 
 def _parts(url: str) -> urllib.parse.SplitResult | None:

@@ -77,13 +77,15 @@ def test_what_is_stated_stands_above_it_phase_by_phase() -> None:
         ({"base_url": "http://door:99999/v1"}, {}, "base_url is not usable"),
         ({"served_model_name": "other"}, {}, "served_model_name is 'other', and gpu1 serves assistant and core"),
         ({"max_model_len": 16384}, {}, "max_model_len is 16384, and gpu1 has verified 12288"),
-        ({"max_model_len": "x"}, {}, "max_model_len is 'x'"),
+        ({"max_model_len": "x"}, {}, "max_model_len is of type text: write"),
+        ({"max_model_len": "1.5"}, {}, "max_model_len is '1.5': write"),
         ({"retries": [-1]}, {}, "retries is [-1]: write the seconds"),
         ({"retries": [1] * 21}, {}, "at most 20 of them"),
-        ({"retries": "soon"}, {}, "retries is 'soon': write the seconds"),
-        ({"retries": ["nan"]}, {}, "retries is ['nan']"),
+        ({"retries": "soon"}, {}, "retries is of type text: write the seconds"),
+        ({"retries": ["nan"]}, {}, "retries is [of type text]: write"),
         ({"max_in_flight": 0}, {}, "max_in_flight is 0: write a whole number from 1"),
-        ({"timeout": "soon"}, {}, "timeout is 'soon'"),
+        ({"timeout": "soon"}, {}, "timeout is of type text: write"),
+        ({"timeout": True}, {}, "timeout is true: write"),
         ({"sampling": {"temperature": 3}}, {}, "sampling.temperature is 3: vLLM takes at most 2"),
         (
             {"sampling": {"plan": {"top_p": 1.5}}},
@@ -104,6 +106,13 @@ def test_all_of_it_at_once_and_never_a_key() -> None:
     assert len(errors) == 4
     assert KEY not in " ".join(errors) and "secret key" not in " ".join(errors)
     assert "there are two of this name" in errors[-1]
+
+
+@pytest.mark.parametrize("key", ["retries", "max_in_flight", "timeout", "max_model_len", "api_kay", "token"])
+@pytest.mark.parametrize("value", [KEY, [KEY], {"a": KEY}])
+def test_a_key_on_the_wrong_line_is_not_told(key: str, value: t.Any) -> None:
+    _ends, errors = read({**ONE, key: value})
+    assert len(errors) == 1 and key in errors[0] and KEY not in errors[0]
 
 
 def test_the_servers_own_host_may_use_the_loopback() -> None:
