@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import logging
 import os
+import time
 import typing as t
 
 import openai
@@ -20,7 +21,9 @@ from .settings import Settings
 log = logging.getLogger("gpufleet_client")
 # A count is worth no long wait: an estimate does.
 COUNT_SECONDS = 10.0
-# A server or a door that does not count will not do so for the next request either.
+# A server or a door that does not count will not do so for the next request either, until it is another one, or its key
+# is. Nobody tells that it was restarted: so it is asked again after some seconds.
+UNCOUNTED_SECONDS = 60.0
 NO_COUNTS = (openai.NotFoundError, openai.AuthenticationError, openai.PermissionDeniedError)
 MOST_TOKENS = 10**9
 
@@ -31,7 +34,7 @@ class Base:
     def __init__(self, source: Settings | str | os.PathLike[str] | None = None) -> None:
         self._live = Live(source)
         self._said: set[str] = set()
-        self._without_counts = ""
+        self._without_counts: tuple[Settings, float] | None = None
 
     @property
     def settings(self) -> Settings:
@@ -54,7 +57,11 @@ class Base:
         return phase
 
     def _counts(self, settings: Settings) -> bool:
-        return self._without_counts != settings.base_url
+        if self._without_counts is None:
+            return True
+        # What is read again is another object, and so is what has a new key.
+        of, until = self._without_counts
+        return of is not settings or time.monotonic() >= until
 
     def _count(self, settings: Settings, answer: t.Any, counted: Counted) -> Count:
         """What the server's answer says, or an estimate."""
@@ -67,7 +74,7 @@ class Base:
 
     def _uncounted(self, settings: Settings, error: openai.OpenAIError, counted: Counted) -> Count:
         if isinstance(error, NO_COUNTS):
-            self._without_counts = settings.base_url
+            self._without_counts = (settings, time.monotonic() + UNCOUNTED_SECONDS)
         status = getattr(error, "status_code", None)
         return self._estimate(settings, f"HTTP {status}" if status else type(error).__name__, counted)
 

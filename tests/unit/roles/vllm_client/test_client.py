@@ -11,6 +11,7 @@ import json
 import logging
 import os
 import pathlib
+import time
 import typing as t
 
 import openai
@@ -21,6 +22,7 @@ from ansible_collections.gpufleet.vllm.roles.vllm_client.files.gpufleet_client i
     Client,
     InputTooLarge,
     SettingsError,
+    base,
 )
 from ansible_collections.gpufleet.vllm.tests.unit.roles.vllm_client.answering import Answering, answering
 
@@ -121,6 +123,29 @@ def test_what_is_not_counted_is_estimated_and_said_once(
     assert server.asked[-1]["max_tokens"] == 300
     assert caplog.text.count("does not count tokens") == 1
     assert len(server.counted) == (1 if told in (404, 401) else 2)
+
+
+@pytest.mark.parametrize("status", [401, 403, 404])
+def test_counts_are_asked_for_again_with_a_new_key_or_after_a_minute(
+    server: Answering, file: pathlib.Path, tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch, status: int
+) -> None:
+    key = tmp_path / "key"
+    key.write_text("key-of-before\n")
+    write(file, server, api_key_file=str(key))
+    server.tokenize = status
+    with Client(file) as llm:
+        assert [llm.budget(HELLO).input.by for _at in range(2)] == ["estimate"] * 2
+        assert len(server.counted) == 1
+        server.tokenize = 200
+        key.write_text("key-of-after\n")
+        assert llm.budget(HELLO).input.by == "server"
+        server.tokenize = status
+        assert llm.budget(HELLO).input.by == "estimate"
+        server.tokenize = 200
+        assert llm.budget(HELLO).input.by == "estimate"
+        now = time.monotonic()
+        monkeypatch.setattr(time, "monotonic", lambda: now + base.UNCOUNTED_SECONDS)
+        assert llm.budget(HELLO).input.by == "server"
 
 
 def test_a_conversation_is_cut_and_the_system_prompt_stays(server: Answering, file: pathlib.Path) -> None:
