@@ -10,17 +10,17 @@ from __future__ import annotations
 
 import re
 import typing as t
-import urllib.parse
 
 from .._outside import documents
 from .._outside.documents import Json
 from .._plan.inventory import sampling
 from .._plan.inventory.api_key import keys_of
 from .._settings import types
-from .._settings.canonical_json import kind
+from .._settings.canonical_json import kind, plain
 from .._settings.names import INSTANCE_NAME, listed, meant
 from .._settings.reader import shown
 from .._vllm.schema import Version
+from . import address
 from .document import Document, Endpoint
 
 SCHEMA = 1
@@ -29,7 +29,6 @@ KEYS = (
     *("name", "host", "instance", "base_url", "served_model_name", "max_model_len", "api_key", "sampling"),
     *("retries", "max_in_flight", "timeout"),
 )
-LOOPBACK = ("127.0.0.1", "::1", "localhost")
 # Of a server nobody here knows the release: what the strictest takes, all take.
 STRICTEST: Version = (999, 0, 0)
 LONGEST_WAIT, MOST_RETRIES, LONGEST_TIMEOUT, MOST_IN_FLIGHT = 3600, 20, 86400, 100000
@@ -84,8 +83,13 @@ def read(
 
 class _Reader:
     def __init__(self, given: Json, where: str, errors: list[str]) -> None:
-        self.given = {key: value for key, value in given.items() if key == "api_key" or not types.is_blank(value)}
         self.where, self.errors = where, errors
+        # As JSON has them, which they become: but for the key and what is none, of which nothing is told.
+        as_json = {
+            key: plain(value, f"{where}: {key}", errors) if key in KEYS and key != "api_key" else value
+            for key, value in given.items()
+        }
+        self.given = {key: value for key, value in as_json.items() if key == "api_key" or not types.is_blank(value)}
 
     def wrong(self, text: str) -> None:
         self.errors.append(f"{self.where}: {text}")
@@ -119,10 +123,19 @@ class _Reader:
             if "base_url" not in self.given:
                 self.wrong("write host, the host of the inventory that serves it, or base_url and served_model_name.")
             return {}
+        wrong = [key for key in ("host", "instance") if not isinstance(self.given.get(key, name), str)]
+        for key in wrong:
+            self.wrong(f"{key} is of type {kind(self.given[key])}: write one name, a text.")
+        instance = self.given.get("instance", name)
+        if wrong or not name:
+            return {}
+        if not INSTANCE_NAME.fullmatch(instance):
+            self.wrong(f"instance is {shown(instance)}: write small letters, digits and hyphens, no hyphen first.")
+            return {}
         one = found.get(name, Served({}, "nobody has asked it"))
         if one.why:
             self.wrong(
-                f"{self.given['host']} does not say what {self.given.get('instance', name)} serves: {one.why}. Have it "
+                f"{self.given['host']} does not say what {instance} serves: {one.why}. Have it "
                 "verified there first (site.yml), or correct host and instance."
             )
         return one.document
@@ -131,7 +144,7 @@ class _Reader:
         stated = self.given.get("base_url")
         if stated is None:
             url = str(told.get("base_url", ""))
-            if told and self.given["host"] != host and _host(url) in LOOPBACK:
+            if told and self.given["host"] != host and address.is_loopback(url):
                 self.wrong(
                     f"{self.given.get('instance', self.given.get('name'))} of {self.given['host']} listens on the "
                     "loopback, where no other host reaches it: state base_url, the address of the door in front of it, "
@@ -139,21 +152,10 @@ class _Reader:
                 )
             return url
         url = str(stated).rstrip("/")
-        parts = _parts(url)
-        right = (
-            parts is not None and parts.scheme in ("http", "https") and parts.hostname and parts.path.endswith("/v1")
-        )
-        if (
-            parts is None
-            or not right
-            or parts.query
-            or parts.fragment
-            or "@" in parts.netloc
-            or set(url) & set(" \t\n\"'")
-        ):
+        if not address.is_right(url):
             self.wrong(
-                "base_url is not usable: write an address such as http://door.example.com:8080/v1, with /v1 at its end "
-                "and no password in it."
+                "base_url is not usable: write an address such as http://door.example.com:8080/v1, with /v1 once at "
+                "its end, and no password, ? or # in it."
             )
         return url
 
@@ -165,9 +167,11 @@ class _Reader:
             return list(told.get("served_model_names", []))
         names = list(stated) if isinstance(stated, (list, tuple)) else [stated]
         known = told.get("served_model_names")
+        if not names:
+            self.wrong("served_model_name is an empty list: write a text, a list of them, or leave it out.")
         for name in names:
-            if not isinstance(name, str) or not name:
-                self.wrong(f"served_model_name is {stated!r}: write a text, or a list of them.")
+            if not isinstance(name, str) or not name.strip():
+                self.wrong(f"served_model_name is {shown(stated)}: write a text, or a list of them.")
             elif known is not None and name not in known:
                 self.wrong(f"served_model_name is {name!r}, and {self.given['host']} serves {listed(known)}.")
         return names
@@ -242,16 +246,3 @@ def _said(value: t.Any) -> str:
         return f"[{', '.join(_said(item) for item in value[:MOST_RETRIES])}]"
     numeric = isinstance(value, (bool, int, float)) or (isinstance(value, str) and NUMBER.fullmatch(value))
     return shown(value) if numeric else f"of type {kind(value)}"
-
-
-def _parts(url: str) -> urllib.parse.SplitResult | None:
-    try:
-        parts = urllib.parse.urlsplit(url)
-        return parts if parts.port != 0 else None
-    except ValueError:
-        return None
-
-
-def _host(url: str) -> str:
-    parts = _parts(url)
-    return (parts.hostname or "") if parts else ""
