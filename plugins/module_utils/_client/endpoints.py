@@ -130,7 +130,8 @@ class _Reader:
         if wrong or not name:
             return {}
         if not INSTANCE_NAME.fullmatch(instance):
-            self.wrong(f"instance is {shown(instance)}: write small letters, digits and hyphens, no hyphen first.")
+            if "instance" in self.given:  # that its name is not usable is told of the endpoint
+                self.wrong(f"instance is {shown(instance)}: write small letters, digits and hyphens, no hyphen first.")
             return {}
         one = found.get(name, Served({}, "nobody has asked it"))
         if one.why:
