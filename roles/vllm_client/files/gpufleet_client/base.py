@@ -16,11 +16,13 @@ from . import retries
 from .budget import SERVER, Count
 from .live import Live
 from .request import Counted, Request
-from .settings import Settings
+from .settings import NO_KEY, Settings
 
 log = logging.getLogger("gpufleet_client")
 # A count is worth no long wait: an estimate does.
 COUNT_SECONDS = 10.0
+# A host that is gone does not even refuse a connection; one that is there takes it at once, however busy it is.
+CONNECT_SECONDS = 10.0
 # A server or a door that does not count will not do so for the next request either, until it is another one, or its key
 # is. Nobody tells that it was restarted: so it is asked again after some seconds.
 UNCOUNTED_SECONDS = 60.0
@@ -46,6 +48,18 @@ class Base:
         if key not in self._said:
             self._said.add(key)
             log.warning("%s: %s", self._live.now().name, text)
+
+    def _heed(self, settings: Settings) -> None:
+        """What a request of these settings will meet."""
+        if settings.api_key_required and settings.api_key == NO_KEY:
+            self._say(
+                "key",
+                "the server asks for an API key, and there is none in its settings: state api_key of the endpoint, "
+                "with file or json in vllm_client_api_key_in, or hand one over, as Client(dataclasses.replace("
+                "settings.read(PATH), api_key=KEY)).",
+            )
+        else:
+            self._said.discard("key")
 
     def _phase(self, settings: Settings, phase: str) -> str:
         if phase and phase not in settings.phases:
@@ -107,7 +121,7 @@ def options(settings: Settings) -> dict[str, t.Any]:
     return {
         "base_url": settings.base_url,
         "api_key": settings.api_key,
-        "timeout": settings.timeout,
+        "timeout": timeout(settings.timeout),
         "max_retries": 0,
         # Never those of another account that an environment may hold.
         "organization": "",
@@ -117,7 +131,12 @@ def options(settings: Settings) -> dict[str, t.Any]:
 
 def counting(settings: Settings) -> dict[str, t.Any]:
     """Options of the request that counts."""
-    return {"timeout": min(settings.timeout, COUNT_SECONDS)}
+    return {"timeout": timeout(min(settings.timeout, COUNT_SECONDS))}
+
+
+def timeout(seconds: float) -> openai.Timeout:
+    """Of a request, and a shorter one of its connection, which may be tried again."""
+    return openai.Timeout(seconds, connect=min(seconds, CONNECT_SECONDS))
 
 
 def tokenize(settings: Settings) -> str:

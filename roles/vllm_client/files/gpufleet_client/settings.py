@@ -76,6 +76,7 @@ class Settings:
     timeout: float = TIMEOUT
     api_key: str = dataclasses.field(default=NO_KEY, repr=False)
     api_key_file: str = ""
+    api_key_required: bool = False
 
     @property
     def model(self) -> str:
@@ -141,6 +142,7 @@ def parse(document: t.Any, where: str = "the settings") -> Settings:
         timeout=_seconds(document.get("timeout", TIMEOUT), f"{where}: timeout"),
         api_key=_key(document, where),
         api_key_file=document.get("api_key_file") or "",
+        api_key_required=document.get("api_key_required") is True,
     )
     for phase in ("", *settings.phases):
         settings.phase(phase)

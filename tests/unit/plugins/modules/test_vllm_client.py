@@ -165,3 +165,6 @@ def test_one_that_is_cut_off_goes_on(
 def test_an_unknown_owner_is_told(run: t.Callable[..., Json]) -> None:
     assert "There is no user nobody-here on the host" in run(owner="nobody-here")["msg"]
     assert "or the group nothing-here" in run(group="nothing-here")["msg"]
+    for number in ("9" * 10, "9" * 30, "54321987"):
+        assert f"There is no user {number} on the host" in run(owner=number)["msg"]
+        assert f"or the group {number} on the host" in run(group=number)["msg"]

@@ -7,10 +7,12 @@ from __future__ import annotations
 
 import asyncio
 import concurrent.futures
+import contextlib
 import json
 import logging
 import os
 import pathlib
+import socket
 import time
 import typing as t
 
@@ -204,6 +206,53 @@ def test_what_takes_too_long_is_not_asked_twice(server: Answering, tmp_path: pat
     with Client(write(tmp_path / "a.json", server, timeout=0.2)) as llm, pytest.raises(openai.APITimeoutError):
         llm.chat(HELLO)
     assert len(server.asked) == 1
+
+
+@contextlib.contextmanager
+def hanging() -> t.Iterator[str]:
+    """The address of a host that answers no connection: its queue is full, so that it drops what comes."""
+    with socket.socket() as listening, contextlib.ExitStack() as waiting:
+        listening.bind(("127.0.0.1", 0))
+        listening.listen(0)
+        for _at in range(4):
+            one = waiting.enter_context(socket.socket())
+            one.setblocking(False)
+            with contextlib.suppress(BlockingIOError):
+                one.connect(listening.getsockname())
+        yield f"http://127.0.0.1:{listening.getsockname()[1]}/v1"
+
+
+def test_a_connection_that_hangs_is_tried_again(
+    server: Answering, tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(base, "CONNECT_SECONDS", 0.2)
+    waits: list[float] = []
+
+    async def sleep(seconds: float) -> None:
+        waits.append(seconds)
+
+    async def main(path: pathlib.Path) -> None:
+        async with AsyncClient(path, sleep=sleep) as llm:
+            await llm.chat(HELLO)
+
+    with hanging() as url:
+        path = write(tmp_path / "a.json", server, base_url=url, retries=[0.5, 0.6])
+        with Client(path, sleep=waits.append) as llm, pytest.raises(openai.APITimeoutError):
+            llm.chat(HELLO)
+        assert waits == [0.5, 0.6]
+        with pytest.raises(openai.APITimeoutError):
+            asyncio.run(main(path))
+    assert waits == [0.5, 0.6] * 2
+
+
+@pytest.mark.parametrize(("key", "said"), [({}, 1), ({"api_key": "key-of-tests"}, 0)])
+def test_a_key_that_is_missing_is_said_once(
+    server: Answering, tmp_path: pathlib.Path, caplog: pytest.LogCaptureFixture, key: Json, said: int
+) -> None:
+    with Client(write(tmp_path / "a.json", server, api_key_required=True, **key)) as llm:
+        llm.chat(HELLO)
+        llm.chat(HELLO)
+    assert caplog.text.count("the server asks for an API key, and there is none") == said
 
 
 def test_nothing_listens(file: pathlib.Path, server: Answering, tmp_path: pathlib.Path) -> None:
