@@ -212,8 +212,8 @@ class _Reader:
         if len(waits) <= MOST_RETRIES and all(0 <= one <= LONGEST_WAIT for one in waits):
             return [float(one) for one in waits]
         self.wrong(
-            f"retries is {_said(value)}: write the seconds before each retry, such as [2, 4, 8, 16], at most "
-            f"{MOST_RETRIES} of them and none above {LONGEST_WAIT}."
+            f"{self._named('retries')} is {_said(value)}: write the seconds before each retry, such as [2, 4, 8, 16], "
+            f"at most {MOST_RETRIES} of them and none above {LONGEST_WAIT}."
         )
         return []
 
@@ -224,8 +224,12 @@ class _Reader:
         except types.WrongError:
             found = least - 1
         if not least <= found <= most:
-            self.wrong(f"{key} is {_said(value)}: write a whole number from {least} to {most}.")
+            self.wrong(f"{self._named(key)} is {_said(value)}: write a whole number from {least} to {most}.")
         return found
+
+    def _named(self, key: str) -> str:
+        """Where its value was stated."""
+        return key if key in self.given else f"vllm_client_{key}"
 
     def _key(self, told: Json) -> str:
         """The key that is sent: the first, where a server takes several."""

@@ -62,6 +62,8 @@ class Base:
             self._said.discard("key")
 
     def _phase(self, settings: Settings, phase: str) -> str:
+        if not isinstance(phase, str):
+            raise TypeError(f"phase is a {type(phase).__name__}: write its name, a text.")
         if phase and phase not in settings.phases:
             known = ", ".join(sorted(settings.phases)) or "none"
             self._say(

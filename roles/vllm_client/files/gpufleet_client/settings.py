@@ -108,8 +108,9 @@ _LONGEST = ("max_tokens", "max_completion_tokens")
 def read(path: str | os.PathLike[str]) -> Settings:
     """The settings in a file, with the key from the file that it names. Raises SettingsError."""
     where = os.fspath(path)
+    text = _text(where)
     try:
-        document = json.loads(_text(where))
+        document = json.loads(text)
     except (ValueError, RecursionError) as error:
         raise SettingsError(f"{where} is no JSON ({error}): write the client's files again.") from None
     return parse(document, where)

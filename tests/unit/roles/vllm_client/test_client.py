@@ -24,6 +24,7 @@ from ansible_collections.gpufleet.vllm.roles.vllm_client.files.gpufleet_client i
     Client,
     InputTooLarge,
     SettingsError,
+    WouldWaitForItself,
     base,
 )
 from ansible_collections.gpufleet.vllm.tests.unit.roles.vllm_client.answering import Answering, answering
@@ -302,6 +303,48 @@ def test_a_stream_has_its_place_until_it_is_left(server: Answering, tmp_path: pa
             with pytest.raises(concurrent.futures.TimeoutError):
                 waiting.result(0.2)
         assert waiting.result(5).choices
+
+
+def test_a_stream_that_waits_for_itself_is_told(server: Answering, tmp_path: pathlib.Path) -> None:
+    path = write(tmp_path / "a.json", server, max_in_flight=1)
+
+    async def main() -> None:
+        async with AsyncClient(path) as llm:
+            async with llm.stream(HELLO), asyncio.timeout(20):
+                with pytest.raises(WouldWaitForItself):
+                    await llm.chat(HELLO)
+            await llm.chat(HELLO)
+
+    with Client(path) as llm:
+        with llm.stream(HELLO), pytest.raises(WouldWaitForItself, match=r"No more than 1 requests .*leave their with"):
+            llm.chat(HELLO)
+        llm.chat(HELLO)
+    asyncio.run(main())
+
+
+def test_what_is_no_list_of_messages_is_told(file: pathlib.Path, server: Answering) -> None:
+    wrong: t.Any
+    with Client(file) as llm:
+        for wrong in ("confidential", {"role": "user", "content": "confidential"}, ["confidential"], [5]):
+            with pytest.raises(TypeError, match="write a list of messages") as error:
+                llm.chat(wrong)
+            assert "confidential" not in str(error.value)
+        wrong = ["x"]
+        with pytest.raises(TypeError, match="phase is a list: write its name"):
+            llm.chat(HELLO, phase=wrong)
+        for name in ("stream", "messages"):
+            with pytest.raises(TypeError, match="leave"):
+                llm.chat(HELLO, extra_body={name: HELLO})
+    assert server.asked == []
+
+
+@pytest.mark.parametrize("name", ["max_tokens", "max_completion_tokens"])
+def test_the_budget_holds_what_stands_in_the_body_too(server: Answering, file: pathlib.Path, name: str) -> None:
+    with Client(file) as llm:
+        llm.chat(HELLO, extra_body={name: 5000})
+        llm.chat(HELLO, extra_body={name: 7, "min_p": 0.1})
+    assert [request["max_tokens"] for request in server.asked] == [300, 7]
+    assert not any("max_completion_tokens" in request for request in server.asked)
 
 
 def test_a_change_is_live(
