@@ -65,8 +65,8 @@ def prepare(
         raise TypeError("messages stand in extra_body, where nobody counts them: leave them out there.")
     values = settings.phase(phase)
     # Those in extra_body would be sent in the place of what the budget allows.
-    found = [part.pop(name, None) for part in (stated, body) for name in _LONGEST]
-    own = [_whole(tokens) for tokens in found if tokens is not None]
+    longest = [part.pop(name, None) for part in (stated, body) for name in _LONGEST]
+    own = [_whole(tokens) for tokens in longest if tokens is not None]
     asked = min(own) if own else None
     extra = {**values.extra, **body}
     extra.update({name: stated.pop(name) for name in sorted(VLLM & set(stated))})
