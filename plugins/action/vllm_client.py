@@ -35,10 +35,10 @@ class ActionModule(PipedAction):
         errors: list[str] = []
         path = str(args.get("path") or "")
         if not path.startswith("/") or path.rstrip("/") == "":
-            errors.append(f"path is {path!r}: write an absolute path, a folder.")
+            errors.append(f"vllm_client_path is {path!r}: write an absolute path, a folder.")
         places = args.get("api_key_in", [document.FILE])
         errors += [
-            f"api_key_in has {place!r}: write any of {listed(document.PLACES)}."
+            f"vllm_client_api_key_in has {place!r}: write any of {listed(document.PLACES)}."
             for place in places
             if place not in document.PLACES
         ]
@@ -47,7 +47,9 @@ class ActionModule(PipedAction):
             args.get("endpoints"), found, host, {key: args.get(key, DEFAULTS[key]) for key in DEFAULTS}, errors
         )
         if any(one.api_key for one in ends) and not places:
-            errors.append(f"api_key_in is empty, and there are keys: write any of {listed(document.PLACES)}.")
+            errors.append(
+                f"vllm_client_api_key_in is empty, and there are keys: write any of {listed(document.PLACES)}."
+            )
         if errors:
             return {
                 **result,

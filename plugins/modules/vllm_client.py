@@ -139,11 +139,12 @@ ARGUMENTS: dict[str, dict[str, t.Any]] = {
 
 
 def owner_of(user: str, group: str) -> tuple[int, int]:
-    """Their numbers; the user's own group where none is named. Raises KeyError."""
+    """Their numbers; the user's own group where none is named. Raises KeyError, OverflowError."""
     entry = pwd.getpwuid(int(user)) if user.isdecimal() else pwd.getpwnam(user)
     if not group:
         return entry.pw_uid, entry.pw_gid
-    return entry.pw_uid, int(group) if group.isdecimal() else grp.getgrnam(group).gr_gid
+    found = grp.getgrgid(int(group)) if group.isdecimal() else grp.getgrnam(group)
+    return entry.pw_uid, found.gr_gid
 
 
 def shown(path: str, change: written.Change) -> dict[str, str]:
@@ -166,7 +167,7 @@ def main() -> None:
     path = params["path"].rstrip("/")
     try:
         owner = owner_of(params["owner"], params["group"])
-    except KeyError:
+    except (KeyError, OverflowError):  # a number beyond all of them too
         who = f"user {params['owner']}" + (f" or the group {params['group']}" if params["group"] else "")
         module.fail_json(msg=f"There is no {who} on the host: correct vllm_client_owner or vllm_client_group.")
     wanted = written.Wanted(params["plain"], params["api_keys"], owner, 0o640 if params["group"] else 0o400)

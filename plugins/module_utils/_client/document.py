@@ -12,6 +12,7 @@ import json
 import shlex
 import typing as t
 
+from .._outside import concealing, documents
 from .._outside.documents import Json
 from .._state.client_file import environment
 from .._state.request import Client
@@ -21,6 +22,8 @@ FILE, ENV, JSON = "file", "env", "json"
 PLACES = (FILE, ENV, JSON)
 # The openai package asks for a key, and takes one of another account where a variable has it.
 NO_KEY = "unused"
+# Variables that hold no key, beside those of sampling.
+OPEN = frozenset({"OPENAI_BASE_URL", "VLLM_CLIENT_API_KEY_REQUIRED", "VLLM_CLIENT_API_KEY_FILE"})
 
 
 class Document(Client, total=False):
@@ -32,6 +35,9 @@ class Document(Client, total=False):
     timeout: int
     api_key_file: str
     api_key: str
+
+
+OPEN_KEYS = frozenset(Document.__annotations__) - {"api_key"}
 
 
 class Endpoint(t.NamedTuple):
@@ -74,3 +80,32 @@ def _variables(one: Endpoint, path: str, places: t.Collection[str], document: Do
     elif ENV in places:
         more["OPENAI_API_KEY"] = one.api_key
     return environment(one.document) + "".join(f"{name}={shlex.quote(value)}\n" for name, value in more.items())
+
+
+def may_hold_key(name: str, text: str) -> bool:
+    """Whether a file of ours, as a host has it, may hold a key: all but what this writes without one."""
+    if name.endswith((".py", ".typed")):
+        return False
+    try:
+        return not (_is_open_json(text) if name.endswith(".json") else _are_open_variables(text))
+    except ValueError:
+        return True
+
+
+def _is_open_json(text: str) -> bool:
+    found = documents.parse(text)
+    return isinstance(found, dict) and OPEN_KEYS.issuperset(found) and not concealing.secrets(found)
+
+
+def _are_open_variables(text: str) -> bool:
+    """Raises ValueError where it is none that a shell reads."""
+    # What stands behind a # is read too: a key that somebody has put out of force is one still.
+    return all(_is_open(*word.partition("=")) for word in shlex.split(text))
+
+
+def _is_open(name: str, equals: str, value: str) -> bool:
+    if not equals:
+        return False
+    if name in OPEN or (name, value) == ("OPENAI_API_KEY", NO_KEY):
+        return True
+    return name.startswith("VLLM_CLIENT_") and not concealing.secrets({"env": {name: value}})

@@ -8,25 +8,27 @@ Private to the collection: may change without notice.
 
 from __future__ import annotations
 
+import re
 import typing as t
-import urllib.parse
 
 from .._outside import documents
 from .._outside.documents import Json
 from .._plan.inventory import sampling
 from .._plan.inventory.api_key import keys_of
 from .._settings import types
-from .._settings.canonical_json import kind
+from .._settings.canonical_json import kind, plain
 from .._settings.names import INSTANCE_NAME, listed, meant
+from .._settings.reader import shown
 from .._vllm.schema import Version
+from . import address
 from .document import Document, Endpoint
 
 SCHEMA = 1
+NUMBER = re.compile(r"\s*[+-]?[0-9]{0,9}(\.[0-9]{0,9})?\s*")
 KEYS = (
     *("name", "host", "instance", "base_url", "served_model_name", "max_model_len", "api_key", "sampling"),
     *("retries", "max_in_flight", "timeout"),
 )
-LOOPBACK = ("127.0.0.1", "::1", "localhost")
 # Of a server nobody here knows the release: what the strictest takes, all take.
 STRICTEST: Version = (999, 0, 0)
 LONGEST_WAIT, MOST_RETRIES, LONGEST_TIMEOUT, MOST_IN_FLIGHT = 3600, 20, 86400, 100000
@@ -81,8 +83,13 @@ def read(
 
 class _Reader:
     def __init__(self, given: Json, where: str, errors: list[str]) -> None:
-        self.given = {key: value for key, value in given.items() if key == "api_key" or not types.is_blank(value)}
         self.where, self.errors = where, errors
+        # As JSON has them, which they become: but for the key and what is none, of which nothing is told.
+        as_json = {
+            key: plain(value, f"{where}: {key}", errors) if key in KEYS and key != "api_key" else value
+            for key, value in given.items()
+        }
+        self.given = {key: value for key, value in as_json.items() if key == "api_key" or not types.is_blank(value)}
 
     def wrong(self, text: str) -> None:
         self.errors.append(f"{self.where}: {text}")
@@ -116,10 +123,20 @@ class _Reader:
             if "base_url" not in self.given:
                 self.wrong("write host, the host of the inventory that serves it, or base_url and served_model_name.")
             return {}
+        wrong = [key for key in ("host", "instance") if not isinstance(self.given.get(key, name), str)]
+        for key in wrong:
+            self.wrong(f"{key} is of type {kind(self.given[key])}: write one name, a text.")
+        instance = self.given.get("instance", name)
+        if wrong or not name:
+            return {}
+        if not INSTANCE_NAME.fullmatch(instance):
+            if "instance" in self.given:  # that its name is not usable is told of the endpoint
+                self.wrong(f"instance is {shown(instance)}: write small letters, digits and hyphens, no hyphen first.")
+            return {}
         one = found.get(name, Served({}, "nobody has asked it"))
         if one.why:
             self.wrong(
-                f"{self.given['host']} does not say what {self.given.get('instance', name)} serves: {one.why}. Have it "
+                f"{self.given['host']} does not say what {instance} serves: {one.why}. Have it "
                 "verified there first (site.yml), or correct host and instance."
             )
         return one.document
@@ -128,7 +145,7 @@ class _Reader:
         stated = self.given.get("base_url")
         if stated is None:
             url = str(told.get("base_url", ""))
-            if told and self.given["host"] != host and _host(url) in LOOPBACK:
+            if told and self.given["host"] != host and address.is_loopback(url):
                 self.wrong(
                     f"{self.given.get('instance', self.given.get('name'))} of {self.given['host']} listens on the "
                     "loopback, where no other host reaches it: state base_url, the address of the door in front of it, "
@@ -136,21 +153,10 @@ class _Reader:
                 )
             return url
         url = str(stated).rstrip("/")
-        parts = _parts(url)
-        right = (
-            parts is not None and parts.scheme in ("http", "https") and parts.hostname and parts.path.endswith("/v1")
-        )
-        if (
-            parts is None
-            or not right
-            or parts.query
-            or parts.fragment
-            or "@" in parts.netloc
-            or set(url) & set(" \t\n\"'")
-        ):
+        if not address.is_right(url):
             self.wrong(
-                "base_url is not usable: write an address such as http://door.example.com:8080/v1, with /v1 at its end "
-                "and no password in it."
+                "base_url is not usable: write an address such as http://door.example.com:8080/v1, with /v1 once at "
+                "its end, and no password, ? or # in it."
             )
         return url
 
@@ -162,9 +168,11 @@ class _Reader:
             return list(told.get("served_model_names", []))
         names = list(stated) if isinstance(stated, (list, tuple)) else [stated]
         known = told.get("served_model_names")
+        if not names:
+            self.wrong("served_model_name is an empty list: write a text, a list of them, or leave it out.")
         for name in names:
-            if not isinstance(name, str) or not name:
-                self.wrong(f"served_model_name is {stated!r}: write a text, or a list of them.")
+            if not isinstance(name, str) or not name.strip():
+                self.wrong(f"served_model_name is {shown(stated)}: write a text, or a list of them.")
             elif known is not None and name not in known:
                 self.wrong(f"served_model_name is {name!r}, and {self.given['host']} serves {listed(known)}.")
         return names
@@ -178,7 +186,7 @@ class _Reader:
         except types.WrongError:
             stated = 0
         if stated < 1:
-            self.wrong(f"max_model_len is {self.given['max_model_len']!r}: write a whole number of 1 or more.")
+            self.wrong(f"max_model_len is {_said(self.given['max_model_len'])}: write a whole number of 1 or more.")
         elif verified is not None and stated > verified:
             self.wrong(f"max_model_len is {stated}, and {self.given['host']} has verified {verified}: leave it out.")
         return stated
@@ -204,8 +212,8 @@ class _Reader:
         if len(waits) <= MOST_RETRIES and all(0 <= one <= LONGEST_WAIT for one in waits):
             return [float(one) for one in waits]
         self.wrong(
-            f"retries is {value!r}: write the seconds before each retry, such as [2, 4, 8, 16], at most {MOST_RETRIES} "
-            f"of them and none above {LONGEST_WAIT}."
+            f"{self._named('retries')} is {_said(value)}: write the seconds before each retry, such as [2, 4, 8, 16], "
+            f"at most {MOST_RETRIES} of them and none above {LONGEST_WAIT}."
         )
         return []
 
@@ -216,8 +224,12 @@ class _Reader:
         except types.WrongError:
             found = least - 1
         if not least <= found <= most:
-            self.wrong(f"{key} is {value!r}: write a whole number from {least} to {most}.")
+            self.wrong(f"{self._named(key)} is {_said(value)}: write a whole number from {least} to {most}.")
         return found
+
+    def _named(self, key: str) -> str:
+        """Where its value was stated."""
+        return key if key in self.given else f"vllm_client_{key}"
 
     def _key(self, told: Json) -> str:
         """The key that is sent: the first, where a server takes several."""
@@ -233,14 +245,9 @@ class _Reader:
         return keys[0] if keys else ""
 
 
-def _parts(url: str) -> urllib.parse.SplitResult | None:
-    try:
-        parts = urllib.parse.urlsplit(url)
-        return parts if parts.port != 0 else None
-    except ValueError:
-        return None
-
-
-def _host(url: str) -> str:
-    parts = _parts(url)
-    return (parts.hostname or "") if parts else ""
+def _said(value: t.Any) -> str:
+    """What stands where a number belongs. No text that is none: it may be a key that stands on the wrong line."""
+    if isinstance(value, (list, tuple)):
+        return f"[{', '.join(_said(item) for item in value[:MOST_RETRIES])}]"
+    numeric = isinstance(value, (bool, int, float)) or (isinstance(value, str) and NUMBER.fullmatch(value))
+    return shown(value) if numeric else f"of type {kind(value)}"

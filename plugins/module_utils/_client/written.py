@@ -20,6 +20,7 @@ import typing as t
 from .._outside import documents
 from .._settings.canonical_json import canonical_json
 from .._state.durable import make_folder, read_text, sweep, write_together
+from .document import may_hold_key
 
 LIST = ".gpufleet.json"
 OURS = re.compile(r"[a-z0-9][a-z0-9-]*\.(json|env|key)|gpufleet_client/[a-z_]+\.(py|typed)")
@@ -61,8 +62,8 @@ def changes(folder: str, wanted: Wanted) -> list[Change]:
                     f"{path} is there and was not written by this role: move it away, or have another folder in "
                     "vllm_client_path. Nothing was changed."
                 )
-            # What held a key until now is not shown either.
-            hidden = secret or (before is not None and _mode(path) != PLAIN_MODE)
+            # What held a key until now is not shown either, whatever mode somebody gave it.
+            hidden = secret or (before is not None and (_mode(path) != PLAIN_MODE or may_hold_key(name, before)))
             if before != text or not _is_right(path, wanted, secret):
                 found.append(Change(name, before, text, hidden))
     gone = [

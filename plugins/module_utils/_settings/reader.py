@@ -16,7 +16,7 @@ import copy
 import re
 import typing as t
 
-from .._outside.concealing import concealed, concealed_text
+from .._outside.concealing import MASK, concealed, concealed_text
 from .._outside.documents import Json
 from . import secret_values, types
 from .canonical_json import kind, plain
@@ -46,7 +46,10 @@ def read(options: Json, given: t.Mapping[str, t.Any], errors: list[str]) -> Json
 
 
 def without_secrets(options: Json, values: Json) -> Json:
-    """The values for anybody to see: what is `no_log` is not among them, and every other secret is masked."""
+    """The values for anybody to see: what is `no_log` is not among them, and every other secret is masked.
+
+    So is what stands in a list of mappings under a key that is none: a key that is misspelt may be that of a secret.
+    """
     kept = _without_no_log(options, values)
     of_docker = {name: masked(kept[name]) for name in secret_values.MAY_HOLD if name in kept}
     return t.cast("Json", concealed({**kept, **of_docker}))
@@ -59,8 +62,13 @@ def _without_no_log(options: Json, values: Json) -> Json:
         if isinstance(value, dict):
             kept[name] = _without_no_log(inner, value)
         elif isinstance(value, list):
-            kept[name] = [_without_no_log(inner, item) if isinstance(item, dict) else item for item in value]
+            kept[name] = [_without_unknown(inner, item) if isinstance(item, dict) else item for item in value]
     return kept
+
+
+def _without_unknown(options: Json, values: Json) -> Json:
+    known = {key: item if key in options or not options else MASK for key, item in values.items()}
+    return _without_no_log(options, known)
 
 
 def _one(where: str, option: Json, value: t.Any, errors: list[str]) -> t.Any:

@@ -17,6 +17,8 @@ from .durable import read_text, write_together
 from .request import Client
 from .state import Entry
 
+# What stands behind VLLM_CLIENT_ in variables that are no values of sampling. The role vllm_client adds the files.
+OWN_VARIABLES = frozenset({"MODEL", "MAX_MODEL_LEN", "API_KEY_REQUIRED", "FILE", "API_KEY_FILE"})
 CLIENT_DIR = "/etc/gpufleet"
 
 
@@ -34,7 +36,9 @@ def environment(client: Client) -> str:
     }
     if client.get("api_key_required"):
         values["VLLM_CLIENT_API_KEY_REQUIRED"] = True
-    values.update({f"VLLM_CLIENT_{name.upper()}": value for name, value in sorted(client["sampling"].items())})
+    for name, value in sorted(client["sampling"].items()):
+        if name.upper() not in OWN_VARIABLES:  # a release of before these were refused
+            values[f"VLLM_CLIENT_{name.upper()}"] = value
     return "".join(f"{name}={_quoted(value)}\n" for name, value in values.items() if value is not None)
 
 

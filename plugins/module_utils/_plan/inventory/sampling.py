@@ -17,6 +17,7 @@ import math
 import re
 import typing as t
 
+from ..._state.client_file import OWN_VARIABLES
 from ..._vllm.gates import TEMPERATURE_BOUND
 from ..._vllm.schema import Version
 
@@ -55,6 +56,7 @@ RANGES: dict[str, Range] = {
 }
 # A request is refused above it since gates.TEMPERATURE_BOUND.
 HOTTEST = 2.0
+SWITCHES = frozenset({"ignore_eos", "skip_special_tokens", "include_stop_str_in_output"})
 # What a client acts on itself.
 BUDGET = frozenset({"output_reserve", "safety_margin", "minimum_output", "context_limit"})
 CONTINUED = frozenset({"continuation_tokens", "continuation_attempts"})
@@ -77,7 +79,10 @@ ALIKE = 0.85
 BIASED = 100
 # Tokens of which the prompt leaves no more than the length less one. What a client keeps room for is no such number: it
 # takes what is left.
-ANSWERS = ("max_tokens", "max_completion_tokens", "min_tokens", "continuation_tokens", "thinking_token_budget")
+ANSWERS = (
+    *("max_tokens", "max_completion_tokens", "min_tokens", "continuation_tokens", "thinking_token_budget"),
+    "safety_margin",
+)
 BUDGETS = re.compile(r"(?:.*_)?(?:budget|budget_tokens|token_budget)")
 # What vLLM takes from the model's own generation_config.json where a request does not say it.
 MODELS_OWN = ("temperature", "top_p", "top_k", "min_p", "repetition_penalty")
@@ -94,11 +99,11 @@ def problems(sampling: t.Mapping[str, t.Any], version: Version = (0, 0, 0), leng
                 f"sampling.{name}.{inner} is a mapping, and a phase has no phases: write its values into phases of "
                 "their own, beside it."
                 for inner, part in value.items()
-                if _is_phase(inner, part)
+                if _is_phase(inner, part) and not _misspelt(inner)
             ]
             # What a phase leaves out is that of all requests.
             found += _crossed({**plain, **value}, f"sampling.{name}") if not _crossed(plain, "") else []
-    return [*found, *_crossed(plain, "sampling")]
+    return [*found, *_crossed(plain, "sampling"), *_overwritten(sampling)]
 
 
 def left_to_the_model(sampling: t.Mapping[str, t.Any], values: t.Mapping[str, t.Any]) -> str:
@@ -113,7 +118,8 @@ def left_to_the_model(sampling: t.Mapping[str, t.Any], values: t.Mapping[str, t.
 
 
 def _is_phase(name: t.Any, value: t.Any) -> bool:
-    return isinstance(value, dict) and name not in MAPPINGS
+    """A mapping under the name of a value is a wrong value, and no phase."""
+    return isinstance(value, dict) and name not in SENT | BUDGET | CONTINUED
 
 
 def _problems(sampling: t.Mapping[str, t.Any], where: str, version: Version, length: int | None) -> list[str]:
@@ -122,8 +128,10 @@ def _problems(sampling: t.Mapping[str, t.Any], where: str, version: Version, len
         allowed = RANGES.get(name)
         if not SHELL_NAME.fullmatch(str(name)):
             found.append(f"{where}.{name} is no usable name: write letters, digits and underscores.")
-        elif _is_phase(name, value) or value is None:
+        elif value is None:
             continue
+        elif _is_phase(name, value):
+            found += [f"{where}.{text}" for text in [_misspelt(name)] if text]
         elif allowed is not None and not _within(value, allowed):
             found.append(f"{where}.{name} is {value!r}: write {_text(allowed)}, without quotes.")
         elif allowed is None and (wrong := _shapeless(name, value)):
@@ -144,10 +152,31 @@ def _crossed(values: t.Mapping[str, t.Any], where: str) -> list[str]:
     return found
 
 
-def _misspelt(name: str) -> str:
+def _overwritten(sampling: t.Mapping[str, t.Any]) -> list[str]:
+    """Names that are one variable of client.env with another name, or with what that says itself."""
+    named: dict[str, list[str]] = {}
+    for name, value in sampling.items():
+        if value is not None:
+            named.setdefault(str(name).upper(), []).append(str(name))
+    found = []
+    for variable, names in named.items():
+        if variable in OWN_VARIABLES:
+            found.append(
+                f"sampling.{names[0]} would be VLLM_CLIENT_{variable} for applications, which says something else of "
+                "the server: rename it."
+            )
+        elif len(names) > 1:
+            found.append(
+                f"sampling.{' and sampling.'.join(sorted(names))} are one variable for applications, "
+                f"VLLM_CLIENT_{variable}: rename one."
+            )
+    return found
+
+
+def _misspelt(name: t.Any) -> str:
     """A name of nobody's does nothing, and one that is spelt nearly as one of vLLM's was meant to."""
     known = SENT | BUDGET | CONTINUED
-    near = [] if name in known else difflib.get_close_matches(name.lower(), sorted(known), 1, ALIKE)
+    near = [] if name in known else difflib.get_close_matches(str(name).lower(), sorted(known), 1, ALIKE)
     return f"{name} is no value that vLLM takes. Did you mean {near[0]}?" if near else ""
 
 
@@ -157,8 +186,16 @@ def _shapeless(name: str, value: t.Any) -> str:
         return "a text, or a list of them, none of them empty"
     if name == "stop_token_ids" and not (isinstance(value, list) and all(_token(one) for one in value)):
         return "a list of token ids, whole numbers of 0 or more"
-    if name == "ignore_eos" and not isinstance(value, bool):
+    if name in SWITCHES and not isinstance(value, bool):
         return "true or false"
+    if name == "logprobs" and not (isinstance(value, bool) or _whole(value, -1)):
+        return "true or false, or a whole number of -1 or more for those who ask for completions"
+    if name == "bad_words" and not (isinstance(value, list) and all(map(_filled, value))):
+        return "a list of texts, none of them empty"
+    if name == "reasoning_effort" and not _filled(value):
+        return "a text, such as low, medium or high"
+    if name == "thinking_token_budget" and not _whole(value, -1):
+        return "a whole number of -1 or more"
     if name == "logit_bias" and not (isinstance(value, dict) and all(map(_biased, value.items()))):
         return f"a mapping of token ids to numbers from -{BIASED} to {BIASED}"
     return "a mapping" if name in MAPPINGS and not isinstance(value, dict) else ""
@@ -169,7 +206,11 @@ def _filled(value: t.Any) -> bool:
 
 
 def _token(value: t.Any) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and value >= 0
+    return _whole(value, 0)
+
+
+def _whole(value: t.Any, least: int) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and value >= least
 
 
 def _biased(pair: tuple[t.Any, t.Any]) -> bool:

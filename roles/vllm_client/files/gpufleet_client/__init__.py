@@ -12,6 +12,7 @@ from .async_client import AsyncClient
 from .budget import Budget, Count, InputTooLarge
 from .client import Client
 from .conversation import Message
+from .in_flight import WouldWaitForItself
 from .settings import Phase, Settings, SettingsError
 
 __all__ = [
@@ -24,4 +25,5 @@ __all__ = [
     "Phase",
     "Settings",
     "SettingsError",
+    "WouldWaitForItself",
 ]

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import logging
 import os
+import time
 import typing as t
 
 import openai
@@ -15,12 +16,16 @@ from . import retries
 from .budget import SERVER, Count
 from .live import Live
 from .request import Counted, Request
-from .settings import Settings
+from .settings import NO_KEY, Settings
 
 log = logging.getLogger("gpufleet_client")
 # A count is worth no long wait: an estimate does.
 COUNT_SECONDS = 10.0
-# A server or a door that does not count will not do so for the next request either.
+# A host that is gone does not even refuse a connection; one that is there takes it at once, however busy it is.
+CONNECT_SECONDS = 10.0
+# A server or a door that does not count will not do so for the next request either, until it is another one, or its key
+# is. Nobody tells that it was restarted: so it is asked again after some seconds.
+UNCOUNTED_SECONDS = 60.0
 NO_COUNTS = (openai.NotFoundError, openai.AuthenticationError, openai.PermissionDeniedError)
 MOST_TOKENS = 10**9
 
@@ -31,7 +36,7 @@ class Base:
     def __init__(self, source: Settings | str | os.PathLike[str] | None = None) -> None:
         self._live = Live(source)
         self._said: set[str] = set()
-        self._without_counts = ""
+        self._without_counts: tuple[Settings, float] | None = None
 
     @property
     def settings(self) -> Settings:
@@ -44,7 +49,21 @@ class Base:
             self._said.add(key)
             log.warning("%s: %s", self._live.now().name, text)
 
+    def _heed(self, settings: Settings) -> None:
+        """What a request of these settings will meet."""
+        if settings.api_key_required and settings.api_key == NO_KEY:
+            self._say(
+                "key",
+                "the server asks for an API key, and there is none in its settings: state api_key of the endpoint, "
+                "with file or json in vllm_client_api_key_in, or hand one over, as Client(dataclasses.replace("
+                "settings.read(PATH), api_key=KEY)).",
+            )
+        else:
+            self._said.discard("key")
+
     def _phase(self, settings: Settings, phase: str) -> str:
+        if not isinstance(phase, str):
+            raise TypeError(f"phase is a {type(phase).__name__}: write its name, a text.")
         if phase and phase not in settings.phases:
             known = ", ".join(sorted(settings.phases)) or "none"
             self._say(
@@ -54,7 +73,11 @@ class Base:
         return phase
 
     def _counts(self, settings: Settings) -> bool:
-        return self._without_counts != settings.base_url
+        if self._without_counts is None:
+            return True
+        # What is read again is another object, and so is what has a new key.
+        of, until = self._without_counts
+        return of is not settings or time.monotonic() >= until
 
     def _count(self, settings: Settings, answer: t.Any, counted: Counted) -> Count:
         """What the server's answer says, or an estimate."""
@@ -67,7 +90,7 @@ class Base:
 
     def _uncounted(self, settings: Settings, error: openai.OpenAIError, counted: Counted) -> Count:
         if isinstance(error, NO_COUNTS):
-            self._without_counts = settings.base_url
+            self._without_counts = (settings, time.monotonic() + UNCOUNTED_SECONDS)
         status = getattr(error, "status_code", None)
         return self._estimate(settings, f"HTTP {status}" if status else type(error).__name__, counted)
 
@@ -100,7 +123,7 @@ def options(settings: Settings) -> dict[str, t.Any]:
     return {
         "base_url": settings.base_url,
         "api_key": settings.api_key,
-        "timeout": settings.timeout,
+        "timeout": timeout(settings.timeout),
         "max_retries": 0,
         # Never those of another account that an environment may hold.
         "organization": "",
@@ -110,7 +133,12 @@ def options(settings: Settings) -> dict[str, t.Any]:
 
 def counting(settings: Settings) -> dict[str, t.Any]:
     """Options of the request that counts."""
-    return {"timeout": min(settings.timeout, COUNT_SECONDS)}
+    return {"timeout": timeout(min(settings.timeout, COUNT_SECONDS))}
+
+
+def timeout(seconds: float) -> openai.Timeout:
+    """Of a request, and a shorter one of its connection, which may be tried again."""
+    return openai.Timeout(seconds, connect=min(seconds, CONNECT_SECONDS))
 
 
 def tokenize(settings: Settings) -> str:

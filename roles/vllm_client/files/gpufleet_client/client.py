@@ -116,6 +116,7 @@ class Client(Base):
         self, messages: t.Iterable[AnyMessage], phase: str, trim: bool, given: t.Mapping[str, t.Any]
     ) -> Request:
         settings = self.settings
+        self._heed(settings)
         steps = prepare(settings, messages, self._phase(settings, phase), trim, given)
         counted = next(steps)
         while True:

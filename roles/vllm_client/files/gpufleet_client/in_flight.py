@@ -11,26 +11,58 @@ import threading
 import typing as t
 
 
+class WouldWaitForItself(RuntimeError):
+    """All places are held by streams of the one that asks for another."""
+
+
+class _Places:
+    """Who holds a place. `most` are those that there are."""
+
+    def __init__(self) -> None:
+        self.most = 1
+        self.holders: list[object] = []
+
+    @property
+    def now(self) -> int:
+        return len(self.holders)
+
+    def is_free(self) -> bool:
+        return self.now < self.most
+
+    def see_that_it_ends(self, who: object) -> None:
+        if self.holders.count(who) >= self.most:
+            raise WouldWaitForItself(
+                f"No more than {self.most} requests may be in flight (max_in_flight), and streams that are open right "
+                "here have all those places: leave their with first, or raise max_in_flight."
+            )
+
+
 class InFlight:
     """For threads."""
 
     def __init__(self) -> None:
         self._free = threading.Condition()
-        self._most, self.now = 1, 0
+        self._places = _Places()
+
+    @property
+    def now(self) -> int:
+        return self._places.now
 
     @contextlib.contextmanager
     def one(self, most: int) -> t.Iterator[None]:
-        """A place for one request, waited for."""
+        """A place for one request, waited for. Raises WouldWaitForItself."""
+        places, who = self._places, threading.get_ident()
         with self._free:
-            self._most = most
+            places.most = most
             self._free.notify_all()
-            self._free.wait_for(lambda: self.now < self._most)
-            self.now += 1
+            places.see_that_it_ends(who)
+            self._free.wait_for(places.is_free)
+            places.holders.append(who)
         try:
             yield
         finally:
             with self._free:
-                self.now -= 1
+                places.holders.remove(who)
                 self._free.notify()
 
 
@@ -42,20 +74,22 @@ class AsyncInFlight:
 
     @contextlib.asynccontextmanager
     async def one(self, most: int) -> t.AsyncIterator[None]:
-        """A place for one request, waited for."""
+        """A place for one request, waited for. Raises WouldWaitForItself."""
         loop = asyncio.get_running_loop()
         if self._of is None or self._of.loop is not loop:
             self._of = _Loop(loop)
-        of = self._of
+        of, who = self._of, asyncio.current_task()
+        places = of.places
         async with of.free:
-            of.most = most
+            places.most = most
             of.free.notify_all()
-            await of.free.wait_for(lambda: of.now < of.most)
-            of.now += 1
+            places.see_that_it_ends(who)
+            await of.free.wait_for(places.is_free)
+            places.holders.append(who)
         try:
             yield
         finally:
-            of.now -= 1
+            places.holders.remove(who)
             async with of.free:
                 of.free.notify()
 
@@ -65,4 +99,4 @@ class _Loop:
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self.loop, self.free = loop, asyncio.Condition()
-        self.most, self.now = 1, 0
+        self.places = _Places()

@@ -17,6 +17,7 @@ from .settings import VLLM, Settings
 
 # As a caller has it: a mapping, or what an answer holds.
 AnyMessage = t.Union[Message, ChatCompletionMessage]
+_RIGHT = 'write a list of messages, such as [{"role": "user", "content": "hello"}]'
 _LONGEST = ("max_tokens", "max_completion_tokens")
 # What a chat template is given beside the messages: it is counted too.
 _COUNTED = ("tools", "chat_template_kwargs")
@@ -56,17 +57,24 @@ def prepare(
 
     GIVEN: what the caller says, above what the phase says.
     """
-    if "stream" in given:
-        raise TypeError("chat() and stream() are two methods: leave stream out.")
-    values = settings.phase(phase)
     stated = dict(given)
-    own = [tokens for tokens in (stated.pop(name, None) for name in _LONGEST) if tokens is not None]
-    asked = _whole(min(own)) if own else None
-    extra = {**values.extra, **(stated.pop("extra_body", None) or {})}
+    body = dict(stated.pop("extra_body", None) or {})
+    if "stream" in stated or "stream" in body:
+        raise TypeError("chat() and stream() are two methods: leave stream out.")
+    if "messages" in body:
+        raise TypeError("messages stand in extra_body, where nobody counts them: leave them out there.")
+    values = settings.phase(phase)
+    # Those in extra_body would be sent in the place of what the budget allows.
+    longest = [part.pop(name, None) for part in (stated, body) for name in _LONGEST]
+    own = [_whole(tokens) for tokens in longest if tokens is not None]
+    asked = min(own) if own else None
+    extra = {**values.extra, **body}
     extra.update({name: stated.pop(name) for name in sorted(VLLM & set(stated))})
     arguments = {"model": settings.model, **values.parameters, **stated}
     beside = {name: found for name in _COUNTED if (found := arguments.get(name) or extra.get(name))}
 
+    if isinstance(messages, (str, bytes, t.Mapping)):
+        raise TypeError(f"messages is one {_kind(messages)}: {_RIGHT}.")
     every = [_plain(message) for message in messages]
     if trim:
         steps = conversation.fit(every, values, settings.max_model_len, asked, beside.get("tools"))
@@ -97,7 +105,16 @@ def _counted(
 
 
 def _plain(message: AnyMessage) -> Message:
-    return message if isinstance(message, t.Mapping) else message.model_dump(exclude_none=True)
+    if isinstance(message, t.Mapping):
+        return message
+    if not hasattr(message, "model_dump"):
+        raise TypeError(f"a message is a {_kind(message)}: {_RIGHT}.")
+    return message.model_dump(exclude_none=True)
+
+
+def _kind(value: object) -> str:
+    """Never the value: what was asked is nobody's."""
+    return "mapping" if isinstance(value, t.Mapping) else type(value).__name__
 
 
 def _whole(tokens: t.Any) -> int:

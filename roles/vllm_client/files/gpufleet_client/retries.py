@@ -13,14 +13,18 @@ import openai
 # Too many requests, an engine that has died, a door without a server, a server that sheds load or starts.
 STATUSES = frozenset({429, 500, 502, 503, 504})
 LONGEST = 60.0
+# What the openai package tells as a timeout and never reached the server: by name, since its releases bring one HTTP
+# client or another.
+NOT_SENT = frozenset({"ConnectTimeout", "PoolTimeout"})
 
 
 def wait(error: openai.OpenAIError, retry: int, waits: t.Sequence[float]) -> float | None:
     """Seconds until the retry of this number, from 0; None where there is none.
 
-    A request that took too long is not asked again: the server may still be at it.
+    A request that took too long is not asked again: the server may still be at it. One that found no connection is.
     """
-    if retry >= len(waits) or isinstance(error, openai.APITimeoutError):
+    late = isinstance(error, openai.APITimeoutError) and type(error.__cause__).__name__ not in NOT_SENT
+    if retry >= len(waits) or late:
         return None
     if isinstance(error, openai.APIStatusError):
         return max(waits[retry], _asked_for(error)) if error.status_code in STATUSES else None

@@ -76,6 +76,7 @@ class Settings:
     timeout: float = TIMEOUT
     api_key: str = dataclasses.field(default=NO_KEY, repr=False)
     api_key_file: str = ""
+    api_key_required: bool = False
 
     @property
     def model(self) -> str:
@@ -107,8 +108,9 @@ _LONGEST = ("max_tokens", "max_completion_tokens")
 def read(path: str | os.PathLike[str]) -> Settings:
     """The settings in a file, with the key from the file that it names. Raises SettingsError."""
     where = os.fspath(path)
+    text = _text(where)
     try:
-        document = json.loads(_text(where))
+        document = json.loads(text)
     except (ValueError, RecursionError) as error:
         raise SettingsError(f"{where} is no JSON ({error}): write the client's files again.") from None
     return parse(document, where)
@@ -141,6 +143,7 @@ def parse(document: t.Any, where: str = "the settings") -> Settings:
         timeout=_seconds(document.get("timeout", TIMEOUT), f"{where}: timeout"),
         api_key=_key(document, where),
         api_key_file=document.get("api_key_file") or "",
+        api_key_required=document.get("api_key_required") is True,
     )
     for phase in ("", *settings.phases):
         settings.phase(phase)

@@ -74,10 +74,15 @@ def test_keys_are_piped_or_refused(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize(
     ("args", "says"),
     [
-        ({"path": "clients"}, "path is 'clients': write an absolute path"),
-        ({"path": "/"}, "path is '/'"),
-        ({"api_key_in": ["vault"]}, "api_key_in has 'vault': write any of file, env and json"),
-        ({"api_key_in": [], "endpoints": [{**DOOR, "api_key": KEY}]}, "api_key_in is empty, and there are keys"),
+        ({"path": "clients"}, "vllm_client_path is 'clients': write an absolute path"),
+        ({"path": "/"}, "vllm_client_path is '/'"),
+        ({"api_key_in": ["vault"]}, "vllm_client_api_key_in has 'vault': write any of file, env and json"),
+        (
+            {"api_key_in": [], "endpoints": [{**DOOR, "api_key": KEY}]},
+            "vllm_client_api_key_in is empty, and there are keys",
+        ),
+        ({"endpoints": [DOOR], "timeout": 0}, "endpoint a: vllm_client_timeout is 0: write"),
+        ({"endpoints": [DOOR], "retries": "soon"}, "endpoint a: vllm_client_retries is of type text: write"),
         ({"endpoints": [ONE], "served": [{"item": ONE, "unreachable": True}]}, "it is out of reach"),
         ({"endpoints": [ONE], "served": [{"item": ONE, "failed": True}]}, "it has no client.json of it"),
         ({"endpoints": [ONE], "served": [{"item": ONE, "content": "%"}]}, "does not say what assistant serves"),

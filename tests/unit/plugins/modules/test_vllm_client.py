@@ -78,6 +78,42 @@ def test_a_file_that_held_a_key_is_not_shown_when_it_holds_none_any_more(run: t.
     assert found["written"] == ["a.env"] and KEY not in str(found)
 
 
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("a.env", f"OPENAI_API_KEY={KEY}\n"),
+        ("a.env", f"#OPENAI_API_KEY={KEY}\n"),
+        ("a.env", f"HF={KEY}\n"),
+        ("a.env", f"VLLM_CLIENT_API_KEY={KEY}\n"),
+        ("a.env", f"OPENAI_API_KEY='{KEY}\n"),
+        ("a.json", json.dumps({"name": "a", "api_key": KEY})),
+        ("a.json", json.dumps({"name": "a", "key": KEY})),
+        ("a.json", f"{{ {KEY}"),
+        ("a.json", json.dumps([KEY])),
+    ],
+)
+def test_a_file_that_held_a_key_is_not_shown_whatever_its_mode_is(
+    run: t.Callable[..., Json], tmp_path: pathlib.Path, name: str, text: str
+) -> None:
+    run(api_keys={name: text})
+    (tmp_path / "clients" / name).chmod(0o644)
+    found = run(plain={name: "A=1\n"}, _ansible_check_mode=True, _ansible_diff=True)
+    assert found["written"] == [name] and KEY not in str(found)
+
+
+@pytest.mark.parametrize(
+    ("name", "before"),
+    [
+        ("a.env", "OPENAI_API_KEY=unused\nVLLM_CLIENT_MAX_TOKENS=9\nVLLM_CLIENT_API_KEY_FILE=/a.key\n"),
+        ("a.json", '{"name": "a", "sampling": {"max_tokens": 9}, "api_key_file": "/a.key"}\n'),
+    ],
+)
+def test_what_never_held_a_key_is_shown_before_and_after(run: t.Callable[..., Json], name: str, before: str) -> None:
+    run(plain={name: before})
+    found = run(plain={name: "A=1\n"}, _ansible_check_mode=True, _ansible_diff=True)
+    assert found["diff"][0]["before"] == before
+
+
 def test_what_is_not_listed_any_more_goes_and_nothing_else(run: t.Callable[..., Json], tmp_path: pathlib.Path) -> None:
     folder = tmp_path / "clients"
     run(plain=PLAIN, api_keys=SECRET)
@@ -129,3 +165,6 @@ def test_one_that_is_cut_off_goes_on(
 def test_an_unknown_owner_is_told(run: t.Callable[..., Json]) -> None:
     assert "There is no user nobody-here on the host" in run(owner="nobody-here")["msg"]
     assert "or the group nothing-here" in run(group="nothing-here")["msg"]
+    for number in ("9" * 10, "9" * 30, "54321987"):
+        assert f"There is no user {number} on the host" in run(owner=number)["msg"]
+        assert f"or the group {number} on the host" in run(group=number)["msg"]

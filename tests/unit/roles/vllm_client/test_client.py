@@ -7,10 +7,13 @@ from __future__ import annotations
 
 import asyncio
 import concurrent.futures
+import contextlib
 import json
 import logging
 import os
 import pathlib
+import socket
+import time
 import typing as t
 
 import openai
@@ -21,6 +24,8 @@ from ansible_collections.gpufleet.vllm.roles.vllm_client.files.gpufleet_client i
     Client,
     InputTooLarge,
     SettingsError,
+    WouldWaitForItself,
+    base,
 )
 from ansible_collections.gpufleet.vllm.tests.unit.roles.vllm_client.answering import Answering, answering
 
@@ -123,6 +128,29 @@ def test_what_is_not_counted_is_estimated_and_said_once(
     assert len(server.counted) == (1 if told in (404, 401) else 2)
 
 
+@pytest.mark.parametrize("status", [401, 403, 404])
+def test_counts_are_asked_for_again_with_a_new_key_or_after_a_minute(
+    server: Answering, file: pathlib.Path, tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch, status: int
+) -> None:
+    key = tmp_path / "key"
+    key.write_text("key-of-before\n")
+    write(file, server, api_key_file=str(key))
+    server.tokenize = status
+    with Client(file) as llm:
+        assert [llm.budget(HELLO).input.by for _at in range(2)] == ["estimate"] * 2
+        assert len(server.counted) == 1
+        server.tokenize = 200
+        key.write_text("key-of-after\n")
+        assert llm.budget(HELLO).input.by == "server"
+        server.tokenize = status
+        assert llm.budget(HELLO).input.by == "estimate"
+        server.tokenize = 200
+        assert llm.budget(HELLO).input.by == "estimate"
+        now = time.monotonic()
+        monkeypatch.setattr(time, "monotonic", lambda: now + base.UNCOUNTED_SECONDS)
+        assert llm.budget(HELLO).input.by == "server"
+
+
 def test_a_conversation_is_cut_and_the_system_prompt_stays(server: Answering, file: pathlib.Path) -> None:
     system = {"role": "system", "content": "be brief"}
     turns = [
@@ -181,6 +209,53 @@ def test_what_takes_too_long_is_not_asked_twice(server: Answering, tmp_path: pat
     assert len(server.asked) == 1
 
 
+@contextlib.contextmanager
+def hanging() -> t.Iterator[str]:
+    """The address of a host that answers no connection: its queue is full, so that it drops what comes."""
+    with socket.socket() as listening, contextlib.ExitStack() as waiting:
+        listening.bind(("127.0.0.1", 0))
+        listening.listen(0)
+        for _at in range(4):
+            one = waiting.enter_context(socket.socket())
+            one.setblocking(False)
+            with contextlib.suppress(BlockingIOError):
+                one.connect(listening.getsockname())
+        yield f"http://127.0.0.1:{listening.getsockname()[1]}/v1"
+
+
+def test_a_connection_that_hangs_is_tried_again(
+    server: Answering, tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(base, "CONNECT_SECONDS", 0.2)
+    waits: list[float] = []
+
+    async def sleep(seconds: float) -> None:
+        waits.append(seconds)
+
+    async def main(path: pathlib.Path) -> None:
+        async with AsyncClient(path, sleep=sleep) as llm:
+            await llm.chat(HELLO)
+
+    with hanging() as url:
+        path = write(tmp_path / "a.json", server, base_url=url, retries=[0.5, 0.6])
+        with Client(path, sleep=waits.append) as llm, pytest.raises(openai.APITimeoutError):
+            llm.chat(HELLO)
+        assert waits == [0.5, 0.6]
+        with pytest.raises(openai.APITimeoutError):
+            asyncio.run(main(path))
+    assert waits == [0.5, 0.6] * 2
+
+
+@pytest.mark.parametrize(("key", "said"), [({}, 1), ({"api_key": "key-of-tests"}, 0)])
+def test_a_key_that_is_missing_is_said_once(
+    server: Answering, tmp_path: pathlib.Path, caplog: pytest.LogCaptureFixture, key: Json, said: int
+) -> None:
+    with Client(write(tmp_path / "a.json", server, api_key_required=True, **key)) as llm:
+        llm.chat(HELLO)
+        llm.chat(HELLO)
+    assert caplog.text.count("the server asks for an API key, and there is none") == said
+
+
 def test_nothing_listens(file: pathlib.Path, server: Answering, tmp_path: pathlib.Path) -> None:
     waits: list[float] = []
     dead = write(tmp_path / "dead.json", server, base_url="http://127.0.0.1:9/v1", retries=[0.5])
@@ -228,6 +303,48 @@ def test_a_stream_has_its_place_until_it_is_left(server: Answering, tmp_path: pa
             with pytest.raises(concurrent.futures.TimeoutError):
                 waiting.result(0.2)
         assert waiting.result(5).choices
+
+
+def test_a_stream_that_waits_for_itself_is_told(server: Answering, tmp_path: pathlib.Path) -> None:
+    path = write(tmp_path / "a.json", server, max_in_flight=1)
+
+    async def main() -> None:
+        async with AsyncClient(path) as llm:
+            async with llm.stream(HELLO), asyncio.timeout(20):
+                with pytest.raises(WouldWaitForItself):
+                    await llm.chat(HELLO)
+            await llm.chat(HELLO)
+
+    with Client(path) as llm:
+        with llm.stream(HELLO), pytest.raises(WouldWaitForItself, match=r"No more than 1 requests .*leave their with"):
+            llm.chat(HELLO)
+        llm.chat(HELLO)
+    asyncio.run(main())
+
+
+def test_what_is_no_list_of_messages_is_told(file: pathlib.Path, server: Answering) -> None:
+    wrong: t.Any
+    with Client(file) as llm:
+        for wrong in ("confidential", {"role": "user", "content": "confidential"}, ["confidential"], [5]):
+            with pytest.raises(TypeError, match="write a list of messages") as error:
+                llm.chat(wrong)
+            assert "confidential" not in str(error.value)
+        wrong = ["x"]
+        with pytest.raises(TypeError, match="phase is a list: write its name"):
+            llm.chat(HELLO, phase=wrong)
+        for name in ("stream", "messages"):
+            with pytest.raises(TypeError, match="leave"):
+                llm.chat(HELLO, extra_body={name: HELLO})
+    assert server.asked == []
+
+
+@pytest.mark.parametrize("name", ["max_tokens", "max_completion_tokens"])
+def test_the_budget_holds_what_stands_in_the_body_too(server: Answering, file: pathlib.Path, name: str) -> None:
+    with Client(file) as llm:
+        llm.chat(HELLO, extra_body={name: 5000})
+        llm.chat(HELLO, extra_body={name: 7, "min_p": 0.1})
+    assert [request["max_tokens"] for request in server.asked] == [300, 7]
+    assert not any("max_completion_tokens" in request for request in server.asked)
 
 
 def test_a_change_is_live(

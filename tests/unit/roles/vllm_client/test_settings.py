@@ -67,12 +67,18 @@ def test_what_is_wrong_is_told(changes: dict[str, t.Any], says: str) -> None:
     assert "secret" not in str(error.value)
 
 
+def test_a_file_that_is_not_there_is_not_called_wrong_json(tmp_path: pathlib.Path) -> None:
+    with pytest.raises(SettingsError) as error:
+        client_settings.read(tmp_path / "nope.json")
+    assert str(error.value) == f"{tmp_path}/nope.json cannot be read (No such file or directory)."
+
+
 @pytest.mark.parametrize(
     ("raw", "says"),
     [
         (b"{", "is no JSON"),
         (b"[" * 100000, "is no JSON"),
-        (b"\xff", "is no text in UTF-8"),
+        (b"\xff", "x.json is no text in UTF-8: write"),
         (b"[]", "this is no mapping"),
         (b" " * (1024 * 1024 + 1), "has more than 1048576 characters"),
     ],

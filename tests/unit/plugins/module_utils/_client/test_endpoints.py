@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import json
 import typing as t
 
@@ -72,18 +73,38 @@ def test_what_is_stated_stands_above_it_phase_by_phase() -> None:
         ({"api_key": "short"}, {}, "api_key is not usable (it is not shown)"),
         ({"api_key": ""}, {}, "api_key is not usable (it is not shown)"),
         ({"base_url": "door:8080"}, {}, "base_url is not usable"),
-        ({"base_url": "http://door:8080"}, {}, "with /v1 at its end"),
-        ({"base_url": "http://a:b@door/v1"}, {}, "no password in it"),
+        ({"base_url": "http://door:8080"}, {}, "with /v1 once at its end"),
+        ({"base_url": "http://a:b@door/v1"}, {}, "no password, ? or # in it"),
+        ({"base_url": "http://do\ror:8080/v1"}, {}, "base_url is not usable"),
+        ({"base_url": "http://door:8080/v1?"}, {}, "base_url is not usable"),
+        ({"base_url": "http://door:8080/v1#"}, {}, "base_url is not usable"),
+        ({"base_url": "http://door:8080/x?a=/v1"}, {}, "base_url is not usable"),
+        ({"base_url": "http://door:8080/v1/v1/"}, {}, "base_url is not usable"),
+        ({"base_url": ["http://door:8080/v1"]}, {}, "base_url is not usable"),
+        ({"host": ["gpu1"]}, {}, "endpoint assistant: host is of type list: write one name"),
+        ({"instance": ["a"]}, {}, "instance is of type list: write one name"),
+        ({"instance": "../../x"}, {}, "instance is '../../x': write small letters"),
+        ({"served_model_name": []}, {}, "served_model_name is an empty list: write a text"),
+        ({"served_model_name": [" "]}, {}, "served_model_name is [' ']: write a text"),
+        (
+            {"sampling": {"birthday": dt.date(2026, 1, 2)}},
+            {},
+            "sampling.birthday is read by YAML as the date",
+        ),
+        ({"sampling": {"plan": {"seed": float("inf")}}}, {}, "sampling.plan.seed is inf"),
+        ({"max_model_len": dt.date(2026, 1, 2)}, {}, "max_model_len is read by YAML as the date 2026-01-02"),
         ({"base_url": "http://door:99999/v1"}, {}, "base_url is not usable"),
         ({"served_model_name": "other"}, {}, "served_model_name is 'other', and gpu1 serves assistant and core"),
         ({"max_model_len": 16384}, {}, "max_model_len is 16384, and gpu1 has verified 12288"),
-        ({"max_model_len": "x"}, {}, "max_model_len is 'x'"),
+        ({"max_model_len": "x"}, {}, "max_model_len is of type text: write"),
+        ({"max_model_len": "1.5"}, {}, "max_model_len is '1.5': write"),
         ({"retries": [-1]}, {}, "retries is [-1]: write the seconds"),
         ({"retries": [1] * 21}, {}, "at most 20 of them"),
-        ({"retries": "soon"}, {}, "retries is 'soon': write the seconds"),
-        ({"retries": ["nan"]}, {}, "retries is ['nan']"),
+        ({"retries": "soon"}, {}, "retries is of type text: write the seconds"),
+        ({"retries": ["nan"]}, {}, "retries is [of type text]: write"),
         ({"max_in_flight": 0}, {}, "max_in_flight is 0: write a whole number from 1"),
-        ({"timeout": "soon"}, {}, "timeout is 'soon'"),
+        ({"timeout": "soon"}, {}, "timeout is of type text: write"),
+        ({"timeout": True}, {}, "timeout is true: write"),
         ({"sampling": {"temperature": 3}}, {}, "sampling.temperature is 3: vLLM takes at most 2"),
         (
             {"sampling": {"plan": {"top_p": 1.5}}},
@@ -91,6 +112,8 @@ def test_what_is_stated_stands_above_it_phase_by_phase() -> None:
             "sampling.plan.top_p is 1.5: write a number above 0 and at most 1",
         ),
         ({"sampling": {"output_reserve": 20000}}, {}, "a request has 12288 tokens in all"),
+        ({"sampling": {"safety_margin": 12288}}, {}, "safety_margin is 12288, and a request has 12288 tokens"),
+        ({"sampling": {"file": "x"}}, {}, "sampling.file would be VLLM_CLIENT_FILE"),
         ({"sampling": {"temprature": 0.1}}, {}, "Did you mean temperature?"),
     ],
 )
@@ -104,6 +127,25 @@ def test_all_of_it_at_once_and_never_a_key() -> None:
     assert len(errors) == 4
     assert KEY not in " ".join(errors) and "secret key" not in " ".join(errors)
     assert "there are two of this name" in errors[-1]
+
+
+@pytest.mark.parametrize("key", ["retries", "max_in_flight", "timeout", "max_model_len", "api_kay", "token"])
+@pytest.mark.parametrize("value", [KEY, [KEY], {"a": KEY}])
+def test_a_key_on_the_wrong_line_is_not_told(key: str, value: t.Any) -> None:
+    _ends, errors = read({**ONE, key: value})
+    assert len(errors) == 1 and key in errors[0] and KEY not in errors[0]
+
+
+def test_one_without_a_name_is_told_once() -> None:
+    assert read({"host": "gpu1"})[1] == [
+        "endpoint 1: the name '' is not usable: write small letters, digits and hyphens, no hyphen first."
+    ]
+
+
+def test_a_document_can_always_be_written() -> None:
+    ends, errors = read({**ONE, "api_key": dt.date(2026, 1, 2), "token": dt.date(2026, 1, 2), "sampling": {5: 1}})
+    assert len(errors) == 3 and "2026" not in str(errors)
+    assert document.texts(ends, "/x", ["file"])
 
 
 def test_the_servers_own_host_may_use_the_loopback() -> None:

@@ -119,6 +119,15 @@ def test_no_secret_is_kept() -> None:
     assert kept == {"vllm_server_instances": [{"name": "a", "port": 8000, "active": False}, {"name": "b"}]}
 
 
+@pytest.mark.parametrize("name", [name for name, one in OPTIONS.items() if one.get("elements") == "dict"])
+def test_a_key_that_is_none_shows_nothing(name: str) -> None:
+    """It may be that of a secret, misspelt."""
+    kept = reader.without_secrets(OPTIONS, {name: [{"name": "a", "api_kay": "hush", "token": ["hush"]}]})
+    assert "hush" not in repr(kept)
+    if not OPTIONS[name].get("no_log"):
+        assert (kept[name][0]["api_kay"], kept[name][0]["token"]) == ("***", "***")
+
+
 def test_a_secret_is_right_where_one_belongs() -> None:
     token = "hf_" + "a" * 34
     for no_log, wrong in ((True, 0), (False, 1)):

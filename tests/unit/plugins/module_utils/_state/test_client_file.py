@@ -13,6 +13,7 @@ import subprocess
 import pytest
 
 from ansible_collections.gpufleet.vllm.plugins.module_utils._state.client_file import (
+    OWN_VARIABLES,
     document,
     environment,
     remove,
@@ -64,6 +65,22 @@ def test_a_shell_reads_every_value_as_it_is() -> None:
         "VLLM_CLIENT_F": "0.7",
         "VLLM_CLIENT_G": "true",
     }
+
+
+def test_no_value_of_sampling_takes_the_place_of_another_variable() -> None:
+    text = environment(
+        {
+            "base_url": "http://127.0.0.1:8000/v1",
+            "served_model_names": ["m"],
+            "max_model_len": 9,
+            "sampling": {name.lower(): "x" for name in OWN_VARIABLES},
+        }
+    )
+    assert text.splitlines() == [
+        "OPENAI_BASE_URL=http://127.0.0.1:8000/v1",
+        "VLLM_CLIENT_MODEL=m",
+        "VLLM_CLIENT_MAX_MODEL_LEN=9",
+    ]
 
 
 def test_both_files_are_written_once_and_removed(tmp_path: pathlib.Path) -> None:
