@@ -42,7 +42,12 @@ TEXT = [
 ]
 DICT = [Written({"b": 1}, {"b": 1}), Written('{"b": 1}', {"b": 1}), Written(' {"a": [true]}', {"a": [True]}),
         Written({}, {}), Written("{}", {})]  # fmt: skip
-MAPPINGS = [Written([{"name": "a"}], [{"name": "a"}]), Written('[{"name": "a"}]', [{"name": "a"}]), Written([], [])]
+
+
+def _mappings(key: str) -> list[Written]:
+    """Of one entry, by a key that its options have: what stands under another is not shown."""
+    return [Written([{key: "a"}], [{key: "a"}]), Written(f'[{{"{key}": "a"}}]', [{key: "a"}]), Written([], [])]
+
 
 WRONG: dict[str, list[t.Any]] = {
     "bool": ["maybe", 2, 1.0, ["true"], "null", {"a": 1}],
@@ -95,7 +100,9 @@ def right(name: str, option: Json) -> list[Written]:
         return _listed(SPECIMENS.get(name, ["some", "other"]))
     if kind == "str" and "." in name:
         return [one for one in TEXT if one.value == one.means] + [Written(" some", " some"), Written(580, "580")]
-    known = {"bool": BOOL, "int": INT, "float": FLOAT, "str": TEXT, "dict": DICT, "mappings": MAPPINGS}
+    if kind == "mappings":
+        return _mappings("name" if "name" in option.get("options", {"name": {}}) else "model")
+    known = {"bool": BOOL, "int": INT, "float": FLOAT, "str": TEXT, "dict": DICT}
     return known.get(kind, [Written(["some"], ["some"])])
 
 

@@ -64,7 +64,7 @@ class Fleet:
         (here / "plugins" / "action").mkdir(parents=True)
         for name in ("roles", "playbooks", "meta", "galaxy.yml"):
             (here / name).symlink_to(CHECKOUT / name)
-        for name in ("lookup", "modules", "module_utils", "plugin_utils"):
+        for name in ("callback", "lookup", "modules", "module_utils", "plugin_utils"):
             (here / "plugins" / name).symlink_to(CHECKOUT / "plugins" / name)
         for action in ACTIONS.glob("*.py"):
             (here / "plugins" / "action" / action.name).symlink_to(action)

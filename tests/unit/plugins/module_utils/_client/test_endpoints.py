@@ -111,7 +111,7 @@ def test_what_is_stated_stands_above_it_phase_by_phase() -> None:
             {},
             "sampling.plan.top_p is 1.5: write a number above 0 and at most 1",
         ),
-        ({"sampling": {"output_reserve": 20000}}, {}, "a request has 12288 tokens in all"),
+        ({"sampling": {"max_tokens": 20000}}, {}, "a request has 12288 tokens in all"),
         ({"sampling": {"safety_margin": 12288}}, {}, "safety_margin is 12288, and a request has 12288 tokens"),
         ({"sampling": {"file": "x"}}, {}, "sampling.file would be VLLM_CLIENT_FILE"),
         ({"sampling": {"temprature": 0.1}}, {}, "Did you mean temperature?"),
