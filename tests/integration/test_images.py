@@ -172,7 +172,6 @@ def test_an_archive_of_another_name_brings_no_other(host: Host, image: Pushed) -
     assert tags == ["gpufleet-test/by-tag:1"]
 
 
-@pytest.mark.skipif(shutil.which("skopeo") is None, reason="skopeo is not installed")
 def test_an_oci_layout(host: Host, image: Pushed, registry: Registry) -> None:
     """The manifest is in it, so that the digest alone proves it; a folder and a packed tar are archives too."""
     found = layout(image, registry, host.folder)
