@@ -101,6 +101,19 @@ def test_why_the_last_release_failed(scene: Scene) -> None:
     assert "all is well" in log["lines"][-1]
 
 
+def test_of_two_failures_the_last_is_told(scene: Scene) -> None:
+    serving(scene, "well")
+    for length, said in (
+        (TOO_LONG, "torch.OutOfMemoryError: CUDA out of memory"),
+        (4096, "OSError: [Errno 98] address already in use"),
+    ):
+        scene.engine(length, Engine(ready_after=99, exits_after=1.0, log=((0.5, said),)))
+        scene.roll_out(length)
+    failed = run()["logs"][0]["failed"]
+    assert failed["digest"] == plan(4096)["digest"]
+    assert failed["log"][-1].endswith("address already in use")
+
+
 def test_a_diagnosis_without_its_log_is_told(scene: Scene) -> None:
     """The disk was full, and the log made room."""
     serving(scene, "well")
