@@ -122,3 +122,22 @@ def test_one_that_is_read_too_late_is_told() -> None:
     roles = [{"ansible.builtin.import_role": {"name": f"gpufleet.vllm.{role}"}} for role in ("gpu_detect", "other")]
     assert unread({"tasks": [read, *roles]}) == {"other"}
     assert unread({"tasks": [*roles, read]}) == {"gpu_detect", "other"}
+
+
+# Inside of a template: the fact as a variable of its own, which `inject_facts_as_vars = false` leaves undefined.
+BARE_FACT = re.compile(r"(?<![\w.'\"/\[-])gpufleet\.(?!vllm\b)\w+")
+TEMPLATE = re.compile(r"\{\{.*?\}\}", re.DOTALL)
+
+
+def bare_facts(text: str) -> list[str]:
+    return [found for template in TEMPLATE.findall(text) for found in BARE_FACT.findall(template)]
+
+
+def test_facts_are_read_where_they_are() -> None:
+    files = [path for folder in ("playbooks", "roles") for path in (CHECKOUT / folder).rglob("*.yml")]
+    assert {path.name: found for path in files if (found := bare_facts(path.read_text()))} == {}
+
+
+def test_a_bare_fact_is_found() -> None:
+    assert bare_facts("msg: \"{{ gpufleet.advice or 'gpufleet.vllm' }}\"") == ["gpufleet.advice"]
+    assert bare_facts("x: \"{{ ansible_facts['gpufleet'].gpus }} {{ lookup('gpufleet.vllm.setting', 'a') }}\"") == []
