@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import contextlib
+import csv
 import http.client
 import http.server
 import json
@@ -50,6 +51,14 @@ STATED: Json = {
 needs_haproxy = pytest.mark.skipif(
     shutil.which("haproxy") is None, reason="haproxy is not installed: apt-get install haproxy"
 )
+
+
+def until(reached: t.Callable[[], bool], within: float = 30) -> None:
+    """Wait for what comes by itself: a moment here, many on a machine that is busy."""
+    deadline = time.monotonic() + within
+    while not reached():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
 
 
 def free_port() -> int:
@@ -183,8 +192,17 @@ class Door:
             time.sleep(0.02)
         raise AssertionError(self.log.read_text())
 
+    def logged(self, text: str) -> int:
+        """How often."""
+        return self.log.read_text().count(text)
+
     def reload(self) -> None:
-        self.process.send_signal(signal.SIGUSR2)
+        """The master executes itself anew after its start; a signal in that moment is lost."""
+        for _attempt in range(30):
+            self.process.send_signal(signal.SIGUSR2)
+            with contextlib.suppress(AssertionError):
+                return until(lambda: self.logged("Reloading HAProxy") > 0, within=1)
+        raise AssertionError(self.log.read_text())
 
     def stop(self) -> None:
         self.process.send_signal(signal.SIGTERM)
@@ -205,6 +223,12 @@ class Door:
         line.close()
         self.headers = {name.lower(): value for name, value in answer.getheaders()}
         return answer.status, json.loads(text) if text else {}
+
+    def sessions(self) -> int:
+        """Requests that an engine has by HAProxy's count, which ends a moment after the client has its answer."""
+        names, *rows = csv.reader(self.runtime.ask("show", "stat").splitlines())
+        stat = [dict(zip(names, row, strict=False)) for row in rows]
+        return sum(int(row["scur"] or 0) for row in stat if row["svname"] not in ("FRONTEND", "BACKEND"))
 
     def chat(self, model: str = "a", **more: t.Any) -> tuple[int, Json]:
         return self.ask("/v1/chat/completions", {"messages": [], "model": model, **more})
