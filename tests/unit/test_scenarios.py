@@ -12,10 +12,13 @@ import typing as t
 import pytest
 import yaml
 
+from lab.gpu import description
+
 Json = dict[str, t.Any]
 CHECKOUT = pathlib.Path(__file__).resolve().parents[2]
 MOLECULE = CHECKOUT / "molecule"
 SCENARIOS = sorted(path.parts[-3] for path in MOLECULE.glob("*/inventory/hosts.yml") if path.parts[-3] != "shared")
+CLASSES = sorted(yaml.safe_load((MOLECULE / "classes" / "inventory" / "hosts.yml").read_text()))
 ELSEWHERE = sorted((CHECKOUT / "tests").glob("*/inventory/hosts.yml"))
 
 
@@ -72,3 +75,17 @@ def test_no_two_have_a_host_of_the_same_name() -> None:
     inventories = [MOLECULE / name / "inventory" / "hosts.yml" for name in SCENARIOS] + ELSEWHERE
     names = collections.Counter(name for path in inventories for name in hosts_of(read(path)))
     assert [name for name, times in names.items() if times > 1] == []
+
+
+@pytest.mark.parametrize("group", CLASSES)
+def test_a_class_has_to_show_the_hardware_of_the_lab_and_the_plans_of_production(group: str) -> None:
+    expected = read(MOLECULE / "classes" / "expected" / f"{group}.yml")
+    for gpu, uuid in zip(description.read(group).of("gpu"), expected["gpus"], strict=True):
+        shown = {"uuid": uuid, **{key: expected[key] for key in ("name", "memory_mib", "compute_capability")}}
+        assert {key: gpu.get(key) for key in shown} == {key: str(value) for key, value in shown.items()}
+    listed = read(CHECKOUT / "inventories" / "production" / "group_vars" / group / "instances.yml")
+    assert set(expected["plans"]) == {one["name"] for one in listed["vllm_server_instances"]}
+
+
+def test_what_a_class_has_to_show_is_of_a_host() -> None:
+    assert sorted(path.stem for path in (MOLECULE / "classes" / "expected").glob("*.yml")) == CLASSES
