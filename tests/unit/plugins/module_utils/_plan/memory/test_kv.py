@@ -75,7 +75,7 @@ def test_two_batches_in_flight_cost_a_window_more() -> None:
 
 @pytest.mark.parametrize(("version", "batches"), [((0, 24, 0), 1), ((0, 25, 1), 1), ((0, 26, 0), 2)])
 def test_a_window_holds_every_batch_in_flight_from_026_on(version: tuple[int, int, int], batches: int) -> None:
-    """SlidingWindowSpec of vllm/v1/kv_cache_interface.py: max_num_batched_tokens until 0.25.1, max_in_flight_tokens in 0.26.
+    """SlidingWindowSpec (vllm/v1/kv_cache_interface.py): max_num_batched_tokens to 0.25.1, then max_in_flight_tokens.
 
     vllm-project/vllm#49878: what 0.25.1 had started with was 40 % too small for 0.26.
     """
