@@ -25,6 +25,7 @@ from .arguments.translate import translate
 from .checks import (
     adapters,
     answering,
+    blocks,
     conflicts,
     dangers,
     drafting,
@@ -93,6 +94,7 @@ def prepare(
     doubts = [
         *conflicts.contradictions(values, schema),
         *model_checks.problems(values, moved.variables, model, schema.version),
+        *blocks.problems(values, model, schema.version),
         Doubt("value", drafting.problem(values, model, schema.version)),
         *media.problems(smoke, values, model),
         *(Doubt("value", text) for text in drafting.misspelt(values, schema.version)),

@@ -77,7 +77,14 @@ TURBOQUANT_WITH_STATES = Gate(
     "TurboQuant's cache goes with models that have states",
     "vllm/engine/arg_utils.py, create_engine_config",
 )
+WHOLE_BLOCKS_OF_EXPERTS = Gate(
+    "whole_blocks_of_experts",
+    (0, 8, 5),
+    "experts of FP8 files in blocks are split by whole blocks only; later releases make blocks finer or pad",
+    "vllm/model_executor/layers/quantization/fp8.py, Fp8MoEMethod.create_weights",
+    until=(0, 29, 0),
+)
 GATES: tuple[Gate, ...] = (
-    OFFLOAD_OF_ONE_KIND, SUBCOMMAND, AUTO_LENGTH, TOOL_CALL_NEEDS_PARSER, TURBOQUANT_WITH_STATES, TEMPERATURE_BOUND,
-    KEYS_OUT_OF_THE_LOG,
+    WHOLE_BLOCKS_OF_EXPERTS, OFFLOAD_OF_ONE_KIND, SUBCOMMAND, AUTO_LENGTH, TOOL_CALL_NEEDS_PARSER,
+    TURBOQUANT_WITH_STATES, TEMPERATURE_BOUND, KEYS_OUT_OF_THE_LOG,
 )  # fmt: skip

@@ -71,8 +71,16 @@ def test_two_batches_in_flight_cost_a_window_more() -> None:
     two = of("openai/gpt-oss-120b", (0, 32, 0), batched_tokens=8192, concurrent_batches=2)
     assert two.needed_gib(131072) == pytest.approx(5.07, abs=0.01)
     assert two.needed_gib(131072) > one.needed_gib(131072)
-    old = of("openai/gpt-oss-120b", (0, 24, 0), batched_tokens=8192, concurrent_batches=2)
-    assert old.blocks(131072) == one.blocks(131072)
+
+
+@pytest.mark.parametrize(("version", "batches"), [((0, 24, 0), 1), ((0, 25, 1), 1), ((0, 26, 0), 2)])
+def test_a_window_holds_every_batch_in_flight_from_026_on(version: tuple[int, int, int], batches: int) -> None:
+    """SlidingWindowSpec (vllm/v1/kv_cache_interface.py): max_num_batched_tokens to 0.25.1, then max_in_flight_tokens.
+
+    vllm-project/vllm#49878: what 0.25.1 had started with was 40 % too small for 0.26.
+    """
+    found = of("openai/gpt-oss-120b", version, batched_tokens=8192, concurrent_batches=2)
+    assert found.in_flight == 8192 * batches
 
 
 def test_tokens_are_derived_from_021_on() -> None:
