@@ -42,7 +42,11 @@ class Diagnosis:
         return {"failure_class": self.failure_class, "cause": self.cause, "advice": self.advice}
 
 
-_COMPILER = re.compile(r"cannot find -l|nvcc fatal|ptxas fatal|fatal error: |: error: ")
+_COMPILER = re.compile(
+    r"cannot find -l|nvcc fatal|ptxas fatal|fatal error: |: error: |"
+    r"^\S*sh: (?:line )?\d+: .{1,200}(?:not found|No such file)"
+)
+_OF_COMPILERS = ("jit.build", "arch.cuda")
 _BEST = 3
 # What a program says that ends itself with SIGABRT.
 _ABORT = re.compile(r"terminate called|Assertion .{0,300}failed|Check failed:|(?:free|malloc)\w*\(\): |double free")
@@ -98,7 +102,7 @@ def diagnose(
     life = causes.last_life(lives(lines), bool(hint))
     classed = causes.classed(life, known)
     if classed is not None:
-        return _diagnosis(*classed, life, hint)
+        return _diagnosis(*classed, life, hint, known)
     dead = signals.death(lines, exit_code)
     root = causes.root(life)
     # vLLM kills what is left of it itself: a kill is a cause only where nothing else is.
@@ -114,20 +118,29 @@ def diagnose(
     return _silent(everything, lines)
 
 
-def _diagnosis(event: Event, match: Match, life: t.Sequence[Event], hint: str) -> Diagnosis:
+def _diagnosis(event: Event, match: Match, life: t.Sequence[Event], hint: str, known: t.Mapping[str, str]) -> Diagnosis:
     if match.kind.name == "shm.hang" and hint:
         return Diagnosis("shm.hang", hint, match.advice)
     name, line, advice = match.kind.name, event.shown or match.frame, match.advice
     if not searched(match.pattern, line):  # a line below says it
         line = next((more for more in event.more if searched(match.pattern, more)), line)
     if name == "jit.build":
-        line = next((other.line for other in life if _COMPILER.search(other.line)), line)
+        return _built(line, match, life, known)
     # Only the API server has the instance's own port.
     if name == "port.busy" and causes.depth(event) and "in use" in line:
         return Diagnosis("port.internal", _fit(line), failures.NAMED["port.internal"].advice)
     if name == "mem.busy":
         return _busy(_fit(line), advice)
     return Diagnosis(name, _fit(line), advice)
+
+
+def _built(line: str, match: Match, life: t.Sequence[Event], known: t.Mapping[str, str]) -> Diagnosis:
+    """What a compiler said itself: who started it only tells that it failed."""
+    line = next((other.line for other in life if _COMPILER.search(other.line)), line)
+    said = failures.kind_of(line, (), known)
+    if said is None or said.kind.name not in _OF_COMPILERS:
+        said = match
+    return Diagnosis(said.kind.name, _fit(line), said.advice)
 
 
 def _busy(line: str, advice: str) -> Diagnosis:

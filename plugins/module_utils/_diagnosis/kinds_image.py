@@ -12,6 +12,11 @@ from __future__ import annotations
 
 from .kinds import Case, Kind
 
+_NO_NVCC = (
+    r"Could not find nvcc|nvcc:?(?: command)? not found|CUDA_HOME environment variable is not set|"
+    r"(?:No such file or directory: '\S*nvcc'|nvcc: No such file or directory)"
+)
+
 KINDS: tuple[Kind, ...] = (
     Kind(
         "arch.cuda",
@@ -22,7 +27,13 @@ KINDS: tuple[Kind, ...] = (
         (
             Case(r"(?:SM|sm_?|compute capability) ?1\d[\w.+]* requires CUDA ?>= ?(?P<cuda>[\d.]+)"),
             Case(r"requires CUDA (?P<cuda>1\d\.?\d*) or (?:newer|later)"),
-            Case(r"No supported CUDA architectures found for major versions"),
+            Case(
+                r"No supported CUDA architectures found for major versions \[(?P<majors>[\d, ]{1,40})\]",
+                "FlashInfer has this kernel for GPUs of these generations of compute capability only: {majors}. On "
+                "another GPU choose another backend (moe_backend, attention_backend), or another build of the model. "
+                "On one of them the CUDA of the image is too old to compile it (12.x needs 12.9: cu129 or cu130), or "
+                "it has no nvcc.",
+            ),
             Case(r"[Uu]nsupported gpu architecture|Value 'sm_\w+' is not defined for option 'gpu-name'"),
             Case(r"Unknown CUDA arch|unknown target CPU 'sm_"),
             Case(
@@ -41,6 +52,11 @@ KINDS: tuple[Kind, ...] = (
         "quantization), or another "
         "backend (attention_backend, moe_backend) where one can be chosen.",
         (
+            Case(
+                r"Assertion error \(.{1,300}\): (?:Unsupported arch|Unknown SF transformation)",
+                "DeepGEMM has no such kernel for this GPU: do without it (VLLM_USE_DEEP_GEMM: '0' in `env`) where the "
+                "model runs so; where it needs DeepGEMM, it wants another GPU or a newer image.",
+            ),
             Case(
                 r"(?:not (?:yet )?(?:implemented|supported)|unsupported) (?:for|on) (?:Blackwell|Hopper|"
                 r"Ada|Ampere|Turing|Volta|SM ?\d|sm_?\d)"
@@ -72,10 +88,21 @@ KINDS: tuple[Kind, ...] = (
         "FlashInfer's sampler.",
         (
             Case(
-                r"Could not find nvcc|nvcc(?:: command)? not found|CUDA_HOME environment variable is not set|"
-                r"No such file or directory: '\S*nvcc'",
-                "The image has no nvcc: use an image with the CUDA toolkit, or do without what it compiles: "
-                "VLLM_USE_FLASHINFER_SAMPLER: '0' in `env` where it is FlashInfer's sampler.",
+                _NO_NVCC,
+                "nvcc is not where {set} says: leave it out, and the image's own is used, or correct it.",
+                set_by=("CUDA_HOME",),
+            ),
+            Case(
+                _NO_NVCC,
+                "There is no nvcc where it is looked for: use an image with the CUDA toolkit (CUDA_HOME names its "
+                "folder), or do without what it compiles: VLLM_USE_FLASHINFER_SAMPLER: '0' in `env` where it is "
+                "FlashInfer's sampler.",
+            ),
+            Case(
+                r"Assertion error \(\S{0,300}/jit/\S{1,100}:\d+\)|NVCC compilation failed",
+                "DeepGEMM compiles its kernels at the start with the image's CUDA tools (nvcc, cuobjdump), and one of "
+                "them failed: use an image that has them, such as vLLM's own, or do without it: VLLM_USE_DEEP_GEMM: "
+                "'0' in `env`.",
             ),
             Case(
                 r"Python\.h: No such file|[Ff]ailed to find C(?:\+\+)? compiler|"

@@ -12,6 +12,15 @@ from __future__ import annotations
 
 from .kinds import Case, Kind
 
+_UNKNOWN_ARCHITECTURE = r"does not recognize this architecture|Model architectures? .{0,200}not supported for now"
+_DRAFTER = (
+    "This release does not know the architecture of the drafter that speculative_config names: use a drafter or a "
+    "method that it knows, do without speculative_config, or use a newer image."
+)
+_NO_FOLDER = (
+    "The path that the line names is no folder with a model in the container, and so it was taken for a name on the "
+    "Hub: put the model there on the host, or correct the path."
+)
 _LOADING = r"\bin (?:load_weights|\w*weight_loader\w*|_load_module|_load_param)\b"
 
 KINDS: tuple[Kind, ...] = (
@@ -54,6 +63,11 @@ KINDS: tuple[Kind, ...] = (
                 "try again later, or put "
                 "the model on the host.",
             ),
+            Case(
+                r"(?:Repo id must .{0,120}|Invalid repository ID or local directory specified): '(?:/|\.\.?/|~)|"
+                r"OSError: (?:/|\.\.?/|~)\S+ is not a local folder",
+                _NO_FOLDER,
+            ),
             Case(r"HFValidationError: Repo id must|Repo id must (?:be|use)"),
             Case(r"is not a local folder (?:and is not a valid model|or a valid repository)"),
             Case(r"Invalid repository ID or local directory"),
@@ -88,6 +102,8 @@ KINDS: tuple[Kind, ...] = (
         "the model is older than "
         "the image, the image's transformers no longer suits it: use a release of the model's time.",
         (
+            Case(_UNKNOWN_ARCHITECTURE, _DRAFTER, frames=r"spec_decode/|/speculat\w+\.py"),
+            Case(r"Model architectures? \['(?:Eagle|EAGLE|Medusa|MLPSpeculator|\w*MTP)\w*'", _DRAFTER),
             Case(
                 r"does not recognize this architecture",
                 "The image is older than the model: use a newer image (a release of vLLM with a newer transformers).",
@@ -161,6 +177,12 @@ KINDS: tuple[Kind, ...] = (
         "and weights beside it. Name the "
         "folder that has them, set tokenizer where a GGUF file is served, or take another build of the model.",
         (
+            Case(
+                r"No model architectures are specified",
+                "The model's config.json names no `architectures`, and so vLLM does not know which of its classes "
+                "runs it: name one in hf_overrides, or take another build of the model. What only another program "
+                "runs, as many models of speech and pictures, has none.",
+            ),
             Case(r"Unrecognized model in|Should have a `model_type` key|KeyError: 'model_type'"),
             Case(
                 r"Weights only load failed",

@@ -18,7 +18,7 @@ KINDS: tuple[Kind, ...] = (
     Kind(
         "flag.unknown",
         "an argument that this release does not have",
-        "Remove the argument or correct its name for this vLLM release.",
+        "This release of vLLM has no such argument: remove it, correct its name, or use an image whose release has it.",
         (Case(r"error: unrecognized arguments:"),),
     ),
     Kind(
@@ -192,8 +192,14 @@ KINDS: tuple[Kind, ...] = (
                 "quantized with, or use another build.",
             ),
             Case(
-                r"Unknown quantization method|Unknown \w+ quant algo|is not a supported quantization|"
-                r"Unsupported quanti\w+",
+                r"Found unknown quantization",
+                "This release does not know the quantization that the model's params.json names: use a newer image, "
+                "another build of the model, or leave {set} out where the folder has a config.json too.",
+                set_by=("config_format", "load_format"),
+            ),
+            Case(
+                r"Found unknown quantization|Unknown quantization method|Unknown \w+ quant algo|"
+                r"is not a supported quantization|Unsupported quanti\w+",
                 "This release does not know how the model was quantized: use a newer image, or another "
                 "build of the model.",
             ),

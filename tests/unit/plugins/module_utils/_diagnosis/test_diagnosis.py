@@ -439,6 +439,71 @@ def test_advice_names_what_is_set_and_nothing_else(
     assert never not in found.advice
 
 
+NINJA = "subprocess.CalledProcessError: Command '['ninja', '-v', '-C', '/x']' returned non-zero exit status 1."
+PARAMS = "  Value error, Found unknown quantization='{'mode': 'x'}' in config [type=value_error]"
+PATH_AS_NAME = "OSError: Repo id must be in the form 'repo_name' or 'namespace/repo_name': '{}'."
+FLASHINFER = "RuntimeError: No supported CUDA architectures found for major versions [9, 10]."
+
+
+@pytest.mark.parametrize(
+    ("line", "failure_class", "advised"),
+    [
+        ("nvcc fatal   : Unsupported gpu architecture 'compute_120a'", "arch.cuda", "newer CUDA"),
+        ("/bin/sh: 1: /usr/local/cuda/bin/nvcc: not found", "jit.build", "no nvcc where it is looked for"),
+        ("/x/a.cu:3:10: fatal error: cuda.h: No such file or directory", "jit.build", "compiler"),
+        ("/bin/sh: 1: c++: not found", "jit.build", "compiler"),
+    ],
+)
+def test_a_compiler_says_itself_why_a_build_failed(line: str, failure_class: str, advised: str) -> None:
+    found = diagnose(f"FAILED: a.cuda.o\n{line}\n" + said(CORE, NINJA), 1)
+    assert (found.failure_class, found.cause) == (failure_class, " ".join(line.split()))
+    assert advised in found.advice
+
+
+def test_the_compiler_of_another_failure_is_not_its_cause() -> None:
+    log = "nvcc fatal   : Unsupported gpu architecture 'compute_120a'\n" + said(CORE, KV_NONE)
+    assert diagnose(log, 1).failure_class == "kv.none"
+    assert diagnose("/bin/sh: 1: nvcc: not found\n" + said(CORE, KV_NONE), 1).failure_class == "kv.none"
+
+
+@pytest.mark.parametrize(
+    ("line", "release", "advised", "never"),
+    [
+        ("/bin/sh: 1: /x/bin/nvcc: not found", {"env": {"CUDA_HOME": ":/x"}}, "CUDA_HOME (it is :/x) says", "toolkit"),
+        ("/bin/sh: 1: /x/bin/nvcc: not found", {"env": {}}, "an image with the CUDA toolkit", "correct it"),
+        (PARAMS, {"arguments": {"config_format": "mistral"}}, "config_format (it is mistral) out", "was quantized"),
+        (PARAMS, {"arguments": {}}, "does not know how the model was quantized", "config_format"),
+        (PATH_AS_NAME.format("/models/x"), {}, "no folder with a model in the container", "gated"),
+        (PATH_AS_NAME.format("a/b/c"), {}, "correct its name", "no folder"),
+        (FLASHINFER, {}, "of compute capability only: 9, 10.", "of SM 12"),
+    ],
+)
+def test_advice_is_what_the_line_and_the_settings_say(
+    line: str, release: dict[str, dict[str, str]], advised: str, never: str
+) -> None:
+    found = diagnose(said(CORE, line), 1, release={"arguments": {}, "env": {}} | release)
+    assert advised in found.advice
+    assert never not in found.advice
+
+
+@pytest.mark.parametrize(
+    ("file", "name", "drafter"),
+    [
+        ("vllm/v1/spec_decode/eagle.py", "XForCausalLM", True),
+        ("vllm/config/speculative.py", "XForCausalLM", True),
+        ("vllm/v1/worker/gpu_model_runner.py", "EagleXForCausalLM", True),
+        ("vllm/v1/worker/gpu_model_runner.py", "XMTP", True),
+        ("vllm/v1/worker/gpu_model_runner.py", "XForCausalLM", False),
+    ],
+)
+def test_an_architecture_that_is_the_drafters_is_not_the_models(file: str, name: str, drafter: bool) -> None:
+    frames = ('  File "a.py", line 1, in g', f'  File "{file}", line 7, in f', "    x()")
+    text = f"ValueError: Model architectures ['{name}'] are not supported for now. Supported architectures: []"
+    found = diagnose(said(CORE, TRACEBACK, *frames, text), 1)
+    assert found.failure_class == "model.newer"
+    assert ("speculative_config" in found.advice) == drafter
+
+
 def test_without_a_release_the_engine_says_what_is_set() -> None:
     line = (
         "INFO 11-20 10:00:00 [utils.py:1] non-default args: {'model': 'x', 'num_gpu_blocks_override': "

@@ -333,6 +333,19 @@ REAL = [
     ("model.newer", "huggingface_hub.errors.StrictDataclassFieldValidationError: Validation error for field 'rope'"),
     ("image.mixed", "ImportError: cannot import name 'x' from 'triton.compiler'"),
     ("quant.config", "ValueError: Unknown ModelOpt quant algo: MIXED_PRECISION"),
+    # Threads of 2025 and 2026, in other words: vLLM's adapter of Mistral's params.json, its ModelConfig, and loaders.
+    ("quant.config", "  Value error, Found unknown quantization='{'mode': 'x'}' in config [type=value_error]"),
+    (
+        "model.config",
+        "  Value error, No model architectures are specified [type=value_error, input_value=ArgsKwargs()]",
+    ),
+    ("model.missing", "OSError: Repo id must be in the form 'repo_name' or 'namespace/repo_name': '/models/acme/x'."),
+    # DeepGEMM: csrc/apis/layout.hpp on a GPU it has no kernels for, csrc/jit/kernel_runtime.hpp without cuobjdump.
+    ("kernel.absent", "RuntimeError: Assertion error (/x/csrc/apis/../layout.hpp:60): Unsupported architecture"),
+    ("kernel.absent", "RuntimeError: Assertion error (/x/csrc/apis/layout.hpp:59): Unknown SF transformation"),
+    ("jit.build", "RuntimeError: Assertion error (/x/csrc/apis/../jit/kernel_runtime.hpp:45): exit_code == 0"),
+    # dash under ninja.
+    ("jit.build", "/bin/sh: 1: /usr/local/cuda/bin/nvcc: not found"),
     # torch's TCPStore, zmq.
     (
         "port.internal",
