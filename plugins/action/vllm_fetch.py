@@ -31,15 +31,9 @@ EVERY_ON_TERMINAL, EVERY_IN_LOG = 5.0, 60.0
 # Downloads of the same model by somebody else that are waited for, one after another.
 OTHERS = 10
 
-MODEL_OPTIONS: Json = {
-    "model": {"type": "str", "required": True},
-    "revision": {"type": "str", "default": ""},
-    "code": {"type": "bool", "default": False},
-    "pickles": {"type": "bool", "default": False},
-    "gguf": {"type": "str", "default": ""},
-}
 OPTIONS: Json = {
-    "models": {"type": "list", "elements": "dict", "default": [], "options": MODEL_OPTIONS},
+    # Its keys are judged with all that is wrong.
+    "models": {"type": "raw", "default": []},
     # They may hold API keys, which go to no host from here.
     "instances": {"type": "raw", "default": []},
     "allow_code": {"type": "raw", "default": []},

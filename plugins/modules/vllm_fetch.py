@@ -66,7 +66,7 @@ options:
     type: raw
     default: []
   allow_pickles:
-    description: Models of O(instances) whose weights may be pickle files, which can carry code.
+    description: Models whose weights may be pickle files, which can carry code.
     type: list
     elements: str
     default: []

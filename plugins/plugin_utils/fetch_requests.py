@@ -3,6 +3,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """What a task asks of the store, as requests to a host: everything that is wrong with it is told at once.
 
+Sentences name the variables of the roles, which is what people write.
+
 Private to the collection: may change without notice.
 """
 
@@ -11,83 +13,151 @@ from __future__ import annotations
 import typing as t
 
 from ansible_collections.gpufleet.vllm.plugins.module_utils._hub.client import Client
-from ansible_collections.gpufleet.vllm.plugins.module_utils._hub.manifest import MODEL, REVISION
-from ansible_collections.gpufleet.vllm.plugins.module_utils._outside import documents
+from ansible_collections.gpufleet.vllm.plugins.module_utils._hub.manifest import (
+    MODEL,
+    REVISION,
+    path_problem,
+)
+from ansible_collections.gpufleet.vllm.plugins.module_utils._hub.selection import GGUF
 from ansible_collections.gpufleet.vllm.plugins.module_utils._outside.documents import Json
+from ansible_collections.gpufleet.vllm.plugins.module_utils._plan.inventory.inputs import models_allowed
+from ansible_collections.gpufleet.vllm.plugins.module_utils._settings import reader, types
 from ansible_collections.gpufleet.vllm.plugins.module_utils._store.asking import VARIABLE
 from ansible_collections.gpufleet.vllm.plugins.module_utils._store.desk import Request
+from ansible_collections.gpufleet.vllm.plugins.module_utils._vllm.openings import TRUST
+from ansible_collections.gpufleet.vllm.plugins.plugin_utils import role_settings
 
 MOST_FILES = 16
 # Below this a file of some GB takes longer than anybody waits, and a connection counts as a dead one.
-LEAST_BANDWIDTH = 0.1
+LEAST_BANDWIDTH, MOST_BANDWIDTH = 0.1, 1_000_000
 MB = 1_000_000
+ROLE = "model_store"
+MODELS, PICKLES = f"{ROLE}_models", f"{ROLE}_allow_pickles"
+
+
+class Wanted(t.NamedTuple):
+    """A model, as somebody asks for it at `where`."""
+
+    where: str
+    model: str
+    revision: str
+    code: bool = False
+    pickles: bool = False
+    gguf: str = ""
 
 
 def read(args: Json, errors: list[str]) -> list[Request]:
     """A request for each model, once; what is wrong is added to `errors`."""
-    problem = Client(endpoint=args["endpoint"], token=args["token"], variable=VARIABLE).problem()
+    endpoint, hub_dir = args["endpoint"].strip().rstrip("/"), args["hub_dir"].strip()
+    problem = Client(endpoint=endpoint, token=args["token"], variable=VARIABLE).problem()
     errors += [problem] if problem else []
-    if not 1 <= args["files_at_once"] <= MOST_FILES:
-        errors.append(f"files_at_once is {args['files_at_once']}: write a number from 1 to {MOST_FILES}.")
-    if args["bandwidth"] and not LEAST_BANDWIDTH <= args["bandwidth"] < 1e9:
-        errors.append(
-            f"bandwidth is {args['bandwidth']}: write MB a second, {LEAST_BANDWIDTH} or more, or 0 for no bound."
+    errors += bounds(args)
+    if not hub_dir.startswith("/"):
+        errors.append(f"vllm_server_hub_dir is {hub_dir!r}: write an absolute path of the host.")
+    allow_code = models_allowed(args["allow_code"], errors)
+    asked: dict[tuple[str, str], list[Wanted]] = {}
+    for one in [*models(args["models"], errors), *of_instances(args["instances"])]:
+        errors += [text for text in _problems(one) if text not in errors]
+        asked.setdefault((one.model, one.revision), []).append(one)
+    return [
+        Request(
+            model=model,
+            revision=revision,
+            hub_dir=hub_dir.rstrip("/") or "/",
+            endpoint=endpoint,
+            verify=args["verify"],
+            files_at_once=args["files_at_once"],
+            bandwidth=int(args["bandwidth"] * MB),
+            code=_allows(allow_code, model) or any(one.code for one in those),
+            pickles=model in args["allow_pickles"] or any(one.pickles for one in those),
+            gguf=gguf,
         )
-    if not args["hub_dir"].startswith("/"):
-        errors.append(f"hub_dir is {args['hub_dir']!r}: write an absolute path of the host.")
-    found: list[Request] = []
-    for one in [*args["models"], *of_instances(args["instances"], args["allow_code"], args["allow_pickles"])]:
-        request = _request(one, args, errors)
-        if request not in found:
-            found.append(request)
+        for (model, revision), those in asked.items()
+        # An instance has no key for the name of a GGUF file: its model comes as it is listed.
+        for gguf in dict.fromkeys(one.gguf for one in those if one.gguf) or [""]
+    ]
+
+
+def _allows(models_with_code: bool | list[str], model: str) -> bool:
+    return models_with_code is True or (isinstance(models_with_code, list) and model in models_with_code)
+
+
+def bounds(args: t.Mapping[str, t.Any]) -> list[str]:
+    """What is wrong with the role's numbers, by their names without that of the role."""
+    found = []
+    if not 1 <= args["files_at_once"] <= MOST_FILES:
+        found.append(f"{ROLE}_files_at_once is {args['files_at_once']}: write a number from 1 to {MOST_FILES}.")
+    if args["bandwidth"] and not LEAST_BANDWIDTH <= args["bandwidth"] <= MOST_BANDWIDTH:
+        found.append(
+            f"{ROLE}_bandwidth is {args['bandwidth']:g}: write MB a second, from {LEAST_BANDWIDTH} to "
+            f"{MOST_BANDWIDTH}, or 0 for no bound."
+        )
     return found
 
 
-def of_instances(instances: t.Any, allow_code: t.Any, allow_pickles: t.Collection[str]) -> list[Json]:
+def stated_wrong(own: Json) -> list[str]:
+    """What is wrong with the role's variables, by their names without that of the role."""
+    errors = bounds(own)
+    for one in models(own["models"], errors):
+        errors += _problems(one)
+    return errors
+
+
+def models(value: t.Any, errors: list[str]) -> list[Wanted]:
+    """Entries of model_store_models; what is wrong with one is added to `errors`, with its place."""
+    options = role_settings.option(MODELS)["options"]
+    found = []
+    unset: list[Json] = []
+    for at, entry in enumerate(
+        types.stated(lambda given: types.mappings(given, ["model"]), value, MODELS, errors, unset)
+    ):
+        where, before = f"{MODELS}[{at}]", len(errors)
+        one = reader.mapping(where, options, entry, errors)
+        if len(errors) == before and not one.get("model"):
+            errors.append(f"{where} has no model: write its id in the hub, as ORGANISATION/NAME.")
+        if len(errors) == before:
+            texts = {key: str(one.get(key) or "").strip() for key in ("model", "revision", "gguf")}
+            found.append(Wanted(where, **texts, code=bool(one.get("code")), pickles=bool(one.get("pickles"))))
+    return found
+
+
+def of_instances(instances: t.Any) -> list[Wanted]:
     """The models of a hub that instances are started with. What is wrong with an instance is told by its plan."""
-    found: list[Json] = []
+    found: list[Wanted] = []
     for instance in instances if isinstance(instances, (list, tuple)) else ():
-        engine_args = instance.get("engine_args") if isinstance(instance, dict) else None
-        drafter = engine_args.get("speculative_config") if isinstance(engine_args, dict) else None
-        for one in (instance, _mapping(drafter)):
-            model = one.get("model") if isinstance(one, dict) else None
+        if not isinstance(instance, dict):
+            continue
+        engine_args = _mapping(instance.get("engine_args"))
+        where = f"the instance {instance.get('name') or '?'}"
+        trusted = TRUST in _names(instance.get("allow_dangerous"))
+        for one in (instance, _mapping(engine_args.get("speculative_config"))):
+            model = one.get("model")
             if isinstance(model, str) and model.strip() and not model.startswith("/"):
-                found.append(
-                    {
-                        "model": model,
-                        "revision": str(one.get("revision") or ""),
-                        "code": allow_code is True or (isinstance(allow_code, (list, tuple)) and model in allow_code),
-                        "pickles": model in allow_pickles,
-                    }
-                )
+                found.append(Wanted(where, model.strip(), str(one.get("revision") or "").strip(), code=trusted))
     return found
 
 
-def _mapping(value: t.Any) -> t.Any:
-    """A mapping, which may be written as JSON."""
-    if not isinstance(value, str):
-        return value
+def _mapping(value: t.Any) -> Json:
+    """A mapping, which may be written as JSON; none for what is none."""
     try:
-        return documents.parse(value)
-    except ValueError:
-        return None
+        return types.mapping(value)
+    except types.WrongError:
+        return {}
 
 
-def _request(one: Json, args: Json, errors: list[str]) -> Request:
-    model, revision = one["model"].strip(), (one.get("revision") or "").strip()
-    if not MODEL.fullmatch(model):
-        errors.append(f"The model {model!r} is no id of a hub: write it as ORGANISATION/NAME.")
-    if revision and not REVISION.fullmatch(revision):
-        errors.append(f"The revision {revision!r} of {model} is no branch, tag or commit: write one.")
-    return Request(
-        model=model,
-        revision=revision,
-        hub_dir=args["hub_dir"].rstrip("/") or "/",
-        endpoint=args["endpoint"],
-        verify=args["verify"],
-        files_at_once=args["files_at_once"],
-        bandwidth=int(args["bandwidth"] * MB),
-        code=bool(one.get("code")),
-        pickles=bool(one.get("pickles")),
-        gguf=one.get("gguf") or "",
-    )
+def _names(value: t.Any) -> list[t.Any]:
+    try:
+        return types.items(value)
+    except types.WrongError:
+        return []
+
+
+def _problems(one: Wanted) -> list[str]:
+    found = []
+    if not MODEL.fullmatch(one.model):
+        found.append(f"{one.where}: the model {one.model!r} is no id of a hub: write it as ORGANISATION/NAME.")
+    if one.revision and not REVISION.fullmatch(one.revision):
+        found.append(f"{one.where}: the revision {one.revision!r} is no branch, tag or commit: write one.")
+    if one.gguf and (path_problem(one.gguf) or not one.gguf.lower().endswith(GGUF)):
+        found.append(f"{one.where}: gguf is {one.gguf!r}: write the name of one GGUF file of the model.")
+    return found

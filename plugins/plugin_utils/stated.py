@@ -21,7 +21,12 @@ from ansible_collections.gpufleet.vllm.plugins.module_utils._outside.documents i
 from ansible_collections.gpufleet.vllm.plugins.module_utils._plan import stated as plan_stated
 from ansible_collections.gpufleet.vllm.plugins.module_utils._plan.inventory import inputs
 from ansible_collections.gpufleet.vllm.plugins.module_utils._runtime import settings as runtime
-from ansible_collections.gpufleet.vllm.plugins.plugin_utils import data_files, role_settings, schema_files
+from ansible_collections.gpufleet.vllm.plugins.plugin_utils import (
+    data_files,
+    fetch_requests,
+    role_settings,
+    schema_files,
+)
 
 SERVER = "vllm_server"
 ROLE = role_settings.ROLES / SERVER
@@ -52,6 +57,8 @@ def errors(read: t.Mapping[str, Json], told: t.Sequence[str]) -> list[str]:
             found += classes.stated_wrong(own["host_class"], known)
         elif role == "container_runtime":
             found += runtime.mistakes(own, gpus=False)
+        elif role == fetch_requests.ROLE:
+            found += fetch_requests.stated_wrong(own)
         elif role == "nvidia_driver":
             driver_options.read({**own, "fingerprint": own["key_fingerprint"]}, found)
     said = {text.split()[0] for text in told}

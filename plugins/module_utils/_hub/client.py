@@ -32,7 +32,7 @@ AGENT = "gpufleet.vllm"
 # What another try does not mend.
 FINAL = ("certificate", "tls", "size")
 
-Ask = t.Callable[[str, str, t.Mapping[str, str], float, float, t.Optional[ssl.SSLContext]], Answer]
+Ask = t.Callable[[str, str, t.Mapping[str, str], float, float, t.Optional[ssl.SSLContext], bool], Answer]
 
 
 class _Question(t.NamedTuple):
@@ -57,12 +57,14 @@ class _Again(Exception):
 class Client:
     """`seconds` are for one question, and `patience` for one with all its repetitions and waits.
 
-    `variable` is how a token is stated, for sentences. `until`, of the monotonic clock, ends everything.
+    `variable` is how a token is stated, for sentences. `proxies` are those of the environment. `until`, of the
+    monotonic clock, ends everything.
     """
 
     endpoint: str = PUBLIC
     token: str = dataclasses.field(default="", repr=False)
     variable: str = "the token of the hub"
+    proxies: bool = True
     seconds: float = 20.0
     patience: float = 120.0
     until: float = float("inf")
@@ -72,13 +74,14 @@ class Client:
     clock: t.Callable[[], float] = time.monotonic
 
     def about(self, model: str = "", revision: str = "", path: str = "", hub: bool = True) -> About:
-        return About(self.endpoint, model, revision, path, self.variable, self.token, hub)
+        return About(self.endpoint, model, revision, path, self.variable, self.token, hub, self.proxies)
 
     def problem(self) -> str:
         """Why nothing can be asked; '' where it can. What the token is, is not told."""
         wrong = manifest.url_problem(self.endpoint)
         if wrong or self.endpoint.endswith("/") or urlsplit(self.endpoint).query:
-            return f"The endpoint of the hub {wrong or 'is no base of addresses'}: write it as {PUBLIC}."
+            wrong = wrong or "is no base of addresses"
+            return f"The endpoint of the hub (vllm_server_hub_endpoint) {wrong}: write it as {PUBLIC}."
         if self.token and not TOKEN.fullmatch(self.token):
             return f"{self.variable} has characters that no token has, or is too long: copy it again."
         return ""
@@ -134,7 +137,7 @@ class Client:
             headers["Authorization"] = f"Bearer {self.token}"
         seconds = max(0.001, min(self.seconds, asked.until - self.clock()))
         try:
-            return self.ask(asked.method, url, headers, seconds, asked.room, self.tls)
+            return self.ask(asked.method, url, headers, seconds, asked.room, self.tls, self.proxies)
         except NotReached as error:
             failed = refusals.not_reached(error, asked.about, urlsplit(url).hostname or "")
             if error.why in FINAL:

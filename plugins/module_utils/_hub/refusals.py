@@ -41,7 +41,10 @@ class HubError(Exception):
 
 @dataclasses.dataclass(frozen=True)
 class About:
-    """What was asked. `variable` is what a token is stated by; `token` is not told. A plain web server is no `hub`."""
+    """What was asked. `variable` is what a token is stated by; `token` is not told. A plain web server is no `hub`.
+
+    `proxies` are those of the environment, which not everybody who asks reads.
+    """
 
     endpoint: str
     model: str = ""
@@ -50,6 +53,7 @@ class About:
     variable: str = "the token of the hub"
     token: str = dataclasses.field(default="", repr=False)
     hub: bool = True
+    proxies: bool = True
 
     @property
     def page(self) -> str:
@@ -163,20 +167,32 @@ def wait(answer: Answer) -> float | None:
 
 _NOT_REACHED: t.Final = {
     "name": "the name {host} cannot be resolved ({text}): check the resolver of this machine and the endpoint's name",
-    "connect": "nothing can be reached there ({text}): check the network, and whether a proxy is needed (HTTPS_PROXY)",
-    "time": "no whole answer came in time ({text}): check the network, and whether a proxy is needed (HTTPS_PROXY)",
+    "connect": "nothing can be reached there ({text}): check the network, and {proxy}",
+    "time": "no whole answer came in time ({text}): check the network, and {proxy}",
     "certificate": "its certificate is not trusted here ({text}): what is between may be a proxy with a certificate of "
-    "its own, which belongs into the machine's trust store or into the file that SSL_CERT_FILE names",
-    "tls": "it does not speak TLS as it has to ({text}): check http and https in the endpoint, and the proxy",
+    "its own, which belongs into {trust}",
+    "tls": "it does not speak TLS as it has to ({text}): check http and https in the endpoint, and {proxy}",
     "proxy": "the proxy {text}: check HTTPS_PROXY, HTTP_PROXY and NO_PROXY",
     "size": "{text}, which no answer of a hub has: check the endpoint",
     "broken": "the connection broke off, or what came is no HTTP ({text}): try again, and check the endpoint",
+}
+_ADVICE: t.Final = {
+    True: {
+        "proxy": "whether a proxy is needed, or in the way (HTTPS_PROXY, NO_PROXY)",
+        "trust": "the machine's trust store or into the file that SSL_CERT_FILE names",
+    },
+    # A unit of systemd has nobody's environment.
+    False: {
+        "proxy": "whether this host reaches it without a proxy, as no download goes through one; a mirror that it "
+        "reaches belongs into vllm_server_hub_endpoint",
+        "trust": "the trust store of this host",
+    },
 }
 
 
 def not_reached(error: NotReached, about: About, host: str) -> HubError:
     text = concealed_text(printable(error))[:SAID]
-    why = _NOT_REACHED[error.why].format(host=host, text=text)
+    why = _NOT_REACHED[error.why].format(host=host, text=text, **_ADVICE[about.proxies])
     return about.error(f"unreachable.{error.why}", f"{about.endpoint} cannot be asked: {why}.")
 
 

@@ -75,7 +75,10 @@ def select(model: str, files: t.Sequence[File], wish: Wish = COMMON) -> Selectio
     weights, problem = _weights(model, sound, wish)
     notes = []
     if not wish.code and any(_matches(one["path"], CODE) for one in sound):
-        notes.append(f"{model} has Python code of its own, which is not fetched without trust_remote_code.")
+        notes.append(
+            f"{model} has Python code of its own, which is not fetched: vllm_server_allow_trust_remote_code does not "
+            "name it."
+        )
     paths = {one["path"]: one for one in [*taken, *weights]}
     return Selection(tuple(paths[path] for path in sorted(paths)), problem, tuple(notes))
 
@@ -94,10 +97,8 @@ def _weights(model: str, files: t.Sequence[File], wish: Wish) -> tuple[list[File
     pickles = [one for one in files if _in(one["path"], PICKLES)]
     if wish.gguf:
         named = [one for one in gguf if one["path"] == wish.gguf]
-        return (
-            named,
-            "" if named else f"{model} has no file {wish.gguf}: {_listed(gguf, 'it has no GGUF file at all')}.",
-        )
+        there = _listed(gguf, "it has no GGUF file at all")
+        return named, "" if named else f"{model} has no file {wish.gguf}, which model_store_models names: {there}."
     if wish.mistral and consolidated:
         return consolidated, ""
     if own or consolidated:
@@ -107,10 +108,13 @@ def _weights(model: str, files: t.Sequence[File], wish: Wish) -> tuple[list[File
     if pickles:
         return [], (
             f"The weights of {model} are pickle files only ({pickles[0]['path']}), which can carry code: take a build "
-            "with safetensors, or allow pickles for this model by its name."
+            f"with safetensors, or set model_store_allow_pickles: [{model}]."
         )
     if gguf:
-        return [], f"The weights of {model} are GGUF files, of which one is needed: name it. {_listed(gguf, '')}."
+        return [], (
+            f"The weights of {model} are GGUF files, of which one is needed: name it with model_store_models: "
+            f"[{{model: {model}, gguf: {gguf[0]['path']}}}]; {_listed(gguf, '')}."
+        )
     return [], f"{model} has no weights that vLLM reads: no safetensors file is among its {len(files)} files."
 
 

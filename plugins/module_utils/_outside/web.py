@@ -47,7 +47,13 @@ class _ProxyFailed(OSError):
 
 
 def ask(
-    method: str, url: str, headers: t.Mapping[str, str], seconds: float, room: float, tls: ssl.SSLContext | None = None
+    method: str,
+    url: str,
+    headers: t.Mapping[str, str],
+    seconds: float,
+    room: float,
+    tls: ssl.SSLContext | None = None,
+    proxies: bool = True,
 ) -> Answer:
     """The whole answer, of at most `room` bytes with its headers, within `seconds`. Raises NotReached.
 
@@ -56,7 +62,7 @@ def ask(
     where = urlsplit(url)
     secure = where.scheme == "https"
     host, port = where.hostname or "", where.port or (443 if secure else 80)
-    proxy = _proxy(where.scheme, host, port)
+    proxy = _proxy(where.scheme, host, port) if proxies else None
     context = (tls or ssl.create_default_context()) if secure else None
 
     def dial(limit: float) -> socket.socket:

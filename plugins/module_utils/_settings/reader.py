@@ -90,7 +90,7 @@ def _typed(where: str, option: Json, value: t.Any, errors: list[str]) -> t.Any:
         return _listing(option, value)
     if type_ == "dict":
         found = types.mapping(value)
-        return _mapping(where, option["options"], found, errors) if "options" in option else plain(found, where, errors)
+        return mapping(where, option["options"], found, errors) if "options" in option else plain(found, where, errors)
     if "choices" in option:
         return _choice(value, option["choices"])
     found = SCALARS[type_](value)
@@ -137,7 +137,8 @@ def _settled(option: Json | None, value: t.Any) -> t.Any:
     return value if unsaid else found
 
 
-def _mapping(where: str, options: Json, value: Json, errors: list[str]) -> Json:
+def mapping(where: str, options: Json, value: Json, errors: list[str]) -> Json:
+    """The keys of a mapping that state something, typed. What is wrong is added to `errors`, with `where` it stands."""
     found = {}
     for key, item in value.items():
         if key not in options:

@@ -13,8 +13,9 @@ import typing as t
 
 from .._state.store import STATE_DIR
 from .desk import FULL, Request
+from .disk import disk_problem
 from .layout import key
-from .mover import Away, Resolve, disk_problem, known_of, listed
+from .mover import Away, Resolve, known_of, listed
 from .partial import boot_id
 from .progress import FAILED, WHOLE, size
 from .records import Records, folder_of

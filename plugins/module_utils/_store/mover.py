@@ -21,6 +21,7 @@ from .._hub.manifest import COMMIT, Manifest
 from .._state.store import STATE_DIR
 from . import partial as partials
 from .desk import FULL, Request
+from .disk import disk_problem, writing_at
 from .folder import Folder
 from .known import Known
 from .layout import BLOBS, PARTS, key
@@ -102,23 +103,44 @@ class Mover:
     def run(self) -> Ended:
         """Whatever fails, what was there still serves, and what came is kept."""
         try:
-            ended = self._run()
+            ended = self._run_or_look()
         except (Away, Failed, NoRoom) as error:
             ended = Ended(FAILED, f"{_capital(str(error))}.", False)
         except Stopped:
             ended = Ended(FAILED, "It was told to stop; the next run goes on where it stands.", False)
         except OSError as error:
-            ended = Ended(FAILED, f"{_capital(disk_problem(error, self.request['hub_dir']))}.", False)
+            told = self.progress.told()
+            problem = disk_problem(error, self.request["hub_dir"], told["bytes"] - told["done"])
+            ended = Ended(FAILED, f"{_capital(problem)}.", False)
         self.progress.ends(*ended)
         self._tell()
         return ended
+
+    def _run_or_look(self) -> Ended:
+        """A store that is read-only has no room for a lock, and needs none where everything is there."""
+        try:
+            return self._run()
+        except OSError as error:
+            if error.errno != errno.EROFS:
+                raise
+            with contextlib.closing(
+                Repository(self.request["hub_dir"], self.request["model"], make=False)
+            ) as repository:
+                known = known_of(self.request, self._folder)
+                manifest, warning = listed(self.request, known, self._resolve, repository)
+                every = self.request["verify"] == FULL
+                found = survey(repository, manifest, Records(self._folder), self._boot, every)
+            if not found.whole:
+                raise
+            return Ended(WHOLE, _said(found, self.progress, warning), False)
 
     def _run(self) -> Ended:
         repository = Repository(self.request["hub_dir"], self.request["model"], make=True)
         with contextlib.closing(repository), repository.open(PARTS) as parts, self._locked(parts):
             known = known_of(self.request, self._folder)
             manifest, warning = listed(self.request, known, self._resolve, repository)
-            known.keep(manifest)
+            with writing_at(self._folder):
+                known.keep(manifest)
             records = Records(self._folder)
             self.progress.at("checking", manifest["commit"])
             self._tell()
@@ -129,7 +151,8 @@ class Mover:
                 self.progress.at("joining")
                 changed = repository.join(manifest) or bool(found.needs)
             finally:
-                records.save()
+                with writing_at(self._folder):
+                    records.save()
             _tidy(parts, time.time() - OLD_PART)
             return Ended(WHOLE, _said(found, self.progress, warning), changed)
 
@@ -180,7 +203,8 @@ class Mover:
             with recording:
                 records.keep(need.blob, placed)
                 if need.file["size"] >= LARGE:
-                    records.save()
+                    with writing_at(self._folder):
+                        records.save()
 
         # The largest first, so that no large one is left for the end.
         due = sorted(found.needs, key=lambda need: -need.missing)
@@ -217,16 +241,6 @@ def _tidy(parts: Folder, before: float) -> None:
         found = parts.look(name)
         if name != LOCK and found is not None and found.st_mtime < before:
             parts.remove(name)
-
-
-def disk_problem(error: OSError, hub_dir: str) -> str:
-    """What is wrong with the disk, and what to do, without a full stop."""
-    where = error.filename if isinstance(error.filename, str) and error.filename.startswith("/") else hub_dir
-    if error.errno in (errno.ENOSPC, errno.EDQUOT):
-        return f"the disk of {hub_dir} is full, or out of inodes: free room there, then run again; what came is kept"
-    if error.errno == errno.EROFS:
-        return f"{hub_dir} is read-only: mount it writable, then run again; what came is kept"
-    return f"{where} cannot be used ({error.strerror or error}): see to it, then run again; what came is kept"
 
 
 def _capital(text: str) -> str:

@@ -16,6 +16,7 @@ from .._hub.manifest import File, Manifest
 from .._model.reading import Unreadable, opened
 from .._state.durable import make_folder
 from .check import Check
+from .disk import room_at
 from .folder import Folder
 from .layout import BLOBS, PARTS, REFS, SNAPSHOTS, blob_name, link_target, reference, repository
 from .partial import bytes_there
@@ -166,9 +167,5 @@ class Repository:
             return None
 
     def room(self) -> tuple[int, int]:
-        """Bytes and files that still fit; as many as there can be where the file system does not count files."""
-        there = self.hub_dir
-        while not os.path.isdir(there) and there != os.path.dirname(there):
-            there = os.path.dirname(there)
-        found = os.statvfs(there)
-        return found.f_bavail * found.f_frsize, found.f_favail if found.f_files else 2**62
+        """Bytes and files that still fit."""
+        return room_at(self.hub_dir)

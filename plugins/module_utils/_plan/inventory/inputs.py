@@ -248,7 +248,7 @@ def _settings(given: Json, errors: list[str]) -> Json:
         settings["fallback_steps"] = _count(steps, "vllm_server_fallback_steps", errors)
     for key in checks.KEYS.values():
         settings[key] = checks.read(settings.get(key), f"vllm_server_{key}", errors)
-    settings["allow_trust_remote_code"] = _allowed(settings.get("allow_trust_remote_code"), errors)
+    settings["allow_trust_remote_code"] = models_allowed(settings.get("allow_trust_remote_code"), errors)
     settings["allow_dangerous"] = names(openings.ALLOW, settings.get("allow_dangerous"), errors)
     errors += openings.unknown(openings.ALLOW, settings["allow_dangerous"])
     return settings
@@ -265,7 +265,7 @@ def _count(value: t.Any, key: str, errors: list[str]) -> int:
     return max(found, 0)
 
 
-def _allowed(value: t.Any, errors: list[str]) -> bool | list[str]:
+def models_allowed(value: t.Any, errors: list[str]) -> bool | list[str]:
     """Some models, all or none. A text that is no switch has their names."""
     wrong: list[str] = []
     found: bool | list[str] = switch(value, "", wrong)

@@ -186,7 +186,14 @@ def test_all_that_is_wrong_is_told_at_once_and_no_host_is_asked(run: t.Callable[
         wire, models=[{"model": "a b"}, {"model": "org/m", "revision": "../x"}], files_at_once=99, bandwidth=-1,
         endpoint="ftp://x", hub_dir="x", token=f"{TOKEN}\n",
     )  # fmt: skip
-    for said in ("'a b' is no id", "'../x' of org/m", "files_at_once is 99", "bandwidth is -1", "endpoint", "hub_dir"):
+    for said in (
+        "model_store_models[0]: the model 'a b' is no id",
+        "model_store_models[1]: the revision '../x'",
+        "model_store_files_at_once is 99: write a number from 1 to 16",
+        "model_store_bandwidth is -1: write MB a second",
+        "(vllm_server_hub_endpoint) is no http",
+        "vllm_server_hub_dir is 'x'",
+    ):
         assert said in result["msg"]
     assert result["failed"] and wire.calls == [] and TOKEN not in result["msg"]
 

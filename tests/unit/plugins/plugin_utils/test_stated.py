@@ -15,7 +15,8 @@ from ansible_collections.gpufleet.vllm.tests.unit.plugins.action.test_role_setti
 from ansible_collections.gpufleet.vllm.tests.unit.plugins.module_utils._plan import fleet
 
 Json = dict[str, t.Any]
-SITE = {"role": "vllm_server", "check": ["gpu_detect", "nvidia_driver", "container_runtime"], "values": True}
+ROLES = ["gpu_detect", "nvidia_driver", "container_runtime", "model_store"]
+SITE = {"role": "vllm_server", "check": ROLES, "values": True}
 RIGHT = {
     "gpu_detect_host_class": "gpu_12gb",
     "vllm_server_image": "vllm/vllm-openai:v0.32.0",
@@ -50,6 +51,9 @@ def test_all_of_it_is_told_at_once() -> None:
         "nvidia_driver_module_options": {"NVreg_a": None, "NVreg_b": True, "NVreg_c": 1},
         "container_runtime_log_max_files": 0,
         "container_runtime_lod_max_size": "5m",
+        "model_store_models": [{"model": "org/m"}, {"model": "org/m", "revison": "x"}, {"model": "a b"}],
+        "model_store_files_at_once": 0,
+        "model_store_bandwidth": "-1",
     }
     found = errors(**wrong)
     for words in (
@@ -63,6 +67,10 @@ def test_all_of_it_is_told_at_once() -> None:
         "nvidia_driver_module_options is ",
         "container_runtime_log_max_files is 0, expected at least 1",
         "container_runtime_lod_max_size is no variable of any role. Did you mean container_runtime_log_max_size?",
+        "model_store_models[1] has no key revison; it has model, revision, code, pickles and gguf.",
+        "model_store_models[2]: the model 'a b' is no id of a hub",
+        "model_store_files_at_once is 0: write a number from 1 to 16.",
+        "model_store_bandwidth is -1: write MB a second",
     ):
         assert len([text for text in found if words in text]) == 1, (words, found)
 

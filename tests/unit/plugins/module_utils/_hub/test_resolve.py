@@ -101,7 +101,12 @@ def test_a_revision_is_a_commit_and_the_files_that_serve(hub: Hub) -> None:
     assert (weights["sha256"], weights["git_sha1"]) == (stored[weights["path"]].sha256, None)
     assert (config["sha256"], config["git_sha1"]) == (None, stored["config.json"].blob_id)
     assert config["url"] == f"{hub.url}/org/model/resolve/{commit}/config.json"
-    assert found.notes == ("org/model has Python code of its own, which is not fetched without trust_remote_code.",)
+    assert found.notes == (
+        (
+            "org/model has Python code of its own, which is not fetched: vllm_server_allow_trust_remote_code does not "
+            "name it."
+        ),
+    )
     assert "modeling_x.py" in str(resolve.resolve(client(hub), "org/model", "main", Wish(code=True)).manifest)
 
 

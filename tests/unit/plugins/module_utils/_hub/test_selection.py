@@ -116,7 +116,10 @@ def test_code_of_the_model_comes_only_where_it_may_run() -> None:
     assert code <= left_out(PHI)
     assert not code & left_out(PHI, Wish(code=True))
     assert chosen(PHI).notes == (
-        "org/model has Python code of its own, which is not fetched without trust_remote_code.",
+        (
+            "org/model has Python code of its own, which is not fetched: vllm_server_allow_trust_remote_code does not "
+            "name it."
+        ),
     )
     assert chosen(PHI, Wish(code=True)).notes == chosen(QWEN).notes == ()
     # Its adapters for speech and vision are part of it.
@@ -133,7 +136,7 @@ def test_of_weights_one_form_comes() -> None:
 def test_pickled_weights_come_only_where_they_are_allowed() -> None:
     assert chosen(BGE).problem == (
         "The weights of org/model are pickle files only (pytorch_model.bin), which can carry code: take a build with "
-        "safetensors, or allow pickles for this model by its name."
+        "safetensors, or set model_store_allow_pickles: [org/model]."
     )
     without = left_out(BGE, Wish(pickles=True))
     assert "pytorch_model.bin" not in without
@@ -143,12 +146,13 @@ def test_pickled_weights_come_only_where_they_are_allowed() -> None:
 
 def test_of_gguf_the_file_that_is_named() -> None:
     assert chosen(GGUFS).problem.startswith(
-        "The weights of org/model are GGUF files, of which one is needed: name it. "
+        "The weights of org/model are GGUF files, of which one is needed: name it with model_store_models: "
+        "[{model: org/model, gguf: qwen2.5-7b-instruct-q4_k_m-00001-of-00002.gguf}]; there are "
     )
     named = "qwen2.5-7b-instruct-q8_0.gguf"
     assert [one["path"] for one in chosen(GGUFS, Wish(gguf=named)).files] == [named]
     assert (
-        "has no file x.gguf: there are qwen2.5-7b-instruct-q4_k_m-00001-of-00002.gguf"
+        "has no file x.gguf, which model_store_models names: there are qwen2.5-7b-instruct-q4_k_m-00001-of-00002.gguf"
         in chosen(GGUFS, Wish(gguf="x.gguf")).problem
     )
     assert left_out(f"config.json model.safetensors {named}", Wish(gguf=named)) == {"model.safetensors"}

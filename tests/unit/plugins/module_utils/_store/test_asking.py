@@ -94,3 +94,15 @@ def test_what_passes_is_told_apart_from_what_stays(place: Place, monkeypatch: py
     monkeypatch.setattr(asking, "client", lambda _request, _token: impatient)
     with pytest.raises(Away, match="cannot be asked"):
         resolver(place.request, "")()
+
+
+def test_a_host_reads_no_proxies_and_is_not_told_to(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a check run gets through a proxy, the download would not."""
+    for name in ("http_proxy", "HTTPS_PROXY", "ALL_PROXY"):
+        monkeypatch.setenv(name, "http://127.0.0.1:9")
+    assert place.look()["outcome"] == "missing"
+    place.request["endpoint"] = "http://127.0.0.1:9"
+    impatient = dataclasses.replace(asking.client(place.request, ""), patience=0.1)
+    monkeypatch.setattr(asking, "client", lambda _request, _token: impatient)
+    said = place.look()["detail"]
+    assert "a mirror that it reaches belongs into vllm_server_hub_endpoint" in said and "HTTPS_PROXY" not in said

@@ -1,0 +1,91 @@
+# Copyright: gpufleet.vllm contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What is asked of the store, in every way that people write it, and what is said of what is wrong."""
+
+from __future__ import annotations
+
+import typing as t
+
+import pytest
+
+from ansible_collections.gpufleet.vllm.plugins.module_utils._store.desk import Request
+from ansible_collections.gpufleet.vllm.plugins.plugin_utils import fetch_requests
+
+DEFAULTS: dict[str, t.Any] = {
+    "models": [], "instances": [], "allow_code": [], "allow_pickles": [], "hub_dir": "/srv/hub", "token": "",
+    "endpoint": "https://huggingface.co", "verify": "quick", "files_at_once": 4, "bandwidth": 0,
+}  # fmt: skip
+INSTANCE = {"name": "a", "model": "org/m"}
+
+
+def read(**asked: t.Any) -> tuple[list[Request], list[str]]:
+    errors: list[str] = []
+    return fetch_requests.read({**DEFAULTS, **asked}, errors), errors
+
+
+@pytest.mark.parametrize(
+    ("entry", "told"),
+    [
+        ({"modle": "org/m"}, "model_store_models[0] has no key modle; it has model, revision, code, pickles and gguf."),
+        ({"revision": "main"}, "model_store_models[0] has no model: write its id in the hub, as ORGANISATION/NAME."),
+        ({"model": "org/m", "code": "perhaps"}, "model_store_models[0].code is 'perhaps': write true or false."),
+        ({"model": ["org/m"]}, "model_store_models[0].model is ['org/m']: write"),
+        ({"model": "a b"}, "model_store_models[0]: the model 'a b' is no id of a hub"),
+        ({"model": "org/m", "gguf": "../x.gguf"}, "model_store_models[0]: gguf is '../x.gguf': write the name of one"),
+        ("org/m", "model_store_models is ['org/m']: its entry 1 is of type text, write a mapping with model."),
+    ],
+)
+def test_an_entry_of_models_is_refused_with_its_place(entry: t.Any, told: str) -> None:
+    (said,) = read(models=[entry])[1]
+    assert said.startswith(told)
+
+
+@pytest.mark.parametrize(
+    ("asked", "told"),
+    [
+        ({"files_at_once": 17}, "model_store_files_at_once is 17: write a number from 1 to 16."),
+        ({"bandwidth": 0.05}, "model_store_bandwidth is 0.05: write MB a second, from 0.1 to"),
+        ({"bandwidth": -1}, "model_store_bandwidth is -1: "),
+        ({"hub_dir": "hub"}, "vllm_server_hub_dir is 'hub': write an absolute path"),
+        ({"endpoint": "ftp://x"}, "The endpoint of the hub (vllm_server_hub_endpoint) is no http or https address"),
+        ({"token": "a b"}, "vllm_server_hub_token has characters that no token has"),
+        ({"allow_code": [1]}, "vllm_server_allow_trust_remote_code is [1]: write a list of models"),
+    ],
+)
+def test_what_is_wrong_is_told_by_the_variable_that_people_write(asked: dict[str, t.Any], told: str) -> None:
+    (said,) = read(**asked)[1]
+    assert said.startswith(told)
+
+
+@pytest.mark.parametrize(
+    ("allowed", "code"),
+    [
+        (["org/m"], True), (["org/x"], False), ("org/x, org/m", True), ('["org/m"]', True), ([], False),
+        (True, True), ("true", True), ("yes", True), (False, False), ("false", False), ("no", False), ("", False),
+    ],
+)  # fmt: skip
+def test_own_code_comes_by_every_way_to_write_who_may_run_it(allowed: t.Any, code: bool) -> None:
+    (request,), errors = read(instances=[INSTANCE], allow_code=allowed)
+    assert (request["code"], errors) == (code, [])
+
+
+@pytest.mark.parametrize("allowed", [["trust_remote_code"], "trust_remote_code", "x, trust_remote_code"])
+def test_own_code_comes_where_the_instance_itself_allows_it(allowed: t.Any) -> None:
+    (request,), _errors = read(instances=[{**INSTANCE, "allow_dangerous": allowed}])
+    assert request["code"] is True
+
+
+def test_a_model_that_is_listed_too_comes_once_and_as_it_is_listed() -> None:
+    listed = [{"model": "org/m", "gguf": "a.gguf"}, {"model": "org/m", "gguf": "b.gguf", "pickles": "yes"}]
+    requests, errors = read(models=listed, instances=[INSTANCE, {**INSTANCE, "revision": "v2"}])
+    assert errors == []
+    assert [(one["revision"], one["gguf"], one["pickles"]) for one in requests] == [
+        ("", "a.gguf", True), ("", "b.gguf", True), ("v2", "", False),
+    ]  # fmt: skip
+
+
+def test_an_endpoint_may_end_in_a_slash() -> None:
+    assert (
+        read(endpoint="https://hub.example/ ", models=[{"model": "org/m"}])[0][0]["endpoint"] == "https://hub.example"
+    )
