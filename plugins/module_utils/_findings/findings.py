@@ -19,9 +19,13 @@ PASS_ON = "vllm_server_unknown_arguments: warn passes it on as it is."
 
 @dataclasses.dataclass
 class Findings:
-    """Sentences in the order they were found. `unknown` says what a name is that the release does not know."""
+    """Sentences in the order they were found, each with its place.
+
+    `unknown` says what a name is that the release does not know, `where` of whom a sentence speaks that is of no layer.
+    """
 
     unknown: UnknownArguments = "refuse"
+    where: str = "instance"
     errors: list[str] = dataclasses.field(default_factory=list)
     warnings: list[str] = dataclasses.field(default_factory=list)
     doubts: list[Doubt] = dataclasses.field(default_factory=list)

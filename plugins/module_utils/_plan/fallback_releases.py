@@ -75,7 +75,8 @@ def below(
     def make(changes: Json) -> fallback.Tried:
         problems: list[str] = []
         share = host.shares[instance.name]
-        lower = prepare.prepare(instance, host.inputs, host.known, problems, share, Layer(ORIGIN, changes))
+        layer = Layer(ORIGIN, changes, f"instance {instance.name}, {ORIGIN}")
+        lower = prepare.prepare(instance, host.inputs, host.known, problems, share, layer)
         if problems:
             return None, problems[0]
         lower, placement = gpu_sharing.instead(lower, host_load, host.observed, assigned)

@@ -78,7 +78,7 @@ def prepare(
 
     ABOVE: a layer above all others, as a profile of a promotion is.
     """
-    findings = Findings(inputs.unknown_arguments)
+    findings = Findings(inputs.unknown_arguments, where=f"instance {instance.name}")
     model = catalogue.look_up(instance.model, inputs.models, inputs.catalogue)
     instance, moved = _environment(instance, inputs, schema, findings)
     chosen = _chosen(instance, model, gpus, inputs, findings)
@@ -100,12 +100,14 @@ def prepare(
         *(Doubt("value", text) for text in drafting.misspelt(values, schema.version)),
         *(Doubt("value", text) for text in adapters.problems(values, instance.served_model_name)),
     ]
-    findings.doubts += [doubt._replace(text=f"instance: {doubt.text}") for doubt in doubts if doubt.text]
+    findings.doubts += [doubt._replace(text=f"{findings.where}: {doubt.text}") for doubt in doubts if doubt.text]
     unread = formats.problem(model, values, schema)
     if unread:
-        findings.unknown_value("quantization", f"instance: {unread}")
+        findings.unknown_value("quantization", f"{findings.where}: {unread}")
     if inputs.facts:  # without a host nobody knows the model
-        findings.errors += [f"instance: {text}" for text in smoke_feasibility.problems(smoke, values, model, schema)]
+        findings.errors += [
+            f"{findings.where}: {text}" for text in smoke_feasibility.problems(smoke, values, model, schema)
+        ]
     heeded = [
         *model_checks.cautions(model),
         *hints.cautions(values, model),
@@ -116,24 +118,26 @@ def prepare(
         *reach.cautions(instance.bind, instance.api_key),
     ]
     if instance.api_key:
-        findings.errors += [f"instance: {text}" for text in api_key.problems(values, moved.variables, schema)]
-    findings.warnings += [f"instance: {text}" for text in heeded if text]
+        findings.errors += [f"{findings.where}: {text}" for text in api_key.problems(values, moved.variables, schema)]
+    findings.warnings += [f"{findings.where}: {text}" for text in heeded if text]
     if instance.revision and instance.model.startswith("/"):
-        findings.error("instance: revision goes with a model of the hub, and the model is a path: leave it out.")
+        findings.error(
+            f"{findings.where}: revision goes with a model of the hub, and the model is a path: leave it out."
+        )
     told = _sampling(instance, inputs, moved.sampling, _length(instance, values, inputs, model), findings)
     left = sampling.left_to_the_model(told, values)
-    errors += [placed(instance.name, text) for text in findings.errors]
+    errors += findings.errors
     return Prepared(
         instance=instance,
         arguments=tuple(found),
         variables=moved.variables,
         meant=guessed,
         sampling=told,
-        warnings=tuple(dict.fromkeys(placed(instance.name, text) for text in findings.warnings)),
+        warnings=tuple(dict.fromkeys(findings.warnings)),
         model=model,
         schema=schema,
         drafter=catalogue.drafter(values, inputs.models, inputs.catalogue),
-        doubts=tuple(doubt._replace(text=placed(instance.name, doubt.text)) for doubt in findings.doubts),
+        doubts=tuple(findings.doubts),
         notes=(
             *([chosen.why] if chosen.why else []),
             *([catalogue.note(model)] if model.hub else []),
@@ -159,7 +163,7 @@ def _drained(given: list[Layer], instance: Instance, inputs: Inputs, schema: Sch
     seconds = stated.get("drain", TIMEOUTS["drain"])
     if not seconds or DRAIN not in schema.arguments:
         return given
-    return [Layer("timeouts.drain", {DRAIN: seconds}), *given]
+    return [Layer("timeouts.drain", {DRAIN: seconds}, f"instance {instance.name}, timeouts.drain"), *given]
 
 
 def _chosen(instance: Instance, model: Model, gpus: int, inputs: Inputs, findings: Findings) -> auto_profile.Choice:
@@ -168,15 +172,6 @@ def _chosen(instance: Instance, model: Model, gpus: int, inputs: Inputs, finding
     if wanted != auto_profile.AUTO or wanted in inputs.profiles:
         return auto_profile.NOTHING
     return auto_profile.choose(instance, model, gpus, inputs.facts, inputs.profiles, inputs.class_limits, findings)
-
-
-def placed(name: str, text: str) -> str:
-    """A sentence with the instance's name, except where a layer of the whole host is to blame."""
-    if text.startswith(("class ", "environment:")):
-        return text
-    if text.startswith("instance:"):
-        return f"instance {name}{text[len('instance') :]}"
-    return f"instance {name}, {text}"
 
 
 def targeted(instance: Instance, inputs: Inputs) -> bool:
@@ -194,20 +189,21 @@ def _layers(
     chosen: auto_profile.Choice,
 ) -> list[Layer]:
     """Lowest first. A target profile takes the place of the instance's own and stands above all."""
-    given: list[tuple[str, t.Mapping[str, t.Any]]] = [(f"class {inputs.host_class}", inputs.class_engine_args)]
-    aimed = targeted(instance, inputs)
+    mine, aimed = findings.where, targeted(instance, inputs)
+    given = [Layer(f"class {inputs.host_class}", inputs.class_engine_args)]
     if instance.profile and not aimed:
-        given.append((_origin(instance.profile, chosen), _engine_args(instance.profile, chosen, inputs, findings)))
-    given.append(("environment", inputs.environment_engine_args))
-    given.append(("instance", instance.engine_args))
+        origin = _origin(instance.profile, chosen)
+        given.append(Layer(origin, _engine_args(instance.profile, chosen, inputs, findings), f"{mine}, {origin}"))
+    given.append(Layer("environment", inputs.environment_engine_args))
+    given.append(Layer("instance", instance.engine_args, mine))
     if aimed:
-        given.append(("target", _engine_args(inputs.target_profile, chosen, inputs, findings)))
+        given.append(Layer("target", _engine_args(inputs.target_profile, chosen, inputs, findings), f"{mine}, target"))
     found = []
-    for origin, values in given:
-        layer = translate(origin, values, schema, findings)
-        if origin == "instance":
-            layer = _with_moved(layer, moved, findings)
-        found.append(Layer(origin, layer))
+    for layer in given:
+        values = translate(layer.where, layer.values, schema, findings)
+        if layer.origin == "instance":
+            values = _with_moved(values, moved, findings)
+        found.append(dataclasses.replace(layer, values=values))
     return found
 
 
@@ -220,7 +216,7 @@ def _engine_args(name: str, chosen: auto_profile.Choice, inputs: Inputs, finding
         return t.cast(Json, inputs.profiles[name]["engine_args"])
     if name != auto_profile.AUTO:
         guess = meant(name, inputs.profiles) or f" There are {listed(sorted({*inputs.profiles, auto_profile.AUTO}))}."
-        findings.error(f"instance: there is no profile {name}.{guess}")
+        findings.error(f"{findings.where}: there is no profile {name}.{guess}")
     return chosen.engine_args
 
 
@@ -229,7 +225,8 @@ def _with_moved(layer: Json, moved: t.Mapping[str, t.Any], findings: Findings) -
     for name, value in moved.items():
         if layer.get(name, value) != value:
             findings.error(
-                f"instance: {name} is given in engine_args and, differently, in env; keep the one in engine_args."
+                f"{findings.where}: {name} is given in engine_args and, differently, in env; keep the one in "
+                "engine_args."
             )
     return {**moved, **layer}
 
@@ -238,9 +235,9 @@ def _environment(
     instance: Instance, inputs: Inputs, schema: Schema, findings: Findings
 ) -> tuple[Instance, environment.Environment]:
     given = {**(inputs.settings.get("env") or {}), **instance.env}
-    found = environment.read(given, "instance", schema, findings)
+    found = environment.read(given, findings.where, schema, findings)
     if found.gpus and instance.gpus not in ("auto", found.gpus):
-        findings.error("instance: gpus and env.CUDA_VISIBLE_DEVICES name different GPUs; keep gpus.")
+        findings.error(f"{findings.where}: gpus and env.CUDA_VISIBLE_DEVICES name different GPUs; keep gpus.")
     elif found.gpus:
         instance = dataclasses.replace(instance, gpus=found.gpus)
     return instance, found
@@ -270,5 +267,5 @@ def _sampling(
     stated = {**instance.sampling, **profile} if aimed else {**profile, **instance.sampling}
     merged = {**moved, **stated}
     at = version_key(inputs.version)
-    findings.errors += [f"instance: {text}" for text in sampling.problems(merged, at, length)]
+    findings.errors += [f"{findings.where}: {text}" for text in sampling.problems(merged, at, length)]
     return {name: value for name, value in sorted(merged.items()) if value is not None}

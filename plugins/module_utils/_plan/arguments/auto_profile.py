@@ -78,8 +78,8 @@ def choose(
     billions = model.billions
     if billions is None:
         findings.error(
-            f"instance: profile auto needs the size of {model.name}, and nobody knows it before its files are on the "
-            "host: name a profile, or download the model first."
+            f"{findings.where}: profile auto needs the size of {model.name}, and nobody knows it before its files are "
+            "on the host: name a profile, or download the model first."
         )
         return NOTHING
     size, tensor = _size(billions, gpus)
@@ -115,7 +115,9 @@ def _size(billions: float, gpus: int) -> tuple[str, int]:
 def _profile(name: str, profiles: t.Mapping[str, Json], findings: Findings) -> Json:
     if name in profiles:
         return t.cast(Json, profiles[name].get("engine_args") or {})
-    findings.error(f"instance: profile auto takes batch sizes from the profile {name}, and there is none: define it.")
+    findings.error(
+        f"{findings.where}: profile auto takes batch sizes from the profile {name}, and there is none: define it."
+    )
     return {}
 
 

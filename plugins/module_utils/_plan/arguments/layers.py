@@ -26,10 +26,19 @@ VLLM_DEFAULT = "vllm default"
 
 @dataclasses.dataclass(frozen=True)
 class Layer:
-    """Engine arguments in canonical names, and the word for where they stand: `class gpu_12gb`, `instance`, ..."""
+    """Engine arguments in canonical names, and the word for where they stand: `class gpu_12gb`, `instance`, ...
+
+    `place` begins what is said of them: `instance chat, profile fast`; nothing where the origin is all there is to say.
+    """
 
     origin: str
     values: t.Mapping[str, t.Any]
+    place: str = ""
+
+    @property
+    def where(self) -> str:
+        """Where to look for it, as messages have it."""
+        return self.place or self.origin
 
 
 @dataclasses.dataclass(frozen=True)
@@ -40,6 +49,7 @@ class Resolved:
     value: t.Any
     origin: str
     set: bool = True
+    place: str = dataclasses.field(default="", compare=False)
 
 
 def resolve(layers: t.Sequence[Layer], schema: Schema) -> list[Resolved]:
@@ -48,7 +58,7 @@ def resolve(layers: t.Sequence[Layer], schema: Schema) -> list[Resolved]:
     for layer in layers:
         for name, value in layer.values.items():
             if value is not None:
-                found[name] = Resolved(name, value, layer.origin)
+                found[name] = Resolved(name, value, layer.origin, place=layer.where)
             elif name in found:
                 known = schema.arguments.get(name)
                 found[name] = Resolved(name, known.default if known else None, VLLM_DEFAULT, set=False)
@@ -82,37 +92,37 @@ def _value(
     if known.deprecated:
         instead = INSTEAD.get(known.name)
         findings.warn(
-            f"{given.origin}: {known.name} is deprecated in vLLM {schema.version} and goes with one of the next "
+            f"{given.place}: {known.name} is deprecated in vLLM {schema.version} and goes with one of the next "
             "releases" + (f": {instead}." if instead else ".")
         )
     try:
         value = checked(known, given.value)
     except ChoiceError as problem:
-        findings.unknown_value("value", f"{given.origin}: {given.name} {problem}")
+        findings.unknown_value("value", f"{given.place}: {given.name} {problem}")
         return problem.value
     except NoValueError as problem:
-        findings.error(f"{given.origin}: {given.name} {problem}")
+        findings.error(f"{given.place}: {given.name} {problem}")
         return given.value
     except BadValueError as problem:
-        findings.doubt("value", f"{given.origin}: {given.name} {problem}")
+        findings.doubt("value", f"{given.place}: {given.name} {problem}")
         return given.value
     text = written_paths.problem(given.name, value)
     if text:
-        findings.doubt("value", f"{given.origin}: {given.name} {text}")
+        findings.doubt("value", f"{given.place}: {given.name} {text}")
     unit = unit_text(known, given.value)
     if unit:
-        findings.warn(f"{given.origin}: {given.name} {unit}")
+        findings.warn(f"{given.place}: {given.name} {unit}")
     if given.name == "quantization":
-        _quantization(str(value), given.origin, schema, findings, config)
+        _quantization(str(value), given.place, schema, findings, config)
         return value
     text = _parser_text(given.name, value, schema)
     if text:
-        findings.unknown_value("value", f"{given.origin}: {text}")
+        findings.unknown_value("value", f"{given.place}: {text}")
     return value
 
 
 def _quantization(
-    asked: str, origin: str, schema: Schema, findings: Findings, config: t.Mapping[str, t.Any] | None
+    asked: str, where: str, schema: Schema, findings: Findings, config: t.Mapping[str, t.Any] | None
 ) -> None:
     """Whether the release has the method, where its name counts at all."""
     method = quantized.decided(asked, config, schema.version)
@@ -120,30 +130,30 @@ def _quantization(
     if method:
         if asked != method:
             findings.warn(
-                f"{origin}: quantization {asked} is not what counts: vLLM recognises the model's files and takes "
+                f"{where}: quantization {asked} is not what counts: vLLM recognises the model's files and takes "
                 f"{method}. Leave it out."
             )
     elif text and method is None:
-        findings.warn(f"{origin}: {text} The model's own files may decide all the same; they are not known here.")
+        findings.warn(f"{where}: {text} The model's own files may decide all the same; they are not known here.")
     elif text:
-        findings.unknown_value("quantization", f"{origin}: {text}")
+        findings.unknown_value("quantization", f"{where}: {text}")
 
 
 def _unknown_text(given: Resolved, schema: Schema, unknown: UnknownArguments) -> str:
     name = given.name
     passed = " It is passed on as it is." if unknown == "warn" else ""
     if name.split(".")[0] in schema.arguments:
-        return f"{given.origin}: {name} is no argument, and {name.split('.')[0]} has no keys."
+        return f"{given.place}: {name} is no argument, and {name.split('.')[0]} has no keys."
     if name in schema.gone:
         instead = INSTEAD.get(name, "leave it out")
-        return f"{given.origin}: {name} is gone since vLLM {schema.gone[name]}: {instead}.{passed}"
+        return f"{given.place}: {name} is gone since vLLM {schema.gone[name]}: {instead}.{passed}"
     if name in schema.coming:
         return (
-            f"{given.origin}: {name} comes with vLLM {schema.coming[name]} and is not in {schema.version}: "
+            f"{given.place}: {name} comes with vLLM {schema.coming[name]} and is not in {schema.version}: "
             f"use a newer image or leave it out.{passed}"
         )
     guess = meant(name, schema.arguments)
-    return f"{given.origin}: vLLM {schema.version} has no engine argument {name}.{guess}{passed}"
+    return f"{given.place}: vLLM {schema.version} has no engine argument {name}.{guess}{passed}"
 
 
 def _parser_text(name: str, value: t.Any, schema: Schema) -> str:

@@ -63,14 +63,14 @@ def hold(
         if given is not None and given.set:
             if _above(given.value, limit):
                 findings.error(
-                    f"instance: {name} is {given.value} ({given.origin}), and class {host_class} allows at most "
-                    f"{bound}: lower it."
+                    f"{findings.where}: {name} is {given.value} ({given.origin}), and class {host_class} allows at "
+                    f"most {bound}: lower it."
                 )
             continue
         default = model_length if name == LENGTH else schema.arguments[name].default
         if name == LENGTH and default is None:
             findings.warn(
-                f"instance: nobody set {name} and the model's own length is not known: the bound of class "
+                f"{findings.where}: nobody set {name} and the model's own length is not known: the bound of class "
                 f"{host_class}, {bound}, is taken; set it where the model is shorter."
             )
         known = number(default)

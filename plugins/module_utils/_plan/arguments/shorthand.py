@@ -23,7 +23,7 @@ LEVEL_ARGUMENT = "optimization_level"
 DOCUMENTS = ("json", "str_or_json")
 
 
-def written_out(origin: str, given: t.Mapping[str, t.Any], schema: Schema, found: Findings) -> dict[str, t.Any]:
+def written_out(where: str, given: t.Mapping[str, t.Any], schema: Schema, found: Findings) -> dict[str, t.Any]:
     """The same, with one key for each argument; what stands twice stays as it is, and is told later."""
     layer: dict[str, t.Any] = {}
     documents: dict[str, dict[str, t.Any]] = {}
@@ -32,16 +32,16 @@ def written_out(origin: str, given: t.Mapping[str, t.Any], schema: Schema, found
         if level is not None:
             name, meaning = _level(level[1], value, schema)
             layer[name] = meaning
-            found.warn(f"{origin}: {spelling} is taken as {name}: {_shown(meaning)}, write that instead.")
+            found.warn(f"{where}: {spelling} is taken as {name}: {_shown(meaning)}, write that instead.")
             continue
         name, keys = _dotted(spelling, schema)
         if not keys:
             layer[spelling] = value
             continue
         _put(documents.setdefault(name, {}), keys, value)
-        found.warn(f"{origin}: {spelling} is taken as {name}: {{{': {'.join(keys)}: ...{'}' * len(keys)}, write that.")
+        found.warn(f"{where}: {spelling} is taken as {name}: {{{': {'.join(keys)}: ...{'}' * len(keys)}, write that.")
     for name, document in documents.items():
-        _merge(origin, layer, name, document, schema, found)
+        _merge(where, layer, name, document, schema, found)
     return layer
 
 
@@ -87,7 +87,7 @@ def _put(document: dict[str, t.Any], keys: t.Sequence[str], value: t.Any) -> Non
 
 
 def _merge(
-    origin: str,
+    where: str,
     layer: dict[str, t.Any],
     name: str,
     document: dict[str, t.Any],
@@ -101,11 +101,11 @@ def _merge(
         if aliases.get(bare, bare) != name:
             continue
         if not isinstance(whole, dict):
-            found.error(f"{origin}: {name} is given as a whole and by keys of it; write one mapping.")
+            found.error(f"{where}: {name} is given as a whole and by keys of it; write one mapping.")
             return
         both = sorted(set(whole) & set(document))
         if both:
-            found.error(f"{origin}: {name}.{both[0]} is given twice; keep one of the two.")
+            found.error(f"{where}: {name}.{both[0]} is given twice; keep one of the two.")
         layer[spelling] = {**document, **whole}
         return
     layer[name] = document

@@ -23,29 +23,29 @@ TABLES = frozenset({*KEYS, *DROPPED, *OURS, *RENAMED, *SPECULATIVE, *SAMPLED})
 PARSER_LISTS = {"reasoning_parser": "reasoning_parsers", "tool_call_parser": "tool_parsers"}
 
 
-def translate(origin: str, given: t.Mapping[str, t.Any], schema: Schema, found: Findings) -> dict[str, t.Any]:
+def translate(where: str, given: t.Mapping[str, t.Any], schema: Schema, found: Findings) -> dict[str, t.Any]:
     """The layer in this release's names. A value of None stays: it unsets what a lower layer set."""
-    layer = _one_spelling(origin, shorthand.written_out(origin, given, schema, found), schema, found)
-    _elsewhere(origin, layer, schema, found)
-    _ours(origin, layer, found)
-    _variables(origin, layer, schema, found)
-    _speculative(origin, layer, schema, found)
-    _renamed(origin, layer, schema, found)
-    _dropped(origin, layer, schema, found)
-    _parser_names(origin, layer, schema, found)
+    layer = _one_spelling(where, shorthand.written_out(where, given, schema, found), schema, found)
+    _elsewhere(where, layer, schema, found)
+    _ours(where, layer, found)
+    _variables(where, layer, schema, found)
+    _speculative(where, layer, schema, found)
+    _renamed(where, layer, schema, found)
+    _dropped(where, layer, schema, found)
+    _parser_names(where, layer, schema, found)
     return layer
 
 
-def _one_spelling(origin: str, given: t.Mapping[str, t.Any], schema: Schema, found: Findings) -> dict[str, t.Any]:
+def _one_spelling(where: str, given: t.Mapping[str, t.Any], schema: Schema, found: Findings) -> dict[str, t.Any]:
     aliases = schema.aliases()
     layer: dict[str, t.Any] = {}
     written: dict[str, str] = {}
     for spelling, stated in given.items():
         bare = canonical(spelling)
-        name, value = _without_no(_whole_name(origin, aliases.get(bare, bare), schema, found), stated, schema)
+        name, value = _without_no(_whole_name(where, aliases.get(bare, bare), schema, found), stated, schema)
         if name in written:
             found.error(
-                f"{origin}: {name} is given twice, as '{written[name]}' and as '{spelling}'; keep one of the two."
+                f"{where}: {name} is given twice, as '{written[name]}' and as '{spelling}'; keep one of the two."
             )
             continue
         written[name] = spelling
@@ -53,7 +53,7 @@ def _one_spelling(origin: str, given: t.Mapping[str, t.Any], schema: Schema, fou
     return layer
 
 
-def _whole_name(origin: str, name: str, schema: Schema, found: Findings) -> str:
+def _whole_name(where: str, name: str, schema: Schema, found: Findings) -> str:
     """An abbreviation in full. Where unknown names are passed on, it is passed on too."""
     if found.unknown == "warn" or name in schema.arguments or name in schema.gone or name in schema.coming:
         return name
@@ -62,22 +62,22 @@ def _whole_name(origin: str, name: str, schema: Schema, found: Findings) -> str:
     whole = shorthand.unabbreviated(name, schema)
     if whole is None:
         return name
-    found.warn(f"{origin}: {name} is short for {whole}, as vLLM's own parser has it; write {whole}.")
+    found.warn(f"{where}: {name} is short for {whole}, as vLLM's own parser has it; write {whole}.")
     return whole
 
 
-def _elsewhere(origin: str, layer: dict[str, t.Any], schema: Schema, found: Findings) -> None:
+def _elsewhere(where: str, layer: dict[str, t.Any], schema: Schema, found: Findings) -> None:
     """What is no engine argument and has its place somewhere else."""
     for name in [name for name in layer if name not in schema.arguments]:
         if name in BESIDE:
             del layer[name]
-            found.error(f"{origin}: {name} is no engine argument: {BESIDE[name]}.")
+            found.error(f"{where}: {name} is no engine argument: {BESIDE[name]}.")
         elif name in KEYS:
             del layer[name]
-            found.error(f"{origin}: {name} is no engine argument: it is a key of the instance, beside engine_args.")
+            found.error(f"{where}: {name} is no engine argument: it is a key of the instance, beside engine_args.")
         elif name in SAMPLED:
             del layer[name]
-            found.error(f"{origin}: {name} is no engine argument: clients send it, use the instance's key sampling.")
+            found.error(f"{where}: {name} is no engine argument: clients send it, use the instance's key sampling.")
 
 
 def _without_no(name: str, value: t.Any, schema: Schema) -> tuple[str, t.Any]:
@@ -88,27 +88,26 @@ def _without_no(name: str, value: t.Any, schema: Schema) -> tuple[str, t.Any]:
     return name, value
 
 
-def _ours(origin: str, layer: dict[str, t.Any], found: Findings) -> None:
+def _ours(where: str, layer: dict[str, t.Any], found: Findings) -> None:
     for name in sorted(set(layer) & set(OURS)):
         del layer[name]
-        found.error(f"{origin}: {name} does not belong into engine_args: {OURS[name]}.")
+        found.error(f"{where}: {name} does not belong into engine_args: {OURS[name]}.")
 
 
-def _variables(origin: str, layer: dict[str, t.Any], schema: Schema, found: Findings) -> None:
+def _variables(where: str, layer: dict[str, t.Any], schema: Schema, found: Findings) -> None:
     for name in [name for name in layer if name.upper() in VARIABLES]:
         argument = VARIABLES[name.upper()]
         value = truth(layer.pop(name), argument, schema)
         if argument in layer:
-            found.error(f"{origin}: {argument} is given twice, once as {name.upper()}; keep {argument}.")
+            found.error(f"{where}: {argument} is given twice, once as {name.upper()}; keep {argument}.")
             continue
         layer[argument] = value
-        found.warn(variable_text(origin, name.upper(), argument))
+        found.warn(variable_text(where, name.upper(), argument))
 
 
-def variable_text(origin: str, variable: str, argument: str) -> str:
+def variable_text(where: str, variable: str, argument: str) -> str:
     return (
-        f"{origin}: no vLLM release reads {variable}; it is taken as the engine argument {argument}, write that "
-        "instead."
+        f"{where}: no vLLM release reads {variable}; it is taken as the engine argument {argument}, write that instead."
     )
 
 
@@ -120,14 +119,14 @@ def truth(value: t.Any, argument: str, schema: Schema) -> t.Any:
     return value
 
 
-def _speculative(origin: str, layer: dict[str, t.Any], schema: Schema, found: Findings) -> None:
+def _speculative(where: str, layer: dict[str, t.Any], schema: Schema, found: Findings) -> None:
     if "speculative_config" not in schema.arguments:
         return
     old = [name for name in layer if name in SPECULATIVE and name not in schema.arguments]
     if not old:
         return
     if layer.get("speculative_config") is not None:
-        found.error(f"{origin}: {', '.join(old)} stands beside speculative_config; keep speculative_config.")
+        found.error(f"{where}: {', '.join(old)} stands beside speculative_config; keep speculative_config.")
         for name in old:
             del layer[name]
         return
@@ -141,24 +140,24 @@ def _speculative(origin: str, layer: dict[str, t.Any], schema: Schema, found: Fi
         return
     layer["speculative_config"] = document
     found.warn(
-        f"{origin}: {', '.join(old)} is gone since vLLM 0.8.3; it is taken as speculative_config, write that instead."
+        f"{where}: {', '.join(old)} is gone since vLLM 0.8.3; it is taken as speculative_config, write that instead."
     )
 
 
-def _renamed(origin: str, layer: dict[str, t.Any], schema: Schema, found: Findings) -> None:
+def _renamed(where: str, layer: dict[str, t.Any], schema: Schema, found: Findings) -> None:
     for old, (new, key) in RENAMED.items():
         if old not in layer or old in schema.arguments or new not in schema.arguments:
             continue
         value = layer.pop(old)
         if layer.get(new) is not None:
-            found.error(f"{origin}: {old} stands beside {new}; keep {new}.")
+            found.error(f"{where}: {old} stands beside {new}; keep {new}.")
             continue
         layer[new] = {key: value} if key and value is not None else value
         what = f"{new}.{key}" if key else new
-        found.warn(f"{origin}: vLLM {schema.version} has no {old}; it is taken as {what}, write that instead.")
+        found.warn(f"{where}: vLLM {schema.version} has no {old}; it is taken as {what}, write that instead.")
 
 
-def _dropped(origin: str, layer: dict[str, t.Any], schema: Schema, found: Findings) -> None:
+def _dropped(where: str, layer: dict[str, t.Any], schema: Schema, found: Findings) -> None:
     for name in [name for name in layer if name in DROPPED and name not in schema.arguments]:
         value = layer.pop(name)
         if value is None:
@@ -167,12 +166,12 @@ def _dropped(origin: str, layer: dict[str, t.Any], schema: Schema, found: Findin
         left = f"is gone since vLLM {since}" if since else f"is not in vLLM {schema.version}"
         if name == "disable_log_requests" and value is False and "enable_log_requests" in schema.arguments:
             layer.setdefault("enable_log_requests", True)
-            found.warn(f"{origin}: {name} {left}; false is taken as enable_log_requests: true, write that instead.")
+            found.warn(f"{where}: {name} {left}; false is taken as enable_log_requests: true, write that instead.")
             continue
-        found.warn(f"{origin}: {name} {left} and is left out: {DROPPED[name]}.")
+        found.warn(f"{where}: {name} {left} and is left out: {DROPPED[name]}.")
 
 
-def _parser_names(origin: str, layer: dict[str, t.Any], schema: Schema, found: Findings) -> None:
+def _parser_names(where: str, layer: dict[str, t.Any], schema: Schema, found: Findings) -> None:
     for argument, known in PARSER_LISTS.items():
         value, names = layer.get(argument), getattr(schema, known)
         if not isinstance(value, str) or value in names:
@@ -180,5 +179,5 @@ def _parser_names(origin: str, layer: dict[str, t.Any], schema: Schema, found: F
         for candidate in (PARSER_NAMES.get(value, ""), value.replace("-", "_"), value.replace("_", "-"), value.lower()):
             if candidate in names:
                 layer[argument] = candidate
-                found.warn(f"{origin}: the {argument} is called {candidate}, not {value}; write {candidate}.")
+                found.warn(f"{where}: the {argument} is called {candidate}, not {value}; write {candidate}.")
                 break

@@ -55,15 +55,15 @@ def judge(
             left_out.add(found.given)
             _remote_code(instance, inputs, findings)
         else:
-            findings.error(_refusal(found))
-    findings.errors += [f"instance: {text}" for text in render.misread(arguments, schema)]
+            findings.error(f"{findings.where}: {_refusal(found)}")
+    findings.errors += [f"{findings.where}: {text}" for text in render.misread(arguments, schema)]
     return [argument for argument in arguments if argument.name not in left_out], list(dict.fromkeys(notes))
 
 
 def _refusal(found: Found) -> str:
     name = found.row.name
     return (
-        f"instance: {_shown(found)}, which nobody has allowed: it {found.row.opens}. Leave it out, or allow it "
+        f"{_shown(found)}, which nobody has allowed: it {found.row.opens}. Leave it out, or allow it "
         f"by its name with allow_dangerous: [{name}] at the instance, or {ALLOW}: [{name}] for all."
     )
 
@@ -166,7 +166,8 @@ def _remote_code(instance: Instance, inputs: Inputs, findings: Findings) -> None
     )
     if config.get("auto_map"):
         findings.error(
-            f"instance: {instance.model} brings its own Python code and nobody has allowed it: read it, then {how}."
+            f"{findings.where}: {instance.model} brings its own Python code and nobody has allowed it: read "
+            f"it, then {how}."
         )
     else:
-        findings.warn(f"instance: {TRUST} is left out, nobody has allowed it; if the model needs it, {how}.")
+        findings.warn(f"{findings.where}: {TRUST} is left out, nobody has allowed it; if the model needs it, {how}.")
