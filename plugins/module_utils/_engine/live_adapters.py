@@ -41,16 +41,26 @@ def bring(http: Http, url: str, release: Release, settings: Settings, before: Se
         return []
     has, wants, had = _loaded(http, url, release), wanted(settings), wanted(before)
     done = []
+
+    def load(name: str) -> None:
+        body = {"lora_name": name, "lora_path": wants[name]["path"]}
+        _must(ask(http, "POST", url + LOAD, DEADLINE, body), f"loading the adapter {name}")
+        done.append(f"{name} loaded")
+
+    def unload(name: str) -> None:
+        _must(ask(http, "POST", url + UNLOAD, DEADLINE, {"lora_name": name}), f"unloading the adapter {name}")
+        done.append(f"{name} unloaded")
+
+    # What is new comes first: where it fails, those that serve were not touched.
+    for name in wants:
+        if name not in has:
+            load(name)
     for name, path in has.items():
         one = wants.get(name)
         if one is None or one["path"] != path or had.get(name, one)["sha256"] != one["sha256"]:
-            _must(ask(http, "POST", url + UNLOAD, DEADLINE, {"lora_name": name}), f"unloading the adapter {name}")
-            done.append(f"{name} unloaded")
-    for name, one in wants.items():
-        if name not in has or f"{name} unloaded" in done:
-            body = {"lora_name": name, "lora_path": one["path"]}
-            _must(ask(http, "POST", url + LOAD, DEADLINE, body), f"loading the adapter {name}")
-            done.append(f"{name} loaded")
+            unload(name)
+            if one is not None:
+                load(name)
     return done
 
 

@@ -106,9 +106,17 @@ def test_one_that_is_not_served_is_taken_back(adapted: Adapted, fault: str) -> N
     assert adapted.scene.store.load().rejected == ()
 
 
+def test_one_that_cannot_be_loaded_leaves_those_that_serve_alone(adapted: Adapted) -> None:
+    adapted.ask("rollout", sql=A)
+    adapted.engine(no_adapters=("law",))
+    said = len(adapted.scene.said)
+    assert adapted.ask("live", law=B) == "rolled_back"
+    assert "adapter sql" not in " ".join(adapted.scene.said[said:])
+
+
 def test_where_those_before_are_gone_too_it_is_said(adapted: Adapted) -> None:
     adapted.ask("rollout", sql=A)
-    adapted.engine(no_adapters=("sql", "law"))
+    adapted.engine(no_adapters=("sql",), mute_adapters=("law",))
     assert adapted.ask("live", law=B) == "failed"
     assert "could not be proved again: loading the adapter sql answered 400" in adapted.scene.last()["detail"]
     assert adapted.state == ["sql"]
