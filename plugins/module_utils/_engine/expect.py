@@ -172,7 +172,8 @@ def expectation(release: Release, settings: Settings) -> Expectation:
 def _adapters(release: Release, settings: Settings) -> Json:
     """Those of the command line, and those that are loaded later; of these no others may be there."""
     names = (*adapter_names(release["arguments"]), *live_adapters.wanted(settings))
-    return {"adapters": names, "no_others": bool(live_adapters.folder_of(release["container"]["volumes"]))}
+    volumes = (release.get("container") or {}).get("volumes") or ()
+    return {"adapters": names, "no_others": bool(live_adapters.folder_of(volumes))}
 
 
 def _ranking(stated: Json) -> Ranking:
