@@ -27,8 +27,8 @@ options:
       - One mapping for each vLLM server of the host. Keys are C(name), C(model), C(port) (all three required),
         C(image), C(version), C(served_model_name), C(revision), C(profile), C(goal), C(engine_args), C(bind), C(gpus),
         C(exclusive_group), C(active), C(api_key), C(env), C(sampling), C(smoke), C(timeouts), C(on_failure),
-        C(fallback), C(promotion), C(allow_dangerous), C(memory_limit), C(container_user), C(memory_check),
-        C(capability_check), C(quantization_check) and C(value_check).
+        C(fallback), C(promotion), C(allow_dangerous), C(live_adapters), C(memory_limit), C(container_user),
+        C(memory_check), C(capability_check), C(quantization_check) and C(value_check).
       - C(profile) V(auto) chooses parallel sizes by the model's size and the number of GPUs, and batch sizes by
         C(goal), which is V(throughput), V(balanced) or V(latency).
       - C(gpus) is V(auto), a count, or a list of indices, UUIDs or MIG UUIDs. V(auto) takes as many as the tensor,

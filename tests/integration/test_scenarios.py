@@ -18,8 +18,9 @@ import pytest
 from ansible_collections.gpufleet.vllm.tests.integration.conftest import SCENARIO
 
 CHECKOUT = pathlib.Path(__file__).resolve().parents[2]
-# It compiles a kernel module, which takes longer than all others: `molecule test --scenario-name driver`.
-ON_REQUEST = ("driver",)
+# driver compiles a kernel module, which takes longer than all others; kinds_more shows more of what kinds does.
+# `molecule test --scenario-name NAME`.
+ON_REQUEST = ("driver", "kinds_more")
 FOUND = {path.parent.name for path in (CHECKOUT / "molecule").glob("*/molecule.yml")} - set(ON_REQUEST)
 # Two run at a time: the one with most engines beside those with one.
 FIRST = ("classes", "secrets", "watch")

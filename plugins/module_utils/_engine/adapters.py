@@ -28,6 +28,9 @@ def must_serve(http: Http, expected: Expectation, length: int | None) -> None:
     missing = [name for name in expected.adapters if name not in listed]
     if missing:
         raise NotProved("smoke.models", f"/v1/models lists no adapter {', '.join(missing)}"[:SHOWN])
+    extra = sorted(listed - {*expected.adapters, *expected.served_model_names})
+    if expected.no_others and extra:
+        raise NotProved("smoke.models", f"/v1/models lists {', '.join(extra)}, which nobody has planned"[:SHOWN])
     for name in expected.adapters:
         by_it = replace(expected, served_model_names=(name,))
         reply = put(http, by_it, replace(expected.question, max_tokens=1), length)

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from .._docker.release import Release
 from .._outside.documents import Json
 from .._settings.rollout import Settings
+from .._vllm import live_adapters
 from .._vllm.path_arguments import adapter_names
 from . import pooled, samples
 
@@ -87,10 +88,11 @@ class Expectation:
     """What the plan promised.
 
     max_model_len in tokens, None where the engine decides. enough is what a complete answer takes, in tokens.
-    warn_latency and warn_first_token are in seconds, None for no bound. Each of adapters answers by its name. With
-    pools it answers with numbers, and is asked for nothing else; dimension is that of an embedding, rank what must be
-    scored in this order. With transcribes it is given a sound, and asked for nothing else either. stream is the
-    question whose answer must come as a stream; stream_interval tokens of it may come together.
+    warn_latency and warn_first_token are in seconds, None for no bound. Each of adapters answers by its name; with
+    no_others nothing else is listed. With pools it answers with numbers, and is asked for nothing else; dimension is
+    that of an embedding, rank what must be scored in this order. With transcribes it is given a sound, and asked for
+    nothing else either. stream is the question whose answer must come as a stream; stream_interval tokens of it may
+    come together.
     """
 
     base_url: str
@@ -102,6 +104,7 @@ class Expectation:
     warn_latency: float | None = None
     warn_first_token: float | None = None
     adapters: tuple[str, ...] = ()
+    no_others: bool = False
     pools: bool = False
     dimension: int | None = None
     rank: Ranking | None = None
@@ -162,8 +165,15 @@ def expectation(release: Release, settings: Settings) -> Expectation:
         pools=pooling,
         transcribes=transcribes,
         **numbers,
-        **({} if numbers_or_words else {**bounds, **streams, "adapters": adapter_names(arguments)}),
+        **({} if numbers_or_words else {**bounds, **streams, **_adapters(release, settings)}),
     )
+
+
+def _adapters(release: Release, settings: Settings) -> Json:
+    """Those of the command line, and those that are loaded later; of these no others may be there."""
+    names = (*adapter_names(release["arguments"]), *live_adapters.wanted(settings))
+    volumes = (release.get("container") or {}).get("volumes") or ()
+    return {"adapters": names, "no_others": bool(live_adapters.folder_of(volumes))}
 
 
 def _ranking(stated: Json) -> Ranking:

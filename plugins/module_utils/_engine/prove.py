@@ -151,9 +151,9 @@ def prove(http: Http, expected: Expectation, clock: Clock = time.monotonic) -> P
             if one.decides:
                 raise
             warnings.append(f"{error}. {error.advice}")
-    if expected.adapters:
+    if expected.adapters or expected.no_others:
         adapters.must_serve(http, expected, length)
-        passed.append("adapters")
+        passed += ["adapters"] if expected.adapters else []
     chat = proof.answered_in != "text"
     if expected.stream is not None:
         untold = must_stream(http, expected, chat, length)

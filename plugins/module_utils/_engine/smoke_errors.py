@@ -13,6 +13,10 @@ from .._outside.printable import printable
 ADVICE = {
     "smoke.open": "Look at what else answers on this port: this server was given an API key.",
     "smoke.models": "Correct served_model_name, or look at what else answers on this port.",
+    "smoke.adapter": (
+        "Read what the engine says of the adapter: correct its folder below live_adapters (no links out of it, "
+        "readable for container_user), max_lora_rank, or take it out of lora_modules."
+    ),
     "smoke.length": "Plan the max_model_len that the engine states, or leave it to the engine.",
     "smoke.content": "Read what came back: correct the pattern or max_tokens of `smoke`, or the model.",
     "smoke.chat": "Give the model a chat template (the engine argument chat_template), or set smoke.chat to auto.",

@@ -15,9 +15,11 @@ from dataclasses import asdict
 from .._docker.client import Docker, DockerError
 from .._docker.container import LABEL_DIGEST, LABEL_INSTANCE
 from .._docker.sockets import Listening
+from .._engine import live_adapters
 from .._engine.expect import base_url
 from .._engine.http_client import Http
 from .._engine.prove import healthy
+from .._engine.smoke_errors import NotProved
 from .._outside.documents import Json
 from .._rollout import containers
 from .._rollout.failure import unexpected
@@ -124,7 +126,18 @@ def _observed(store: Store, docker: Docker, http: Http, client_dir: str) -> Obse
         "unhealthy_because": unhealthy,
         "watch": shown(Records(store), Limits.of(state.current.settings if state.current else {}).enabled),
         "client_files_differ": sorted(differing(state.current, client_dir)) if state.current is not None else [],
+        "adapters_differ": [] if unhealthy or state.current is None else _adapters(state.current, http, keys),
     }
+
+
+def _adapters(current: Entry, http: Http, keys: ApiKeys) -> list[str]:
+    """What is loaded otherwise than it was verified, as after a restart of the container that no watch has seen."""
+    release = current.release
+    try:
+        url = base_url(release["bind"], release["port"])
+        return live_adapters.amiss(keys.http(http, release), url, release, current.settings)
+    except NotProved:
+        return []
 
 
 NOTHING_KNOWN: Observed = {
@@ -151,6 +164,7 @@ NOTHING_KNOWN: Observed = {
         "problem": None,
     },
     "client_files_differ": [],
+    "adapters_differ": [],
 }
 
 

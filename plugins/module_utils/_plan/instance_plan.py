@@ -17,7 +17,7 @@ from .._state.observed import Kept, Observed
 from .._vllm.schema import Schema
 from . import fallback_releases, judging, own_release, prepare, promotion, release
 from .arguments.layers import Resolved
-from .changes import change, defaults, hardening
+from .changes import change, defaults, hardening, live_adapters
 from .changes.plan import Argument, Plan
 from .checks import host_checks, image_name, media
 from .gpus import Assignment
@@ -99,6 +99,13 @@ def plan(
     running = (current or {}).get("release") or {}
     changed = defaults.changes(running, host.known, one.values(), inputs.history, inputs.readings)
     settings = rollout_settings.merged(instance, inputs.settings, [])
+    mounted = release.mounted_of(one, inputs)
+    settings.update(live_adapters.settings(mounted, current, digest))
+    findings.errors += [
+        f"instance {instance.name}: {text}"
+        for text in live_adapters.problems(mounted, current, digest, one.values(), inputs.version)
+        if instance.active
+    ]
     settings["smoke"] = media.asked(settings["smoke"], one.values(), one.model)
     desired = change.Desired(document, digest, client, one.arguments, image_id, settings, chosen.older)
     decided = change.decide(desired, seen, inputs.retry) if instance.active else change.decide_inactive(seen)
@@ -110,7 +117,7 @@ def plan(
         "reasons": list(decided.reasons),
         "downtime_seconds": change.downtime_seconds(decided.kind, seen),
         "arguments": [_argument(argument, document, current) for argument in one.arguments],
-        "files": [mount.as_dict() for mount in release.mounted_of(one, inputs).mounts],
+        "files": [mount.as_dict() for mount in mounted.mounts],
         "overruled": judged.overruled,
         "let_through": judged.let_through,
         "warnings": [

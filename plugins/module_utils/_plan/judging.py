@@ -75,7 +75,7 @@ def _files(one: Prepared, begun: startcheck.Start, release: Release, inputs: Inp
     found.warnings += [f"{where}: {text}" for text in own.warnings]
     found.doubts += [doubt._replace(text=f"{where}: {doubt.text}") for doubt in own.doubts]
     volumes = release["container"]["volumes"]
-    values = {**begun.values, **release["arguments"]}
+    values = {**mounted.at_start(begun.values), **release["arguments"]}
     told = {text.partition(",")[0] for text in own.errors}
     for stated in inside.missing(values, {**begun.variables, **release["env"]}, volumes):
         if f"{stated.place} is {stated.path}" in told:

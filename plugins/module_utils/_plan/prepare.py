@@ -18,6 +18,7 @@ from .._outside.documents import Json
 from .._settings.names import listed, meant, nearest
 from .._state.deadlines import TIMEOUTS
 from .._state.observed import Kept
+from .._vllm import live_adapters
 from .._vllm.schema import Schema, version_key
 from .arguments import auto_profile, environment, layers, limits
 from .arguments.layers import Layer, Resolved
@@ -99,6 +100,7 @@ def prepare(
         *media.problems(smoke, values, model),
         *(Doubt("value", text) for text in drafting.misspelt(values, schema.version)),
         *(Doubt("value", text) for text in adapters.problems(values, instance.served_model_name)),
+        *(Doubt("value", text) for text in adapters.live_problems(instance, values, moved.variables)),
     ]
     findings.doubts += [doubt._replace(text=f"{findings.where}: {doubt.text}") for doubt in doubts if doubt.text]
     unread = formats.problem(model, values, schema)
@@ -143,6 +145,7 @@ def prepare(
             *([catalogue.note(model)] if model.hub else []),
             *hints.notes(values),
             *allowed,
+            *adapters.live_notes(instance, values),
             *reach.notes(values, model, schema),
             *([left] if left else []),
         ),
@@ -235,6 +238,8 @@ def _environment(
     instance: Instance, inputs: Inputs, schema: Schema, findings: Findings
 ) -> tuple[Instance, environment.Environment]:
     given = {**(inputs.settings.get("env") or {}), **instance.env}
+    if instance.live_adapters and given.get(live_adapters.VARIABLE) is None:
+        given = {**given, live_adapters.VARIABLE: "1"}
     found = environment.read(given, findings.where, schema, findings)
     if found.gpus and instance.gpus not in ("auto", found.gpus):
         findings.error(f"{findings.where}: gpus and env.CUDA_VISIBLE_DEVICES name different GPUs; keep gpus.")

@@ -45,12 +45,17 @@ def document(
     instance, settings = one.instance, inputs.settings
     mounted = mounted_of(one, inputs)
     inside = mounted.values({argument.name: argument.value for argument in one.arguments if argument.set})
-    arguments = [dataclasses.replace(given, value=inside.get(given.name, given.value)) for given in one.arguments]
+    loaded_later = {given.name for given in one.arguments if given.set} - set(inside)
+    arguments = [
+        dataclasses.replace(given, value=inside.get(given.name, given.value))
+        for given in one.arguments
+        if given.name not in loaded_later
+    ]
     local = instance.model.startswith("/")
     container = _container(instance, settings, local, container_schema)
     key_file = api_key.INSIDE if instance.api_key else ""
     mark: ApiKey = {"fingerprint": inputs.fingerprints.get(instance.name, ""), "path": key_file}
-    named: Release = {"files": mounted.digests} if mounted.mounts else {}
+    named: Release = {"files": mounted.digests} if mounted.digests else {}
     keyed: Release = {"api_key": mark} if instance.api_key else {}
     return {
         **keyed,
@@ -80,7 +85,8 @@ def mounted_of(one: Prepared, inputs: Inputs) -> mounts.Mounts:
     running: Observed = inputs.observed.get(instance.name) or {}
     values = {argument.name: argument.value for argument in one.arguments if argument.set}
     own = _container(instance, inputs.settings, instance.model.startswith("/"), NEWEST)["volumes"]
-    return mounts.of(values, one.variables, own, inputs.files, (running.get("current") or {}).get("release") or {})
+    verified: Release = (running.get("current") or {}).get("release") or {}
+    return mounts.of(values, one.variables, own, inputs.files, verified, instance.live_adapters)
 
 
 def _variables(instance: Instance, variables: t.Mapping[str, str], settings: Json, local: bool) -> dict[str, str]:

@@ -23,7 +23,7 @@ from .changes.plan import Argument, Plan
 
 MEANING = {
     "none": "nothing changes",
-    "live": "clients or the host are told, the server keeps running",
+    "live": "clients or the host are told, or adapters loaded; the server keeps running",
     "restart": "the server is replaced, the old one is kept to go back to",
     "create": "a server is started where none is verified",
     "repair": "the verified server is put right again",
@@ -94,7 +94,8 @@ def _facts(release: Release) -> list[str]:
 def file_text(one: Json) -> str:
     """`chat_template: /srv/chat.jinja, sha256 0123456789ab`."""
     size = f"{one['bytes']} bytes" + (" in a folder" if one["folder"] else "")
-    return f"{one['argument']}: {one['path']} ({size}, sha256 {one['sha256'][:SHORT_DIGEST]})"
+    later = ", loaded while it runs" if one.get("live") else ""
+    return f"{one['argument']}: {one['path']} ({size}, sha256 {one['sha256'][:SHORT_DIGEST]}{later})"
 
 
 def _model(release: Release) -> str:

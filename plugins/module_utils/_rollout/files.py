@@ -18,6 +18,7 @@ from .._docker.release import Release
 from .._model.files import digest_of
 from .._model.reading import Unreadable
 from .._state import kept_files
+from .._vllm import live_adapters
 
 KEPT_ADVICE = "Run the playbook again: it brings the file."
 ADVICE = "Put it there as it was, or run the playbook again to plan with what is there."
@@ -27,6 +28,8 @@ def changed(release: Release) -> Diagnosis | None:
     """Why a candidate's files are not those that were planned with. A folder that cannot be read is none."""
     for source, inside, digest in _mounted(release):
         problem = _missing(source)
+        if problem is None and not digest:
+            continue  # one whose content may change
         if problem is None and os.path.basename(source) != digest:
             try:
                 found = digest_of(source)
@@ -56,9 +59,9 @@ def _missing(source: str) -> Diagnosis | None:
 
 
 def _mounted(release: Release) -> t.Iterator[tuple[str, str, str]]:
-    """Source on the host, path inside, digest."""
+    """Source on the host, path inside, digest; '' for the folder of adapters that are loaded while it serves."""
     digests = release.get("files") or {}
     for volume in release["container"]["volumes"]:
         parts = str(volume).rsplit(":", 2)
-        if len(parts) == 3 and parts[1] in digests:
-            yield parts[0], parts[1], digests[parts[1]]
+        if len(parts) == 3 and (parts[1] in digests or parts[1] == live_adapters.FOLDER):
+            yield parts[0], parts[1], digests.get(parts[1], "")

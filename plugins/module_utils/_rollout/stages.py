@@ -80,7 +80,10 @@ class Stage(enum.Enum):
         "`on_failure: stop`: the candidate goes, and nothing is put in its place",
         "the candidate may still run, which the play says",
     )
-    LIVE = ("the state and the files that clients read are new", "the engine was not touched")
+    LIVE = (
+        "the state and the files that clients read are new, and adapters below `live_adapters` loaded or unloaded",
+        "the engine was not touched, and the adapters before it are loaded again",
+    )
     REMOVE = (
         "the containers of the instance are stopped and removed; its diagnoses stay",
         "what is left is removed by the next run",

@@ -17,6 +17,7 @@ from .._state.deadlines import timeout
 from .._state.request import Ending, Request
 from .._state.state import Entry, Rejection, State
 from .._state.store import Store
+from .._vllm.live_adapters import folder_of
 from . import containers
 from .drain import grace
 from .failure import (
@@ -39,6 +40,7 @@ from .remains import keep_diagnosis
 from .rollback import Rollback
 from .stages import Stage
 from .steps import Steps
+from .trial import Trial
 from .written import tell_clients, write_down
 
 BY_AN_OPERATOR = Diagnosis("rolled_back", "an operator put the release before it back", "").as_dict()
@@ -237,18 +239,37 @@ class Transaction:
                 candidate = step
 
     def _live(self, state: State, request: Request) -> str:
-        """New sampling for clients, or settings that the host acts on later: the engine is not touched."""
+        """New sampling for clients, settings that the host acts on later, adapters: the engine runs on."""
         if state.current is None:
             raise Refused("live.none", "no verified release serves", "Roll a release out first.")
         self._must_be_planned(state.current, request)
         current = replace(state.current, client=request["plan"]["client"], settings=request["plan"]["settings"])
+        told = "the engine was not touched"
+        if folder_of(current.release["container"]["volumes"]):
+            self.journal.stage(Stage.LIVE, "adapters")
+            try:
+                if Trial(self.host, self.journal, current, loaded=state.current.settings).serve_adapters():
+                    told = "the engine runs on and has proved itself with its adapters"
+            except Failed as failure:
+                return self._adapters_as_before(state.current, current, failure)
         write(current, self.client_dir)
         self.store.save(replace(state, current=current))
         self.journal.stage(Stage.LIVE, "client file and settings written")
-        self.journal.end(
-            "live", f"{state.instance}: what clients and the host are told is new, the engine was not touched."
-        )
+        self.journal.end("live", f"{state.instance}: what clients and the host are told is new, {told}.")
         return "live"
+
+    def _adapters_as_before(self, before: Entry, wanted: Entry, failure: Failed) -> str:
+        """Adapters that the engine does not serve are unloaded, and those before them loaded and proved again."""
+        fault = Fault(self.journal.stage_name, failure.diagnosis, self.journal.elapsed)
+        self.journal.stage(Stage.ROLLBACK, f"{fault.diagnosis.failure_class}: {fault.diagnosis.cause}")
+        outcome, now = "rolled_back", "The adapters before it are served again, proved; nothing was restarted."
+        try:
+            Trial(self.host, self.journal, before, loaded=wanted.settings).serve_adapters()
+        except Failed as back:
+            outcome, now = "failed", f"The adapters before it could not be proved again: {back.diagnosis.cause}."
+        text = f"{self.store.instance}: the change of adapters failed {fault.what} {now} {fault.advice}"
+        self.journal.end(outcome, text, failure=failure.diagnosis.as_dict(), serves=before.digest)
+        return outcome
 
     def _remove(self, state: State, request: Request) -> str:
         """Stop and remove what the instance has; its diagnosis stays."""

@@ -21,11 +21,13 @@ from .._diagnosis.phases import phase_of
 from .._docker import hardening
 from .._docker.client import NOT_UNDERSTOOD, DockerError
 from .._docker.container import create_body
+from .._engine import live_adapters
 from .._engine.expect import Expectation, expectation
 from .._engine.http_client import Http
 from .._engine.prove import Proof, answers, healthy, prove
 from .._engine.smoke_errors import NotProved
 from .._outside.documents import Json
+from .._settings.rollout import Settings
 from .._state.api_keys import ApiKeyMissing
 from .._state.deadlines import ready_limit, timeout
 from .._state.state import Entry
@@ -42,6 +44,7 @@ DEATH_GRACE = 15.0
 DEADLY = ("smoke.error", "smoke.no_answer", "smoke.stream_broken")
 
 
+Shown = t.TypeVar("Shown")
 TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d")
 
 
@@ -61,7 +64,8 @@ def _nobody(_entry: Entry) -> None:
 class Trial:
     """One attempt at one release on a host; `created` learns of the container before it starts.
 
-    `history` are releases whose starts on this host tell how long this one may take.
+    `history` are releases whose starts on this host tell how long this one may take. `loaded` are the settings by which
+    a running engine was last given its adapters.
     """
 
     host: Host
@@ -70,6 +74,7 @@ class Trial:
     created: t.Callable[[Entry], None] = _nobody
     history: tuple[Entry | None, ...] = ()
     started_at: str = field(default="", init=False)
+    loaded: Settings = field(default_factory=Settings)
     restarts_before: int = field(default=0, init=False)
     runs_already: bool = field(default=False, init=False)
 
@@ -182,6 +187,7 @@ class Trial:
     def smoke(self) -> Proof:
         """The proof, with the engine's own words where it died of it."""
         self.journal.stage(Stage.SMOKE, "asking for an answer")
+        self._bring_adapters()
         proof = self._shown(lambda: prove(self._http(), self._expected(), self.host.clock.monotonic))
         passed = "".join(f", {name}" for name in proof.checks)
         answered = f"{proof.completion_tokens} tokens" if proof.completion_tokens else proof.answer[:80]
@@ -190,7 +196,28 @@ class Trial:
             self.journal.note(f"warning: {warning}")
         return proof
 
-    def _shown(self, ask: t.Callable[[], Proof]) -> Proof:
+    def serve_adapters(self) -> bool:
+        """Have an engine that runs on serve the entry's adapters and prove itself; whether there was anything to do."""
+        found = self._inspect()
+        if found is not None:
+            self.started_at, self.restarts_before = (
+                str(found["State"]["StartedAt"]),
+                int(found.get("RestartCount") or 0),
+            )
+        done = self._bring_adapters()
+        if done:
+            self.smoke()
+        return done
+
+    def _bring_adapters(self) -> bool:
+        """Those that are loaded after a start, or while it runs."""
+        url, release, settings = self._expected().base_url, self.entry.release, self.entry.settings
+        done = self._shown(lambda: live_adapters.bring(self._http(), url, release, settings, self.loaded))
+        for one in done:
+            self.journal.note(f"adapter {one}")
+        return bool(done)
+
+    def _shown(self, ask: t.Callable[[], Shown]) -> Shown:
         """What the engine showed. Whatever its answer does to this program, the release is to blame for it."""
         try:
             return ask()

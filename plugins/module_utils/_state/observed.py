@@ -103,3 +103,4 @@ class Observed(t.TypedDict, total=False):
     unhealthy_because: str
     watch: Watched
     client_files_differ: list[str]
+    adapters_differ: list[str]

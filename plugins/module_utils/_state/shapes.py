@@ -29,7 +29,7 @@ _ENTRY: Shape = {
     "digest": str,
     "release": RELEASE,
     "client": CLIENT,
-    "settings": {"timeouts?": {}, "smoke?": {}, "watch?": {}},
+    "settings": {"timeouts?": {}, "smoke?": {}, "watch?": {}, "adapters?": {}, "unloaded?": {}},
     "container_id": str,
     "image_id": str,
     "image_digest?": str,

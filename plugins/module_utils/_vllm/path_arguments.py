@@ -138,6 +138,17 @@ def _adapter_name(one: t.Any) -> str:
     return one.partition("=")[0].strip() if isinstance(one, str) and "=" in one else ""
 
 
+def named_path(one: t.Any) -> tuple[str, str]:
+    """Name and path of an adapter; two empty texts where anything else is stated of it, or where it has no path."""
+    if isinstance(one, str) and one.lstrip().startswith("{"):
+        one = _document(one)
+    if isinstance(one, dict):
+        name, path = one.get("name"), one.get("path")
+        return (str(name), path) if set(one) == {"name", "path"} and name and is_path(path) else ("", "")
+    name, equals, path = one.partition("=") if isinstance(one, str) else ("", "", "")
+    return (name.strip(), path) if equals and name.strip() and is_path(path) else ("", "")
+
+
 def _document(text: str) -> dict[str, t.Any] | None:
     try:
         found = json.loads(text)

@@ -25,7 +25,7 @@ from .._state.request import Request
 from .._state.state import Entry, State, StateProblem
 from .._state.store import STATE_DIR, Store, instances
 from .._state.unsaved import RUN_DIR
-from . import watch_deeds
+from . import watch_adapters, watch_deeds
 from .watch_deeds import Sight, case_of
 from .watch_evidence import Kept, diagnosis_of, log_of
 from .watch_look import look
@@ -116,10 +116,31 @@ class Watch:
         found = verdict(looked, ready_limit(current).seconds)
         if found in BAD and self._is_old(store, records, state):
             return
-        resumed = memory.at is None and bool(memory.told)
+        resumed, told = memory.at is None and bool(memory.told), memory.told
         memory = self._remember(records, memory, seen(looked, found), found in BAD, now)
         with records.locked():
             self._decide(store, records, Sight(state, current, limits, container, found, memory, resumed))
+        if found == "healthy":
+            self._with_adapters(store, records, state, current, told)
+
+    def _with_adapters(self, store: Store, records: Records, state: State, current: Entry, told: str) -> None:
+        """Have adapters loaded again that an engine lost at a restart of its container; said once, tried often."""
+        why = watch_adapters.amiss(self.host, current)
+        if not why:
+            return
+        with records.locked():
+            record = records.load().of(current)
+            if record.paused(self.host.clock.utc()) or units.running(store.instance) or store.load() != state:
+                return
+            try:
+                self.start(store, watch_adapters.request(current))
+            except units.UnitProblem as problem:
+                self._stand_down(store, records, str(problem))
+                return
+            what = f"{why}: adapters are brought to what is verified"
+            if what != told:
+                self._event(store, records, record, what)
+            records.remember(Memory(self.host.clock.monotonic(), told=what))
 
     def _written_down(self, store: Store) -> bool:
         """Have a state that the disk did not take written down, once it takes something; whether that was begun."""

@@ -18,17 +18,19 @@ import typing as t
 
 from ..._docker.release import Release
 from ..._outside.documents import Json
+from ..._settings.rollout import Adapter
 from ..._state import kept_files
-from ..._vllm import path_arguments
+from ..._vllm import live_adapters, path_arguments
 from ..._vllm.images import OF_IMAGE
-from ..._vllm.path_arguments import Kind, Stated
+from ..._vllm.path_arguments import ADAPTERS, Kind, Stated
 
 NO_NAME = re.compile(r"[^A-Za-z0-9_.=-]+")
 
 
 @dataclasses.dataclass(frozen=True)
 class Mount:
-    """One of them. `path` is as it is written, `source` where it is brought from on the control node, or ''."""
+    """One of them. `path` is as it is written, `source` where it is brought from on the control node, or ''. One that
+    is `live` is in a folder that is mounted whole, and no part of the release."""
 
     place: str
     kind: Kind
@@ -38,6 +40,7 @@ class Mount:
     size: int
     is_folder: bool
     source: str = ""
+    live: bool = False
 
     @property
     def volume(self) -> str:
@@ -55,6 +58,7 @@ class Mount:
             "sha256": self.digest,
             "bytes": self.size,
             "folder": self.is_folder,
+            **({"live": True} if self.live else {}),
         }
 
 
@@ -63,19 +67,32 @@ class Mounts:
     """All of one instance. `wanted` are paths that have to be on the host or beside the inventory, mounted or not."""
 
     mounts: tuple[Mount, ...] = ()
+    live_folder: str = ""
     wanted: frozenset[Stated] = frozenset()
 
     @property
     def volumes(self) -> list[str]:
-        return [mount.volume for mount in self.mounts]
+        whole = [f"{self.live_folder}:{live_adapters.FOLDER}:ro"] if self.live_folder else []
+        return [*(mount.volume for mount in self.mounts if not mount.live), *whole]
 
     @property
     def digests(self) -> dict[str, str]:
-        return {mount.inside: mount.digest for mount in sorted(self.mounts, key=lambda mount: mount.inside)}
+        fixed = (mount for mount in self.mounts if not mount.live)
+        return {mount.inside: mount.digest for mount in sorted(fixed, key=lambda mount: mount.inside)}
+
+    @property
+    def adapters(self) -> dict[str, Adapter]:
+        """Those that are loaded while the server runs, by their names."""
+        live = {mount.place.partition(".")[2]: mount for mount in self.mounts if mount.live}
+        return {name: {"path": mount.inside, "sha256": mount.digest} for name, mount in sorted(live.items())}
 
     def values(self, values: t.Mapping[str, t.Any]) -> Json:
         """The arguments with the paths that are true inside the container."""
-        return path_arguments.replaced(values, self._inside)
+        return path_arguments.replaced(self.at_start(values), self._inside)
+
+    def at_start(self, values: t.Mapping[str, t.Any]) -> Json:
+        """The arguments without the adapters that are loaded later."""
+        return live_adapters.without(values, self.adapters)
 
     def variables(self, variables: t.Mapping[str, str]) -> dict[str, str]:
         return path_arguments.replaced_variables(variables, self._inside)
@@ -90,8 +107,10 @@ def of(
     volumes: t.Sequence[str],
     files: t.Mapping[str, Json],
     running: Release,
+    live_folder: str = "",
 ) -> Mounts:
     """VOLUMES: of the release without them. FILES: what was found at each path. RUNNING: the verified release, or {}.
+    LIVE_FOLDER: adapters below it are loaded while the server runs.
 
     What stands in a verified release as it is written is a file of its image, and stays one: nobody's server is started
     again for it.
@@ -101,14 +120,16 @@ def of(
     stated = path_arguments.stated(values, variables)
     wanted = [one for one in stated if one not in proved and not f"{one.path}/".startswith((*seen, *OF_IMAGE))]
     found: dict[str, Mount] = {}
+    loaded = live_adapters.of(values, live_folder)
     for one in wanted:
         fact = files.get(one.path) or {}
         if not kept_files.DIGEST.fullmatch(str(fact.get("digest"))) or fact.get("problem"):
             continue
-        inside = _inside(one)
-        while inside in found:
+        live = one.place.startswith(f"{ADAPTERS}.") and loaded.get(one.place.partition(".")[2]) == one.path
+        inside = live_adapters.inside(one.path, live_folder) if live else _inside(one)
+        while inside in found and not live:
             inside += "_"
-        found[inside] = Mount(
+        found[f"{one.place} {inside}" if live else inside] = Mount(
             place=one.place,
             kind=one.kind,
             path=one.path,
@@ -117,8 +138,9 @@ def of(
             size=int(fact.get("bytes") or 0),
             is_folder=fact.get("kind") == "folder",
             source=str(fact.get("source") or ""),
+            live=live,
         )
-    return Mounts(tuple(found.values()), frozenset(wanted))
+    return Mounts(tuple(found.values()), live_folder, frozenset(wanted))
 
 
 def _inside(one: Stated) -> str:

@@ -21,6 +21,7 @@ from ..._state.observed import Kept, Observed, Rejected
 from ..._state.request import Client
 from ..._watch import watch_policy
 from ..arguments.layers import VLLM_DEFAULT, Resolved
+from . import live_adapters
 from .plan import Kind
 
 UNLISTED = "it is not listed any more"
@@ -74,6 +75,7 @@ def decide(desired: Desired, observed: Observed | None, retry: bool = False) -> 
     changed = client_differences(current.get("client") or {}, desired.client)
     changed += settings_differences(current.get("settings") or {}, desired.settings)
     changed += [f"{path} is missing or was changed by hand" for path in observed.get("client_files_differ") or []]
+    changed += observed.get("adapters_differ") or []
     return Change("live", tuple(changed)) if changed else Change("none")
 
 
@@ -246,17 +248,17 @@ def settings_differences(running: Settings, wanted: Settings) -> list[str]:
     """What the host would act on later as it was stated before, `watch.failure_threshold: 3 -> 2`.
 
     A default that is stated is no difference. The `profile` of a promotion is nothing that the host acts on: it
-    remembers where it stands.
+    remembers where it stands, and `unloaded` what a name has stood for.
     """
     found = []
-    for name in sorted({*running, *wanted} - {"profile"}):
+    for name in sorted({*running, *wanted} - {"profile", "adapters", "unloaded"}):
         before, after = t.cast(Json, running).get(name), t.cast(Json, wanted).get(name)
         if isinstance(before or {}, dict) and isinstance(after or {}, dict):
             default = DEFAULTS.get(name, {})
             found += _mapping(name, {**default, **(before or {})}, {**default, **(after or {})})
         else:
             found += _pair(name, before, after)
-    return found
+    return found + live_adapters.differences(running, wanted)
 
 
 def _pair(what: str, before: t.Any, after: t.Any) -> list[str]:

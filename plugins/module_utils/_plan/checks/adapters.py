@@ -16,8 +16,12 @@ import typing as t
 
 from ..._outside.documents import Json
 from ..._settings.names import listed
+from ..._vllm import live_adapters
 from ..._vllm.path_arguments import ADAPTERS
+from ..inventory.instances import Instance
 
+# The first is how many servers stand before an engine; without it as many as the second says.
+SERVERS = ("api_server_count", "data_parallel_size")
 FIELDS = ("name", "path")
 RIGHT = "write NAME=PATH, with the name that clients ask for"
 
@@ -39,6 +43,42 @@ def problems(values: t.Mapping[str, t.Any], served: t.Sequence[str]) -> list[str
                 "for it never gets to the adapter, give it another name."
             )
     return found
+
+
+def live_problems(instance: Instance, values: t.Mapping[str, t.Any], variables: t.Mapping[str, str]) -> list[str]:
+    """What an instance lacks whose adapters are to be loaded while it runs.
+
+    Source: vLLM 0.32.0, `vllm/entrypoints/cli/serve.py`: several servers of one engine do not tell each other what they
+    loaded, and vLLM starts none of them so.
+    """
+    if not instance.live_adapters:
+        return []
+    found = []
+    if values.get("enable_lora") is not True:
+        found.append("live_adapters is stated, and enable_lora is not true: set it, without it vLLM loads no adapter.")
+    if str(variables.get(live_adapters.VARIABLE)).lower() not in ("1", "true"):
+        found.append(
+            f"live_adapters is stated, and env has {live_adapters.VARIABLE}: "
+            f"{variables.get(live_adapters.VARIABLE)!r}: leave the variable out."
+        )
+    for name in SERVERS:
+        count = values.get(name)
+        if isinstance(count, int) and count > 1 and (name == SERVERS[0] or values.get(SERVERS[0]) is None):
+            found.append(
+                f"live_adapters is stated, and {name} is {count}: vLLM starts that many servers, which load adapters "
+                f"each for itself, and refuses to: set {SERVERS[0]} to 1."
+            )
+    return found
+
+
+def live_notes(instance: Instance, values: t.Mapping[str, t.Any]) -> list[str]:
+    """Which adapters are not among those that are loaded while the server runs."""
+    if not instance.live_adapters:
+        return []
+    live = live_adapters.of(values, instance.live_adapters)
+    others = [name for name in names_of(values.get(ADAPTERS)) if name not in live]
+    told = f"{listed(others)} of {ADAPTERS}: not below {instance.live_adapters}, or with more than a name and a path"
+    return [f"{told}, so that a change of it restarts the server."] if others else []
 
 
 def names_of(stated: t.Any) -> list[str]:

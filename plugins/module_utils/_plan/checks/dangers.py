@@ -13,6 +13,7 @@ import re
 import typing as t
 
 from ..._findings.findings import Findings
+from ..._vllm import live_adapters
 from ..._vllm.openings import ALLOW, ARGUMENTS, TRUST, VARIABLES, Opening
 from ..._vllm.schema import Schema
 from ..arguments import render
@@ -47,7 +48,7 @@ def judge(
     left_out: set[str] = set()
     notes: list[str] = []
     unknown_pass = inputs.unknown_arguments == "warn"
-    for found in [*_arguments(arguments, schema, unknown_pass), *_variables(variables)]:
+    for found in [*_arguments(arguments, schema, unknown_pass), *_variables(variables, instance)]:
         name = found.row.name
         if name in allowed or (name == TRUST and _trusted(instance, inputs)):
             notes.append(f"Allowed by its name: {_shown(found)}, it {found.row.opens}.")
@@ -119,11 +120,12 @@ def _document(value: t.Any) -> t.Any:
         return value
 
 
-def _variables(variables: t.Mapping[str, str]) -> t.Iterator[Found]:
+def _variables(variables: t.Mapping[str, str], instance: Instance) -> t.Iterator[Found]:
     for row in VARIABLES:
         if row.name in variables:
             for value in _opening(row, [variables[row.name]]):
-                yield Found(row, value, row.name, "")
+                ours = row.name == live_adapters.VARIABLE and row.name not in instance.env
+                yield Found(row, value, row.name, "live_adapters" if ours and instance.live_adapters else "")
 
 
 def _opening(row: Opening, values: t.Iterable[t.Any]) -> t.Iterator[str]:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import dataclasses
 import ipaddress
+import os
 import re
 import typing as t
 
@@ -32,7 +33,8 @@ from .sampling import SAMPLED
 KEYS = (
     "name", "model", "image", "version", "served_model_name", "revision", "profile", "goal", "engine_args", "bind",
     "port", "gpus", "exclusive_group", "active", "api_key", "env", "sampling", "smoke", "timeouts", "on_failure",
-    "fallback", "promotion", "watch", "allow_dangerous", "memory_limit", "container_user", *CHECK_KEYS.values(),
+    "fallback", "promotion", "watch", "allow_dangerous", "live_adapters", "memory_limit", "container_user",
+    *CHECK_KEYS.values(),
 )  # fmt: skip
 # Keys that people write here and that belong elsewhere.
 ELSEWHERE = {
@@ -59,6 +61,7 @@ class Instance:
     `api_key` says whether it has one: the key itself is never planned with. `api_key_refused`: it cannot be used, which
     is told already.
     `checks` are those that it states itself, each with how it ends.
+    `live_adapters` is the folder whose adapters are loaded while it runs.
     `promotion` are profiles from the safest up, `begins` is the one of them that the inventory begins at.
     """
 
@@ -89,6 +92,7 @@ class Instance:
     watch: t.Mapping[str, t.Any] = dataclasses.field(default_factory=dict)
     checks: t.Mapping[Check, Answer] = dataclasses.field(default_factory=dict)
     allow_dangerous: tuple[str, ...] = ()
+    live_adapters: str = ""
     memory_limit_mib: int = 0
     container_user: str = ""
 
@@ -201,6 +205,7 @@ def read(
         watch=reader.mapping("watch"),
         checks=_checks(reader),
         allow_dangerous=_allowed(reader),
+        live_adapters=_live_adapters(reader),
         memory_limit_mib=container_options.memory_limit(
             reader.given.get("memory_limit"), reader.at("memory_limit"), errors
         ),
@@ -301,6 +306,17 @@ def _allowed(reader: Reader) -> tuple[str, ...]:
     for text in unknown("allow_dangerous", found):
         reader.wrong(text)
     return found
+
+
+def _live_adapters(reader: Reader) -> str:
+    folder = reader.text("live_adapters").strip().rstrip("/")
+    if not folder or (MODEL_PATH.fullmatch(folder) and os.path.normpath(folder) == folder):
+        return folder
+    reader.wrong(
+        f"live_adapters is '{folder}': write the folder of the host that holds the adapters, a plain path such as "
+        "/srv/adapters."
+    )
+    return ""
 
 
 def _address(reader: Reader) -> str:

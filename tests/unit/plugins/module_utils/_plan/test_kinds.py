@@ -44,6 +44,7 @@ MODELS: dict[str, tuple[Json, int]] = {
 }
 FILES: Json = {
     "/srv/adapters/sql": {**adapter(r=32, base_model_name_or_path=LLAMA)},
+    "/srv/adapters/law": {**adapter(r=16, base_model_name_or_path=LLAMA)},
     "inventory:assistant.jinja": file(),
     "/srv/models/draft": {
         **folder("config.json", "model.safetensors"),

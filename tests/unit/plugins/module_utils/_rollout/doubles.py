@@ -65,6 +65,9 @@ class Engine:
     works: float = 0.0
     health: int = 200
     refuses: int = 0
+    # Adapters that it does not load, and those that it loads and does not answer by.
+    no_adapters: t.Sequence[str] = ()
+    mute_adapters: t.Sequence[str] = ()
 
 
 class FakeDocker(Docker):
@@ -330,8 +333,32 @@ class FakeHttp(Http):
                 {"id": name, "max_model_len": document["arguments"]["max_model_len"]}
                 for name in document["served_model_names"]
             ]
-            return Reply(200, {"data": cards})
+            loaded = self.adapters(container)
+            return Reply(200, {"data": [*cards, *({"id": name, "root": path} for name, path in loaded.items())]})
+        if url.endswith("lora_adapter"):
+            return self._adapter(container, engine, url, body)
+        if isinstance(body, dict) and body.get("model") in engine.mute_adapters:
+            return Reply(400, {"error": {"message": "No adapter found"}})
         return self._generation(container, engine, age, timeout)
+
+    @staticmethod
+    def adapters(container: Json) -> dict[str, str]:
+        """Those of this start: the next one has none."""
+        loaded: dict[str, dict[str, str]] = container.setdefault("adapters", {})
+        return loaded.setdefault(container["State"]["StartedAt"], {})
+
+    def _adapter(self, container: Json, engine: Engine, url: str, body: t.Any) -> Reply:
+        """As vLLM 0.32.0 answers: 404 where it was not told to have the route, 400 for a name that it has already."""
+        document = json.loads(container["Config"]["Labels"]["io.gpufleet.release"])
+        if document["env"].get("VLLM_ALLOW_RUNTIME_LORA_UPDATING") != "1":
+            return Reply(404, {"detail": "Not Found"})
+        loaded, name = self.adapters(container), body["lora_name"]
+        if url.endswith("/v1/unload_lora_adapter"):
+            return Reply(200, "Success") if loaded.pop(name, None) else Reply(404, {"error": {"message": "not found"}})
+        if name in loaded or name in engine.no_adapters:
+            return Reply(400, {"error": {"message": f"Loading lora {name} failed: no such thing"}})
+        loaded[name] = body["lora_path"]
+        return Reply(200, f"Success: LoRA adapter '{name}' added successfully.")
 
     @staticmethod
     def _metrics(running: float) -> str:

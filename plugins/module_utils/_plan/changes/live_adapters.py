@@ -1,0 +1,80 @@
+# Copyright: gpufleet.vllm contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Adapters that are loaded while their server runs: what the host is to load, and what it must not.
+
+vLLM keeps the cache of a prompt's beginning under the name of its adapter, from 0.32.0 on with its path
+(`vllm/v1/core/kv_cache_utils.py`), and nothing but a restart or a route for developers empties it. So one name, and
+later one path, is one content while an engine runs.
+
+Private to the collection: may change without notice.
+"""
+
+from __future__ import annotations
+
+import typing as t
+
+from ..._outside.documents import Json
+from ..._settings.rollout import Adapter, Settings
+from ..._state.observed import Kept
+from ..._vllm.schema import version_key
+from ..arguments.mounts import Mounts
+
+BY_PATH = version_key("0.32.0")
+
+
+def settings(mounted: Mounts, current: Kept | None, digest: str) -> Settings:
+    """What the host goes by; nothing where the instance has no folder of them."""
+    if not mounted.live_folder:
+        return {}
+    wanted = {_key(name, one["path"]) for name, one in mounted.adapters.items()}
+    gone = {key: content for key, content in _before(current, digest).items() if key not in wanted}
+    return {"adapters": mounted.adapters, **({"unloaded": gone} if gone else {})}
+
+
+def problems(mounted: Mounts, current: Kept | None, digest: str, values: Json, version: str) -> list[str]:
+    """One sentence for each that the running engine has known with another content."""
+    if values.get("enable_prefix_caching") is False:
+        return []
+    before, by_path = _before(current, digest), version_key(version) >= BY_PATH
+    changed = [
+        name
+        for name, one in mounted.adapters.items()
+        for key, content in before.items()
+        if content != one["sha256"] and (key == _key(name, one["path"]) or (not by_path and key.startswith(f"{name}=")))
+    ]
+    where = "name and the folder: put the new one into another folder, or" if by_path else "name:"
+    return [
+        f"lora_modules.{name} has another content than the adapter that the running engine had under this name, and "
+        f"its prefix cache goes by the {where} give it a name of its own, such as {name}-2, or set "
+        "enable_prefix_caching to false."
+        for name in dict.fromkeys(changed)
+    ]
+
+
+def differences(running: Settings, wanted: Settings) -> list[str]:
+    """`adapters.sql: unset -> /etc/gpufleet/files/live_adapters/sql (0123456789ab)`."""
+    before, after = (t.cast("dict[str, Adapter]", found.get("adapters") or {}) for found in (running, wanted))
+    names = sorted({*before, *after})
+    return [
+        f"adapters.{name}: {_shown(before.get(name))} -> {_shown(after.get(name))}"
+        for name in names
+        if before.get(name) != after.get(name)
+    ]
+
+
+def _shown(one: Adapter | None) -> str:
+    return "unset" if one is None else f"{one['path']} ({one['sha256'][:12]})"
+
+
+def _before(current: Kept | None, digest: str) -> dict[str, str]:
+    """Contents by name and path, as the engine that is to go on running has had them."""
+    if current is None or current["digest"] != digest:
+        return {}
+    had: Settings = current.get("settings") or {}
+    loaded = {_key(name, one["path"]): one["sha256"] for name, one in (had.get("adapters") or {}).items()}
+    return {**(had.get("unloaded") or {}), **loaded}
+
+
+def _key(name: str, path: str) -> str:
+    return f"{name}={path}"

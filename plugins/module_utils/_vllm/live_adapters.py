@@ -1,0 +1,63 @@
+# Copyright: gpufleet.vllm contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Adapters that are loaded and unloaded while their server runs: those below one folder, which the container has whole.
+
+They are no part of the release: its command line names none of them, and the host loads them after each start. Only
+what vLLM's request for it can say is loaded so, a name and a path.
+
+Private to the collection: may change without notice.
+"""
+
+from __future__ import annotations
+
+import typing as t
+
+from .._settings.rollout import Adapter, Settings
+from .path_arguments import ADAPTERS, INSIDE, Values, named_path
+
+# Without it vLLM has no such route.
+VARIABLE = "VLLM_ALLOW_RUNTIME_LORA_UPDATING"
+# Where the container finds the folder.
+FOLDER = f"{INSIDE}/live_adapters"
+
+
+def is_below(path: str, folder: str) -> bool:
+    return bool(folder) and path.startswith(f"{folder.rstrip('/')}/")
+
+
+def of(values: Values, folder: str) -> dict[str, str]:
+    """The path of each such adapter by its name."""
+    found = (named_path(one) for one in _listed(values))
+    return {name: path for name, path in found if name and is_below(path, folder)}
+
+
+def without(values: Values, names: t.Container[str]) -> dict[str, t.Any]:
+    """The arguments as the command line has them: without the adapters of these names, which are loaded later."""
+    left = [one for one in _listed(values) if named_path(one)[0] not in names]
+    if len(left) == len(_listed(values)):
+        return dict(values)
+    rest = {name: value for name, value in values.items() if name != ADAPTERS}
+    return {**rest, ADAPTERS: left} if left else rest
+
+
+def inside(path: str, folder: str) -> str:
+    """Where the container finds what lies below the folder."""
+    return FOLDER + path[len(folder.rstrip("/")) :].rstrip("/")
+
+
+def folder_of(volumes: t.Iterable[str]) -> str:
+    """The folder of the host that a container has them from; '' where its server takes none."""
+    split = (str(volume).rsplit(":", 2) for volume in volumes)
+    return next((parts[0] for parts in split if len(parts) == 3 and parts[1] == FOLDER), "")
+
+
+def wanted(settings: Settings) -> dict[str, Adapter]:
+    """Those that a host is to load. What it keeps may be damaged: what is no adapter is none."""
+    found = settings.get("adapters") or {}
+    return {name: one for name, one in found.items() if isinstance(one, dict) and {"path", "sha256"} <= set(one)}
+
+
+def _listed(values: Values) -> list[t.Any]:
+    stated = values.get(ADAPTERS)
+    return [] if stated is None else stated if isinstance(stated, list) else [stated]

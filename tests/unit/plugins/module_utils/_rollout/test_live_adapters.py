@@ -1,0 +1,185 @@
+# Copyright: gpufleet.vllm contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Adapters that are loaded and unloaded while their server runs: after each start, at a change, and back."""
+
+from __future__ import annotations
+
+import pathlib
+import typing as t
+
+import pytest
+
+from ansible_collections.gpufleet.vllm.plugins.module_utils._host.status import observe_one
+from ansible_collections.gpufleet.vllm.plugins.module_utils._vllm.live_adapters import FOLDER
+from ansible_collections.gpufleet.vllm.tests.unit.plugins.module_utils._rollout.doubles import Engine, FakeHttp
+from ansible_collections.gpufleet.vllm.tests.unit.plugins.module_utils._rollout.releases import Json, plan
+from ansible_collections.gpufleet.vllm.tests.unit.plugins.module_utils._rollout.scene import Scene
+from ansible_collections.gpufleet.vllm.tests.unit.plugins.module_utils._rollout.watched import WATCH, Watched
+
+OLD, NEW = 1024, 2048
+A, B = "a" * 64, "b" * 64
+
+
+class Adapted:
+    """A scene whose server takes adapters while it runs."""
+
+    def __init__(self, scene: Scene, folder: pathlib.Path) -> None:
+        folder.mkdir(exist_ok=True)
+        self.scene, self.folder = scene, folder
+
+    def planned(self, length: int, **adapters: str) -> Json:
+        settings = {
+            "smoke": {"deadline": 5},
+            "timeouts": {"hold": 1},
+            "watch": WATCH,
+            "adapters": {name: {"path": f"{FOLDER}/{name}", "sha256": mark} for name, mark in adapters.items()},
+        }
+        found: Json = plan(length)
+        container = {**found["release"]["container"], "volumes": [f"{self.folder}:{FOLDER}:ro"]}
+        env = {"VLLM_ALLOW_RUNTIME_LORA_UPDATING": "1"}
+        return t.cast(Json, plan(length, settings=settings, container=container, env=env))
+
+    def ask(self, kind: str, length: int = OLD, **adapters: str) -> str:
+        return self.scene.request({"kind": kind, "plan": self.planned(length, **adapters)})
+
+    def engine(self, length: int = OLD, **behaviour: t.Any) -> None:
+        self.scene.docker.engines[self.planned(length)["digest"]] = Engine(**behaviour)
+
+    @property
+    def loaded(self) -> dict[str, str]:
+        serving = self.scene.docker.serving()
+        assert serving is not None
+        return dict(FakeHttp.adapters(serving))
+
+    @property
+    def state(self) -> list[str]:
+        current = self.scene.store.load().current
+        assert current is not None
+        return sorted(current.settings.get("adapters", {}))
+
+
+@pytest.fixture
+def adapted(scene: Scene, tmp_path: pathlib.Path) -> Adapted:
+    return Adapted(scene, tmp_path / "adapters")
+
+
+@pytest.fixture
+def watched(tmp_path: pathlib.Path) -> Adapted:
+    return Adapted(Watched(tmp_path), tmp_path / "adapters")
+
+
+def test_a_start_is_followed_by_its_adapters(adapted: Adapted) -> None:
+    assert adapted.ask("rollout", sql=A, law=B) == "verified"
+    assert adapted.loaded == {"sql": f"{FOLDER}/sql", "law": f"{FOLDER}/law"}
+    adapted.scene.assert_settled()
+
+
+def test_a_change_touches_no_container_and_is_proved(adapted: Adapted) -> None:
+    adapted.ask("rollout", sql=A)
+    adapted.scene.docker.writes.clear()
+    assert adapted.ask("live", law=B) == "live"
+    assert (adapted.loaded, adapted.state) == ({"law": f"{FOLDER}/law"}, ["law"])
+    assert adapted.scene.docker.writes == []
+    assert "proved itself with its adapters" in adapted.scene.last()["detail"]
+    adapted.scene.assert_settled()
+
+
+def test_other_content_by_the_same_name_is_loaded_anew(adapted: Adapted) -> None:
+    adapted.ask("rollout", sql=A, law=A)
+    said = len(adapted.scene.said)
+    assert adapted.ask("live", sql=B, law=A) == "live"
+    told = " ".join(adapted.scene.said[said:])
+    assert "adapter sql unloaded" in told and "adapter sql loaded" in told and "law" not in told
+
+
+@pytest.mark.parametrize("fault", ["no_adapters", "mute_adapters"])
+def test_one_that_is_not_served_is_taken_back(adapted: Adapted, fault: str) -> None:
+    adapted.ask("rollout", sql=A)
+    adapted.engine(**{fault: ("law",)})
+    adapted.scene.docker.writes.clear()
+    assert adapted.ask("live", law=B) == "rolled_back"
+    assert (adapted.loaded, adapted.state) == ({"sql": f"{FOLDER}/sql"}, ["sql"])
+    assert adapted.scene.docker.writes == []
+    assert "The adapters before it are served again, proved" in adapted.scene.last()["detail"]
+    adapted.scene.assert_settled()
+    assert adapted.scene.store.load().rejected == ()
+
+
+def test_one_that_cannot_be_loaded_leaves_those_that_serve_alone(adapted: Adapted) -> None:
+    adapted.ask("rollout", sql=A)
+    adapted.engine(no_adapters=("law",))
+    said = len(adapted.scene.said)
+    assert adapted.ask("live", law=B) == "rolled_back"
+    assert "adapter sql" not in " ".join(adapted.scene.said[said:])
+
+
+def test_where_those_before_are_gone_too_it_is_said(adapted: Adapted) -> None:
+    adapted.ask("rollout", sql=A)
+    adapted.engine(no_adapters=("sql",), mute_adapters=("law",))
+    assert adapted.ask("live", law=B) == "failed"
+    assert "could not be proved again: loading the adapter sql answered 400" in adapted.scene.last()["detail"]
+    assert adapted.state == ["sql"]
+
+
+def test_an_adapter_that_nobody_planned_is_unloaded(adapted: Adapted) -> None:
+    adapted.ask("rollout", sql=A)
+    serving = adapted.scene.docker.serving()
+    assert serving is not None
+    FakeHttp.adapters(serving)["theirs"] = "/tmp/theirs"
+    assert adapted.ask("live", sql=A) == "live"
+    assert list(adapted.loaded) == ["sql"]
+
+
+def test_a_release_that_fails_goes_back_with_the_adapters_before_it(adapted: Adapted) -> None:
+    adapted.ask("rollout", sql=A)
+    adapted.engine(NEW, no_adapters=("law",))
+    assert adapted.ask("rollout", NEW, law=B) == "rolled_back"
+    assert list(adapted.loaded) == ["sql"]
+    adapted.scene.assert_settled()
+
+
+def test_without_its_folder_nothing_is_stopped(adapted: Adapted) -> None:
+    adapted.ask("rollout", sql=A)
+    adapted.folder.rmdir()
+    assert adapted.ask("rollout", NEW, sql=A) == "refused"
+    assert f"{adapted.folder}, a folder of the release, is not there any more" in adapted.scene.last()["detail"]
+
+
+def test_what_a_restart_of_the_container_lost_is_seen(adapted: Adapted) -> None:
+    scene = adapted.scene
+    adapted.ask("rollout", sql=A)
+    _restarted(scene)
+    seen = observe_one(scene.store, scene.docker, scene.host.http, scene.client_dir)
+    assert (seen["healthy"], seen["adapters_differ"]) == (True, ["adapter sql is not loaded"])
+    assert adapted.ask("live", sql=A) == "live"
+    assert list(adapted.loaded) == ["sql"]
+    again = observe_one(scene.store, scene.docker, scene.host.http, scene.client_dir)
+    assert again["adapters_differ"] == []
+
+
+def test_the_watch_has_them_loaded_again(watched: Adapted) -> None:
+    scene = t.cast(Watched, watched.scene)
+    watched.ask("rollout", sql=A)
+    assert scene.after(11, rounds=2) == []
+    assert watched.ask("live", law=B) == "live"
+    _restarted(scene)
+    assert scene.after(11, rounds=3) == ["live"]
+    assert list(watched.loaded) == ["law"]
+    assert [line for line in scene.lines if "adapter law is not loaded" in line]
+
+
+def test_the_watch_tries_often_and_says_it_once(watched: Adapted) -> None:
+    scene = t.cast(Watched, watched.scene)
+    watched.ask("rollout", sql=A)
+    _restarted(scene)
+    watched.engine(no_adapters=("sql",))
+    assert set(scene.after(11, rounds=4)) == {"live"}
+    assert len([line for line in scene.lines if "is not loaded" in line]) == 1
+
+
+def _restarted(scene: Scene) -> None:
+    """As Docker restarts what has died: the same container, another start."""
+    serving = scene.docker.serving()
+    assert serving is not None
+    serving["State"]["StartedAt"] = "2026-01-01T09:00:00Z"
