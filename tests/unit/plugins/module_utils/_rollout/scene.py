@@ -67,7 +67,7 @@ class Scene:
             open_nvml=lambda: None,
             keys=self.keys,
             door=Door(str(self.folder / "no-door.json")),
-            entrance=FakeEntrance(lambda: self.stages()[-1]),
+            entrance=FakeEntrance(lambda: (self.stages() or [""])[-1]),
         )
         (self.folder / "run").mkdir(parents=True, exist_ok=True)  # as every host has it
         self.run_dir = str(self.folder / "run" / "gpufleet")
