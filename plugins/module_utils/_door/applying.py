@@ -20,6 +20,7 @@ import typing as t
 
 from .._prepare.files import Files, NotWritten
 from .._settings.names import listed
+from . import certificate
 from .runtime import DoorError, Runtime
 from .unit import UNIT, UNIT_FILE, WANTED
 
@@ -30,6 +31,7 @@ _SERVER = re.compile(
     r"^    server (?P<name>\S+:\S+) (?P<address>\S+):(?P<port>[0-9]+)(?P<rest> .*?)(?P<off> disabled)?$"
 )
 _BIND = re.compile(r"^    bind \S+:([0-9]+)", re.MULTILINE)
+_CERTIFICATE = re.compile(r"^    bind \S+ ssl crt (\S+)", re.MULTILINE)
 _SECTION = re.compile(r"^(?:backend|listen) (\S+)$")
 UP_WITHIN = 15.0
 
@@ -90,6 +92,7 @@ def shape(text: str) -> str:
 def apply(wanted: Wanted, ports: Ports, check: bool) -> Action:
     """What was done, or in check mode would be. Raises NotChanged and NotWritten, with nothing changed."""
     _must_be_new_enough(ports)
+    at = _certificate(wanted)
     due = ports.files.differing(wanted.files)
     before = (ports.files.read(wanted.config) or b"").decode("utf-8", "replace")
     after = wanted.files[wanted.config].decode()
@@ -97,7 +100,7 @@ def apply(wanted: Wanted, ports: Ports, check: bool) -> Action:
     runs = ports.run(["systemctl", "is-active", "--quiet", UNIT])[0] == 0
     if not runs:
         action = "start"
-    elif shape(before) != shape(after):
+    elif shape(before) != shape(after) or (at and _renewed(at, ports)):
         action = "reload"
     elif due or (not check and _stale(wanted, ports)):
         action = "live"
@@ -124,6 +127,27 @@ def _must_be_new_enough(ports: Ports) -> None:
         raise NotChanged(
             f"haproxy is {found[1]}.{found[2]}, and the door needs 2.6 or newer: Debian 12 and 13 have it."
         )
+
+
+def _certificate(wanted: Wanted) -> str:
+    """The path of the door's certificate, '' without TLS. One that would not serve is refused."""
+    found = _CERTIFICATE.search(wanted.files[wanted.config].decode())
+    if found is None:
+        return ""
+    try:
+        certificate.must_serve(found[1])
+    except certificate.Unusable as error:
+        right = "put a PEM file with a valid certificate, those that signed it, and its private key there"
+        raise NotChanged(f"vllm_gateway_certificate is {found[1]}, and {error}: {right}.") from error
+    return found[1]
+
+
+def _renewed(path: str, ports: Ports) -> bool:
+    """Whether what HAProxy serves is not what is at the path by now."""
+    try:
+        return not certificate.is_served(path, ports.runtime.ask("show", "ssl", "cert", path))
+    except (DoorError, certificate.Unusable):
+        return False
 
 
 def _stale(wanted: Wanted, ports: Ports) -> bool:

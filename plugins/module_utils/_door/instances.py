@@ -28,6 +28,10 @@ class Door:
     def __init__(self, path: str = PATH, runtime: Runtime | None = None) -> None:
         self.path, self.runtime = path, runtime or Runtime()
 
+    def knows(self, instance: str) -> bool:
+        """Whether requests come to the instance through it."""
+        return bool(self._of(instance))
+
     def drain(self, instance: str) -> str:
         """Nothing new goes to the instance from here on; what could not be told the door, or ''."""
         return self._each(instance, lambda backend, server: self.runtime.set_state(backend, server, "drain"))

@@ -17,6 +17,7 @@ import typing as t
 
 from .._docker.client import DockerError
 from .._images.registry import Registry
+from .._rollout.drain import let_in_at_last
 from .._rollout.host import Host
 from .._rollout.journal import GOOD_OUTCOMES, Journal, spoken
 from .._rollout.recover import BY_WATCH, recover
@@ -50,11 +51,11 @@ def _print(document: t.Any) -> None:
 
 @contextlib.contextmanager
 def _door_open_at_the_end(store: Store, host: Host) -> t.Iterator[None]:
-    """However it ends, nothing stays drained: from there on the door's own checks decide."""
+    """However it ends, nothing stays drained."""
     try:
         yield
     finally:
-        host.door.ready(store.instance)
+        let_in_at_last(host, store.instance)
 
 
 def _rollout(store: Store, host: Host, client_dir: str, request_name: str) -> int:

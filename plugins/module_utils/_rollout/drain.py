@@ -5,14 +5,18 @@
 
 An engine that was started with shutdown_timeout (vLLM 0.18.0 and newer) does so itself: on SIGTERM it takes no new
 request, and ends those it has, those that wait included. One without is left alone until it has none, which new
-requests can keep from coming true: hence the limit. The door of the same host is told before either; what else
-stands in front of the instance has to be told by whoever put it there.
+requests can keep from coming true: hence the limit.
+
+Before either, nothing new is let in: the door of the same host is told, and connections from elsewhere are refused,
+which every other door understands. An engine that drains by itself would answer what is new with an error, and what it
+has read and not yet begun too: so it is left alone as well, until it has nothing.
 
 Private to the collection: may change without notice.
 """
 
 from __future__ import annotations
 
+import ipaddress
 import math
 
 from .._engine import metrics
@@ -25,6 +29,8 @@ from .journal import Journal
 from .stages import Stage
 
 POLL = 0.5
+# Looks in succession that find nothing in flight: what was let in last may be read yet, and counts once it waits.
+QUIET = 3
 ANSWER_WITHIN = 5.0
 IN_FLIGHT = ("vllm:num_requests_running", "vllm:num_requests_waiting")
 
@@ -57,31 +63,64 @@ def in_flight(http: Http, entry: Entry) -> int | None:
     return math.ceil(total) if known else None
 
 
-def tell_door(host: Host, journal: Journal, held: Entry) -> None:
-    """Nothing new comes through the door from here on. One that cannot be told keeps nothing from going on."""
-    amiss = host.door.drain(str(held.release["instance"]))
+def keep_out(host: Host, journal: Journal, held: Entry) -> bool:
+    """Nothing new comes in from here on, as far as that can be had: what cannot keeps nothing from going on.
+
+    Whether there is a way in that was to be shut.
+    """
+    instance, bind = str(held.release["instance"]), str(held.release["bind"])
+    reached = not ipaddress.ip_address(bind).is_loopback
+    _note(journal, host.door.drain(instance))
+    if reached:
+        amiss = host.entrance.close(instance, bind, int(held.release["port"]))
+        if amiss:
+            journal.note(f"new connections are not refused: {amiss}")
+    return reached or host.door.knows(instance)
+
+
+def let_in(host: Host, journal: Journal, instance: str) -> None:
+    """It has answered: requests come again, those that wait in the door first."""
+    amiss = host.entrance.open(instance)
+    if amiss:
+        journal.note(f"connections are still refused: {amiss}")
+    _note(journal, host.door.ready(instance, proved=True))
+
+
+def let_in_at_last(host: Host, instance: str) -> None:
+    """However it ended, nothing stays drained: from here on the doors' own checks decide."""
+    host.entrance.open(instance)
+    host.door.ready(instance)
+
+
+def _note(journal: Journal, amiss: str) -> None:
     if amiss:
         journal.note(f"the door was not told: {amiss}")
 
 
 def drain(host: Host, journal: Journal, held: Entry) -> None:
-    """Wait until a release that does not drain by itself has nothing in flight, at most its limit."""
+    """Wait until a release has nothing in flight, at most its limit.
+
+    Not where it drains by itself, and nothing was shut that would keep it from getting more.
+    """
     limit = timeout(held, "drain")
     container = host.docker.container(held.container_id) if held.container_id else None
     if container is None or not container["State"]["Running"]:
         return
-    tell_door(host, journal, held)
+    shut = keep_out(host, journal, held)
     if not limit:
         return
     own = own_limit(held)
-    if own:
+    if own and not shut:
         journal.stage(Stage.DRAIN, f"release {held.short} ends what it has in flight as it stops, at most {own} s")
         return
-    journal.stage(Stage.DRAIN, f"release {held.short} ends what it has in flight, at most {limit:g} s")
+    new = "; nothing new is let in" if shut else ""
+    journal.stage(Stage.DRAIN, f"release {held.short} ends what it has in flight, at most {limit:g} s{new}")
     deadline = host.clock.monotonic() + limit
+    quiet = 0
     while True:
         left = in_flight(host.http, held)
-        if left == 0:
+        quiet = quiet + 1 if left == 0 else 0
+        if quiet >= (QUIET if shut else 1):
             return
         if host.clock.monotonic() >= deadline:
             journal.note(f"stopped with {'an unknown number of' if left is None else left} requests in flight")

@@ -18,6 +18,7 @@ from datetime import datetime, timezone
 from .._docker.client import Docker
 from .._docker.release import Release
 from .._docker.sockets import listening
+from .._door.entrance import Entrance
 from .._door.instances import Door
 from .._engine.http_client import Http
 from .._gpu import bindings, report
@@ -83,3 +84,4 @@ class Host:
     keys: ApiKeys = field(default_factory=ApiKeys)
     registry: Ask | None = None
     door: Door = field(default_factory=Door)
+    entrance: Entrance = field(default_factory=Entrance)

@@ -17,6 +17,7 @@ from .._state.deadlines import TIMEOUTS
 from .._state.state import Entry, Rejection, State
 from .._state.store import Store
 from . import containers
+from .drain import keep_out
 from .failure import Failed, Fault, failed_text, not_cleared_text, rejects, rolled_back_text, stopped_text
 from .host import Host
 from .journal import Journal
@@ -134,6 +135,7 @@ class Rollback:
 
     def _clear(self, state: State, bad: Entry) -> None:
         """Clear the candidate away, as often as Docker's limit allows: a process that hangs in the kernel dies late."""
+        keep_out(self.host, self.journal, bad)  # one that has answered was let in, and failed afterwards
         deadline = self.host.clock.monotonic() + TIMEOUTS["docker"]
         while True:
             try:

@@ -19,7 +19,7 @@ from .._state.state import Entry, Rejection, State
 from .._state.store import Store
 from .._vllm.live_adapters import folder_of
 from . import containers
-from .drain import grace
+from .drain import drain, grace
 from .failure import (
     Failed,
     Fault,
@@ -274,6 +274,8 @@ class Transaction:
     def _remove(self, state: State, request: Request) -> str:
         """Stop and remove what the instance has; its diagnosis stays."""
         self.journal.stage(Stage.REMOVE, "stopping and removing")
+        if state.current is not None:
+            drain(self.host, self.journal, state.current)
         for entry in (state.current, state.previous, state.candidate, state.held):
             if entry is not None and entry.container_id:
                 if self.host.docker.container(entry.container_id) is not None:

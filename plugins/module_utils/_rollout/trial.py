@@ -32,6 +32,7 @@ from .._state.api_keys import ApiKeyMissing
 from .._state.deadlines import ready_limit, timeout
 from .._state.state import Entry
 from . import belongings
+from .drain import let_in
 from .failure import MISSING_KEY_ADVICE, Failed, unexpected
 from .host import Host
 from .image import again
@@ -89,7 +90,7 @@ class Trial:
         seconds = round(self.host.clock.monotonic() - began, 1)
         measured = self.entry.verified.get("measured") if self.runs_already else figures(self._log())
         proof = self.smoke()
-        self.through_the_door()
+        let_in(self.host, self.journal, str(self.entry.release["instance"]))
         self.hold()
         seconds_known = self.entry.start_seconds if self.runs_already else seconds
         shown = {
@@ -237,12 +238,6 @@ class Trial:
             return self.host.keys.http(self.host.http, self.entry.release)
         except ApiKeyMissing as error:
             raise Failed(Diagnosis("api_key.missing", str(error), MISSING_KEY_ADVICE)) from error
-
-    def through_the_door(self) -> None:
-        """It has answered: requests come again, those that wait in the door first."""
-        amiss = self.host.door.ready(str(self.entry.release["instance"]), proved=True)
-        if amiss:
-            self.journal.note(f"the door was not told: {amiss}")
 
     def hold(self) -> None:
         """The stability window: the same container, no restart, and one more answer at its end."""

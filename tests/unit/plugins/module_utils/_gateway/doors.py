@@ -15,6 +15,7 @@ import shutil
 import signal
 import socket
 import socketserver
+import ssl
 import subprocess
 import threading
 import time
@@ -212,7 +213,7 @@ class Door:
         self, path: str, body: t.Any = None, key: str | None = KEY, method: str = "", **headers: str
     ) -> tuple[int, Json]:
         """Status and JSON; a header's name has underscores."""
-        line = http.client.HTTPConnection("127.0.0.1", self.port, timeout=60)
+        line = self.connection()
         given = {name.replace("_", "-"): value for name, value in headers.items()}
         if key is not None:
             given["Authorization"] = f"Bearer {key}"
@@ -223,6 +224,12 @@ class Door:
         line.close()
         self.headers = {name.lower(): value for name, value in answer.getheaders()}
         return answer.status, json.loads(text) if text else {}
+
+    def connection(self) -> http.client.HTTPConnection:
+        """With TLS where the door has a certificate, whoever signed it."""
+        if not self.settings.certificate:
+            return http.client.HTTPConnection("127.0.0.1", self.port, timeout=60)
+        return http.client.HTTPSConnection("127.0.0.1", self.port, timeout=60, context=ssl._create_unverified_context())
 
     def sessions(self) -> int:
         """Requests that an engine has by HAProxy's count, which ends a moment after the client has its answer."""

@@ -10,6 +10,7 @@ import pathlib
 import typing as t
 from dataclasses import dataclass, field
 
+from ansible_collections.gpufleet.vllm.plugins.module_utils._door.entrance import Entrance
 from ansible_collections.gpufleet.vllm.plugins.module_utils._door.instances import Door
 from ansible_collections.gpufleet.vllm.plugins.module_utils._rollout.host import Host
 from ansible_collections.gpufleet.vllm.plugins.module_utils._rollout.journal import Journal
@@ -25,6 +26,23 @@ from ansible_collections.gpufleet.vllm.tests.unit.plugins.module_utils._rollout.
 )
 from ansible_collections.gpufleet.vllm.tests.unit.plugins.module_utils._rollout.killing import KillableStore, Killer
 from ansible_collections.gpufleet.vllm.tests.unit.plugins.module_utils._rollout.releases import NAME, Json, plan
+
+
+class FakeEntrance(Entrance):
+    """Remembers what it was told, and at which stage."""
+
+    def __init__(self, stage: t.Callable[[], str], amiss: str = "") -> None:
+        super().__init__()
+        self.stage, self.amiss = stage, amiss
+        self.told: list[tuple[str, str]] = []
+
+    def close(self, instance: str, bind: str, port: int) -> str:
+        self.told.append((f"close {instance} {bind} {port}", self.stage()))
+        return self.amiss
+
+    def open(self, instance: str) -> str:
+        self.told.append((f"open {instance}", self.stage()))
+        return self.amiss
 
 
 @dataclass
@@ -49,6 +67,7 @@ class Scene:
             open_nvml=lambda: None,
             keys=self.keys,
             door=Door(str(self.folder / "no-door.json")),
+            entrance=FakeEntrance(lambda: (self.stages() or [""])[-1]),
         )
         (self.folder / "run").mkdir(parents=True, exist_ok=True)  # as every host has it
         self.run_dir = str(self.folder / "run" / "gpufleet")

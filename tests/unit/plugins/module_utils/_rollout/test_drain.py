@@ -12,10 +12,10 @@ import pytest
 
 from ansible_collections.gpufleet.vllm.plugins.module_utils._door.instances import Door
 from ansible_collections.gpufleet.vllm.plugins.module_utils._engine import metrics
-from ansible_collections.gpufleet.vllm.plugins.module_utils._rollout.drain import in_flight, own_limit
+from ansible_collections.gpufleet.vllm.plugins.module_utils._rollout.drain import POLL, QUIET, in_flight, own_limit
 from ansible_collections.gpufleet.vllm.tests.unit.plugins.module_utils._rollout.doubles import Engine
-from ansible_collections.gpufleet.vllm.tests.unit.plugins.module_utils._rollout.releases import entry, release
-from ansible_collections.gpufleet.vllm.tests.unit.plugins.module_utils._rollout.scene import Scene
+from ansible_collections.gpufleet.vllm.tests.unit.plugins.module_utils._rollout.releases import entry, plan, release
+from ansible_collections.gpufleet.vllm.tests.unit.plugins.module_utils._rollout.scene import FakeEntrance, Scene
 
 OLD, NEW = 1024, 2048
 
@@ -154,7 +154,8 @@ def test_what_is_rolled_back_gets_requests_again_once_it_has_answered(scene: Sce
     scene.engine(NEW, Engine(exits_after=1.0))
     scene.host.door = door = ToldDoor(scene)
     assert scene.roll_out(NEW) == "rolled_back"
-    assert [word for word, _stage in door.told] == ["drain assistant", "proved assistant"]
+    # A candidate that was let in may fail later: it is drained like any other.
+    assert [word for word, _stage in door.told] == ["drain assistant"] * 2 + ["proved assistant"]
     assert scene.serves() == OLD
 
 
@@ -164,3 +165,57 @@ def test_a_door_that_cannot_be_told_keeps_no_rollout(scene: Scene) -> None:
     assert scene.roll_out(NEW) == "verified"
     lines, _offset = scene.store.stages_from(0)
     assert [line["detail"] for line in lines].count("the door was not told: no such socket") == 2
+
+
+def told(scene: Scene) -> list[tuple[str, str]]:
+    assert isinstance(scene.host.entrance, FakeEntrance)
+    return scene.host.entrance.told
+
+
+def test_nothing_new_comes_from_elsewhere_from_before_the_drain_until_the_next_has_answered(scene: Scene) -> None:
+    assert scene.roll_out(OLD, bind="0.0.0.0") == "verified"
+    told(scene).clear()
+    assert scene.roll_out(NEW, bind="0.0.0.0") == "verified"
+    assert told(scene) == [("close assistant 0.0.0.0 8000", "breadcrumb"), ("open assistant", "smoke")]
+    assert said(scene)[-1].endswith("at most 30 s; nothing new is let in")
+
+
+def test_what_nobody_elsewhere_reaches_is_not_closed(scene: Scene) -> None:
+    serving(scene, Engine())
+    told(scene).clear()
+    assert scene.roll_out(NEW) == "verified"
+    assert [word for word, _stage in told(scene)] == ["open assistant"]
+
+
+def test_an_engine_that_drains_by_itself_is_left_alone_until_it_is_quiet_where_nothing_new_is_let_in(
+    scene: Scene,
+) -> None:
+    """What it has read and not yet begun at SIGTERM, it would answer with an error."""
+    arguments = {**release(OLD)["arguments"], "shutdown_timeout": 45}
+    assert scene.roll_out(OLD, arguments=arguments, bind="0.0.0.0") == "verified"
+    assert scene.roll_out(NEW, bind="0.0.0.0") == "verified"
+    lines, _offset = scene.store.stages_from(0)
+    drained, stopped = (max(line["elapsed"] for line in lines if line["stage"] == name) for name in ("drain", "stop"))
+    assert (stopped - drained) >= (QUIET - 1) * POLL
+
+
+def test_a_port_that_cannot_be_closed_keeps_no_rollout(scene: Scene) -> None:
+    assert scene.roll_out(OLD, bind="0.0.0.0") == "verified"
+    scene.host.entrance = FakeEntrance(lambda: "any", "no iptables")
+    assert scene.roll_out(NEW, bind="0.0.0.0") == "verified"
+    lines, _offset = scene.store.stages_from(0)
+    details = [line["detail"] for line in lines]
+    assert "new connections are not refused: no iptables" in details
+    assert "connections are still refused: no iptables" in details
+
+
+def test_a_rollback_and_a_removal_close_it_too(scene: Scene) -> None:
+    assert scene.roll_out(OLD, bind="0.0.0.0") == "verified"
+    scene.docker.engines[plan(NEW, bind="0.0.0.0")["digest"]] = Engine(exits_after=1.0)
+    told(scene).clear()
+    assert scene.roll_out(NEW, bind="0.0.0.0") == "rolled_back"
+    words = [word.split()[0] for word, _stage in told(scene)]
+    assert words == ["close", "close", "open"]
+    told(scene).clear()
+    assert scene.request({"kind": "remove"}) == "removed"
+    assert [word.split()[0] for word, _stage in told(scene)] == ["close"]

@@ -1,0 +1,87 @@
+# Copyright: gpufleet.vllm contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The door's certificate, tried as a client will find it: a handshake in memory, before anything of the door changes.
+
+HAProxy itself takes one that has expired.
+
+Private to the collection: may change without notice.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+import ssl
+
+LARGEST = 1024 * 1024
+# ssl.VERIFY_X509_PARTIAL_CHAIN, which Python 3.9 has no name for: whoever signed it is the client's affair.
+PARTIAL_CHAIN = 0x80000
+_FINGERPRINT = re.compile(r"^SHA1 FingerPrint: ([0-9A-F]{40})$", re.MULTILINE)
+_FIRST = re.compile(r"-----BEGIN CERTIFICATE-----.*?-----END CERTIFICATE-----", re.DOTALL)
+
+
+class Unusable(Exception):
+    """The text says what is wrong with the certificate."""
+
+
+def read(path: str) -> str:
+    """The PEM file. Raises Unusable."""
+    try:
+        with open(path, encoding="ascii", errors="replace") as file:
+            return file.read(LARGEST)
+    except OSError as error:
+        raise Unusable(f"it cannot be read ({error.strerror or error})") from error
+
+
+def must_serve(path: str) -> None:
+    """Raises Unusable where a client could not be served with it."""
+    text = read(path)
+    beside = f"{path}.key"
+    key = beside if "PRIVATE KEY-----" not in text and os.path.exists(beside) else path
+    server = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    client = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    client.check_hostname = False
+    client.verify_flags = ssl.VerifyFlags(PARTIAL_CHAIN)
+    try:
+        server.load_cert_chain(path, key, password=lambda: "")
+        client.load_verify_locations(cafile=path)
+        _shake_hands(server, client)
+    except ssl.SSLCertVerificationError as error:
+        raise Unusable(error.verify_message) from error
+    except (ssl.SSLError, OSError, ValueError) as error:
+        raise Unusable(_why(text, error)) from error
+
+
+def _why(text: str, error: Exception) -> str:
+    reason = str(getattr(error, "reason", "") or error)
+    if not _FIRST.search(text):
+        return "it has no certificate in PEM"
+    if reason == "KEY_VALUES_MISMATCH":
+        return "its private key is that of another certificate"
+    if "PRIVATE KEY-----" not in text:
+        return "it has no private key"
+    return f"it cannot be used ({reason.lower().replace('_', ' ')})"
+
+
+def _shake_hands(server: ssl.SSLContext, client: ssl.SSLContext) -> None:
+    there, back = ssl.MemoryBIO(), ssl.MemoryBIO()
+    sides = [server.wrap_bio(there, back, server_side=True), client.wrap_bio(back, there)]
+    for _flight in range(10):
+        for side in reversed(sides):
+            try:
+                side.do_handshake()
+            except ssl.SSLWantReadError:
+                continue
+            if side is sides[1]:
+                return
+
+
+def is_served(path: str, told: str) -> bool:
+    """Whether HAProxy, which TOLD of the certificate at this path, has the one that is there now."""
+    served = _FINGERPRINT.search(told)
+    first = _FIRST.search(read(path))
+    if served is None or first is None:
+        return False
+    return hashlib.sha1(ssl.PEM_cert_to_DER_cert(first[0])).hexdigest().upper() == served[1]

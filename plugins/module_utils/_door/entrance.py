@@ -1,0 +1,103 @@
+# Copyright: gpufleet.vllm contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The port of an instance, closed to new connections from elsewhere while its engine is drained, stopped and proved.
+
+A door on another host cannot be told by this one, and vLLM goes on listening as it drains and answers what is new with
+an error. A connection that is refused is what every door understands: nothing of the request was sent, so it is asked
+of another server. Connections that are there stay, and so does whatever comes over the loopback.
+
+The rules are iptables', which Docker has brought. Who closed them opens them at the end, recovery does where that was
+killed, a new start of the host has none of them, and after LONGEST they count no more.
+
+Private to the collection: may change without notice.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import shlex
+import subprocess
+import time
+import typing as t
+
+Run = t.Callable[[t.Sequence[str]], "tuple[int, str]"]
+TOOLS: t.Final = {4: "iptables", 6: "ip6tables"}
+# Of packets to a server of the host itself, and to one in a container.
+CHAINS: t.Final = ("INPUT", "FORWARD")
+LONGEST = 2 * 3600
+WITHIN = 20
+# Another program may hold the lock of the tables.
+WAIT: t.Final = ("-w", "5")
+
+
+def run(command: t.Sequence[str]) -> tuple[int, str]:
+    """The exit code, and what was said; 127 for a program that is not there."""
+    try:
+        done = subprocess.run(  # pylint: disable=ansible-bad-function
+            command, capture_output=True, text=True, errors="replace", timeout=WITHIN, check=False
+        )
+    except FileNotFoundError:
+        return 127, f"{command[0]} is not there"
+    except (OSError, subprocess.SubprocessError) as error:
+        return 126, f"{command[0]}: {type(error).__name__}"
+    return done.returncode, done.stdout if done.returncode == 0 else " ".join(done.stderr.split())[:300]
+
+
+class Entrance:
+    """The ports of this host's instances."""
+
+    def __init__(self, run: Run = run, now: t.Callable[[], float] = time.time) -> None:
+        self.run, self.now = run, now
+
+    def close(self, instance: str, bind: str, port: int) -> str:
+        """New connections from elsewhere are refused from here on; why they are not, or ''."""
+        tool = TOOLS[ipaddress.ip_address(bind).version]
+        self.open(instance)
+        for chain in CHAINS:
+            amiss = self._refuse(tool, chain, instance, port)
+            if amiss:
+                self.open(instance)
+                return amiss
+        return ""
+
+    def _refuse(self, tool: str, chain: str, instance: str, port: int) -> str:
+        """A kernel without the match for times has the rule without an end."""
+        end = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(self.now() + LONGEST))
+        said = ""
+        for limit in (["-m", "time", "--datestop", end], []):
+            matches = ["!", "-i", "lo", "-p", "tcp", "-m", "conntrack", "--ctstate", "NEW"]
+            matches += ["--ctorigdstport", str(port), *limit, "-m", "comment", "--comment", _mark(instance)]
+            rule = [*matches, "-j", "REJECT", "--reject-with", "tcp-reset"]
+            code, said = self.run([tool, *WAIT, "-I", chain, "1", *rule])
+            if code == 0:
+                return ""
+        return said or f"{tool} failed"
+
+    def open(self, instance: str) -> str:
+        """Whoever connects is let in again; what is still refused, or ''."""
+        amiss = []
+        for tool in TOOLS.values():
+            for chain in CHAINS:
+                for rule in self._rules(tool, chain, instance):
+                    code, said = self.run([tool, *WAIT, "-D", *rule])
+                    if code != 0:
+                        amiss.append(said or f"{tool} failed")
+        return "; ".join(dict.fromkeys(amiss))
+
+    def _rules(self, tool: str, chain: str, instance: str) -> list[list[str]]:
+        """The chain and the words of each rule that was made for the instance."""
+        code, said = self.run([tool, *WAIT, "-S", chain])
+        found = []
+        for line in said.splitlines() if code == 0 else ():
+            try:
+                words = shlex.split(line)
+            except ValueError:
+                continue  # none of ours
+            if words[:1] == ["-A"] and _mark(instance) in words:
+                found.append(words[1:])
+        return found
+
+
+def _mark(instance: str) -> str:
+    return f"gpufleet drains {instance}"

@@ -1,0 +1,63 @@
+# Copyright: gpufleet.vllm contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A certificate that would not serve is refused before anything of the door changes."""
+
+from __future__ import annotations
+
+import pathlib
+
+import pytest
+
+from ansible_collections.gpufleet.vllm.plugins.module_utils._door import certificate
+from ansible_collections.gpufleet.vllm.plugins.module_utils._door.applying import NotChanged
+from ansible_collections.gpufleet.vllm.plugins.module_utils._door.certificate import Unusable
+from ansible_collections.gpufleet.vllm.tests.unit.plugins.module_utils._door.pairs import made, needs_openssl
+from ansible_collections.gpufleet.vllm.tests.unit.plugins.module_utils._door.test_applying import TEXT, Host
+
+pytestmark = needs_openssl
+
+
+def test_what_a_client_could_not_be_served_with_is_refused(tmp_path: pathlib.Path) -> None:
+    (good, key), (other, _key), (old, old_key) = (
+        made(tmp_path, name, days) for name, days in (("good", 10), ("other", 10), ("old", -1))
+    )
+    file = tmp_path / "door.pem"
+    for content, words in (
+        (old + old_key, "certificate has expired"),
+        (other + key, "its private key is that of another certificate"),
+        (good, "it has no private key"),
+        (key, "it has no certificate in PEM"),
+        ("", "it has no certificate in PEM"),
+        (good.replace("M", "N") + key, "it cannot be used"),
+    ):
+        file.write_text(content)
+        with pytest.raises(Unusable, match=words):
+            certificate.must_serve(str(file))
+    with pytest.raises(Unusable, match="it cannot be read"):
+        certificate.must_serve(str(tmp_path / "none.pem"))
+    for content in (good + key, key + good, good + other + key):
+        file.write_text(content)
+        certificate.must_serve(str(file))
+    file.write_text(good)
+    (tmp_path / "door.pem.key").write_text(key)
+    certificate.must_serve(str(file))
+
+
+def test_the_door_is_left_as_it_is_where_its_certificate_has_expired_and_reloaded_where_it_is_renewed(
+    tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (old, old_key), (good, key) = made(tmp_path, "old", -1), made(tmp_path, "good")
+    file = tmp_path / "door.pem"
+    text = TEXT.replace("bind 127.0.0.1:8080", f"bind 127.0.0.1:8080 ssl crt {file} alpn h2,http/1.1")
+    host = Host(tmp_path / "root", text)
+    file.write_text(old + old_key)
+    for check in (True, False):
+        with pytest.raises(NotChanged, match=f"vllm_gateway_certificate is {file}, and certificate has expired: put"):
+            host.apply(text, "B web\n", check=check)
+    assert host.commands == ["haproxy -v"] * 2
+    file.write_text(good + key)
+    monkeypatch.setattr(host.runtime, "ask", lambda *_words: f"SHA1 FingerPrint: {'0' * 40}")
+    assert host.apply(text) == "reload"
+    monkeypatch.setattr(certificate, "is_served", lambda *_asked: True)
+    assert host.apply(text) == "none"
