@@ -54,8 +54,9 @@ def folder_of(volumes: t.Iterable[str]) -> str:
 
 def wanted(settings: Settings) -> dict[str, Adapter]:
     """Those that a host is to load. What it keeps may be damaged: what is no adapter is none."""
-    found = settings.get("adapters") or {}
-    return {name: one for name, one in found.items() if isinstance(one, dict) and {"path", "sha256"} <= set(one)}
+    found: t.Mapping[str, t.Any] = settings.get("adapters") or {}
+    whole = {name: one for name, one in found.items() if isinstance(one, dict) and {"path", "sha256"} <= set(one)}
+    return t.cast("dict[str, Adapter]", whole)
 
 
 def _listed(values: Values) -> list[t.Any]:

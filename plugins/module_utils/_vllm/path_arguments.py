@@ -143,8 +143,8 @@ def named_path(one: t.Any) -> tuple[str, str]:
     if isinstance(one, str) and one.lstrip().startswith("{"):
         one = _document(one)
     if isinstance(one, dict):
-        name, path = one.get("name"), one.get("path")
-        return (str(name), path) if set(one) == {"name", "path"} and name and is_path(path) else ("", "")
+        name, path = str(one.get("name") or ""), one.get("path")
+        return (name, str(path)) if set(one) == {"name", "path"} and name and is_path(path) else ("", "")
     name, equals, path = one.partition("=") if isinstance(one, str) else ("", "", "")
     return (name.strip(), path) if equals and name.strip() and is_path(path) else ("", "")
 

@@ -96,7 +96,7 @@ def test_other_content_by_the_same_name_is_loaded_anew(adapted: Adapted) -> None
 @pytest.mark.parametrize("fault", ["no_adapters", "mute_adapters"])
 def test_one_that_is_not_served_is_taken_back(adapted: Adapted, fault: str) -> None:
     adapted.ask("rollout", sql=A)
-    adapted.engine(**{fault: ("law",)})
+    adapted.engine(OLD, **{fault: ("law",)})
     adapted.scene.docker.writes.clear()
     assert adapted.ask("live", law=B) == "rolled_back"
     assert (adapted.loaded, adapted.state) == ({"sql": f"{FOLDER}/sql"}, ["sql"])
