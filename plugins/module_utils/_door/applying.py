@@ -92,15 +92,18 @@ def shape(text: str) -> str:
 def apply(wanted: Wanted, ports: Ports, check: bool) -> Action:
     """What was done, or in check mode would be. Raises NotChanged and NotWritten, with nothing changed."""
     _must_be_new_enough(ports)
-    at = _certificate(wanted)
     due = ports.files.differing(wanted.files)
     before = (ports.files.read(wanted.config) or b"").decode("utf-8", "replace")
     after = wanted.files[wanted.config].decode()
     action: Action = "none"
     runs = ports.run(["systemctl", "is-active", "--quiet", UNIT])[0] == 0
+    at = _CERTIFICATE.search(after)
+    renewed = at is not None and not (runs and _is_served(at[1], ports))
+    if at is not None and renewed:
+        _must_serve(at[1])
     if not runs:
         action = "start"
-    elif shape(before) != shape(after) or (at and _renewed(at, ports)):
+    elif shape(before) != shape(after) or renewed:
         action = "reload"
     elif due or (not check and _stale(wanted, ports)):
         action = "live"
@@ -129,24 +132,22 @@ def _must_be_new_enough(ports: Ports) -> None:
         )
 
 
-def _certificate(wanted: Wanted) -> str:
-    """The path of the door's certificate, '' without TLS. One that would not serve is refused."""
-    found = _CERTIFICATE.search(wanted.files[wanted.config].decode())
-    if found is None:
-        return ""
+def _must_serve(path: str) -> None:
+    """One that is served already is not judged again: that it has expired must not hold up a change of keys."""
     try:
-        certificate.must_serve(found[1])
+        certificate.must_serve(path)
     except certificate.Unusable as error:
         right = "put a PEM file with a valid certificate, those that signed it, and its private key there"
-        raise NotChanged(f"vllm_gateway_certificate is {found[1]}, and {error}: {right}.") from error
-    return found[1]
+        raise NotChanged(f"vllm_gateway_certificate is {path}, and {error}: {right}.") from error
 
 
-def _renewed(path: str, ports: Ports) -> bool:
-    """Whether what HAProxy serves is not what is at the path by now."""
+def _is_served(path: str, ports: Ports) -> bool:
+    """Whether what HAProxy serves is what is at the path by now; one that does not say is left alone."""
     try:
-        return not certificate.is_served(path, ports.runtime.ask("show", "ssl", "cert", path))
-    except (DoorError, certificate.Unusable):
+        return certificate.is_served(path, ports.runtime.ask("show", "ssl", "cert", path))
+    except DoorError:
+        return True
+    except certificate.Unusable:
         return False
 
 

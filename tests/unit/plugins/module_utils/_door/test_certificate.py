@@ -51,13 +51,15 @@ def test_the_door_is_left_as_it_is_where_its_certificate_has_expired_and_reloade
     file = tmp_path / "door.pem"
     text = TEXT.replace("bind 127.0.0.1:8080", f"bind 127.0.0.1:8080 ssl crt {file} alpn h2,http/1.1")
     host = Host(tmp_path / "root", text)
+    monkeypatch.setattr(host.runtime, "ask", lambda *_words: f"SHA1 FingerPrint: {'0' * 40}")
     file.write_text(old + old_key)
     for check in (True, False):
         with pytest.raises(NotChanged, match=f"vllm_gateway_certificate is {file}, and certificate has expired: put"):
             host.apply(text, "B web\n", check=check)
-    assert host.commands == ["haproxy -v"] * 2
+    assert set(host.commands) == {"haproxy -v", "systemctl is-active --quiet gpufleet-gateway.service"}
     file.write_text(good + key)
-    monkeypatch.setattr(host.runtime, "ask", lambda *_words: f"SHA1 FingerPrint: {'0' * 40}")
     assert host.apply(text) == "reload"
     monkeypatch.setattr(certificate, "is_served", lambda *_asked: True)
     assert host.apply(text) == "none"
+    file.write_text(old + old_key)
+    assert host.apply(text, "B web\n") == "live", "keys change also where what is served has expired"
