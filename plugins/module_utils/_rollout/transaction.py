@@ -273,9 +273,9 @@ class Transaction:
 
     def _remove(self, state: State, request: Request) -> str:
         """Stop and remove what the instance has; its diagnosis stays."""
-        self.journal.stage(Stage.REMOVE, "stopping and removing")
         if state.current is not None:
             drain(self.host, self.journal, state.current)
+        self.journal.stage(Stage.REMOVE, "stopping and removing")
         for entry in (state.current, state.previous, state.candidate, state.held):
             if entry is not None and entry.container_id:
                 if self.host.docker.container(entry.container_id) is not None:

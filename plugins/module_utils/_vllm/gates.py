@@ -84,7 +84,14 @@ WHOLE_BLOCKS_OF_EXPERTS = Gate(
     "vllm/model_executor/layers/quantization/fp8.py, Fp8MoEMethod.create_weights",
     until=(0, 29, 0),
 )
+PREFIX_BY_PATH = Gate(
+    "prefix_by_path",
+    (0, 32, 0),
+    "the prefix cache tells adapters apart by name and path; that an older one goes by the name alone is assumed",
+    "vllm/v1/core/kv_cache_utils.py",
+)
+
 GATES: tuple[Gate, ...] = (
     WHOLE_BLOCKS_OF_EXPERTS, OFFLOAD_OF_ONE_KIND, SUBCOMMAND, AUTO_LENGTH, TOOL_CALL_NEEDS_PARSER,
-    TURBOQUANT_WITH_STATES, TEMPERATURE_BOUND, KEYS_OUT_OF_THE_LOG,
+    TURBOQUANT_WITH_STATES, TEMPERATURE_BOUND, KEYS_OUT_OF_THE_LOG, PREFIX_BY_PATH,
 )  # fmt: skip

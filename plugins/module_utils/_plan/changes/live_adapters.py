@@ -3,9 +3,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Adapters that are loaded while their server runs: what the host is to load, and what it must not.
 
-vLLM keeps the cache of a prompt's beginning under the name of its adapter, from 0.32.0 on with its path
-(`vllm/v1/core/kv_cache_utils.py`), and nothing but a restart or a route for developers empties it. So one name, and
-later one path, is one content while an engine runs.
+vLLM keeps the cache of a prompt's beginning under the name of its adapter, in newer releases with its path
+(`gates.PREFIX_BY_PATH`), and nothing but a restart or a route for developers empties it. So one name, and later one
+path, is one content while an engine runs.
 
 Private to the collection: may change without notice.
 """
@@ -17,10 +17,9 @@ import typing as t
 from ..._outside.documents import Json
 from ..._settings.rollout import Adapter, Settings
 from ..._state.observed import Kept
+from ..._vllm.gates import PREFIX_BY_PATH
 from ..._vllm.schema import version_key
 from ..arguments.mounts import Mounts
-
-BY_PATH = version_key("0.32.0")
 
 
 def settings(mounted: Mounts, current: Kept | None, digest: str) -> Settings:
@@ -36,7 +35,7 @@ def problems(mounted: Mounts, current: Kept | None, digest: str, values: Json, v
     """One sentence for each that the running engine has known with another content."""
     if values.get("enable_prefix_caching") is False:
         return []
-    before, by_path = _before(current, digest), version_key(version) >= BY_PATH
+    before, by_path = _before(current, digest), PREFIX_BY_PATH.open_at(version_key(version))
     changed = [
         name
         for name, one in mounted.adapters.items()

@@ -67,6 +67,8 @@ def built(tmp_path: pathlib.Path) -> t.Iterator[t.Callable[..., House]]:
     yield build
     for house in houses:
         house.door.stop()
+        for engine in house.engines:
+            engine.stop()
 
 
 def test_requests_go_to_who_serves_the_name_with_the_engines_key(house: House) -> None:

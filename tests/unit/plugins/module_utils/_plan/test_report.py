@@ -66,7 +66,8 @@ def test_diff_shows_settings_that_the_host_learns() -> None:
         "+   failure_threshold: 2",
         "+   rollback_window: 60",
     ]
-    assert found.blocks[0].startswith("assistant: live (clients or the host are told, the server keeps running)")
+    told = "clients or the host are told, or adapters loaded; the server keeps running"
+    assert found.blocks[0].startswith(f"assistant: live ({told})")
 
 
 def test_first_release_has_no_before() -> None:
