@@ -73,7 +73,8 @@ def place(tmp_path: pathlib.Path, mounted: t.Any, monkeypatch: pytest.MonkeyPatc
     return found
 
 
-def serves(place: Place, contents: dict[str, bytes] = OLD, commit: str = COMMIT) -> bool:
+def serves(place: Place, contents: dict[str, bytes] | None = None, commit: str = COMMIT) -> bool:
+    contents = OLD if contents is None else contents
     model = pathlib.Path(place.hub_dir) / "models--Org--Model"
     found = {path: (model / "snapshots" / commit / path).read_bytes() for path in contents}
     return found == contents and (model / "refs" / "main").read_text() == commit

@@ -24,8 +24,10 @@ DENSE: fleet.Json = {"intermediate_size": 17408}
 TOGETHER: fleet.Json = {"enable_expert_parallel": True}
 
 
-def said(text: fleet.Json, ranks: int | None, version: str = "0.27.0", section: fleet.Json = FP8, **more: t.Any) -> str:
-    config = {"text_config": text, "quantization_config": section}
+def said(
+    text: fleet.Json, ranks: int | None, version: str = "0.27.0", section: fleet.Json | None = None, **more: t.Any
+) -> str:
+    config = {"text_config": text, "quantization_config": FP8 if section is None else section}
     model: Model = look_up("some/model", {"some/model": {"config": config, "problems": [], "notes": []}}, {})
     values = more if ranks is None else {"tensor_parallel_size": ranks, **more}
     found = blocks.problems(values, model, version)
