@@ -88,11 +88,11 @@ class Expectation:
     """What the plan promised.
 
     max_model_len in tokens, None where the engine decides. enough is what a complete answer takes, in tokens.
-    warn_latency and warn_first_token are in seconds, None for no bound. Each of adapters answers by its name; with
-    no_others nothing else is listed. With pools it answers with numbers, and is asked for nothing else; dimension is
-    that of an embedding, rank what must be scored in this order. With transcribes it is given a sound, and asked for
-    nothing else either. stream is the question whose answer must come as a stream; stream_interval tokens of it may
-    come together.
+    warn_latency and warn_first_token are in seconds, None for no bound. Each of adapters answers by its name; names
+    beside may_list are not listed, None allows any. With pools it answers with numbers, and is asked for nothing else;
+    dimension is that of an embedding, rank what must be scored in this order. With transcribes it is given a sound, and
+    asked for nothing else either. stream is the question whose answer must come as a stream; stream_interval tokens of
+    it may come together.
     """
 
     base_url: str
@@ -104,7 +104,7 @@ class Expectation:
     warn_latency: float | None = None
     warn_first_token: float | None = None
     adapters: tuple[str, ...] = ()
-    no_others: bool = False
+    may_list: frozenset[str] | None = None
     pools: bool = False
     dimension: int | None = None
     rank: Ranking | None = None
@@ -171,9 +171,13 @@ def expectation(release: Release, settings: Settings) -> Expectation:
 
 def _adapters(release: Release, settings: Settings) -> Json:
     """Those of the command line, and those that are loaded later; of these no others may be there."""
-    names = (*adapter_names(release["arguments"]), *live_adapters.wanted(settings))
+    later = live_adapters.wanted(settings)
     volumes = (release.get("container") or {}).get("volumes") or ()
-    return {"adapters": names, "no_others": bool(live_adapters.folder_of(volumes))}
+    served, closed = release["served_model_names"], bool(live_adapters.folder_of(volumes))
+    return {
+        "adapters": (*adapter_names(release["arguments"]), *later),
+        "may_list": frozenset({*live_adapters.not_ours(release["arguments"], served), *later}) if closed else None,
+    }
 
 
 def _ranking(stated: Json) -> Ranking:

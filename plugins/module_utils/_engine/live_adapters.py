@@ -13,8 +13,7 @@ import typing as t
 from .._docker.release import Release
 from .._outside import documents
 from .._settings.rollout import Settings
-from .._vllm.live_adapters import folder_of, wanted
-from .._vllm.path_arguments import adapter_names
+from .._vllm.live_adapters import folder_of, not_ours, wanted
 from .http_client import Http, Reply
 from .openai_client import ask
 from .smoke_errors import NotProved
@@ -69,7 +68,7 @@ def _loaded(http: Http, url: str, release: Release) -> dict[str, str]:
     reply = ask(http, "GET", f"{url}/v1/models", DEADLINE)
     if reply.status != 200 or documents.misfit(reply.body, LISTED, "the answer"):
         raise NotProved("smoke.models", f"/v1/models answered {reply.status}: {reply.error}")
-    own = {*release["served_model_names"], *adapter_names(release["arguments"])}
+    own = not_ours(release["arguments"], release["served_model_names"])
     cards: list[dict[str, t.Any]] = reply.body["data"]
     return {card["id"]: card.get("root") or "" for card in cards if card["id"] not in own}
 

@@ -151,7 +151,7 @@ def prove(http: Http, expected: Expectation, clock: Clock = time.monotonic) -> P
             if one.decides:
                 raise
             warnings.append(f"{error}. {error.advice}")
-    if expected.adapters or expected.no_others:
+    if expected.adapters or expected.may_list is not None:
         adapters.must_serve(http, expected, length)
         passed += ["adapters"] if expected.adapters else []
     chat = proof.answered_in != "text"

@@ -14,10 +14,11 @@ from __future__ import annotations
 import typing as t
 
 from .._settings.rollout import Adapter, Settings
-from .path_arguments import ADAPTERS, INSIDE, Values, named_path
+from .path_arguments import ADAPTERS, INSIDE, Values, adapter_names, named_path
 
 # Without it vLLM has no such route.
 VARIABLE = "VLLM_ALLOW_RUNTIME_LORA_UPDATING"
+BY_MEDIUM = "default_mm_loras"
 # Where the container finds the folder.
 FOLDER = f"{INSIDE}/live_adapters"
 
@@ -39,6 +40,14 @@ def without(values: Values, names: t.Container[str]) -> dict[str, t.Any]:
         return dict(values)
     rest = {name: value for name, value in values.items() if name != ADAPTERS}
     return {**rest, ADAPTERS: left} if left else rest
+
+
+def not_ours(values: Values, served: t.Iterable[str]) -> frozenset[str]:
+    """What a server lists from its command line: the model's names, and all adapters that it starts with.
+
+    Source: vLLM 0.32.0, `process_lora_modules`: one of default_mm_loras is listed by the name of its medium.
+    """
+    return frozenset([*served, *adapter_names(values), *(values.get(BY_MEDIUM) or {})])
 
 
 def inside(path: str, folder: str) -> str:

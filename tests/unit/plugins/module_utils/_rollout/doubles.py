@@ -333,6 +333,7 @@ class FakeHttp(Http):
                 {"id": name, "max_model_len": document["arguments"]["max_model_len"]}
                 for name in document["served_model_names"]
             ]
+            cards += [{"id": medium} for medium in document["arguments"].get("default_mm_loras") or {}]
             loaded = self.adapters(container)
             return Reply(200, {"data": [*cards, *({"id": name, "root": path} for name, path in loaded.items())]})
         if url.endswith("lora_adapter"):

@@ -27,6 +27,7 @@ class Adapted:
     def __init__(self, scene: Scene, folder: pathlib.Path) -> None:
         folder.mkdir(exist_ok=True)
         self.scene, self.folder = scene, folder
+        self.arguments: Json = {}
 
     def planned(self, length: int, **adapters: str) -> Json:
         settings = {
@@ -38,7 +39,9 @@ class Adapted:
         found: Json = plan(length)
         container = {**found["release"]["container"], "volumes": [f"{self.folder}:{FOLDER}:ro"]}
         env = {"VLLM_ALLOW_RUNTIME_LORA_UPDATING": "1"}
-        return t.cast(Json, plan(length, settings=settings, container=container, env=env))
+        arguments = {**found["release"]["arguments"], **self.arguments}
+        changes = {"container": container, "env": env, "arguments": arguments}
+        return t.cast(Json, plan(length, settings=settings, **changes))
 
     def ask(self, kind: str, length: int = OLD, **adapters: str) -> str:
         return self.scene.request({"kind": kind, "plan": self.planned(length, **adapters)})
@@ -129,6 +132,15 @@ def test_an_adapter_that_nobody_planned_is_unloaded(adapted: Adapted) -> None:
     FakeHttp.adapters(serving)["theirs"] = "/tmp/theirs"
     assert adapted.ask("live", sql=A) == "live"
     assert list(adapted.loaded) == ["sql"]
+
+
+def test_one_by_medium_is_the_command_lines_and_stays(adapted: Adapted) -> None:
+    """vLLM lists it like any other, by the name of its medium."""
+    adapted.arguments = {"default_mm_loras": {"audio": "/etc/gpufleet/files/default_mm_loras/audio/speech"}}
+    assert adapted.ask("rollout", sql=A) == "verified"
+    scene = adapted.scene
+    assert observe_one(scene.store, scene.docker, scene.host.http, scene.client_dir)["adapters_differ"] == []
+    assert adapted.ask("live", law=B) == "live"
 
 
 def test_a_release_that_fails_goes_back_with_the_adapters_before_it(adapted: Adapted) -> None:
