@@ -12,6 +12,7 @@ import typing as t
 
 from .._docker.release import Release
 from .._outside import documents
+from .._outside.printable import printable
 from .._settings.rollout import Settings
 from .._vllm.live_adapters import folder_of, not_ours, wanted
 from .http_client import Http, Reply
@@ -21,15 +22,20 @@ from .smoke_errors import NotProved
 LISTED: documents.Shape = {"data": [{"id": str, "root?": str}]}
 LOAD, UNLOAD = "/v1/load_lora_adapter", "/v1/unload_lora_adapter"
 DEADLINE = 120.0
+# Seconds for a look, which an engine that hangs must not hold up; what is told of names that anybody may have chosen.
+LOOK = 10.0
+NAME, TOLD = 80, 10
 
 
 def amiss(http: Http, url: str, release: Release, settings: Settings) -> list[str]:
     """What the server has loaded otherwise, one sentence each. Raises NotProved."""
     if not folder_of(release["container"]["volumes"]):
         return []
-    has, wants = _loaded(http, url, release), wanted(settings)
+    has, wants = _loaded(http, url, release, LOOK), wanted(settings)
     lacks = [f"adapter {name} is not loaded" for name, one in wants.items() if has.get(name) != one["path"]]
-    return lacks + [f"adapter {name} is loaded, and not planned" for name in has if name not in wants]
+    extra = [f"adapter {printable(name)[:NAME]} is loaded, and not planned" for name in has if name not in wants]
+    more = [f"{len(extra) - TOLD} more are loaded, and not planned"] if len(extra) > TOLD else []
+    return lacks + extra[:TOLD] + more
 
 
 def bring(http: Http, url: str, release: Release, settings: Settings, before: Settings) -> list[str]:
@@ -38,7 +44,7 @@ def bring(http: Http, url: str, release: Release, settings: Settings, before: Se
     """
     if not folder_of(release["container"]["volumes"]):
         return []
-    has, wants, had = _loaded(http, url, release), wanted(settings), wanted(before)
+    has, wants, had = _loaded(http, url, release, DEADLINE), wanted(settings), wanted(before)
     done = []
 
     def load(name: str) -> None:
@@ -63,9 +69,9 @@ def bring(http: Http, url: str, release: Release, settings: Settings, before: Se
     return done
 
 
-def _loaded(http: Http, url: str, release: Release) -> dict[str, str]:
+def _loaded(http: Http, url: str, release: Release, deadline: float) -> dict[str, str]:
     """The path of each adapter that its command line does not name."""
-    reply = ask(http, "GET", f"{url}/v1/models", DEADLINE)
+    reply = ask(http, "GET", f"{url}/v1/models", deadline)
     if reply.status != 200 or documents.misfit(reply.body, LISTED, "the answer"):
         raise NotProved("smoke.models", f"/v1/models answered {reply.status}: {reply.error}")
     own = not_ours(release["arguments"], release["served_model_names"])

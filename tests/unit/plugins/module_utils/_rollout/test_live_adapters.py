@@ -134,6 +134,17 @@ def test_an_adapter_that_nobody_planned_is_unloaded(adapted: Adapted) -> None:
     assert list(adapted.loaded) == ["sql"]
 
 
+def test_names_that_others_chose_are_bounded_and_fit_for_a_terminal(adapted: Adapted) -> None:
+    adapted.ask("rollout", sql=A)
+    scene = adapted.scene
+    serving = scene.docker.serving()
+    assert serving is not None
+    FakeHttp.adapters(serving).update({f"\x1b[2J{at}" + "x" * 500: "/tmp/theirs" for at in range(50)})
+    told = observe_one(scene.store, scene.docker, scene.host.http, scene.client_dir)["adapters_differ"]
+    assert told[-1] == "40 more are loaded, and not planned"
+    assert all(text.isprintable() and len(text) < 200 for text in told)
+
+
 def test_one_by_medium_is_the_command_lines_and_stays(adapted: Adapted) -> None:
     """vLLM lists it like any other, by the name of its medium."""
     adapted.arguments = {"default_mm_loras": {"audio": "/etc/gpufleet/files/default_mm_loras/audio/speech"}}
