@@ -14,7 +14,7 @@ from .._docker.release import Release
 from .._outside import documents
 from .._outside.printable import printable
 from .._settings.rollout import Settings
-from .._vllm.live_adapters import folder_of, not_ours, wanted
+from .._vllm.live_adapters import contents, folder_of, key, not_ours, wanted
 from .http_client import Http, Reply
 from .openai_client import ask
 from .smoke_errors import NotProved
@@ -38,14 +38,17 @@ def amiss(http: Http, url: str, release: Release, settings: Settings) -> list[st
     return lacks + extra[:TOLD] + more
 
 
-def bring(http: Http, url: str, release: Release, settings: Settings, before: Settings) -> list[str]:
+def bring(
+    http: Http, url: str, release: Release, settings: Settings, before: Settings, gone: dict[str, str]
+) -> list[str]:
     """Have a server load what it should have and unload the rest; what was done. BEFORE: what it was last brought to,
-    for what it lists says nothing of an adapter's content. Raises NotProved.
+    for what it lists says nothing of an adapter's content. GONE learns of each that was unloaded, as `contents` has it,
+    however this ends. Raises NotProved.
     """
     if not folder_of(release["container"]["volumes"]):
         return []
     has, wants, had = _loaded(http, url, release, DEADLINE), wanted(settings), wanted(before)
-    done = []
+    done, known = [], contents(before)
 
     def load(name: str) -> None:
         body = {"lora_name": name, "lora_path": wants[name]["path"]}
@@ -53,6 +56,8 @@ def bring(http: Http, url: str, release: Release, settings: Settings, before: Se
         done.append(f"{name} loaded")
 
     def unload(name: str) -> None:
+        mark = key(name, has[name])
+        gone[mark] = known.get(mark, "")
         _must(ask(http, "POST", url + UNLOAD, DEADLINE, {"lora_name": name}), f"unloading the adapter {name}")
         done.append(f"{name} unloaded")
 

@@ -100,10 +100,11 @@ def plan(
     changed = defaults.changes(running, host.known, one.values(), inputs.history, inputs.readings)
     settings = rollout_settings.merged(instance, inputs.settings, [])
     mounted = release.mounted_of(one, inputs)
-    settings.update(live_adapters.settings(mounted, current, digest))
+    goes_on = current if change.goes_on(current, digest, inputs.retry) else None
+    settings.update(live_adapters.settings(mounted, goes_on))
     findings.errors += [
         f"instance {instance.name}: {text}"
-        for text in live_adapters.problems(mounted, current, digest, one.values(), inputs.version)
+        for text in live_adapters.problems(mounted, goes_on, one.values(), inputs.version)
         if instance.active
     ]
     settings["smoke"] = media.asked(settings["smoke"], one.values(), one.model)

@@ -17,7 +17,7 @@ from .._state.deadlines import timeout
 from .._state.request import Ending, Request
 from .._state.state import Entry, Rejection, State
 from .._state.store import Store
-from .._vllm.live_adapters import folder_of
+from .._vllm.live_adapters import contents, folder_of, with_gone
 from . import containers
 from .drain import drain, grace
 from .failure import (
@@ -247,27 +247,37 @@ class Transaction:
         told = "the engine was not touched"
         if folder_of(current.release["container"]["volumes"]):
             self.journal.stage(Stage.LIVE, "adapters")
+            # After a kill too, names that were loaded are known to stand for a content.
+            noted = replace(state.current, settings=with_gone(state.current.settings, contents(current.settings)))
+            if noted != state.current:
+                self.store.save(replace(state, current=noted))
+            trial = Trial(self.host, self.journal, current, loaded=noted.settings)
             try:
-                if Trial(self.host, self.journal, current, loaded=state.current.settings).serve_adapters():
+                if trial.serve_adapters():
                     told = "the engine runs on and has proved itself with its adapters"
             except Failed as failure:
-                return self._adapters_as_before(state.current, current, failure)
+                return self._adapters_as_before(state, state.current, noted, trial, failure)
+            known = {**contents(noted.settings), **trial.gone}
+            current = replace(current, settings=with_gone(current.settings, known))
         write(current, self.client_dir)
         self.store.save(replace(state, current=current))
         self.journal.stage(Stage.LIVE, "client file and settings written")
         self.journal.end("live", f"{state.instance}: what clients and the host are told is new, {told}.")
         return "live"
 
-    def _adapters_as_before(self, before: Entry, wanted: Entry, failure: Failed) -> str:
+    def _adapters_as_before(self, state: State, before: Entry, noted: Entry, trial: Trial, failure: Failed) -> str:
         """Adapters that the engine does not serve are unloaded, and those before them loaded and proved again."""
         fault = Fault(self.journal.stage_name, failure.diagnosis, self.journal.elapsed)
         self.journal.stage(Stage.ROLLBACK, f"{fault.diagnosis.failure_class}: {fault.diagnosis.cause}")
         outcome, now = "rolled_back", "The adapters before it are served again, proved; nothing was restarted."
         try:
-            Trial(self.host, self.journal, before, loaded=wanted.settings).serve_adapters()
+            Trial(self.host, self.journal, before, loaded=trial.entry.settings, gone=trial.gone).serve_adapters()
+            kept = replace(before, settings=with_gone(before.settings, trial.gone))
         except Failed as back:
             outcome, now = "failed", f"The adapters before it could not be proved again: {back.diagnosis.cause}."
+            kept = noted
         text = f"{self.store.instance}: the change of adapters failed {fault.what} {now} {fault.advice}"
+        text += write_down(self.store, self.journal, replace(state, current=kept))
         self.journal.end(outcome, text, failure=failure.diagnosis.as_dict(), serves=before.digest)
         return outcome
 

@@ -66,7 +66,7 @@ class Trial:
     """One attempt at one release on a host; `created` learns of the container before it starts.
 
     `history` are releases whose starts on this host tell how long this one may take. `loaded` are the settings by which
-    a running engine was last given its adapters.
+    a running engine was last given its adapters, `gone` learns of those that were unloaded.
     """
 
     host: Host
@@ -76,6 +76,7 @@ class Trial:
     history: tuple[Entry | None, ...] = ()
     started_at: str = field(default="", init=False)
     loaded: Settings = field(default_factory=Settings)
+    gone: dict[str, str] = field(default_factory=dict)
     restarts_before: int = field(default=0, init=False)
     runs_already: bool = field(default=False, init=False)
 
@@ -213,7 +214,7 @@ class Trial:
     def _bring_adapters(self) -> bool:
         """Those that are loaded after a start, or while it runs."""
         url, release, settings = self._expected().base_url, self.entry.release, self.entry.settings
-        done = self._shown(lambda: live_adapters.bring(self._http(), url, release, settings, self.loaded))
+        done = self._shown(lambda: live_adapters.bring(self._http(), url, release, settings, self.loaded, self.gone))
         for one in done:
             self.journal.note(f"adapter {one}")
         return bool(done)

@@ -13,11 +13,15 @@ from __future__ import annotations
 
 import typing as t
 
+from .._outside.documents import Shape, misfit
 from .._settings.rollout import Adapter, Settings
 from .path_arguments import ADAPTERS, INSIDE, Values, adapter_names, named_path
 
 # Without it vLLM has no such route.
 VARIABLE = "VLLM_ALLOW_RUNTIME_LORA_UPDATING"
+ADAPTER: Shape = {"path": str, "sha256": str}
+# Of those that were unloaded.
+MOST, LONGEST = 1000, 1000
 BY_MEDIUM = "default_mm_loras"
 # Where the container finds the folder.
 FOLDER = f"{INSIDE}/live_adapters"
@@ -64,8 +68,27 @@ def folder_of(volumes: t.Iterable[str]) -> str:
 def wanted(settings: Settings) -> dict[str, Adapter]:
     """Those that a host is to load. What it keeps may be damaged: what is no adapter is none."""
     found: t.Mapping[str, t.Any] = settings.get("adapters") or {}
-    whole = {name: one for name, one in found.items() if isinstance(one, dict) and {"path", "sha256"} <= set(one)}
-    return t.cast("dict[str, Adapter]", whole)
+    return {name: t.cast(Adapter, one) for name, one in found.items() if misfit(one, ADAPTER, name) == ""}
+
+
+def key(name: str, path: str) -> str:
+    return f"{name}={path}"
+
+
+def contents(settings: Settings) -> dict[str, str]:
+    """The digest of each that an engine has had by these settings, by its key; '' where nobody knows it."""
+    gone: t.Mapping[str, t.Any] = settings.get("unloaded") or {}
+    had = {key(name, one["path"]): one["sha256"] for name, one in wanted(settings).items()}
+    return {**{name: digest for name, digest in gone.items() if isinstance(digest, str)}, **had}
+
+
+def with_gone(settings: Settings, gone: t.Mapping[str, str]) -> Settings:
+    """The settings that know of these too. Others may have chosen names: of too many, those new here are forgotten."""
+    loaded = {key(name, one["path"]) for name, one in wanted(settings).items()}
+    known = {**gone, **{name: digest for name, digest in contents(settings).items() if name not in loaded}}
+    kept = [(name, digest) for name, digest in known.items() if name not in loaded and len(name) <= LONGEST]
+    rest = t.cast(Settings, {name: value for name, value in settings.items() if name != "unloaded"})
+    return {**rest, "unloaded": dict(kept[-MOST:])} if kept else rest
 
 
 def _listed(values: Values) -> list[t.Any]:

@@ -59,12 +59,17 @@ def stands_in(current: Kept, digest: str, retry: bool) -> bool:
     return bool(digest) and current.get("fallback_of") == digest and not retry
 
 
+def goes_on(current: Kept | None, digest: str, retry: bool) -> bool:
+    """Whether what serves is of the planned release, or in its place."""
+    return current is not None and (current["digest"] == digest or stands_in(current, digest, retry))
+
+
 def decide(desired: Desired, observed: Observed | None, retry: bool = False) -> Change:
     """The kind of change of an active instance."""
     current = (observed or {}).get("current")
     if observed is None or current is None:
         return Change("create", (_nothing_verified(observed or {}, desired.digest),))
-    if current["digest"] != desired.digest and not stands_in(current, desired.digest, retry):
+    if not goes_on(current, desired.digest, retry):
         return Change("restart", tuple(differences(current["release"], desired)))
     if desired.image_id and current.get("image_id") and current["image_id"] != desired.image_id:
         return Change(

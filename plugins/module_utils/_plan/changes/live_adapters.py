@@ -12,48 +12,48 @@ Private to the collection: may change without notice.
 
 from __future__ import annotations
 
-import typing as t
-
 from ..._outside.documents import Json
 from ..._settings.rollout import Adapter, Settings
 from ..._state.observed import Kept
 from ..._vllm.gates import PREFIX_BY_PATH
+from ..._vllm.live_adapters import contents, key, wanted
 from ..._vllm.schema import version_key
 from ..arguments.mounts import Mounts
 
 
-def settings(mounted: Mounts, current: Kept | None, digest: str) -> Settings:
-    """What the host goes by; nothing where the instance has no folder of them."""
+def settings(mounted: Mounts, goes_on: Kept | None) -> Settings:
+    """What the host goes by; nothing where the instance has no folder of them. GOES_ON: what is not started again."""
     if not mounted.live_folder:
         return {}
-    wanted = {_key(name, one["path"]) for name, one in mounted.adapters.items()}
-    gone = {key: content for key, content in _before(current, digest).items() if key not in wanted}
+    loaded = {key(name, one["path"]) for name, one in mounted.adapters.items()}
+    gone = {known: content for known, content in _before(goes_on).items() if known not in loaded}
     return {"adapters": mounted.adapters, **({"unloaded": gone} if gone else {})}
 
 
-def problems(mounted: Mounts, current: Kept | None, digest: str, values: Json, version: str) -> list[str]:
+def problems(mounted: Mounts, goes_on: Kept | None, values: Json, version: str) -> list[str]:
     """One sentence for each that the running engine has known with another content."""
     if values.get("enable_prefix_caching") is False:
         return []
-    before, by_path = _before(current, digest), PREFIX_BY_PATH.open_at(version_key(version))
-    changed = [
-        name
+    before, by_path = _before(goes_on), PREFIX_BY_PATH.open_at(version_key(version))
+    changed = {
+        name: content
         for name, one in mounted.adapters.items()
-        for key, content in before.items()
-        if content != one["sha256"] and (key == _key(name, one["path"]) or (not by_path and key.startswith(f"{name}=")))
-    ]
+        for known, content in before.items()
+        if content != one["sha256"]
+        and (known == key(name, one["path"]) or (not by_path and known.startswith(f"{name}=")))
+    }
     where = "name and the folder: put the new one into another folder, or" if by_path else "name:"
     return [
-        f"lora_modules.{name} has another content than the adapter that the running engine had under this name, and "
-        f"its prefix cache goes by the {where} give it a name of its own, such as {name}-2, or set "
-        "enable_prefix_caching to false."
-        for name in dict.fromkeys(changed)
+        f"lora_modules.{name} {'has' if content else 'may have'} another content than the adapter that the running "
+        f"engine had under this name, and its prefix cache goes by the {where} give it a name of its own, such as "
+        f"{name}-2, or set enable_prefix_caching to false."
+        for name, content in changed.items()
     ]
 
 
-def differences(running: Settings, wanted: Settings) -> list[str]:
+def differences(running: Settings, planned: Settings) -> list[str]:
     """`adapters.sql: unset -> /etc/gpufleet/files/live_adapters/sql (0123456789ab)`."""
-    before, after = (t.cast("dict[str, Adapter]", found.get("adapters") or {}) for found in (running, wanted))
+    before, after = wanted(running), wanted(planned)
     names = sorted({*before, *after})
     return [
         f"adapters.{name}: {_shown(before.get(name))} -> {_shown(after.get(name))}"
@@ -66,14 +66,6 @@ def _shown(one: Adapter | None) -> str:
     return "unset" if one is None else f"{one['path']} ({one['sha256'][:12]})"
 
 
-def _before(current: Kept | None, digest: str) -> dict[str, str]:
+def _before(goes_on: Kept | None) -> dict[str, str]:
     """Contents by name and path, as the engine that is to go on running has had them."""
-    if current is None or current["digest"] != digest:
-        return {}
-    had: Settings = current.get("settings") or {}
-    loaded = {_key(name, one["path"]): one["sha256"] for name, one in (had.get("adapters") or {}).items()}
-    return {**(had.get("unloaded") or {}), **loaded}
-
-
-def _key(name: str, path: str) -> str:
-    return f"{name}={path}"
+    return contents((goes_on or {}).get("settings") or {})

@@ -141,6 +141,32 @@ def test_a_name_is_one_content_while_an_engine_runs() -> None:
     assert one("sql=/srv/adapters/sql", serves=gone)["change"] == "live"
 
 
+def test_what_serves_in_the_place_of_a_release_has_had_its_adapters_too() -> None:
+    before = one("sql=/srv/adapters/sql")
+    step = {**before, "digest": "f" * 64}
+    facts = fleet.host_facts()
+    facts["instances"] = [fleet.observed(step)]
+    facts["instances"][0]["current"]["fallback_of"] = before["digest"]
+    other = {**FILES, "/srv/adapters/sql": {**adapter(), "digest": B}}
+    outcome = fleet.outcome(instances=[given("sql=/srv/adapters/sql")], files=other, facts=facts)
+    assert "lora_modules.sql has another content" in "\n".join(outcome.errors)
+
+
+def test_a_name_whose_content_nobody_knows_is_not_taken() -> None:
+    before = one()
+    before["settings"]["unloaded"] = {f"sql={FOLDER}/sql": ""}
+    says = "lora_modules.sql may have another content than the adapter that the running engine had"
+    assert says in "\n".join(planned("sql=/srv/adapters/sql", serves=before).errors)
+
+
+@pytest.mark.parametrize("damaged", [None, "x", {"path": 5, "sha256": A}, {"path": "/x"}])
+def test_what_a_host_keeps_may_be_damaged(damaged: t.Any) -> None:
+    before = one("sql=/srv/adapters/sql")
+    before["settings"].update(adapters={"sql": damaged}, unloaded={"law=x": 5})
+    plan = one("sql=/srv/adapters/sql", serves=before)
+    assert (plan["change"], "unloaded" in plan["settings"]) == ("live", False)
+
+
 def test_another_folder_is_another_adapter_from_the_release_on_that_tells_them_apart() -> None:
     files = {"/srv/adapters/new": {**adapter(), "digest": B}}
     for version, errors in (("0.32.0", 0), ("0.31.0", 1)):

@@ -56,6 +56,12 @@ class Adapted:
         return dict(FakeHttp.adapters(serving))
 
     @property
+    def unloaded(self) -> dict[str, str]:
+        current = self.scene.store.load().current
+        assert current is not None
+        return current.settings.get("unloaded", {})
+
+    @property
     def state(self) -> list[str]:
         current = self.scene.store.load().current
         assert current is not None
@@ -96,6 +102,32 @@ def test_other_content_by_the_same_name_is_loaded_anew(adapted: Adapted) -> None
     assert "adapter sql unloaded" in told and "adapter sql loaded" in told and "law" not in told
 
 
+@pytest.mark.parametrize(("fault", "known"), [("no_adapters", {}), ("mute_adapters", {f"law={FOLDER}/law": B})])
+def test_what_was_loaded_for_nothing_is_known_to_the_prefix_cache(
+    adapted: Adapted, fault: str, known: dict[str, str]
+) -> None:
+    """The next plan must not give its name to another content; one that was never loaded may be mended."""
+    adapted.ask("rollout", sql=A)
+    adapted.engine(OLD, **{fault: ("law",)})
+    assert adapted.ask("live", law=B) == "rolled_back"
+    assert adapted.unloaded == known
+
+
+def test_what_was_loaded_before_a_kill_is_known_too(adapted: Adapted, monkeypatch: pytest.MonkeyPatch) -> None:
+    adapted.ask("rollout", sql=A)
+
+    def killed(*_: t.Any, **__: t.Any) -> t.NoReturn:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr("ansible_collections.gpufleet.vllm.plugins.module_utils._rollout.trial.prove", killed)
+        with pytest.raises(KeyboardInterrupt):
+            adapted.ask("live", law=B)
+    assert (list(adapted.loaded), adapted.state) == (["law"], ["sql"])
+    assert adapted.ask("live", sql=A) == "live"
+    assert (list(adapted.loaded), adapted.unloaded) == (["sql"], {f"law={FOLDER}/law": B})
+
+
 @pytest.mark.parametrize("fault", ["no_adapters", "mute_adapters"])
 def test_one_that_is_not_served_is_taken_back(adapted: Adapted, fault: str) -> None:
     adapted.ask("rollout", sql=A)
@@ -131,7 +163,7 @@ def test_an_adapter_that_nobody_planned_is_unloaded(adapted: Adapted) -> None:
     assert serving is not None
     FakeHttp.adapters(serving)["theirs"] = "/tmp/theirs"
     assert adapted.ask("live", sql=A) == "live"
-    assert list(adapted.loaded) == ["sql"]
+    assert (list(adapted.loaded), adapted.unloaded) == (["sql"], {"theirs=/tmp/theirs": ""})
 
 
 def test_names_that_others_chose_are_bounded_and_fit_for_a_terminal(adapted: Adapted) -> None:
