@@ -11,6 +11,7 @@ Private to the collection: may change without notice.
 
 from __future__ import annotations
 
+import os
 import typing as t
 
 from .._outside.documents import Shape, misfit
@@ -28,7 +29,9 @@ FOLDER = f"{INSIDE}/live_adapters"
 
 
 def is_below(path: str, folder: str) -> bool:
-    return bool(folder) and path.startswith(f"{folder.rstrip('/')}/")
+    """As it is written: what leads out of the folder again is not below it."""
+    plain = path.rstrip("/")
+    return bool(folder) and plain.startswith(f"{folder.rstrip('/')}/") and os.path.normpath(plain) == plain
 
 
 def of(values: Values, folder: str) -> dict[str, str]:

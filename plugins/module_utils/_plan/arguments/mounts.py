@@ -64,11 +64,13 @@ class Mount:
 
 @dataclasses.dataclass(frozen=True)
 class Mounts:
-    """All of one instance. `wanted` are paths that have to be on the host or beside the inventory, mounted or not."""
+    """All of one instance. `wanted` are paths that have to be on the host or beside the inventory, mounted or not;
+    `later` those of them that are loaded while the server runs."""
 
     mounts: tuple[Mount, ...] = ()
     live_folder: str = ""
     wanted: frozenset[Stated] = frozenset()
+    later: frozenset[Stated] = frozenset()
 
     @property
     def volumes(self) -> list[str]:
@@ -118,14 +120,19 @@ def of(
     proved = set(path_arguments.stated(running.get("arguments") or {}, running.get("env") or {}))
     seen = tuple(f"{volume.rsplit(':', 2)[1].rstrip('/')}/" for volume in volumes)
     stated = path_arguments.stated(values, variables)
-    wanted = [one for one in stated if one not in proved and not f"{one.path}/".startswith((*seen, *OF_IMAGE))]
+    loaded = {(f"{ADAPTERS}.{name}", path) for name, path in live_adapters.of(values, live_folder).items()}
+    later = frozenset(one for one in stated if (one.place, one.path) in loaded)
+    wanted = [
+        one
+        for one in stated
+        if one in later or (one not in proved and not f"{one.path}/".startswith((*seen, *OF_IMAGE)))
+    ]
     found: dict[str, Mount] = {}
-    loaded = live_adapters.of(values, live_folder)
     for one in wanted:
         fact = files.get(one.path) or {}
         if not kept_files.DIGEST.fullmatch(str(fact.get("digest"))) or fact.get("problem"):
             continue
-        live = one.place.startswith(f"{ADAPTERS}.") and loaded.get(one.place.partition(".")[2]) == one.path
+        live = one in later
         inside = live_adapters.inside(one.path, live_folder) if live else _inside(one)
         while inside in found and not live:
             inside += "_"
@@ -140,7 +147,7 @@ def of(
             source=str(fact.get("source") or ""),
             live=live,
         )
-    return Mounts(tuple(found.values()), live_folder, frozenset(wanted))
+    return Mounts(tuple(found.values()), live_folder, frozenset(wanted), later)
 
 
 def _inside(one: Stated) -> str:

@@ -50,11 +50,11 @@ def check(
             found.error(f"{what}, and nobody has looked for it: pass what gpufleet.vllm.vllm_files returned.")
         elif brought and one.kind in path_arguments.FOLDERS:
             found.error(f"{what}, and this argument needs a folder: put it on the host and write its path there.")
-        elif fact is None or (fact.get("problem") == MISSING and not brought):
+        elif fact is None or (fact.get("problem") == MISSING and not brought and one not in mounts.later):
             continue
         elif one in mounts.wanted and fact.get("problem"):
             found.error(f"{what}, which {fact['problem']}.")
-        elif f"{one.path}/".startswith(OF_IMAGE) and not fact.get("problem"):
+        elif f"{one.path}/".startswith(OF_IMAGE) and not fact.get("problem") and one not in mounts.later:
             found.warn(
                 f"{what}, which is taken as a file of the image's. The host has one of that name too: to have that one "
                 "served with, put it into another folder, such as /srv."

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import dataclasses
 import ipaddress
-import os
 import re
 import typing as t
 
@@ -25,7 +24,7 @@ from ..._vllm import written_paths
 from ..._vllm.openings import unknown
 from ..._vllm.schema import VERSION
 from ..._vllm.spellings import BESIDE
-from . import container_options, images
+from . import container_options, images, live_folder
 from .api_key import EMPTY, GIVEN
 from .inputs import names
 from .sampling import SAMPLED
@@ -309,14 +308,11 @@ def _allowed(reader: Reader) -> tuple[str, ...]:
 
 
 def _live_adapters(reader: Reader) -> str:
-    folder = reader.text("live_adapters").strip().rstrip("/")
-    if not folder or (MODEL_PATH.fullmatch(folder) and os.path.normpath(folder) == folder):
-        return folder
-    reader.wrong(
-        f"live_adapters is '{folder}': write the folder of the host that holds the adapters, a plain path such as "
-        "/srv/adapters."
-    )
-    return ""
+    folder = reader.text("live_adapters").strip()
+    wrong = live_folder.problem(folder) if folder else ""
+    if wrong:
+        reader.wrong(f"live_adapters is '{folder}'{wrong}")
+    return "" if wrong else folder.rstrip("/")
 
 
 def _address(reader: Reader) -> str:

@@ -9,6 +9,7 @@ import typing as t
 
 import pytest
 
+from ansible_collections.gpufleet.vllm.plugins.module_utils._model.files import MISSING
 from ansible_collections.gpufleet.vllm.plugins.module_utils._vllm.live_adapters import FOLDER, VARIABLE
 from ansible_collections.gpufleet.vllm.tests.unit.plugins.module_utils._plan import fleet
 from ansible_collections.gpufleet.vllm.tests.unit.plugins.module_utils._plan.test_files import A, B, adapter
@@ -110,12 +111,44 @@ REFUSED: list[tuple[Json, str]] = [
     ({"live_adapters": "srv/adapters"}, "live_adapters is 'srv/adapters': write the folder"),
     ({"live_adapters": "/srv/../etc"}, "live_adapters is '/srv/../etc'"),
     ({"live_adapters": "/a:b"}, "live_adapters is '/a:b'"),
+    ({"live_adapters": "//srv/adapters"}, "live_adapters is '//srv/adapters': write the folder"),
+    ({"live_adapters": "/"}, "live_adapters is '/': write the folder"),
+    *(
+        ({"live_adapters": folder}, f"live_adapters is '{folder}', and its server would have what is in {kept}")
+        for folder, kept in [
+            ("/var", "/var/run"),
+            ("/var/lib", "/var/lib/containerd"),
+            ("/var/lib/gpufleet/", "/var/lib/gpufleet"),
+            ("/etc", "/etc"),
+            ("/run/docker", "/run"),
+        ]
+    ),
 ]
 
 
 @pytest.mark.parametrize(("changes", "says"), REFUSED)
 def test_refused(changes: Json, says: str) -> None:
     assert says in "\n".join(planned("sql=/srv/adapters/sql", **changes).errors)
+
+
+@pytest.mark.parametrize(
+    "path", ["/srv/adapters/../secret", "/srv/adapters/./sql", "/srv/adapters//sql", "/srv/adapters/"]
+)
+def test_what_is_not_plainly_below_the_folder_is_started_with(path: str) -> None:
+    plan = one(f"sql={path}", files={path: adapter()})
+    assert plan["settings"]["adapters"] == {}
+    assert any("sql of lora_modules: not below" in text for text in plan["notes"])
+
+
+@pytest.mark.parametrize("folder", ["/srv/models/tiny/adapters", "/opt/adapters"])
+def test_the_folder_may_lie_where_the_container_has_something_anyway(folder: str) -> None:
+    """Its model, or what images have too."""
+    path = f"{folder}/sql"
+    plan = one(f"sql={path}", files={path: adapter()}, live_adapters=folder)
+    assert plan["settings"]["adapters"] == {"sql": {"path": f"{FOLDER}/sql", "sha256": A}}
+    assert "taken as a file of the image's" not in "\n".join(plan["warnings"])
+    gone = {path: {"problem": MISSING}}
+    assert f"lora_modules.sql is {path}" in "\n".join(planned(f"sql={path}", files=gone, live_adapters=folder).errors)
 
 
 def test_one_server_is_enough_for_several_engines() -> None:
