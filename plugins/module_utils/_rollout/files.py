@@ -17,6 +17,7 @@ from .._diagnosis.diagnosis import Diagnosis
 from .._docker.release import Release
 from .._model.files import digest_of
 from .._model.reading import Unreadable
+from .._settings.rollout import Settings
 from .._state import kept_files
 from .._vllm import live_adapters
 
@@ -31,16 +32,29 @@ def changed(release: Release) -> Diagnosis | None:
         if problem is None and not digest:
             continue  # one whose content may change
         if problem is None and os.path.basename(source) != digest:
-            try:
-                found = digest_of(source)
-            except (Unreadable, OSError) as error:
-                return Diagnosis("files.changed", f"{source}, which the engine has as {inside}, {error}", ADVICE)
-            if found != digest:
-                cause = f"{source}, which the engine has as {inside}, was changed since it was planned with"
-                return Diagnosis("files.changed", cause, ADVICE)
+            problem = _differs(source, inside, digest)
         if problem is not None:
             return problem
     return None
+
+
+def changed_adapters(release: Release, settings: Settings, loaded: Settings) -> Diagnosis | None:
+    """Why an adapter that is to be loaded is not what was planned with. Those that are LOADED are not read again."""
+    folder = live_adapters.folder_of(release["container"]["volumes"])
+    has = live_adapters.wanted(loaded)
+    new = [one for name, one in live_adapters.wanted(settings).items() if folder and has.get(name) != one]
+    found = (_differs(live_adapters.outside(one["path"], folder), one["path"], one["sha256"]) for one in new)
+    return next(filter(None, found), None)
+
+
+def _differs(source: str, inside: str, digest: str) -> Diagnosis | None:
+    try:
+        if digest_of(source) == digest:
+            return None
+        cause = "was changed since it was planned with"
+    except (Unreadable, OSError) as error:
+        cause = str(error)
+    return Diagnosis("files.changed", f"{source}, which the engine has as {inside}, {cause}", ADVICE)
 
 
 def missing(release: Release) -> Diagnosis | None:

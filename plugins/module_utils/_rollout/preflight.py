@@ -18,6 +18,7 @@ from .._docker.release import Release
 from .._engine.expect import Question, expectation
 from .._engine.json_fit import unusable
 from .._outside.documents import Json
+from .._settings.rollout import Settings
 from .._state.deadlines import timeout
 from .._state.state import Entry, State
 from .._state.store import Store
@@ -73,6 +74,15 @@ def preflight(
 def _files_are_there(candidate: Entry) -> None:
     """What was verified is started with its folders as they are by now: there is nothing better to go back to."""
     problem = (files.missing if candidate.verified_at else files.changed)(candidate.release)
+    if problem is not None:
+        raise Refused(**problem.as_dict())
+    if not candidate.verified_at:
+        adapters_are_there(candidate, {})
+
+
+def adapters_are_there(candidate: Entry, loaded: Settings) -> None:
+    """What is loaded later has the content that was planned with, unless it is loaded already. Raises Refused."""
+    problem = files.changed_adapters(candidate.release, candidate.settings, loaded)
     if problem is not None:
         raise Refused(**problem.as_dict())
 

@@ -13,6 +13,7 @@ from dataclasses import replace
 
 from .._diagnosis.diagnosis import Diagnosis
 from .._docker.client import DockerError
+from .._settings.rollout import Settings
 from .._state.client_file import write
 from .._state.state import Entry, State
 from .._state.store import Store
@@ -123,13 +124,13 @@ class Steps:
         if rejects(failure_class) and not failure_class.startswith("smoke."):
             self._of_measurements(measurements.forget, bad)
 
-    def is_up(self, current: Entry) -> bool:
-        """Whether the verified release runs and gives its proof as it stands."""
+    def is_up(self, current: Entry, loaded: Settings) -> bool:
+        """Whether the verified release runs and gives its proof as it stands. LOADED: as in Trial."""
         container = self.host.docker.container(current.container_id) if current.container_id else None
         if container is None or not container["State"]["Running"]:
             return False
         try:
-            Trial(self.host, self.journal, current).smoke()
+            Trial(self.host, self.journal, current, loaded=loaded).smoke()
         except Failed:
             return False
         return True

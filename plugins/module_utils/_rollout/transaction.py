@@ -34,7 +34,7 @@ from .fallback import Fallback
 from .gpu_memory import wait_until_free
 from .host import Host
 from .journal import Journal
-from .preflight import preflight
+from .preflight import adapters_are_there, preflight
 from .rebuild import settled
 from .remains import keep_diagnosis
 from .rollback import Rollback
@@ -95,7 +95,11 @@ class Transaction:
         candidate = Entry(plan["digest"], plan["release"], plan["client"], plan["settings"])
         candidate = preflight(self.host, self.store, self.journal, state, candidate, bool(request.get("retry")))
         current = state.current
-        if current is not None and current.identity == candidate.identity and self.steps.is_up(current):
+        if (
+            current is not None
+            and current.identity == candidate.identity
+            and self.steps.is_up(current, current.settings)
+        ):
             self.journal.end("verified", f"{state.instance}: release {current.short} serves already.")
             return "verified"
         stops = request.get("on_failure", candidate.settings.get("on_failure")) == "stop"
@@ -150,11 +154,12 @@ class Transaction:
         if current is None:
             raise Refused("repair.none", "no verified release is known", "Roll a release out instead.")
         self._must_be_planned(current, request)
+        loaded = current.settings
         current = replace(current, client=request["plan"]["client"], settings=request["plan"]["settings"])
         # Nothing serves: a disk that is full must not keep it so.
         current = preflight(self.host, self.store, self.journal, state, current, True, must_keep=False)
         try:
-            repaired = current if self.steps.is_up(current) else self._started_afresh(state, current)
+            repaired = current if self.steps.is_up(current, loaded) else self._started_afresh(state, current)
             self.steps.with_policy(repaired)
         except Failed as failure:
             return self._not_repaired(current, failure)
@@ -247,6 +252,7 @@ class Transaction:
         told = "the engine was not touched"
         if folder_of(current.release["container"]["volumes"]):
             self.journal.stage(Stage.LIVE, "adapters")
+            adapters_are_there(current, state.current.settings)
             # After a kill too, names that were loaded are known to stand for a content.
             noted = replace(state.current, settings=with_gone(state.current.settings, contents(current.settings)))
             if noted != state.current:
@@ -271,10 +277,12 @@ class Transaction:
         self.journal.stage(Stage.ROLLBACK, f"{fault.diagnosis.failure_class}: {fault.diagnosis.cause}")
         outcome, now = "rolled_back", "The adapters before it are served again, proved; nothing was restarted."
         try:
-            Trial(self.host, self.journal, before, loaded=trial.entry.settings, gone=trial.gone).serve_adapters()
+            back = Trial(self.host, self.journal, before, loaded=trial.entry.settings, gone=trial.gone)
+            if not back.serve_adapters():
+                back.smoke()
             kept = replace(before, settings=with_gone(before.settings, trial.gone))
-        except Failed as back:
-            outcome, now = "failed", f"The adapters before it could not be proved again: {back.diagnosis.cause}."
+        except Failed as again:
+            outcome, now = "failed", f"The adapters before it could not be proved again: {again.diagnosis.cause}."
             kept = noted
         text = f"{self.store.instance}: the change of adapters failed {fault.what} {now} {fault.advice}"
         text += write_down(self.store, self.journal, replace(state, current=kept))

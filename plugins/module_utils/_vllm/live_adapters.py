@@ -62,6 +62,11 @@ def inside(path: str, folder: str) -> str:
     return FOLDER + path[len(folder.rstrip("/")) :].rstrip("/")
 
 
+def outside(path: str, folder: str) -> str:
+    """Where the host has what its container finds there."""
+    return folder + path[len(FOLDER) :]
+
+
 def folder_of(volumes: t.Iterable[str]) -> str:
     """The folder of the host that a container has them from; '' where its server takes none."""
     split = (str(volume).rsplit(":", 2) for volume in volumes)

@@ -6,11 +6,14 @@
 from __future__ import annotations
 
 import pathlib
+import shutil
 import typing as t
 
 import pytest
 
+from ansible_collections.gpufleet.vllm.plugins.module_utils._engine.http_client import Reply
 from ansible_collections.gpufleet.vllm.plugins.module_utils._host.status import observe_one
+from ansible_collections.gpufleet.vllm.plugins.module_utils._model.files import digest_of
 from ansible_collections.gpufleet.vllm.plugins.module_utils._vllm.live_adapters import FOLDER
 from ansible_collections.gpufleet.vllm.tests.unit.plugins.module_utils._rollout.doubles import Engine, FakeHttp
 from ansible_collections.gpufleet.vllm.tests.unit.plugins.module_utils._rollout.releases import Json, plan
@@ -18,7 +21,7 @@ from ansible_collections.gpufleet.vllm.tests.unit.plugins.module_utils._rollout.
 from ansible_collections.gpufleet.vllm.tests.unit.plugins.module_utils._rollout.watched import WATCH, Watched
 
 OLD, NEW = 1024, 2048
-A, B = "a" * 64, "b" * 64
+A, B = "one content", "another"
 
 
 class Adapted:
@@ -34,7 +37,7 @@ class Adapted:
             "smoke": {"deadline": 5},
             "timeouts": {"hold": 1},
             "watch": WATCH,
-            "adapters": {name: {"path": f"{FOLDER}/{name}", "sha256": mark} for name, mark in adapters.items()},
+            "adapters": {name: self.adapter(name, content) for name, content in adapters.items()},
         }
         found: Json = plan(length)
         container = {**found["release"]["container"], "volumes": [f"{self.folder}:{FOLDER}:ro"]}
@@ -42,6 +45,13 @@ class Adapted:
         arguments = {**found["release"]["arguments"], **self.arguments}
         changes = {"container": container, "env": env, "arguments": arguments}
         return t.cast(Json, plan(length, settings=settings, **changes))
+
+    def adapter(self, name: str, content: str) -> Json:
+        """What is planned for one of this content, which is put there."""
+        place = self.folder / name
+        place.mkdir(parents=True, exist_ok=True)
+        (place / "adapter_model.safetensors").write_text(content)
+        return {"path": f"{FOLDER}/{name}", "sha256": digest_of(str(place))}
 
     def ask(self, kind: str, length: int = OLD, **adapters: str) -> str:
         return self.scene.request({"kind": kind, "plan": self.planned(length, **adapters)})
@@ -57,9 +67,11 @@ class Adapted:
 
     @property
     def unloaded(self) -> dict[str, str]:
+        """By name and path, the names of known contents, '' for one that nobody knows."""
         current = self.scene.store.load().current
         assert current is not None
-        return current.settings.get("unloaded", {})
+        digests = {str(self.adapter("any", content)["sha256"]): content for content in (A, B)}
+        return {name: digests.get(digest, digest) for name, digest in current.settings.get("unloaded", {}).items()}
 
     @property
     def state(self) -> list[str]:
@@ -196,9 +208,52 @@ def test_a_release_that_fails_goes_back_with_the_adapters_before_it(adapted: Ada
 
 def test_without_its_folder_nothing_is_stopped(adapted: Adapted) -> None:
     adapted.ask("rollout", sql=A)
-    adapted.folder.rmdir()
-    assert adapted.ask("rollout", NEW, sql=A) == "refused"
+    wanted = adapted.planned(NEW, sql=A)
+    shutil.rmtree(adapted.folder)
+    assert adapted.scene.request({"kind": "rollout", "plan": wanted}) == "refused"
     assert f"{adapted.folder}, a folder of the release, is not there any more" in adapted.scene.last()["detail"]
+
+
+@pytest.mark.parametrize(("kind", "length"), [("live", OLD), ("rollout", NEW)])
+def test_other_content_than_was_planned_with_is_not_loaded(adapted: Adapted, kind: str, length: int) -> None:
+    adapted.ask("rollout", sql=A)
+    wanted = adapted.planned(length, sql=A, law=A)
+    adapted.adapter("law", B)
+    assert adapted.scene.request({"kind": kind, "plan": wanted}) == "refused"
+    assert f"{adapted.folder}/law, which the engine has as {FOLDER}/law, was changed" in adapted.scene.last()["detail"]
+    assert (list(adapted.loaded), adapted.state, adapted.unloaded) == (["sql"], ["sql"], {})
+
+
+def test_what_is_loaded_already_is_brought_back_as_it_is(adapted: Adapted) -> None:
+    adapted.ask("rollout", sql=A)
+    wanted = adapted.planned(OLD, sql=A)
+    adapted.adapter("sql", B)
+    _restarted(adapted.scene)
+    assert adapted.scene.request({"kind": "live", "plan": wanted}) == "live"
+
+
+def test_a_repair_of_what_runs_loads_other_content_anew(adapted: Adapted) -> None:
+    adapted.ask("rollout", sql=A)
+    said = len(adapted.scene.said)
+    assert adapted.ask("repair", sql=B) == "repaired"
+    assert "adapter sql unloaded" in " ".join(adapted.scene.said[said:])
+
+
+def test_a_server_that_lists_nothing_for_once_is_proved_before_it_is_said(
+    adapted: Adapted, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nothing was loaded and nothing is to be taken back: that it serves is shown all the same."""
+    adapted.ask("rollout", sql=A)
+    adapted.engine(mute_adapters=("sql",))
+    replies = iter([Reply(503, "busy")])
+    real = FakeHttp.request
+
+    def request(self: FakeHttp, method: str, url: str, *rest: t.Any) -> Reply:
+        once = next(replies, None) if url.endswith("/v1/models") else None
+        return once or real(self, method, url, *rest)
+
+    monkeypatch.setattr(FakeHttp, "request", request)
+    assert adapted.ask("live", law=B) == "failed"
 
 
 def test_what_a_restart_of_the_container_lost_is_seen(adapted: Adapted) -> None:
