@@ -23,8 +23,9 @@ import typing as t
 
 Run = t.Callable[[t.Sequence[str]], "tuple[int, str]"]
 TOOLS: t.Final = {4: "iptables", 6: "ip6tables"}
-# Of packets to a server of the host itself, and to one in a container.
-CHAINS: t.Final = ("INPUT", "FORWARD")
+# Of packets to a server of the host itself, and to one in a container. Of those that are passed on, only what was sent
+# to this host and is turned to a container: one that asks another host on the same port is let through.
+CHAINS: t.Final = {"INPUT": (), "FORWARD": ("-m", "conntrack", "--ctstate", "DNAT")}
 LONGEST = 2 * 3600
 WITHIN = 20
 # Another program may hold the lock of the tables.
@@ -52,22 +53,28 @@ class Entrance:
 
     def close(self, instance: str, bind: str, port: int) -> str:
         """New connections from elsewhere are refused from here on; why they are not, or ''."""
-        tool = TOOLS[ipaddress.ip_address(bind).version]
+        address = ipaddress.ip_address(bind.partition("%")[0])
+        # Docker's own proxy, which listens on `::`, takes IPv4 too.
+        tools = list(TOOLS.values()) if address == ipaddress.IPv6Address("::") else [TOOLS[address.version]]
+        to = ["--ctorigdstport", str(port)]
+        if not address.is_unspecified:
+            to += ["--ctorigdst", str(address)]
         self.open(instance)
-        for chain in CHAINS:
-            amiss = self._refuse(tool, chain, instance, port)
-            if amiss:
-                self.open(instance)
-                return amiss
+        for tool in tools:
+            for chain in CHAINS:
+                amiss = self._refuse(tool, chain, instance, to)
+                if amiss:
+                    self.open(instance)
+                    return amiss
         return ""
 
-    def _refuse(self, tool: str, chain: str, instance: str, port: int) -> str:
+    def _refuse(self, tool: str, chain: str, instance: str, to: t.Sequence[str]) -> str:
         """A kernel without the match for times has the rule without an end."""
         end = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(self.now() + LONGEST))
         said = ""
         for limit in (["-m", "time", "--datestop", end], []):
             matches = ["!", "-i", "lo", "-p", "tcp", "-m", "conntrack", "--ctstate", "NEW"]
-            matches += ["--ctorigdstport", str(port), *limit, "-m", "comment", "--comment", _mark(instance)]
+            matches += [*to, *CHAINS[chain], *limit, "-m", "comment", "--comment", _mark(instance)]
             rule = [*matches, "-j", "REJECT", "--reject-with", "tcp-reset"]
             code, said = self.run([tool, *WAIT, "-I", chain, "1", *rule])
             if code == 0:
