@@ -30,6 +30,8 @@ LONGEST = 2 * 3600
 WITHIN = 20
 # Another program may hold the lock of the tables.
 WAIT: t.Final = ("-w", "5")
+LOCKED: t.Final = "xtables lock"
+NOT_RUN = 126
 
 
 def run(command: t.Sequence[str]) -> tuple[int, str]:
@@ -41,7 +43,7 @@ def run(command: t.Sequence[str]) -> tuple[int, str]:
     except FileNotFoundError:
         return 127, f"{command[0]} is not there"
     except (OSError, subprocess.SubprocessError) as error:
-        return 126, f"{command[0]}: {type(error).__name__}"
+        return NOT_RUN, f"{command[0]}: {type(error).__name__}"
     return done.returncode, done.stdout if done.returncode == 0 else " ".join(done.stderr.split())[:300]
 
 
@@ -79,6 +81,8 @@ class Entrance:
             code, said = self.run([tool, *WAIT, "-I", chain, "1", *rule])
             if code == 0:
                 return ""
+            if _was_busy(code, said):
+                break
         return said or f"{tool} failed"
 
     def open(self, instance: str) -> str:
@@ -86,24 +90,36 @@ class Entrance:
         amiss = []
         for tool in TOOLS.values():
             for chain in CHAINS:
-                for rule in self._rules(tool, chain, instance):
+                rules, unknown = self._rules(tool, chain, instance)
+                amiss += [unknown] if unknown else []
+                for rule in rules:
                     code, said = self.run([tool, *WAIT, "-D", *rule])
                     if code != 0:
                         amiss.append(said or f"{tool} failed")
         return "; ".join(dict.fromkeys(amiss))
 
-    def _rules(self, tool: str, chain: str, instance: str) -> list[list[str]]:
-        """The chain and the words of each rule that was made for the instance."""
+    def _rules(self, tool: str, chain: str, instance: str) -> tuple[list[list[str]], str]:
+        """The chain and the words of each rule that was made for the instance; why they are not known, or ''.
+
+        A tool that is not there, or has no tables in this kernel, has made none.
+        """
         code, said = self.run([tool, *WAIT, "-S", chain])
+        if code != 0:
+            return [], said if _was_busy(code, said) else ""
         found = []
-        for line in said.splitlines() if code == 0 else ():
+        for line in said.splitlines():
             try:
                 words = shlex.split(line)
             except ValueError:
                 continue  # none of ours
             if words[:1] == ["-A"] and _mark(instance) in words:
                 found.append(words[1:])
-        return found
+        return found, ""
+
+
+def _was_busy(code: int, said: str) -> bool:
+    """It did not come to it, whatever it would have been."""
+    return code == NOT_RUN or LOCKED in said
 
 
 def _mark(instance: str) -> str:

@@ -86,10 +86,11 @@ def let_in(host: Host, journal: Journal, instance: str) -> None:
     _note(journal, host.door.ready(instance, proved=True))
 
 
-def let_in_at_last(host: Host, instance: str) -> None:
-    """However it ended, nothing stays drained: from here on the doors' own checks decide."""
-    host.entrance.open(instance)
+def let_in_at_last(host: Host, instance: str) -> str:
+    """However it ended, nothing stays drained: from here on the doors' own checks decide. What is still refused."""
+    amiss = host.entrance.open(instance)
     host.door.ready(instance)
+    return amiss
 
 
 def _note(journal: Journal, amiss: str) -> None:

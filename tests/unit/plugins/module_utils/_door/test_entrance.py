@@ -113,6 +113,24 @@ def test_a_host_without_iptables_is_told_of() -> None:
     assert Entrance(missing).open("a") == ""
 
 
+BUSY = (4, "Another app is currently holding the xtables lock. Stopped waiting after 5s.")
+
+
+@pytest.mark.parametrize("busy", [BUSY, (entrance.NOT_RUN, "iptables: TimeoutExpired")])
+def test_tables_that_are_locked_get_no_rule_without_an_end_and_are_not_told_to_be_open(busy: tuple[int, str]) -> None:
+    tables = Tables()
+
+    def first_locked(command: t.Sequence[str]) -> tuple[int, str]:
+        return busy if command[3] == "-I" and "time" in command else tables.run(command)
+
+    assert Entrance(first_locked).close("a", "0.0.0.0", 8000) == busy[1]
+    assert tables.ours() == []
+    assert Entrance(tables.run).close("a", "0.0.0.0", 8000) == ""
+    assert Entrance(lambda _command: busy).open("a") == busy[1]
+    assert len(tables.ours()) == 2
+    assert Entrance(lambda _command: (3, "can't initialize ip6tables table")).open("a") == "", "there is no such table"
+
+
 needs_root = pytest.mark.skipif(
     os.geteuid() != 0 or not all(shutil.which(tool) for tool in ("iptables", "ip", "unshare")),
     reason="it takes root, iptables and iproute2",
