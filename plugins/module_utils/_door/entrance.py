@@ -8,7 +8,7 @@ an error. A connection that is refused is what every door understands: nothing o
 of another server. Connections that are there stay, and so does whatever comes over the loopback.
 
 The rules are iptables', which Docker has brought. Who closed them opens them at the end, recovery does where that was
-killed, a new start of the host has none of them, and after LONGEST they count no more.
+killed, a new start of the host has none of them, and after LONGEST, beyond what a drain may take, they count no more.
 
 Private to the collection: may change without notice.
 """
@@ -27,6 +27,8 @@ TOOLS: t.Final = {4: "iptables", 6: "ip6tables"}
 # to this host and is turned to a container: one that asks another host on the same port is let through.
 CHAINS: t.Final = {"INPUT": (), "FORWARD": ("-m", "conntrack", "--ctstate", "DNAT")}
 LONGEST = 2 * 3600
+# Limits may have been let through that are none.
+MOST = 60 * 24 * 3600
 WITHIN = 20
 # Another program may hold the lock of the tables.
 WAIT: t.Final = ("-w", "5")
@@ -53,26 +55,26 @@ class Entrance:
     def __init__(self, run: Run = run, now: t.Callable[[], float] = time.time) -> None:
         self.run, self.now = run, now
 
-    def close(self, instance: str, bind: str, port: int) -> str:
-        """New connections from elsewhere are refused from here on; why they are not, or ''."""
+    def close(self, instance: str, bind: str, port: int, seconds: float = 0) -> str:
+        """New connections from elsewhere are refused from here on, LONGEST beyond SECONDS; why they are not, or ''."""
         address = ipaddress.ip_address(bind.partition("%")[0])
         # Docker's own proxy, which listens on `::`, takes IPv4 too.
         tools = list(TOOLS.values()) if address == ipaddress.IPv6Address("::") else [TOOLS[address.version]]
         to = ["--ctorigdstport", str(port)]
         if not address.is_unspecified:
             to += ["--ctorigdst", str(address)]
+        end = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(self.now() + LONGEST + min(seconds, MOST)))
         self.open(instance)
         for tool in tools:
             for chain in CHAINS:
-                amiss = self._refuse(tool, chain, instance, to)
+                amiss = self._refuse(tool, chain, instance, to, end)
                 if amiss:
                     self.open(instance)
                     return amiss
         return ""
 
-    def _refuse(self, tool: str, chain: str, instance: str, to: t.Sequence[str]) -> str:
+    def _refuse(self, tool: str, chain: str, instance: str, to: t.Sequence[str], end: str) -> str:
         """A kernel without the match for times has the rule without an end."""
-        end = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(self.now() + LONGEST))
         said = ""
         for limit in (["-m", "time", "--datestop", end], []):
             matches = ["!", "-i", "lo", "-p", "tcp", "-m", "conntrack", "--ctstate", "NEW"]

@@ -72,7 +72,8 @@ def keep_out(host: Host, journal: Journal, held: Entry) -> bool:
     reached = not ipaddress.ip_address(bind).is_loopback
     _note(journal, host.door.drain(instance))
     if reached:
-        amiss = host.entrance.close(instance, bind, int(held.release["port"]))
+        takes = timeout(held, "drain") + grace(held)
+        amiss = host.entrance.close(instance, bind, int(held.release["port"]), takes)
         if amiss:
             journal.note(f"new connections are not refused: {amiss}")
     return reached or host.door.knows(instance)

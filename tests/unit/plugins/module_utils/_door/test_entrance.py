@@ -62,8 +62,10 @@ def test_both_chains_refuse_new_connections_to_the_port_until_it_is_opened() -> 
         f"iptables -A FORWARD {asked} -m conntrack --ctstate DNAT {rest}",
     ]
     assert one.close("a", "0.0.0.0", 8000) == "" and len(tables.ours()) == 2, "never twice"
-    assert one.close("a-2", "::1:2", 8001) == ""
+    assert one.close("a-2", "::1:2", 8001, 3600) == ""
+    assert all(" 1970-01-01T03:00:00 " in line for line in tables.ours()[2:])
     assert [line.split()[0] for line in tables.ours()] == ["iptables"] * 2 + ["ip6tables"] * 2
+    assert one.close("a-2", "::1:2", 8001, 1e20) == "", "as a limit that was let through"
     assert one.open("a") == ""
     assert len(tables.ours()) == 2, "that of another instance stays"
     assert one.open("a-2") == ""
