@@ -54,6 +54,8 @@ class Entrance:
 
     def __init__(self, run: Run = run, now: t.Callable[[], float] = time.time) -> None:
         self.run, self.now = run, now
+        # By tool, chain and instance, what was made and may not be listed any more: a firewall was loaded meanwhile.
+        self.made: dict[tuple[str, str, str], list[str]] = {}
 
     def close(self, instance: str, bind: str, port: int, seconds: float = 0) -> str:
         """New connections from elsewhere are refused from here on, LONGEST beyond SECONDS; why they are not, or ''."""
@@ -67,11 +69,19 @@ class Entrance:
         self.open(instance)
         for tool in tools:
             for chain in CHAINS:
-                amiss = self._refuse(tool, chain, instance, to, end)
+                amiss = self._not_listed(tool, chain) or self._refuse(tool, chain, instance, to, end)
                 if amiss:
                     self.open(instance)
                     return amiss
         return ""
+
+    def _not_listed(self, tool: str, chain: str) -> str:
+        """Why the rules of a chain cannot be read, or ''. What could not be found again is not closed.
+
+        Beside rules that nft alone can say, iptables makes new ones, and lists none.
+        """
+        code, said = self.run([tool, *WAIT, "-S", chain])
+        return "" if code == 0 else said or f"{tool} failed"
 
     def _refuse(self, tool: str, chain: str, instance: str, to: t.Sequence[str], end: str) -> str:
         """A kernel without the match for times has the rule without an end."""
@@ -82,6 +92,7 @@ class Entrance:
             rule = [*matches, "-j", "REJECT", "--reject-with", "tcp-reset"]
             code, said = self.run([tool, *WAIT, "-I", chain, "1", *rule])
             if code == 0:
+                self.made[tool, chain, instance] = [chain, *rule]
                 return ""
             if _was_busy(code, said):
                 break
@@ -98,6 +109,8 @@ class Entrance:
                     code, said = self.run([tool, *WAIT, "-D", *rule])
                     if code != 0:
                         amiss.append(said or f"{tool} failed")
+                    else:
+                        self.made.pop((tool, chain, instance), None)
         return "; ".join(dict.fromkeys(amiss))
 
     def _rules(self, tool: str, chain: str, instance: str) -> tuple[list[list[str]], str]:
@@ -107,7 +120,8 @@ class Entrance:
         """
         code, said = self.run([tool, *WAIT, "-S", chain])
         if code != 0:
-            return [], said if _was_busy(code, said) else ""
+            made = self.made.get((tool, chain, instance))
+            return ([made], "") if made else ([], said if _was_busy(code, said) else "")
         found = []
         for line in said.splitlines():
             try:

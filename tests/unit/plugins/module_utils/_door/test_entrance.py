@@ -115,6 +115,26 @@ def test_a_host_without_iptables_is_told_of() -> None:
     assert Entrance(missing).open("a") == ""
 
 
+def test_what_cannot_be_listed_is_not_closed_and_is_opened_where_that_came_later() -> None:
+    """Beside rules that nft alone can say, iptables makes new ones, and lists none."""
+    tables, mixed = Tables(), True
+
+    def run(command: t.Sequence[str]) -> tuple[int, str]:
+        if command[3] == "-S" and mixed:
+            return 1, f"chain `{command[4]}' in table `filter' is incompatible, use 'nft' tool."
+        return tables.run(command)
+
+    one = Entrance(run)
+    assert one.close("a", "0.0.0.0", 8000).startswith("chain `INPUT' in table")
+    assert (tables.ours(), one.open("a")) == ([], "")
+    mixed = False
+    assert one.close("a", "0.0.0.0", 8000) == ""
+    mixed = True
+    assert (one.open("b"), len(tables.ours())) == ("", 2)
+    assert (one.open("a"), tables.ours()) == ("", [])
+    assert one.open("a") == ""
+
+
 BUSY = (4, "Another app is currently holding the xtables lock. Stopped waiting after 5s.")
 
 
