@@ -8,7 +8,8 @@ an error. A connection that is refused is what every door understands: nothing o
 of another server. Connections that are there stay, and so does whatever comes over the loopback.
 
 The rules are iptables', which Docker has brought. Who closed them opens them at the end, recovery does where that was
-killed, a new start of the host has none of them, and after LONGEST, beyond what a drain may take, they count no more.
+killed, a start of the host where a saved firewall brought them back, and after LONGEST, beyond what a drain may take,
+they count no more.
 
 Private to the collection: may change without notice.
 """

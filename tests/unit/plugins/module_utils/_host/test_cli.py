@@ -199,6 +199,23 @@ def test_at_boot_a_repair_that_was_cut_off_is_done(scene: Scene, started: Starte
     assert started == ([(NAME, "rollout")] if cut_off else [])
 
 
+@pytest.mark.parametrize("under_way", [True, False])
+def test_at_boot_what_a_saved_firewall_still_refuses_is_let_in(
+    scene: Scene,
+    started: Started,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    under_way: bool,
+) -> None:
+    scene.roll_out(OLD)
+    scene.host.entrance = entrance = FakeEntrance(lambda: "", "iptables is locked")
+    monkeypatch.setattr(units, "running", lambda _instance: under_way)
+    assert run(scene, "recover", "--all") == 0
+    assert entrance.told == ([] if under_way else [(f"open {NAME}", "")])
+    said = f"{NAME}: connections are still refused: iptables is locked\n"
+    assert capsys.readouterr().err == ("" if under_way else said)
+
+
 def test_at_boot_every_unfinished_instance_gets_its_unit(
     scene: Scene, started: Started, capsys: pytest.CaptureFixture[str]
 ) -> None:
