@@ -19,6 +19,7 @@ LARGEST = 1024 * 1024
 # ssl.VERIFY_X509_PARTIAL_CHAIN, which Python 3.9 has no name for: whoever signed it is the client's affair.
 PARTIAL_CHAIN = 0x80000
 _FINGERPRINT = re.compile(r"^SHA1 FingerPrint: ([0-9A-F]{40})$", re.MULTILINE)
+_ENCRYPTED = re.compile(r"BEGIN ENCRYPTED PRIVATE KEY|Proc-Type: 4,ENCRYPTED")
 _FIRST = re.compile(r"-----BEGIN CERTIFICATE-----.*?-----END CERTIFICATE-----", re.DOTALL)
 
 
@@ -51,7 +52,7 @@ def must_serve(path: str) -> None:
     except ssl.SSLCertVerificationError as error:
         raise Unusable(error.verify_message) from error
     except (ssl.SSLError, OSError, ValueError) as error:
-        raise Unusable(_why(text, error)) from error
+        raise Unusable(_why(text if key == path else text + read(key), error)) from error
 
 
 def _why(text: str, error: Exception) -> str:
@@ -62,6 +63,8 @@ def _why(text: str, error: Exception) -> str:
         return "its private key is that of another certificate"
     if "PRIVATE KEY-----" not in text:
         return "it has no private key"
+    if _ENCRYPTED.search(text):
+        return "its private key has a passphrase, for which HAProxy has nobody to ask"
     return f"it cannot be used ({reason.lower().replace('_', ' ')})"
 
 
@@ -84,4 +87,8 @@ def is_served(path: str, told: str) -> bool:
     first = _FIRST.search(read(path))
     if served is None or first is None:
         return False
-    return hashlib.sha1(ssl.PEM_cert_to_DER_cert(first[0])).hexdigest().upper() == served[1]
+    try:
+        there = ssl.PEM_cert_to_DER_cert(first[0])
+    except ValueError:  # half of one
+        return False
+    return hashlib.sha1(there).hexdigest().upper() == served[1]

@@ -8,7 +8,8 @@ an error. A connection that is refused is what every door understands: nothing o
 of another server. Connections that are there stay, and so does whatever comes over the loopback.
 
 The rules are iptables', which Docker has brought. Who closed them opens them at the end, recovery does where that was
-killed, a new start of the host has none of them, and after LONGEST they count no more.
+killed, a start of the host where a saved firewall brought them back, and after LONGEST, beyond what a drain may take,
+they count no more.
 
 Private to the collection: may change without notice.
 """
@@ -23,12 +24,17 @@ import typing as t
 
 Run = t.Callable[[t.Sequence[str]], "tuple[int, str]"]
 TOOLS: t.Final = {4: "iptables", 6: "ip6tables"}
-# Of packets to a server of the host itself, and to one in a container.
-CHAINS: t.Final = ("INPUT", "FORWARD")
+# Of packets to a server of the host itself, and to one in a container. Of those that are passed on, only what was sent
+# to this host and is turned to a container: one that asks another host on the same port is let through.
+CHAINS: t.Final = {"INPUT": (), "FORWARD": ("-m", "conntrack", "--ctstate", "DNAT")}
 LONGEST = 2 * 3600
+# Limits may have been let through that are none.
+MOST = 60 * 24 * 3600
 WITHIN = 20
 # Another program may hold the lock of the tables.
 WAIT: t.Final = ("-w", "5")
+LOCKED: t.Final = "xtables lock"
+NOT_RUN = 126
 
 
 def run(command: t.Sequence[str]) -> tuple[int, str]:
@@ -40,7 +46,7 @@ def run(command: t.Sequence[str]) -> tuple[int, str]:
     except FileNotFoundError:
         return 127, f"{command[0]} is not there"
     except (OSError, subprocess.SubprocessError) as error:
-        return 126, f"{command[0]}: {type(error).__name__}"
+        return NOT_RUN, f"{command[0]}: {type(error).__name__}"
     return done.returncode, done.stdout if done.returncode == 0 else " ".join(done.stderr.split())[:300]
 
 
@@ -49,29 +55,48 @@ class Entrance:
 
     def __init__(self, run: Run = run, now: t.Callable[[], float] = time.time) -> None:
         self.run, self.now = run, now
+        # By tool, chain and instance, what was made and may not be listed any more: a firewall was loaded meanwhile.
+        self.made: dict[tuple[str, str, str], list[str]] = {}
 
-    def close(self, instance: str, bind: str, port: int) -> str:
-        """New connections from elsewhere are refused from here on; why they are not, or ''."""
-        tool = TOOLS[ipaddress.ip_address(bind).version]
+    def close(self, instance: str, bind: str, port: int, seconds: float = 0) -> str:
+        """New connections from elsewhere are refused from here on, LONGEST beyond SECONDS; why they are not, or ''."""
+        address = ipaddress.ip_address(bind.partition("%")[0])
+        # Docker's own proxy, which listens on `::`, takes IPv4 too.
+        tools = list(TOOLS.values()) if address == ipaddress.IPv6Address("::") else [TOOLS[address.version]]
+        to = ["--ctorigdstport", str(port)]
+        if not address.is_unspecified:
+            to += ["--ctorigdst", str(address)]
+        end = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(self.now() + LONGEST + min(seconds, MOST)))
         self.open(instance)
-        for chain in CHAINS:
-            amiss = self._refuse(tool, chain, instance, port)
-            if amiss:
-                self.open(instance)
-                return amiss
+        for tool in tools:
+            for chain in CHAINS:
+                amiss = self._not_listed(tool, chain) or self._refuse(tool, chain, instance, to, end)
+                if amiss:
+                    self.open(instance)
+                    return amiss
         return ""
 
-    def _refuse(self, tool: str, chain: str, instance: str, port: int) -> str:
+    def _not_listed(self, tool: str, chain: str) -> str:
+        """Why the rules of a chain cannot be read, or ''. What could not be found again is not closed.
+
+        Beside rules that nft alone can say, iptables makes new ones, and lists none.
+        """
+        code, said = self.run([tool, *WAIT, "-S", chain])
+        return "" if code == 0 else said or f"{tool} failed"
+
+    def _refuse(self, tool: str, chain: str, instance: str, to: t.Sequence[str], end: str) -> str:
         """A kernel without the match for times has the rule without an end."""
-        end = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(self.now() + LONGEST))
         said = ""
         for limit in (["-m", "time", "--datestop", end], []):
             matches = ["!", "-i", "lo", "-p", "tcp", "-m", "conntrack", "--ctstate", "NEW"]
-            matches += ["--ctorigdstport", str(port), *limit, "-m", "comment", "--comment", _mark(instance)]
+            matches += [*to, *CHAINS[chain], *limit, "-m", "comment", "--comment", _mark(instance)]
             rule = [*matches, "-j", "REJECT", "--reject-with", "tcp-reset"]
             code, said = self.run([tool, *WAIT, "-I", chain, "1", *rule])
             if code == 0:
+                self.made[tool, chain, instance] = [chain, *rule]
                 return ""
+            if _was_busy(code, said):
+                break
         return said or f"{tool} failed"
 
     def open(self, instance: str) -> str:
@@ -79,24 +104,39 @@ class Entrance:
         amiss = []
         for tool in TOOLS.values():
             for chain in CHAINS:
-                for rule in self._rules(tool, chain, instance):
+                rules, unknown = self._rules(tool, chain, instance)
+                amiss += [unknown] if unknown else []
+                for rule in rules:
                     code, said = self.run([tool, *WAIT, "-D", *rule])
                     if code != 0:
                         amiss.append(said or f"{tool} failed")
+                    else:
+                        self.made.pop((tool, chain, instance), None)
         return "; ".join(dict.fromkeys(amiss))
 
-    def _rules(self, tool: str, chain: str, instance: str) -> list[list[str]]:
-        """The chain and the words of each rule that was made for the instance."""
+    def _rules(self, tool: str, chain: str, instance: str) -> tuple[list[list[str]], str]:
+        """The chain and the words of each rule that was made for the instance; why they are not known, or ''.
+
+        A tool that is not there, or has no tables in this kernel, has made none.
+        """
         code, said = self.run([tool, *WAIT, "-S", chain])
+        if code != 0:
+            made = self.made.get((tool, chain, instance))
+            return ([made], "") if made else ([], said if _was_busy(code, said) else "")
         found = []
-        for line in said.splitlines() if code == 0 else ():
+        for line in said.splitlines():
             try:
                 words = shlex.split(line)
             except ValueError:
                 continue  # none of ours
             if words[:1] == ["-A"] and _mark(instance) in words:
                 found.append(words[1:])
-        return found
+        return found, ""
+
+
+def _was_busy(code: int, said: str) -> bool:
+    """It did not come to it, whatever it would have been."""
+    return code == NOT_RUN or LOCKED in said
 
 
 def _mark(instance: str) -> str:

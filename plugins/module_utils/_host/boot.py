@@ -26,6 +26,7 @@ def recover_all(state_dir: str, run_dir: str, host: Host) -> int:
     code = 0
     for name in instances(state_dir):
         store = Store(name, state_dir, run_dir)
+        _open(host, name)
         try:
             state, problem = load(store, host.docker)
             cut_off = repair_cut_off(host, state)
@@ -51,3 +52,10 @@ def recover_all(state_dir: str, run_dir: str, host: Host) -> int:
                 complain(error)
                 code = 1
     return code
+
+
+def _open(host: Host, instance: str) -> None:
+    """A firewall that is saved and loaded again has what a rollout closed. One that is under way opens it itself."""
+    amiss = "" if units.running(instance) else host.entrance.open(instance)
+    if amiss:
+        complain(f"{instance}: connections are still refused: {amiss}")

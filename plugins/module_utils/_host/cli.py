@@ -55,7 +55,9 @@ def _door_open_at_the_end(store: Store, host: Host) -> t.Iterator[None]:
     try:
         yield
     finally:
-        let_in_at_last(host, store.instance)
+        amiss = let_in_at_last(host, store.instance)
+        if amiss:
+            complain(f"{store.instance}: connections are still refused: {amiss}")
 
 
 def _rollout(store: Store, host: Host, client_dir: str, request_name: str) -> int:

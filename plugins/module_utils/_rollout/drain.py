@@ -72,7 +72,8 @@ def keep_out(host: Host, journal: Journal, held: Entry) -> bool:
     reached = not ipaddress.ip_address(bind).is_loopback
     _note(journal, host.door.drain(instance))
     if reached:
-        amiss = host.entrance.close(instance, bind, int(held.release["port"]))
+        takes = timeout(held, "drain") + grace(held)
+        amiss = host.entrance.close(instance, bind, int(held.release["port"]), takes)
         if amiss:
             journal.note(f"new connections are not refused: {amiss}")
     return reached or host.door.knows(instance)
@@ -86,10 +87,11 @@ def let_in(host: Host, journal: Journal, instance: str) -> None:
     _note(journal, host.door.ready(instance, proved=True))
 
 
-def let_in_at_last(host: Host, instance: str) -> None:
-    """However it ended, nothing stays drained: from here on the doors' own checks decide."""
-    host.entrance.open(instance)
+def let_in_at_last(host: Host, instance: str) -> str:
+    """However it ended, nothing stays drained: from here on the doors' own checks decide. What is still refused."""
+    amiss = host.entrance.open(instance)
     host.door.ready(instance)
+    return amiss
 
 
 def _note(journal: Journal, amiss: str) -> None:

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import pathlib
+import subprocess
 
 import pytest
 
@@ -42,6 +43,30 @@ def test_what_a_client_could_not_be_served_with_is_refused(tmp_path: pathlib.Pat
     file.write_text(good)
     (tmp_path / "door.pem.key").write_text(key)
     certificate.must_serve(str(file))
+
+
+@pytest.mark.parametrize("form", [["ec"], ["pkcs8", "-topk8"]])
+def test_a_key_with_a_passphrase_is_refused_in_words(tmp_path: pathlib.Path, form: list[str]) -> None:
+    good, key = made(tmp_path, "good")
+    (tmp_path / "plain").write_text(key)
+    command = ["openssl", *form, "-in", str(tmp_path / "plain"), "-passout", "pass:secret"]
+    command += ["-aes256"] if form == ["ec"] else []
+    locked = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    file = tmp_path / "door.pem"
+    for content, beside in ((good + locked, ""), (good, locked)):
+        file.write_text(content)
+        (tmp_path / "door.pem.key").write_text(beside)
+        with pytest.raises(Unusable, match="its private key has a passphrase"):
+            certificate.must_serve(str(file))
+
+
+@pytest.mark.parametrize("inner", ["half of one", "", "MII", "\u00e9"])
+def test_half_a_certificate_is_not_what_is_served(tmp_path: pathlib.Path, inner: str) -> None:
+    file = tmp_path / "door.pem"
+    file.write_text(f"-----BEGIN CERTIFICATE-----\n{inner}\n-----END CERTIFICATE-----\n", encoding="utf-8")
+    assert not certificate.is_served(str(file), f"SHA1 FingerPrint: {'0' * 40}")
+    with pytest.raises(Unusable, match="it has no private key"):
+        certificate.must_serve(str(file))
 
 
 def test_the_door_is_left_as_it_is_where_its_certificate_has_expired_and_reloaded_where_it_is_renewed(

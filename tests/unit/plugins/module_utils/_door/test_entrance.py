@@ -52,19 +52,41 @@ def test_both_chains_refuse_new_connections_to_the_port_until_it_is_opened() -> 
     tables = Tables()
     one = Entrance(tables.run, lambda: 0.0)
     assert one.close("a", "0.0.0.0", 8000) == ""
-    rule = (
-        "! -i lo -p tcp -m conntrack --ctstate NEW --ctorigdstport 8000 -m time --datestop 1970-01-01T02:00:00 "
-        "-m comment --comment 'gpufleet drains a' -j REJECT --reject-with tcp-reset"
+    asked = "'!' -i lo -p tcp -m conntrack --ctstate NEW --ctorigdstport 8000"
+    rest = (
+        "-m time --datestop 1970-01-01T02:00:00 -m comment --comment 'gpufleet drains a' "
+        "-j REJECT --reject-with tcp-reset"
     )
-    quoted = rule.replace("! -i", "'!' -i")
-    assert tables.ours() == [f"iptables -A INPUT {quoted}", f"iptables -A FORWARD {quoted}"]
+    assert tables.ours() == [
+        f"iptables -A INPUT {asked} {rest}",
+        f"iptables -A FORWARD {asked} -m conntrack --ctstate DNAT {rest}",
+    ]
     assert one.close("a", "0.0.0.0", 8000) == "" and len(tables.ours()) == 2, "never twice"
-    assert one.close("b", "::", 8001) == ""
+    assert one.close("a-2", "::1:2", 8001, 3600) == ""
+    assert all(" 1970-01-01T03:00:00 " in line for line in tables.ours()[2:])
     assert [line.split()[0] for line in tables.ours()] == ["iptables"] * 2 + ["ip6tables"] * 2
+    assert one.close("a-2", "::1:2", 8001, 1e20) == "", "as a limit that was let through"
     assert one.open("a") == ""
     assert len(tables.ours()) == 2, "that of another instance stays"
-    assert one.open("b") == ""
+    assert one.open("a-2") == ""
     assert tables.ours() == []
+
+
+@pytest.mark.parametrize(
+    ("bind", "tools", "to"),
+    [
+        ("0.0.0.0", ["iptables"], ""),
+        ("10.0.0.1", ["iptables"], " --ctorigdst 10.0.0.1"),
+        ("fe80::1%eth0", ["ip6tables"], " --ctorigdst fe80::1"),
+        ("::", ["iptables", "ip6tables"], ""),
+    ],
+)
+def test_the_address_that_an_engine_listens_on_is_closed_and_no_other(bind: str, tools: list[str], to: str) -> None:
+    """Another instance, or a door, may have the same port on another address."""
+    tables = Tables()
+    assert Entrance(tables.run).close("a", bind, 8000) == ""
+    assert sorted(line.split()[0] for line in tables.ours()) == sorted(tools * 2)
+    assert all(f"--ctorigdstport 8000{to} -m" in line for line in tables.ours())
 
 
 def test_a_kernel_without_times_has_the_rule_without_an_end() -> None:
@@ -93,49 +115,113 @@ def test_a_host_without_iptables_is_told_of() -> None:
     assert Entrance(missing).open("a") == ""
 
 
+def test_what_cannot_be_listed_is_not_closed_and_is_opened_where_that_came_later() -> None:
+    """Beside rules that nft alone can say, iptables makes new ones, and lists none."""
+    tables, mixed = Tables(), True
+
+    def run(command: t.Sequence[str]) -> tuple[int, str]:
+        if command[3] == "-S" and mixed:
+            return 1, f"chain `{command[4]}' in table `filter' is incompatible, use 'nft' tool."
+        return tables.run(command)
+
+    one = Entrance(run)
+    assert one.close("a", "0.0.0.0", 8000).startswith("chain `INPUT' in table")
+    assert (tables.ours(), one.open("a")) == ([], "")
+    mixed = False
+    assert one.close("a", "0.0.0.0", 8000) == ""
+    mixed = True
+    assert (one.open("b"), len(tables.ours())) == ("", 2)
+    assert (one.open("a"), tables.ours()) == ("", [])
+    assert one.open("a") == ""
+
+
+BUSY = (4, "Another app is currently holding the xtables lock. Stopped waiting after 5s.")
+
+
+@pytest.mark.parametrize("busy", [BUSY, (entrance.NOT_RUN, "iptables: TimeoutExpired")])
+def test_tables_that_are_locked_get_no_rule_without_an_end_and_are_not_told_to_be_open(busy: tuple[int, str]) -> None:
+    tables = Tables()
+
+    def first_locked(command: t.Sequence[str]) -> tuple[int, str]:
+        return busy if command[3] == "-I" and "time" in command else tables.run(command)
+
+    assert Entrance(first_locked).close("a", "0.0.0.0", 8000) == busy[1]
+    assert tables.ours() == []
+    assert Entrance(tables.run).close("a", "0.0.0.0", 8000) == ""
+    assert Entrance(lambda _command: busy).open("a") == busy[1]
+    assert len(tables.ours()) == 2
+    assert Entrance(lambda _command: (3, "can't initialize ip6tables table")).open("a") == "", "there is no such table"
+
+
 needs_root = pytest.mark.skipif(
     os.geteuid() != 0 or not all(shutil.which(tool) for tool in ("iptables", "ip", "unshare")),
     reason="it takes root, iptables and iproute2",
 )
-# A host in a network of its own, its neighbour behind a pair of interfaces, and what the neighbour sees of a server.
+# A host in a network of its own, with a neighbour and a container behind pairs of interfaces. The host turns its port
+# 8000 to the container's, as Docker does, and its port 8001 is a server of its own. The neighbour has a server as well.
 SCRIPT = """
 set -e
 ip link set lo up
-ip link add here type veth peer name there
-ip netns add "$NAME"
-ip link set there netns "$NAME"
-ip addr add 10.9.8.1/24 dev here
-ip link set here up
-ip netns exec "$NAME" ip addr add 10.9.8.2/24 dev there
-ip netns exec "$NAME" ip link set there up
+echo 1 > /proc/sys/net/ipv4/ip_forward
+pair() {
+  ip netns add "$NAME-$1"
+  ip link add name "to-$1" type veth peer name inner
+  ip link set inner netns "$NAME-$1"
+  ip addr add "$2.1/24" dev "to-$1"
+  ip link set "to-$1" up
+  ip netns exec "$NAME-$1" ip addr add "$2.2/24" dev inner
+  ip netns exec "$NAME-$1" ip link set inner up
+  ip netns exec "$NAME-$1" ip route add default via "$2.1"
+}
+pair neighbour 10.9.8
+pair container 10.9.7
+turned="-p tcp --dport 8000 -j DNAT --to-destination 10.9.7.2:8000"
+iptables -t nat -A PREROUTING -m addrtype --dst-type LOCAL $turned
+iptables -t nat -A OUTPUT -m addrtype --dst-type LOCAL ! -d 127.0.0.0/8 $turned
 exec "$PYTHON" "$PROBE"
 """
 PROBE = """
 import os, socket, subprocess, sys
 from entrance import Entrance
-server = socket.create_server(("0.0.0.0", 8000), backlog=16)
-program = '''
+server = "import socket, time; s = socket.create_server(('', 8000)); print(flush=True); time.sleep(60)"
+asks = '''
 import socket, sys
 try:
-    socket.create_connection(("10.9.8.1", int(sys.argv[1])), 5).close()
+    socket.create_connection((sys.argv[1], int(sys.argv[2])), 5).close()
     print("in")
 except ConnectionRefusedError:
     print("refused")
 '''
-def neighbour(port=8000):
-    command = ["ip", "netns", "exec", os.environ["NAME"], sys.executable, "-c", program, str(port)]
-    return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
-other = socket.create_server(("0.0.0.0", 8001), backlog=16)
-one = Entrance()
-print(neighbour())
-print(one.close("a", "0.0.0.0", 8000) or "closed")
-print(neighbour(), neighbour(8001))
-socket.create_connection(("127.0.0.1", 8000), 5).close()
-print(one.open("a") or "open")
-print(neighbour())
-one.now = lambda: 0.0
-print(one.close("a", "0.0.0.0", 8000) or "closed long ago")
-print(neighbour())
+def within(name, *words):
+    there = ["ip", "netns", "exec", f"{os.environ['NAME']}-{name}"] if name else []
+    return [*there, sys.executable, "-c", *words]
+def ask(name, *where):
+    return subprocess.run(within(name, asks, *where), capture_output=True, text=True, check=True).stdout.strip()
+def look(said):
+    print(
+        said,
+        ask("neighbour", "10.9.8.1", "8000"),
+        ask("neighbour", "10.9.8.1", "8001"),
+        ask("", "10.9.8.1", "8000"),
+        ask("", "10.9.8.1", "8001"),
+        ask("container", "10.9.8.2", "8000"),
+    )
+servers = [subprocess.Popen(within(name, server), stdout=subprocess.PIPE) for name in ("neighbour", "container")]
+try:
+    for one in servers:
+        one.stdout.readline()
+    own = socket.create_server(("0.0.0.0", 8001), backlog=16)
+    entrance = Entrance()
+    look("before")
+    look(entrance.close("a", "0.0.0.0", 8000) or "closed")
+    look(entrance.close("a", "10.9.8.1", 8001) or "its own closed")
+    look(entrance.close("a", "10.9.7.1", 8000) or "another address closed")
+    look(entrance.open("a") or "open")
+    entrance.now = lambda: 0.0
+    look(entrance.close("a", "0.0.0.0", 8000) or "closed long ago")
+finally:
+    for one in servers:
+        one.kill()
 """
 
 
@@ -161,10 +247,17 @@ def test_a_neighbour_is_refused_and_the_host_itself_is_not(tmp_path: pathlib.Pat
             check=False,
         )
     finally:
-        with contextlib.suppress(OSError):
-            subprocess.run(["ip", "netns", "delete", name], capture_output=True, check=False)
-    if "Operation not permitted" in done.stderr:
+        for other in ("neighbour", "container"):
+            with contextlib.suppress(OSError):
+                subprocess.run(["ip", "netns", "delete", f"{name}-{other}"], capture_output=True, check=False)
+    if any(words in done.stderr for words in ("Operation not permitted", "Read-only file system")):
         pytest.skip("no network of one's own may be made here")
+    # The neighbour to the container and to the host, the host to both, and the container to the neighbour.
     assert done.stdout.splitlines() == [
-        "in", "closed", "refused in", "open", "in", "closed long ago", "in",
-    ], done.stderr  # fmt: skip
+        "before in in in in in",
+        "closed refused in in in in",
+        "its own closed in refused in in in",
+        "another address closed in in in in in",
+        "open in in in in in",
+        "closed long ago in in in in in",
+    ], done.stderr

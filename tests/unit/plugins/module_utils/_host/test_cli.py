@@ -25,7 +25,7 @@ from ansible_collections.gpufleet.vllm.plugins.module_utils._state.store import 
 from ansible_collections.gpufleet.vllm.plugins.module_utils._watch.watch_record import Records, lock
 from ansible_collections.gpufleet.vllm.tests.unit.plugins.module_utils._rollout.doubles import Engine
 from ansible_collections.gpufleet.vllm.tests.unit.plugins.module_utils._rollout.releases import NAME, entry, plan
-from ansible_collections.gpufleet.vllm.tests.unit.plugins.module_utils._rollout.scene import Scene
+from ansible_collections.gpufleet.vllm.tests.unit.plugins.module_utils._rollout.scene import FakeEntrance, Scene
 
 OLD, NEW = 1024, 2048
 Started = list[tuple[str, str]]
@@ -81,12 +81,14 @@ class ReadyDoor(Door):
 
 @pytest.mark.parametrize("verb", ["rollout", "recover"])
 def test_however_it_ends_nothing_stays_drained_in_the_door(
-    scene: Scene, started: Started, monkeypatch: pytest.MonkeyPatch, verb: str
+    scene: Scene, started: Started, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], verb: str
 ) -> None:
     scene.host.door = door = ReadyDoor()
+    scene.host.entrance = entrance = FakeEntrance(lambda: "", "iptables is locked")
     monkeypatch.setattr(cli, "recover", lambda *_args, **_more: "failed")
     assert (roll_out(scene, OLD) if verb == "rollout" else run(scene, "recover", NAME)) == 1
-    assert door.back == [NAME]
+    assert (door.back, entrance.told) == ([NAME], [(f"open {NAME}", "")])
+    assert capsys.readouterr().err == f"{NAME}: connections are still refused: iptables is locked\n"
 
 
 @pytest.mark.parametrize("verb", ["rollout", "recover"])
@@ -195,6 +197,23 @@ def test_at_boot_a_repair_that_was_cut_off_is_done(scene: Scene, started: Starte
     )
     assert run(scene, "recover", "--all") == 0
     assert started == ([(NAME, "rollout")] if cut_off else [])
+
+
+@pytest.mark.parametrize("under_way", [True, False])
+def test_at_boot_what_a_saved_firewall_still_refuses_is_let_in(
+    scene: Scene,
+    started: Started,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    under_way: bool,
+) -> None:
+    scene.roll_out(OLD)
+    scene.host.entrance = entrance = FakeEntrance(lambda: "", "iptables is locked")
+    monkeypatch.setattr(units, "running", lambda _instance: under_way)
+    assert run(scene, "recover", "--all") == 0
+    assert entrance.told == ([] if under_way else [(f"open {NAME}", "")])
+    said = f"{NAME}: connections are still refused: iptables is locked\n"
+    assert capsys.readouterr().err == ("" if under_way else said)
 
 
 def test_at_boot_every_unfinished_instance_gets_its_unit(

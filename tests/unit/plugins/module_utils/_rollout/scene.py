@@ -35,8 +35,10 @@ class FakeEntrance(Entrance):
         super().__init__()
         self.stage, self.amiss = stage, amiss
         self.told: list[tuple[str, str]] = []
+        self.seconds = 0.0
 
-    def close(self, instance: str, bind: str, port: int) -> str:
+    def close(self, instance: str, bind: str, port: int, seconds: float = 0) -> str:
+        self.seconds = seconds
         self.told.append((f"close {instance} {bind} {port}", self.stage()))
         return self.amiss
 

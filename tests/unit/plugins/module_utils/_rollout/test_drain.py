@@ -180,6 +180,15 @@ def test_nothing_new_comes_from_elsewhere_from_before_the_drain_until_the_next_h
     assert said(scene)[-1].endswith("at most 30 s; nothing new is let in")
 
 
+def test_a_drain_that_may_take_hours_is_closed_for_as_long(scene: Scene) -> None:
+    arguments = {**release(OLD)["arguments"], "shutdown_timeout": 20000}
+    settings = {"smoke": {}, "timeouts": {"drain": 20000, "stop": 60}}
+    assert scene.roll_out(OLD, arguments=arguments, bind="0.0.0.0", settings=settings) == "verified"
+    assert scene.roll_out(NEW, bind="0.0.0.0") == "verified"
+    assert isinstance(scene.host.entrance, FakeEntrance)
+    assert scene.host.entrance.seconds == 20000 + 20000 + 60
+
+
 def test_what_nobody_elsewhere_reaches_is_not_closed(scene: Scene) -> None:
     serving(scene, Engine())
     told(scene).clear()
