@@ -105,11 +105,12 @@ class Hub:
 
     def start(self) -> None:
         """Listens; after `kill` at the same ports as before."""
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER) if self.certificate else None
+        if context is not None and self.certificate:
+            context.load_cert_chain(*self.certificate)
         for at, handler in enumerate((HubHandler, CdnHandler)):
             server = Server((self.host, self.ports[at]), handler, self)
-            if self.certificate:
-                context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-                context.load_cert_chain(*self.certificate)
+            if context is not None:
                 # Hands are shaken in the thread of the connection, not in the one that accepts.
                 server.socket = context.wrap_socket(server.socket, server_side=True, do_handshake_on_connect=False)
             self.ports[at] = server.server_address[1]

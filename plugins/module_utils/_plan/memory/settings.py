@@ -28,6 +28,8 @@ from .runner import second_runner
 AUTO_LENGTH = -1
 UNITS = {"k": 10**3, "m": 10**6, "g": 10**9, "K": 2**10, "M": 2**20, "G": 2**30}
 UNITS_BYTES = {**UNITS, "t": 10**12, "T": 2**40}
+# JSON has infinities and whole numbers of any length.
+ENDLESS = 1e300
 
 
 @dataclass(frozen=True)
@@ -97,15 +99,16 @@ class Settings:
 
 
 def number(value: t.Any) -> float | None:
-    """A number, or vLLM's human spelling of one: 32k is 32000, 32K is 32768. None for anything else."""
+    """A number, or vLLM's human spelling of one: 32k is 32000, 32K is 32768. None for anything else, and for no end."""
     if isinstance(value, bool) or value is None:
         return None
     if isinstance(value, (int, float)):
-        return float(value)
+        return float(value) if abs(value) < ENDLESS else None
     match = re.match(r"^\s*(-?\d+(?:\.\d+)?)\s*([kmgtKMGT]?)(?:i?B)?\s*$", str(value))
     if match is None:
         return None
-    return float(match.group(1)) * UNITS_BYTES.get(match.group(2), 1)
+    figure = float(match.group(1)) * UNITS_BYTES.get(match.group(2), 1)
+    return figure if abs(figure) < ENDLESS else None
 
 
 def resolve(request: MemoryRequest, architecture: Architecture | None) -> Settings:

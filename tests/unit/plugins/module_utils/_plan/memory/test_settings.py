@@ -46,6 +46,10 @@ def settled(version: str = "0.32.0", gpu: GpuMemory = RTX, **arguments: t.Any) -
         (None, None),
         (True, None),
         ("long", None),
+        (float("inf"), None),
+        (float("nan"), None),
+        (10**400, None),
+        ("9" * 400, None),
     ],
 )
 def test_numbers(value: t.Any, expected: float | None) -> None:
