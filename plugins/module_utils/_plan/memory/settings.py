@@ -16,7 +16,7 @@ import re
 import typing as t
 from dataclasses import dataclass, replace
 
-from ..._vllm import modalities
+from ..._vllm import modalities, whole_items
 from ..._vllm.gates import NEWEST_KNOWN
 from ..._vllm.images import parse_capability
 from ..model.architecture import Architecture
@@ -38,7 +38,8 @@ class Settings:
     memory for the KV cache. stages: layers of each pipeline stage, as set by hand. sees: the encoder of images is
     loaded; images: it is tried at start, with no more than images_at_once where anybody limits them. capture_sizes: how
     many CUDA graphs are asked for; piecewise: none of them is whole. second: vLLM's second model runner is taken.
-    encodes: there is no KV cache at all, and no text is split.
+    encodes: there is no KV cache at all, and no text is split. whole: tokens and kind of the largest item that is never
+    split.
     """
 
     version: Version
@@ -82,6 +83,7 @@ class Settings:
     piecewise: bool = False
     second: bool = False
     encodes: bool = False
+    whole: tuple[int, str] = (0, "")
 
     @property
     def world(self) -> int:
@@ -116,7 +118,8 @@ def resolve(request: MemoryRequest, architecture: Architecture | None) -> Settin
     length = _length(given.get("max_model_len"), architecture)
     encodes = architecture is not None and architecture.encodes
     chunked = given.get("enable_chunked_prefill") is not False and not encodes
-    sequences, tokens, unset = _batch(given, version, request.gpus, None if chunked else length)
+    least = max(0 if chunked else length or 0, whole_items.raised(request.config, given, version))
+    sequences, tokens, unset = _batch(given, version, request.gpus, least)
     pipeline = _whole(given.get("pipeline_parallel_size")) or 1
     asynchronous = version >= (0, 14, 0) and given.get("async_scheduling") is not False
     compilation = mapping(given.get("compilation_config"))
@@ -165,20 +168,21 @@ def resolve(request: MemoryRequest, architecture: Architecture | None) -> Settin
         piecewise=str(compilation.get("cudagraph_mode") or "").upper() == "PIECEWISE",
         second=second_runner(version, architecture, guesses.method, request.environment),
         encodes=encodes,
+        whole=whole_items.largest(request.config, given, version),
     )
 
 
 def _batch(
-    given: t.Mapping[str, t.Any], version: Version, gpus: t.Sequence[GpuMemory], whole_length: int | None
+    given: t.Mapping[str, t.Any], version: Version, gpus: t.Sequence[GpuMemory], least: int
 ) -> tuple[int, int, tuple[str, ...]]:
-    """(max_num_seqs, max_num_batched_tokens, which of them nobody set). WHOLE_LENGTH: a prompt that is never split."""
+    """(max_num_seqs, max_num_batched_tokens, which of them nobody set). LEAST: what is never split."""
     big, batch = default_batch(version, gpus)
     if str(given.get("performance_mode")) == "throughput" and version >= (0, 17, 0):
         big, batch = 2 * big, 2 * batch
     sequences, tokens = _whole(given.get("max_num_seqs")), _whole(given.get("max_num_batched_tokens"))
     unset = [name for name, value in (("max_num_seqs", sequences), ("max_num_batched_tokens", tokens)) if value is None]
     if tokens is None:
-        tokens = max(batch, whole_length or 0)
+        tokens = max(batch, least)
     return sequences or min(big, tokens), tokens, tuple(unset)
 
 
