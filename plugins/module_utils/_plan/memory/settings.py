@@ -21,11 +21,12 @@ from ..._vllm.gates import NEWEST_KNOWN
 from ..._vllm.images import parse_capability
 from ..model.architecture import Architecture
 from ..model.speculation import Speculation, speculation
-from .calibration import BIG_BATCH, SMALL_GB10, UTILISATION_092
+from .calibration import BIG_BATCH, SMALL_GB10, TOWER_LEFT_OUT, UTILISATION_092
 from .request import GpuMemory, MemoryRequest, Version, parse_version
 from .runner import second_runner
 
 AUTO_LENGTH = -1
+LIMITS = "limit_mm_per_prompt"
 UNITS = {"k": 10**3, "m": 10**6, "g": 10**9, "K": 2**10, "M": 2**20, "G": 2**30}
 UNITS_BYTES = {**UNITS, "t": 10**12, "T": 2**40}
 
@@ -112,7 +113,7 @@ def number(value: t.Any) -> float | None:
 
 def resolve(request: MemoryRequest, architecture: Architecture | None) -> Settings:
     """REQUEST's arguments with this version's defaults filled in."""
-    given = request.arguments
+    given = {**request.arguments, LIMITS: mapping(request.arguments.get(LIMITS))}
     parsed = parse_version(request.version)
     version = parsed or NEWEST_KNOWN
     length = _length(given.get("max_model_len"), architecture)
@@ -161,9 +162,9 @@ def resolve(request: MemoryRequest, architecture: Architecture | None) -> Settin
         recurrent_dtype=str(given.get("mamba_ssm_cache_dtype") or "auto"),
         stages=_stages(request.environment.get("VLLM_PP_LAYER_PARTITION")),
         load_format=str(given.get("load_format") or "auto"),
-        images=_images(given),
+        images=_images(given, request.config),
         images_at_once=_images_at_once(given, sequences),
-        sees=given.get("language_model_only") is not True,
+        sees=_sees(given, request.config, version),
         capture_sizes=_capture_sizes(given, compilation),
         piecewise=str(compilation.get("cudagraph_mode") or "").upper() == "PIECEWISE",
         second=second_runner(version, architecture, guesses.method, request.environment),
@@ -262,12 +263,17 @@ def _stages(value: str | None) -> tuple[int, ...]:
     return tuple(int(part) for part in parts) if all(part.isdecimal() for part in parts) else ()
 
 
-def _images(given: t.Mapping[str, t.Any]) -> bool:
-    """Not where the model runs as one of language alone, no image is allowed, or the trial is switched off."""
+def _images(given: t.Mapping[str, t.Any], config: t.Mapping[str, t.Any] | None) -> bool:
+    """Not where the model runs as one of language alone, the encoder has no work, or the trial is switched off."""
     if given.get("language_model_only") is True or given.get("skip_mm_profiling") is True:
         return False
-    limits = mapping(given.get("limit_mm_per_prompt"))
-    return not (limits and "image" in limits and not any(_allowed(limit) for limit in limits.values()))
+    return any(_allowed(limit) for limit in given[LIMITS].values()) or modalities.looks(config, given)
+
+
+def _sees(given: t.Mapping[str, t.Any], config: t.Mapping[str, t.Any] | None, version: Version) -> bool:
+    if given.get("language_model_only") is True:
+        return False
+    return version < TOWER_LEFT_OUT or modalities.looks(config, given)
 
 
 def _images_at_once(given: t.Mapping[str, t.Any], sequences: int) -> int | None:
