@@ -4,7 +4,8 @@
 """What a model takes besides text, by its config.json, and what engine arguments leave of it.
 
 Source: `supports_transcription_only` of vllm/model_executor/models/ in 0.32.0, and the config of each family there;
-MultiModalConfig.get_limit_per_prompt for limits.
+MultiModalConfig.get_limit_per_prompt for limits; get_supported_mm_limits of each family, in 0.20.1 and 0.32.0, for
+videos.
 
 Private to the collection: may change without notice.
 """
@@ -22,6 +23,54 @@ TRANSCRIBE_ONLY = frozenset(
         "FunASRForConditionalGeneration",
         "MossTranscribeDiarizeForConditionalGeneration",
         "WhisperForConditionalGeneration",
+    }
+)
+# They take videos whatever the rest of their files says, through the encoder of images.
+VIDEO = frozenset(
+    {
+        "Cosmos3EdgeForConditionalGeneration",
+        "Cosmos3ForConditionalGeneration",
+        "Ernie4_5_VLMoeForConditionalGeneration",
+        "Exaone4_5_ForConditionalGeneration",
+        "Gemma4ForConditionalGeneration",
+        "Gemma4UnifiedForConditionalGeneration",
+        "Glm4vForConditionalGeneration",
+        "Glm4vMoeForConditionalGeneration",
+        "Glm5NextForConditionalGeneration",
+        "GlmOcrForConditionalGeneration",
+        "HCXVisionForCausalLM",
+        "HCXVisionV2ForCausalLM",
+        "InternS1ForConditionalGeneration",
+        "InternS1ProForConditionalGeneration",
+        "InternS2MobiusForConditionalGeneration",
+        "InternS2PreviewForConditionalGeneration",
+        "InternVLForConditionalGeneration",
+        "JinaVLForRanking",
+        "KeyeForConditionalGeneration",
+        "KeyeVL1_5ForConditionalGeneration",
+        "LlavaNextVideoForConditionalGeneration",
+        "LlavaOnevision2ForConditionalGeneration",
+        "LlavaOnevisionForConditionalGeneration",
+        "MiMoV2OmniForCausalLM",
+        "MiniCPMV4_6ForConditionalGeneration",
+        "MiniCPMV4_7ForConditionalGeneration",
+        "MiniMaxM3SparseForConditionalGeneration",
+        "Molmo2ForConditionalGeneration",
+        "OpenPanguVLForConditionalGeneration",
+        "Ovis2_5",
+        "Ovis2_6ForCausalLM",
+        "Ovis2_6_MoeForCausalLM",
+        "Qwen2VLForConditionalGeneration",
+        "Qwen2_5OmniForConditionalGeneration",
+        "Qwen2_5OmniModel",
+        "Qwen2_5_VLForConditionalGeneration",
+        "Qwen3OmniMoeForConditionalGeneration",
+        "Qwen3VLForConditionalGeneration",
+        "Qwen3VLMoeForConditionalGeneration",
+        "Qwen3_5ForConditionalGeneration",
+        "Qwen3_5MoeForConditionalGeneration",
+        "Qwen4ExpForConditionalGeneration",
+        "Tarsier2ForConditionalGeneration",
     }
 )
 # Where a config describes an encoder, at its top or in the part that thinks (the Omni models).
@@ -56,6 +105,12 @@ def cannot_take(kind: str, config: Values | None) -> bool:
     """Whether nothing in it speaks of this KIND; what has no config may be anything."""
     parts = _parts(config)
     return bool(config) and not any(word in str(key) for part in parts for key in part for word in WORDS[kind])
+
+
+def looks(config: Values | None, values: Values) -> bool:
+    """Whether the encoder of images has work: a limit of 0 for images leaves videos as they were."""
+    kinds = ("image", "video") if architecture(config) in VIDEO else ("image",)
+    return any(limit(kind, values) != 0 for kind in kinds)
 
 
 def limit(kind: str, values: Values) -> int | None:

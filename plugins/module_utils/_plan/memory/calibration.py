@@ -42,6 +42,7 @@ STATES_REFUSED = (0, 20, 0)  # and refused from here on
 OVERRIDE_CHECKED = (0, 22, 0)  # num_gpu_blocks_override counts when one request is checked against the cache
 UTILISATION_092 = (0, 20, 0)
 BIG_BATCH = (0, 28, 0)
+TOWER_LEFT_OUT = (0, 20, 0)  # an encoder that no limit leaves any work is not loaded (_mark_tower_model; not in 0.14)
 SMALL_GB10 = (0, 33, 0)
 
 

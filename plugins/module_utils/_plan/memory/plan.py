@@ -208,7 +208,7 @@ def _caps(
         return {}
     sequences = min(settings.sequences, SMALL_BATCH[0]) if "max_num_seqs" in settings.unset else settings.sequences
     smaller = "max_num_batched_tokens" in settings.unset and settings.chunked
-    tokens = SMALL_BATCH[1] if smaller else settings.batched_tokens
+    tokens = max(SMALL_BATCH[1], settings.whole[0]) if smaller else settings.batched_tokens
     other = settings.changed(sequences=sequences, batched_tokens=min(tokens, settings.batched_tokens))
     if other == settings or judged(other)[0] == "does_not_fit":
         return {}

@@ -13,63 +13,10 @@ from __future__ import annotations
 
 import typing as t
 
+from ..._vllm import runners
 from ..model.architecture import Architecture
 from .calibration import ALL_RUNNER_V2
 from .request import Version
-
-VARIABLE = "VLLM_USE_V2_MODEL_RUNNER"
-# Models that it serves by default, newest release first; from 0.25 every model without experts and states besides.
-_BY_NAME: tuple[tuple[Version, frozenset[str]], ...] = (
-    (
-        (0, 28, 0),
-        frozenset(
-            {
-                "DeepseekV2ForCausalLM",
-                "DeepseekV4ForCausalLM",
-                "GraniteMoeForCausalLM",
-                "InklingForCausalLM",
-                "InklingForConditionalGeneration",
-                "KimiK3ForConditionalGeneration",
-                "LongcatFlashNgramForCausalLM",
-                "Qwen2MoeForCausalLM",
-            }
-        ),
-    ),
-    (
-        (0, 27, 0),
-        frozenset(
-            {
-                "DeepseekV2ForCausalLM",
-                "GraniteMoeForCausalLM",
-                "InklingForCausalLM",
-                "InklingForConditionalGeneration",
-                "KimiK3ForConditionalGeneration",
-                "LongcatFlashNgramForCausalLM",
-                "Qwen2MoeForCausalLM",
-            }
-        ),
-    ),
-    ((0, 25, 0), frozenset({"DeepseekV2ForCausalLM", "GraniteMoeForCausalLM", "Qwen2MoeForCausalLM"})),
-    (
-        (0, 24, 0),
-        frozenset(
-            {
-                "DeepseekV2ForCausalLM",
-                "GraniteMoeForCausalLM",
-                "LlamaForCausalLM",
-                "MistralForCausalLM",
-                "Qwen2MoeForCausalLM",
-                "Qwen3ForCausalLM",
-            }
-        ),
-    ),
-    ((0, 22, 0), frozenset({"Qwen3ForCausalLM"})),
-)
-# Ways of guessing ahead that it did not know, newest release first.
-_NOT_DRAFTED: tuple[tuple[Version, tuple[str, ...]], ...] = (
-    ((0, 33, 0), ("suffix", "custom_class")),
-    ((0, 0, 0), ("ngram", "ngram_gpu", "draft_model", "suffix", "medusa", "mlp_speculator", "custom_class")),
-)
 
 
 def second_runner(
@@ -79,18 +26,18 @@ def second_runner(
     environment: t.Mapping[str, str] | None = None,
 ) -> bool:
     """Whether vLLM takes its second runner for ARCHITECTURE and speculative METHOD under ENVIRONMENT."""
-    asked = (environment or {}).get(VARIABLE)
+    asked = (environment or {}).get(runners.VARIABLE)
     if asked is not None and version >= (0, 13, 0):
         return str(asked).strip().lower() not in ("0", "false", "")
     if version < (0, 22, 0):
         return False
-    if method and method in next(names for first, names in _NOT_DRAFTED if version >= first):
+    if method and method in next(names for first, names in runners.NOT_DRAFTED if version >= first):
         return False
     if version >= ALL_RUNNER_V2:
         return True
     if architecture is None:
         return False
-    named = architecture.name in next(names for first, names in _BY_NAME if version >= first)
+    named = architecture.name in next(names for first, names in runners.BY_NAME if version >= first)
     if version < (0, 24, 0):
         return named and architecture.experts is None and architecture.quantization is None
     if version < (0, 25, 0):

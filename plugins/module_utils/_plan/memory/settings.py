@@ -16,16 +16,17 @@ import re
 import typing as t
 from dataclasses import dataclass, replace
 
-from ..._vllm import modalities
+from ..._vllm import modalities, whole_items
 from ..._vllm.gates import NEWEST_KNOWN
 from ..._vllm.images import parse_capability
 from ..model.architecture import Architecture
 from ..model.speculation import Speculation, speculation
-from .calibration import BIG_BATCH, SMALL_GB10, UTILISATION_092
+from .calibration import BIG_BATCH, SMALL_GB10, TOWER_LEFT_OUT, UTILISATION_092
 from .request import GpuMemory, MemoryRequest, Version, parse_version
 from .runner import second_runner
 
 AUTO_LENGTH = -1
+LIMITS = "limit_mm_per_prompt"
 UNITS = {"k": 10**3, "m": 10**6, "g": 10**9, "K": 2**10, "M": 2**20, "G": 2**30}
 UNITS_BYTES = {**UNITS, "t": 10**12, "T": 2**40}
 # JSON has infinities and whole numbers of any length.
@@ -40,7 +41,8 @@ class Settings:
     memory for the KV cache. stages: layers of each pipeline stage, as set by hand. sees: the encoder of images is
     loaded; images: it is tried at start, with no more than images_at_once where anybody limits them. capture_sizes: how
     many CUDA graphs are asked for; piecewise: none of them is whole. second: vLLM's second model runner is taken.
-    encodes: there is no KV cache at all, and no text is split.
+    encodes: there is no KV cache at all, and no text is split. whole: tokens and kind of the largest item that is never
+    split.
     """
 
     version: Version
@@ -84,6 +86,7 @@ class Settings:
     piecewise: bool = False
     second: bool = False
     encodes: bool = False
+    whole: tuple[int, str] = (0, "")
 
     @property
     def world(self) -> int:
@@ -113,13 +116,14 @@ def number(value: t.Any) -> float | None:
 
 def resolve(request: MemoryRequest, architecture: Architecture | None) -> Settings:
     """REQUEST's arguments with this version's defaults filled in."""
-    given = request.arguments
+    given = {**request.arguments, LIMITS: mapping(request.arguments.get(LIMITS))}
     parsed = parse_version(request.version)
     version = parsed or NEWEST_KNOWN
     length = _length(given.get("max_model_len"), architecture)
     encodes = architecture is not None and architecture.encodes
     chunked = given.get("enable_chunked_prefill") is not False and not encodes
-    sequences, tokens, unset = _batch(given, version, request.gpus, None if chunked else length)
+    least = max(0 if chunked else length or 0, whole_items.raised(request.config, given, version))
+    sequences, tokens, unset = _batch(given, version, request.gpus, least)
     pipeline = _whole(given.get("pipeline_parallel_size")) or 1
     asynchronous = version >= (0, 14, 0) and given.get("async_scheduling") is not False
     compilation = mapping(given.get("compilation_config"))
@@ -161,27 +165,28 @@ def resolve(request: MemoryRequest, architecture: Architecture | None) -> Settin
         recurrent_dtype=str(given.get("mamba_ssm_cache_dtype") or "auto"),
         stages=_stages(request.environment.get("VLLM_PP_LAYER_PARTITION")),
         load_format=str(given.get("load_format") or "auto"),
-        images=_images(given),
+        images=_images(given, request.config),
         images_at_once=_images_at_once(given, sequences),
-        sees=given.get("language_model_only") is not True,
+        sees=_sees(given, request.config, version),
         capture_sizes=_capture_sizes(given, compilation),
         piecewise=str(compilation.get("cudagraph_mode") or "").upper() == "PIECEWISE",
         second=second_runner(version, architecture, guesses.method, request.environment),
         encodes=encodes,
+        whole=whole_items.largest(request.config, given, version),
     )
 
 
 def _batch(
-    given: t.Mapping[str, t.Any], version: Version, gpus: t.Sequence[GpuMemory], whole_length: int | None
+    given: t.Mapping[str, t.Any], version: Version, gpus: t.Sequence[GpuMemory], least: int
 ) -> tuple[int, int, tuple[str, ...]]:
-    """(max_num_seqs, max_num_batched_tokens, which of them nobody set). WHOLE_LENGTH: a prompt that is never split."""
+    """(max_num_seqs, max_num_batched_tokens, which of them nobody set). LEAST: what is never split."""
     big, batch = default_batch(version, gpus)
     if str(given.get("performance_mode")) == "throughput" and version >= (0, 17, 0):
         big, batch = 2 * big, 2 * batch
     sequences, tokens = _whole(given.get("max_num_seqs")), _whole(given.get("max_num_batched_tokens"))
     unset = [name for name, value in (("max_num_seqs", sequences), ("max_num_batched_tokens", tokens)) if value is None]
     if tokens is None:
-        tokens = max(batch, whole_length or 0)
+        tokens = max(batch, least)
     return sequences or min(big, tokens), tokens, tuple(unset)
 
 
@@ -261,12 +266,17 @@ def _stages(value: str | None) -> tuple[int, ...]:
     return tuple(int(part) for part in parts) if all(part.isdecimal() for part in parts) else ()
 
 
-def _images(given: t.Mapping[str, t.Any]) -> bool:
-    """Not where the model runs as one of language alone, no image is allowed, or the trial is switched off."""
+def _images(given: t.Mapping[str, t.Any], config: t.Mapping[str, t.Any] | None) -> bool:
+    """Not where the model runs as one of language alone, the encoder has no work, or the trial is switched off."""
     if given.get("language_model_only") is True or given.get("skip_mm_profiling") is True:
         return False
-    limits = mapping(given.get("limit_mm_per_prompt"))
-    return not (limits and "image" in limits and not any(_allowed(limit) for limit in limits.values()))
+    return any(_allowed(limit) for limit in given[LIMITS].values()) or modalities.looks(config, given)
+
+
+def _sees(given: t.Mapping[str, t.Any], config: t.Mapping[str, t.Any] | None, version: Version) -> bool:
+    if given.get("language_model_only") is True:
+        return False
+    return version < TOWER_LEFT_OUT or modalities.looks(config, given)
 
 
 def _images_at_once(given: t.Mapping[str, t.Any], sequences: int) -> int | None:

@@ -33,7 +33,7 @@ LOADERS = {
 
 def reasons(request: MemoryRequest, settings: Settings, budget: Budget) -> list[Reason]:
     """Everything of this file that speaks against plainly `fits`."""
-    found = [*_states(settings, budget), *_unsplit(settings), *_shared(request, settings, budget)]
+    found = [*_states(settings, budget), *_unsplit(settings), *_whole(settings), *_shared(request, settings, budget)]
     return [*found, *_offloaded(request, settings, budget), *_loader(settings)]
 
 
@@ -72,6 +72,19 @@ def _unsplit(settings: Settings) -> list[Reason]:
         "at start: leave enable_chunked_prefill out, or take a shorter max_model_len."
     )
     return [Reason("tight", "memory", text)]
+
+
+def _whole(settings: Settings) -> list[Reason]:
+    """An image or a video that is never split has to fit one batch; vLLM refuses a smaller one, asked for or not."""
+    size, kind = settings.whole
+    if settings.batched_tokens >= size:
+        return []
+    by_default = " by default" if "max_num_batched_tokens" in settings.unset else ""
+    text = (
+        f"max_num_batched_tokens is {settings.batched_tokens}{by_default}, and this model takes {kind}s whole, of up "
+        f"to {size} tokens: set max_num_batched_tokens to {size} or more, or {kind}: 0 in limit_mm_per_prompt."
+    )
+    return [Reason("does_not_fit", "setup", text, "value")]
 
 
 def _shared(request: MemoryRequest, settings: Settings, budget: Budget) -> list[Reason]:

@@ -141,3 +141,32 @@ def test_batches_in_flight() -> None:
     assert settled("0.32.0").concurrent_batches == 2
     assert settled("0.32.0", async_scheduling=False).concurrent_batches == 1
     assert settled("0.11.0").concurrent_batches == 1
+
+
+QWEN, GEMMA_3 = "Qwen3_5MoeForConditionalGeneration", "Gemma3ForConditionalGeneration"
+
+
+@pytest.mark.parametrize(
+    ("name", "version", "limits", "tried", "loaded"),
+    [
+        # noonghunna/club-3090#323: no image, no sound, and 0.07 GiB of KV cache; without videos it had room.
+        (QWEN, "0.22.0", {"image": 0, "audio": 0}, True, True),
+        (QWEN, "0.22.0", {"image": 0, "video": 0}, False, False),
+        (QWEN, "0.22.0", '{"image": 0, "video": 0}', False, False),
+        (QWEN, "0.22.0", {"image": {"count": 0}, "video": {"count": 1}}, True, True),
+        (QWEN, "0.22.0", {"video": 0}, True, True),
+        (QWEN, "0.22.0", {}, True, True),
+        # MultiModalConfig.get_limit_per_prompt: what is not stated is 999. Only images come through its encoder.
+        (GEMMA_3, "0.22.0", {"image": 0}, False, False),
+        (GEMMA_3, "0.22.0", {"video": 0}, True, True),
+        # _mark_tower_model was not there yet.
+        (GEMMA_3, "0.19.0", {"image": 0}, False, True),
+    ],
+)
+def test_a_limit_of_no_images_leaves_the_videos_of_a_model_that_takes_them(
+    name: str, version: str, limits: t.Any, tried: bool, loaded: bool
+) -> None:
+    request = MemoryRequest(version, {"limit_mm_per_prompt": limits}, (), config={"architectures": [name]})
+    found = resolve(request, None)
+
+    assert (found.images, found.sees) == (tried, loaded)

@@ -42,6 +42,60 @@ def said(found: MemoryPlan, words: str) -> list[str]:
     return [reason.word for reason in found.reasons if words in reason.text]
 
 
+VISION = {
+    **CONFIGS[GEMMA_26B],
+    "architectures": ["Gemma4ForConditionalGeneration"],
+    "vision_config": {"model_type": "gemma4_vision", "hidden_size": 1152, "default_output_length": 280},
+}
+
+
+def gemma(more: dict[str, t.Any] | None = None, **given: t.Any) -> MemoryPlan:
+    """One whose text_config has what google/gemma-4-26B-A4B-it has: use_bidirectional_attention is vision."""
+    text = {**VISION["text_config"], "use_bidirectional_attention": "vision", **(more or {})}
+    gpus = (GpuMemory(total_mib=81_920, reserved_mib=470, free_mib=81_446, compute_capability="8.0"),)
+    request = MemoryRequest(
+        given.pop("version", "0.20.1"), given, gpus, GEMMA_26B, {**VISION, "text_config": text}, weights_bytes=48 * GIB
+    )
+    return plan_memory(request, advise=False, cap_unset=True)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "more", "refused"),
+    [
+        # vllm-project/recipes#441: "max_tokens_per_mm_item (2496) is larger than max_num_batched_tokens (2048)".
+        ({}, {}, True),
+        ({"max_num_batched_tokens": 2495}, {}, True),
+        ({"max_num_batched_tokens": 2496}, {}, False),
+        ({"limit_mm_per_prompt": {"video": 0}}, {}, False),
+        ({"limit_mm_per_prompt": {"video": 0}, "max_num_batched_tokens": 279, "max_num_seqs": 8}, {}, True),
+        ({"limit_mm_per_prompt": {"image": 0}}, {}, True),
+        ({"language_model_only": True}, {}, False),
+        # The small ones attend to an image as they do to text, so that it may be split.
+        ({}, {"use_bidirectional_attention": None}, False),
+        # EngineArgs._get_min_mm_batched_tokens of 0.22.0 raises what nobody set, and nothing else.
+        ({"version": "0.22.0"}, {}, False),
+        ({"version": "0.22.0", "max_num_batched_tokens": 2048}, {}, True),
+        ({"version": "0.21.0"}, {}, True),
+        # 16 frames of 78 tokens; in 0.20 all 32 counted.
+        ({"version": "0.21.0", "limit_mm_per_prompt": {"video": {"count": 1, "num_frames": 16}}}, {}, False),
+        ({"limit_mm_per_prompt": {"video": {"count": 1, "num_frames": 16}}}, {}, True),
+    ],
+)
+def test_an_image_or_a_video_that_is_never_split(
+    arguments: dict[str, t.Any], more: dict[str, t.Any], refused: bool
+) -> None:
+    found = gemma(more, **arguments)
+
+    assert said(found, "whole, of up to") == (["does_not_fit"] if refused else [])
+
+
+def test_a_default_is_raised_to_what_is_never_split() -> None:
+    assert gemma(version="0.21.0").settings.batched_tokens == 2048
+    assert gemma(version="0.22.0").settings.batched_tokens == 2496
+    # By all that the model takes, whatever is allowed.
+    assert gemma(version="0.22.0", limit_mm_per_prompt={"image": 0, "video": 0}).settings.batched_tokens == 2496
+
+
 @pytest.mark.parametrize(
     ("arguments", "version", "word"),
     [
@@ -227,3 +281,12 @@ def test_layers_of_stages_set_by_hand() -> None:
     assert odd.budget.layout is not None
     assert even.budget.layout is not None
     assert odd.budget.layout.block_bytes == 1.5 * even.budget.layout.block_bytes
+
+
+def test_the_smaller_default_is_no_smaller_than_what_is_never_split() -> None:
+    text = {**VISION["text_config"], "use_bidirectional_attention": "vision"}
+    arguments = {"gpu_memory_utilization": 0.65, "max_model_len": 4096}
+    config = {**VISION, "text_config": text}
+    request = MemoryRequest("0.22.0", arguments, (h100(),), GEMMA_26B, config, weights_bytes=48 * GIB)
+
+    assert plan_memory(request, advise=False).caps == {"max_num_seqs": 256, "max_num_batched_tokens": 2496}
