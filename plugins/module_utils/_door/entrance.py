@@ -88,7 +88,8 @@ class Entrance:
         """A kernel without the match for times has the rule without an end."""
         said = ""
         for limit in (["-m", "time", "--datestop", end], []):
-            matches = ["!", "-i", "lo", "-p", "tcp", "-m", "conntrack", "--ctstate", "NEW"]
+            # To a kernel that tracks connections from here on, those that are there are new: their first packet tells.
+            matches = ["!", "-i", "lo", "-p", "tcp", "--syn", "-m", "conntrack", "--ctstate", "NEW"]
             matches += [*to, *CHAINS[chain], *limit, "-m", "comment", "--comment", _mark(instance)]
             rule = [*matches, "-j", "REJECT", "--reject-with", "tcp-reset"]
             code, said = self.run([tool, *WAIT, "-I", chain, "1", *rule])
