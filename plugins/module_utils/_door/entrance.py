@@ -61,6 +61,7 @@ class Entrance:
     def close(self, instance: str, bind: str, port: int, seconds: float = 0) -> str:
         """New connections from elsewhere are refused from here on, LONGEST beyond SECONDS; why they are not, or ''."""
         address = ipaddress.ip_address(bind.partition("%")[0])
+        address = getattr(address, "ipv4_mapped", None) or address
         # Docker's own proxy, which listens on `::`, takes IPv4 too.
         tools = list(TOOLS.values()) if address == ipaddress.IPv6Address("::") else [TOOLS[address.version]]
         to = ["--ctorigdstport", str(port)]

@@ -71,6 +71,7 @@ def test_both_chains_refuse_new_connections_to_the_port_until_it_is_opened() -> 
     [
         ("0.0.0.0", ["iptables"], ""),
         ("10.0.0.1", ["iptables"], " --ctorigdst 10.0.0.1"),
+        ("::ffff:10.0.0.1", ["iptables"], " --ctorigdst 10.0.0.1"),
         ("fe80::1%eth0", ["ip6tables"], " --ctorigdst fe80::1"),
         ("::", ["iptables", "ip6tables"], ""),
     ],
