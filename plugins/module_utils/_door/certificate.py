@@ -19,6 +19,9 @@ LARGEST = 1024 * 1024
 # ssl.VERIFY_X509_PARTIAL_CHAIN, which Python 3.9 has no name for: whoever signed it is the client's affair.
 PARTIAL_CHAIN = 0x80000
 _FINGERPRINT = re.compile(r"^SHA1 FingerPrint: ([0-9A-F]{40})$", re.MULTILINE)
+_SERIAL = re.compile(r"^Serial: ([0-9A-F]+)$", re.MULTILINE)
+# Of a certificate in DER: the version, and after it the number.
+_VERSION_3 = b"\xa0\x03\x02\x01\x02\x02"
 _ENCRYPTED = re.compile(r"BEGIN ENCRYPTED PRIVATE KEY|Proc-Type: 4,ENCRYPTED")
 _FIRST = re.compile(r"-----BEGIN CERTIFICATE-----.*?-----END CERTIFICATE-----", re.DOTALL)
 
@@ -82,13 +85,23 @@ def _shake_hands(server: ssl.SSLContext, client: ssl.SSLContext) -> None:
 
 
 def is_served(path: str, told: str) -> bool:
-    """Whether HAProxy, which TOLD of the certificate at this path, has the one that is there now."""
-    served = _FINGERPRINT.search(told)
+    """Whether HAProxy, which TOLD of the certificate at this path, has the one that is there now.
+
+    Of a kind of key that it does not know, as Ed25519, it tells no fingerprint: there the serial number has to do.
+    """
+    served, serial = _FINGERPRINT.search(told), _SERIAL.search(told)
     first = _FIRST.search(read(path))
-    if served is None or first is None:
+    if first is None:
         return False
     try:
         there = ssl.PEM_cert_to_DER_cert(first[0])
+        if served is None:
+            return serial is not None and _has_serial(there, bytes.fromhex(serial[1]))
     except ValueError:  # half of one
         return False
     return hashlib.sha1(there).hexdigest().upper() == served[1]
+
+
+def _has_serial(there: bytes, number: bytes) -> bool:
+    padded = b"\0" + number if number[0] >= 0x80 else number
+    return _VERSION_3 + bytes([len(padded)]) + padded in there[:64]

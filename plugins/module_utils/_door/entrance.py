@@ -61,6 +61,7 @@ class Entrance:
     def close(self, instance: str, bind: str, port: int, seconds: float = 0) -> str:
         """New connections from elsewhere are refused from here on, LONGEST beyond SECONDS; why they are not, or ''."""
         address = ipaddress.ip_address(bind.partition("%")[0])
+        address = getattr(address, "ipv4_mapped", None) or address
         # Docker's own proxy, which listens on `::`, takes IPv4 too.
         tools = list(TOOLS.values()) if address == ipaddress.IPv6Address("::") else [TOOLS[address.version]]
         to = ["--ctorigdstport", str(port)]
@@ -88,7 +89,8 @@ class Entrance:
         """A kernel without the match for times has the rule without an end."""
         said = ""
         for limit in (["-m", "time", "--datestop", end], []):
-            matches = ["!", "-i", "lo", "-p", "tcp", "-m", "conntrack", "--ctstate", "NEW"]
+            # To a kernel that tracks connections from here on, those that are there are new: their first packet tells.
+            matches = ["!", "-i", "lo", "-p", "tcp", "--syn", "-m", "conntrack", "--ctstate", "NEW"]
             matches += [*to, *CHAINS[chain], *limit, "-m", "comment", "--comment", _mark(instance)]
             rule = [*matches, "-j", "REJECT", "--reject-with", "tcp-reset"]
             code, said = self.run([tool, *WAIT, "-I", chain, "1", *rule])

@@ -61,7 +61,7 @@ class Rollback:
         try:
             wait_for_docker(self.host, self.journal)
             self._clear(state, bad)
-            serving = self._put_back(state.held)
+            serving = self._put_back(state.held, bad)
         except (Failed, DockerError) as error:
             return self._give_up(state, bad, fault, keep(self.store, found), error)
         amiss = tell_clients(self.journal, serving, state.instance, self.client_dir)
@@ -158,9 +158,12 @@ class Rollback:
             self.host.docker.remove(bad.container_id)
         containers.remove_leftovers(self.host.docker, replace(state, candidate=None))
 
-    def _put_back(self, held: Entry | None) -> Entry | None:
+    def _put_back(self, held: Entry | None, bad: Entry) -> Entry | None:
         if held is None:
             return None
+        mine, its = held.release, bad.release
+        if (mine["bind"], mine["port"]) != (its["bind"], its["port"]):
+            keep_out(self.host, self.journal, held)  # the candidate's was closed in its place
         containers.renamed(self.host.docker, held, containers.name_of(held))
         containers.end_stop(self.host.docker, held, CANDIDATE_GRACE)
         serving = Trial(self.host, self.journal, held).run()

@@ -69,6 +69,21 @@ def test_half_a_certificate_is_not_what_is_served(tmp_path: pathlib.Path, inner:
         certificate.must_serve(str(file))
 
 
+@pytest.mark.parametrize("serial", ["01", "7F00FF", "80AA", "54C603335A1E9A29D8CC7F57A12197918A5888DF"])
+def test_a_key_that_haproxy_does_not_know_is_told_by_its_serial_number(tmp_path: pathlib.Path, serial: str) -> None:
+    """HAProxy 2.6 serves Ed25519, and what it tells of it ends before the fingerprint."""
+    file = tmp_path / "door.pem"
+    command = ["openssl", "req", "-x509", "-newkey", "ed25519", "-nodes", "-subj", "/CN=door", "-keyout", "/dev/null"]
+    subprocess.run([*command, "-set_serial", f"0x{serial}", "-out", str(file)], capture_output=True, check=True)
+    told = "Filename: door.pem\nStatus: Used\nSerial: {}\nnotAfter: Dec\nAlgorithm: OCSP Response Key: "
+    assert certificate.is_served(str(file), told.format(serial))
+    for other in ("02", "00FF", "AA", "0", f"{serial}01", "01" * 300):
+        assert not certificate.is_served(str(file), told.format(other))
+    assert not certificate.is_served(
+        str(file), "Can't display the certificate: Not found or the certificate is a bundle!"
+    )
+
+
 def test_the_door_is_left_as_it_is_where_its_certificate_has_expired_and_reloaded_where_it_is_renewed(
     tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

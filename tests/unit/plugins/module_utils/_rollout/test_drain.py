@@ -228,3 +228,16 @@ def test_a_rollback_and_a_removal_close_it_too(scene: Scene) -> None:
     told(scene).clear()
     assert scene.request({"kind": "remove"}) == "removed"
     assert [word.split()[0] for word, _stage in told(scene)] == ["close"]
+
+
+def test_a_rollback_to_another_port_keeps_that_closed_until_it_has_answered(scene: Scene) -> None:
+    assert scene.roll_out(OLD, bind="0.0.0.0") == "verified"
+    scene.docker.engines[plan(NEW, bind="0.0.0.0", port=8001)["digest"]] = Engine(exits_after=1.0)
+    told(scene).clear()
+    assert scene.roll_out(NEW, bind="0.0.0.0", port=8001) == "rolled_back"
+    assert [word for word, _stage in told(scene)] == [
+        "close assistant 0.0.0.0 8000",
+        "close assistant 0.0.0.0 8001",
+        "close assistant 0.0.0.0 8000",
+        "open assistant",
+    ]
