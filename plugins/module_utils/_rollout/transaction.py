@@ -259,6 +259,7 @@ class Transaction:
                 self.store.save(replace(state, current=noted))
             trial = Trial(self.host, self.journal, current, loaded=noted.settings)
             try:
+                trial.attend()
                 if trial.serve_adapters():
                     told = "the engine runs on and has proved itself with its adapters"
             except Failed as failure:
@@ -275,11 +276,15 @@ class Transaction:
         """Adapters that the engine does not serve are unloaded, and those before them loaded and proved again."""
         fault = Fault(self.journal.stage_name, failure.diagnosis, self.journal.elapsed)
         self.journal.stage(Stage.ROLLBACK, f"{fault.diagnosis.failure_class}: {fault.diagnosis.cause}")
-        outcome, now = "rolled_back", "The adapters before it are served again, proved; nothing was restarted."
+        back = Trial(self.host, self.journal, before, loaded=trial.entry.settings, gone=trial.gone)
         try:
-            back = Trial(self.host, self.journal, before, loaded=trial.entry.settings, gone=trial.gone)
+            back.attend()
+            back.wait_until_ready()  # one that died of it is started again by Docker
             if not back.serve_adapters():
                 back.smoke()
+            same = back.restarts_before == trial.restarts_before
+            how = "nothing was restarted" if same else "the engine died of it, and Docker started it again"
+            outcome, now = "rolled_back", f"The adapters before it are served again, proved; {how}."
             kept = replace(before, settings=with_gone(before.settings, trial.gone))
         except Failed as again:
             outcome, now = "failed", f"The adapters before it could not be proved again: {again.diagnosis.cause}."

@@ -161,6 +161,25 @@ def test_one_that_cannot_be_loaded_leaves_those_that_serve_alone(adapted: Adapte
     assert "adapter sql" not in " ".join(adapted.scene.said[said:])
 
 
+def test_an_engine_that_dies_of_one_is_waited_for(adapted: Adapted, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Docker starts it again, without any adapter; those before are loaded as soon as it is ready."""
+    adapted.ask("rollout", sql=A)
+    scene, real = adapted.scene, FakeHttp.request
+
+    def request(self: FakeHttp, method: str, url: str, timeout: float, body: t.Any = None) -> Reply:
+        if isinstance(body, dict) and body.get("lora_name") == "law":
+            serving = scene.docker.serving()
+            assert serving is not None
+            _restarted(scene)
+            serving.update(RestartCount=1, started=scene.docker.clock.now)
+        return real(self, method, url, timeout, body)
+
+    monkeypatch.setattr(FakeHttp, "request", request)
+    assert adapted.ask("live", law=B) == "rolled_back"
+    assert "proved; the engine died of it, and Docker started it again." in scene.last()["detail"]
+    assert list(adapted.loaded) == ["sql"]
+
+
 def test_where_those_before_are_gone_too_it_is_said(adapted: Adapted) -> None:
     adapted.ask("rollout", sql=A)
     adapted.engine(no_adapters=("sql",), mute_adapters=("law",))
