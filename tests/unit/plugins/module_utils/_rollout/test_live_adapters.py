@@ -31,6 +31,7 @@ class Adapted:
         folder.mkdir(exist_ok=True)
         self.scene, self.folder = scene, folder
         self.arguments: Json = {}
+        self.key: Json = {}
 
     def planned(self, length: int, **adapters: str) -> Json:
         settings = {
@@ -43,7 +44,7 @@ class Adapted:
         container = {**found["release"]["container"], "volumes": [f"{self.folder}:{FOLDER}:ro"]}
         env = {"VLLM_ALLOW_RUNTIME_LORA_UPDATING": "1"}
         arguments = {**found["release"]["arguments"], **self.arguments}
-        changes = {"container": container, "env": env, "arguments": arguments}
+        changes = {"container": container, "env": env, "arguments": arguments, **self.key}
         return t.cast(Json, plan(length, settings=settings, **changes))
 
     def adapter(self, name: str, content: str) -> Json:
@@ -305,6 +306,25 @@ def test_the_watch_tries_often_and_says_it_once(watched: Adapted) -> None:
     watched.engine(no_adapters=("sql",))
     assert set(scene.after(11, rounds=4)) == {"live"}
     assert len([line for line in scene.lines if "is not loaded" in line]) == 1
+
+
+def test_its_api_key_is_used_and_never_told(watched: Adapted, monkeypatch: pytest.MonkeyPatch) -> None:
+    """To load, to unload, to look, and by the watch; a server that was given none answers all of them with 401."""
+    monkeypatch.setattr("os.chown", lambda *_: None)
+    scene, secret = t.cast(Watched, watched.scene), "a-key-of-the-assistant"
+    watched.key = {"api_key": {"fingerprint": "f" * 64, "path": "/run/gpufleet/api-key.yaml"}}
+    scene.keys.keep(watched.planned(OLD)["release"], [secret])
+    watched.engine(api_key=secret, no_adapters=("bad",))
+    assert watched.ask("rollout", sql=A) == "verified"
+    assert watched.ask("live", law=B) == "live"
+    assert watched.ask("live", bad=B) == "rolled_back"
+    scene.after(11, rounds=2)
+    _restarted(scene)
+    seen = observe_one(scene.store, scene.docker, scene.host.http, scene.client_dir)
+    assert seen["adapters_differ"] == ["adapter law is not loaded"]
+    assert scene.after(11, rounds=3) == ["live"]
+    assert list(watched.loaded) == ["law"]
+    assert secret not in str([scene.said, scene.lines, seen, scene.store.load()])
 
 
 def _restarted(scene: Scene) -> None:
