@@ -205,8 +205,19 @@ def test_names_that_others_chose_are_bounded_and_fit_for_a_terminal(adapted: Ada
     assert serving is not None
     FakeHttp.adapters(serving).update({f"\x1b[2J{at}" + "x" * 500: "/tmp/theirs" for at in range(50)})
     told = observe_one(scene.store, scene.docker, scene.host.http, scene.client_dir)["adapters_differ"]
-    assert told[-1] == "40 more are loaded, and not planned"
+    assert told[-1] == "40 more adapters are loaded, and not planned"
     assert all(text.isprintable() and len(text) < 200 for text in told)
+
+
+def test_hundreds_are_served_and_told_in_a_few_lines(adapted: Adapted) -> None:
+    many = {f"a{at}": A for at in range(300)}
+    assert adapted.ask("rollout", **many) == "verified"
+    scene = adapted.scene
+    _restarted(scene)
+    told = observe_one(scene.store, scene.docker, scene.host.http, scene.client_dir)["adapters_differ"]
+    assert (len(told), told[-1]) == (11, "290 more adapters are not loaded")
+    assert adapted.ask("live", **many) == "live"
+    assert len(adapted.loaded) == 300
 
 
 def test_one_by_medium_is_the_command_lines_and_stays(adapted: Adapted) -> None:
