@@ -211,12 +211,12 @@ def test_names_that_others_chose_are_bounded_and_fit_for_a_terminal(adapted: Ada
 
 def test_hundreds_are_served_and_told_in_a_few_lines(adapted: Adapted) -> None:
     many = {f"a{at}": A for at in range(300)}
-    assert adapted.ask("rollout", **many) == "verified"
+    assert adapted.ask("rollout", OLD, **many) == "verified"
     scene = adapted.scene
     _restarted(scene)
     told = observe_one(scene.store, scene.docker, scene.host.http, scene.client_dir)["adapters_differ"]
     assert (len(told), told[-1]) == (11, "290 more adapters are not loaded")
-    assert adapted.ask("live", **many) == "live"
+    assert adapted.ask("live", OLD, **many) == "live"
     assert len(adapted.loaded) == 300
 
 
