@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import os
 import pathlib
 import shutil
 import typing as t
@@ -16,6 +17,11 @@ from ansible_collections.gpufleet.vllm.plugins.module_utils._host.status import 
 from ansible_collections.gpufleet.vllm.plugins.module_utils._model.files import digest_of
 from ansible_collections.gpufleet.vllm.plugins.module_utils._vllm.live_adapters import FOLDER
 from ansible_collections.gpufleet.vllm.tests.unit.plugins.module_utils._rollout.doubles import Engine, FakeHttp
+from ansible_collections.gpufleet.vllm.tests.unit.plugins.module_utils._rollout.killing import (
+    Killed,
+    Killer,
+    make_client_writes_points,
+)
 from ansible_collections.gpufleet.vllm.tests.unit.plugins.module_utils._rollout.releases import Json, plan
 from ansible_collections.gpufleet.vllm.tests.unit.plugins.module_utils._rollout.scene import Scene
 from ansible_collections.gpufleet.vllm.tests.unit.plugins.module_utils._rollout.watched import WATCH, Watched
@@ -152,6 +158,51 @@ def test_one_that_is_not_served_is_taken_back(adapted: Adapted, fault: str) -> N
     assert "The adapters before it are served again, proved" in adapted.scene.last()["detail"]
     adapted.scene.assert_settled()
     assert adapted.scene.store.load().rejected == ()
+
+
+@pytest.mark.parametrize("fault", [{}, {"mute_adapters": ("law",)}], ids=["good", "mute"])
+def test_killed_anywhere_it_ends_as_one_of_both(
+    tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch, subtests: pytest.Subtests, fault: Json
+) -> None:
+    """Whatever was loaded, the next look brings what is verified; no name stands for a content that nobody knows."""
+    killer, real = Killer(), FakeHttp.request
+    make_client_writes_points(monkeypatch, killer)
+    monkeypatch.setattr(os, "fsync", lambda _file: None)
+
+    def request(self: FakeHttp, method: str, url: str, timeout: float, body: t.Any = None) -> Reply:
+        killer.point(f"before {url}")
+        reply = real(self, method, url, timeout, body)
+        killer.point(f"after {url}")
+        return reply
+
+    monkeypatch.setattr(FakeHttp, "request", request)
+
+    def fresh(at: int) -> Adapted:
+        killer.arm(0)
+        (tmp_path / str(at)).mkdir()
+        adapted = Adapted(Scene(tmp_path / str(at), killer), tmp_path / "adapters")
+        assert adapted.ask("rollout", sql=A) == "verified"
+        adapted.engine(**fault)
+        killer.arm(0)
+        return adapted
+
+    whole = fresh(0)
+    whole.ask("live", law=B)
+    points = list(whole.scene.killer.points)
+    assert len(points) > 10
+    for at, name in enumerate(points, start=1):
+        with subtests.test(f"{at} {name}"):
+            adapted = fresh(at)
+            killer.arm(at)
+            with pytest.raises(Killed):
+                adapted.ask("live", law=B)
+            killer.arm(0)
+            verified = adapted.state
+            assert verified in (["sql"], ["law"])
+            assert adapted.ask("live", OLD, **{name: {"sql": A, "law": B}[name] for name in verified}) == "live"
+            assert sorted(adapted.loaded) == verified
+            assert "" not in adapted.unloaded.values()
+            adapted.scene.assert_settled()
 
 
 def test_one_that_cannot_be_loaded_leaves_those_that_serve_alone(adapted: Adapted) -> None:
