@@ -32,10 +32,15 @@ def amiss(http: Http, url: str, release: Release, settings: Settings) -> list[st
     if not folder_of(release["container"]["volumes"]):
         return []
     has, wants = _loaded(http, url, release, LOOK), wanted(settings)
-    lacks = [f"adapter {name} is not loaded" for name, one in wants.items() if has.get(name) != one["path"]]
-    extra = [f"adapter {printable(name)[:NAME]} is loaded, and not planned" for name in has if name not in wants]
-    more = [f"{len(extra) - TOLD} more are loaded, and not planned"] if len(extra) > TOLD else []
-    return lacks + extra[:TOLD] + more
+    lacks = [name for name, one in wants.items() if has.get(name) != one["path"]]
+    extra = [name for name in has if name not in wants]
+    return [*_told(lacks, "not loaded"), *_told(extra, "loaded, and not planned")]
+
+
+def _told(names: list[str], what: str) -> list[str]:
+    """One sentence each, and one for all that are too many to be read."""
+    more = [f"{len(names) - TOLD} more adapters are {what}"] if len(names) > TOLD else []
+    return [*(f"adapter {printable(name)[:NAME]} is {what}" for name in names[:TOLD]), *more]
 
 
 def bring(

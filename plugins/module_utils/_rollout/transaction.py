@@ -12,12 +12,11 @@ from dataclasses import replace
 
 from .._diagnosis.diagnosis import Diagnosis
 from .._docker.client import DockerError
-from .._state.client_file import CLIENT_DIR, remove, write
+from .._state.client_file import CLIENT_DIR, remove
 from .._state.deadlines import timeout
 from .._state.request import Ending, Request
 from .._state.state import Entry, Rejection, State
 from .._state.store import Store
-from .._vllm.live_adapters import contents, folder_of, with_gone
 from . import containers
 from .drain import drain, grace
 from .failure import (
@@ -34,13 +33,13 @@ from .fallback import Fallback
 from .gpu_memory import wait_until_free
 from .host import Host
 from .journal import Journal
-from .preflight import adapters_are_there, preflight
+from .live import Live
+from .preflight import preflight
 from .rebuild import settled
 from .remains import keep_diagnosis
 from .rollback import Rollback
 from .stages import Stage
 from .steps import Steps
-from .trial import Trial
 from .written import tell_clients, write_down
 
 BY_AN_OPERATOR = Diagnosis("rolled_back", "an operator put the release before it back", "").as_dict()
@@ -244,50 +243,10 @@ class Transaction:
                 candidate = step
 
     def _live(self, state: State, request: Request) -> str:
-        """New sampling for clients, settings that the host acts on later, adapters: the engine runs on."""
         if state.current is None:
             raise Refused("live.none", "no verified release serves", "Roll a release out first.")
         self._must_be_planned(state.current, request)
-        current = replace(state.current, client=request["plan"]["client"], settings=request["plan"]["settings"])
-        told = "the engine was not touched"
-        if folder_of(current.release["container"]["volumes"]):
-            self.journal.stage(Stage.LIVE, "adapters")
-            adapters_are_there(current, state.current.settings)
-            # After a kill too, names that were loaded are known to stand for a content.
-            noted = replace(state.current, settings=with_gone(state.current.settings, contents(current.settings)))
-            if noted != state.current:
-                self.store.save(replace(state, current=noted))
-            trial = Trial(self.host, self.journal, current, loaded=noted.settings)
-            try:
-                if trial.serve_adapters():
-                    told = "the engine runs on and has proved itself with its adapters"
-            except Failed as failure:
-                return self._adapters_as_before(state, state.current, noted, trial, failure)
-            known = {**contents(noted.settings), **trial.gone}
-            current = replace(current, settings=with_gone(current.settings, known))
-        write(current, self.client_dir)
-        self.store.save(replace(state, current=current))
-        self.journal.stage(Stage.LIVE, "client file and settings written")
-        self.journal.end("live", f"{state.instance}: what clients and the host are told is new, {told}.")
-        return "live"
-
-    def _adapters_as_before(self, state: State, before: Entry, noted: Entry, trial: Trial, failure: Failed) -> str:
-        """Adapters that the engine does not serve are unloaded, and those before them loaded and proved again."""
-        fault = Fault(self.journal.stage_name, failure.diagnosis, self.journal.elapsed)
-        self.journal.stage(Stage.ROLLBACK, f"{fault.diagnosis.failure_class}: {fault.diagnosis.cause}")
-        outcome, now = "rolled_back", "The adapters before it are served again, proved; nothing was restarted."
-        try:
-            back = Trial(self.host, self.journal, before, loaded=trial.entry.settings, gone=trial.gone)
-            if not back.serve_adapters():
-                back.smoke()
-            kept = replace(before, settings=with_gone(before.settings, trial.gone))
-        except Failed as again:
-            outcome, now = "failed", f"The adapters before it could not be proved again: {again.diagnosis.cause}."
-            kept = noted
-        text = f"{self.store.instance}: the change of adapters failed {fault.what} {now} {fault.advice}"
-        text += write_down(self.store, self.journal, replace(state, current=kept))
-        self.journal.end(outcome, text, failure=failure.diagnosis.as_dict(), serves=before.digest)
-        return outcome
+        return Live(self.host, self.store, self.journal, self.client_dir).go(state, state.current, request["plan"])
 
     def _remove(self, state: State, request: Request) -> str:
         """Stop and remove what the instance has; its diagnosis stays."""

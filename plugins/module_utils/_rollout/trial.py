@@ -198,14 +198,15 @@ class Trial:
             self.journal.note(f"warning: {warning}")
         return proof
 
-    def serve_adapters(self) -> bool:
-        """Have an engine that runs on serve the entry's adapters and prove itself; whether there was anything to do."""
+    def attend(self) -> None:
+        """Go by an engine that runs as it is now: what it did before is held against nobody."""
         found = self._inspect()
         if found is not None:
-            self.started_at, self.restarts_before = (
-                str(found["State"]["StartedAt"]),
-                int(found.get("RestartCount") or 0),
-            )
+            self.started_at = str(found["State"]["StartedAt"])
+            self.restarts_before = int(found.get("RestartCount") or 0)
+
+    def serve_adapters(self) -> bool:
+        """Have an engine that runs on serve the entry's adapters and prove itself; whether there was anything to do."""
         done = self._bring_adapters()
         if done:
             self.smoke()

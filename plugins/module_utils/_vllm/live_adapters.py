@@ -54,7 +54,13 @@ def not_ours(values: Values, served: t.Iterable[str]) -> frozenset[str]:
 
     Source: vLLM 0.32.0, `process_lora_modules`: one of default_mm_loras is listed by the name of its medium.
     """
-    return frozenset([*served, *adapter_names(values), *(values.get(BY_MEDIUM) or {})])
+    return frozenset([*served, *adapter_names(values), *media(values)])
+
+
+def media(values: Values) -> t.Collection[str]:
+    """The names that default_mm_loras takes."""
+    stated = values.get(BY_MEDIUM)
+    return stated if isinstance(stated, dict) else ()
 
 
 def inside(path: str, folder: str) -> str:

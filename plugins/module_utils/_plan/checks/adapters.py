@@ -22,6 +22,8 @@ from ..inventory.instances import Instance
 
 # The first is how many servers stand before an engine; without it as many as the second says.
 SERVERS = ("api_server_count", "data_parallel_size")
+# By these a plugin of vLLM's loads what a request names.
+RESOLVERS = ("VLLM_LORA_RESOLVER_CACHE_DIR", "VLLM_LORA_RESOLVER_HF_REPO_LIST")
 FIELDS = ("name", "path")
 RIGHT = "write NAME=PATH, with the name that clients ask for"
 
@@ -37,6 +39,13 @@ def problems(values: t.Mapping[str, t.Any], served: t.Sequence[str]) -> list[str
     for name in dict.fromkeys(names):
         if names.count(name) > 1:
             found.append(f"{ADAPTERS} has the name {name} {names.count(name)} times: give each adapter its own.")
+        if not name.isprintable():
+            found.append(f"{ADAPTERS} has the name {name!r}, with what no terminal shows: write it without.")
+        if name in live_adapters.media(values):
+            found.append(
+                f"{ADAPTERS} names an adapter {name}, and vLLM calls one of {live_adapters.BY_MEDIUM} so: give it "
+                "another name."
+            )
         if name in served:
             found.append(
                 f"{ADAPTERS} names an adapter {name}, and the model itself is served as {listed(served)}: a request "
@@ -61,6 +70,12 @@ def live_problems(instance: Instance, values: t.Mapping[str, t.Any], variables: 
             f"live_adapters is stated, and env has {live_adapters.VARIABLE}: "
             f"{variables.get(live_adapters.VARIABLE)!r}: leave the variable out."
         )
+    found += [
+        f"live_adapters is stated, and env has {name}, by which requests load adapters that nobody has planned, and "
+        "each look unloads them: leave one of the two out."
+        for name in RESOLVERS
+        if variables.get(name)
+    ]
     for name in SERVERS:
         count = values.get(name)
         if isinstance(count, int) and count > 1 and (name == SERVERS[0] or values.get(SERVERS[0]) is None):

@@ -108,6 +108,12 @@ REFUSED: list[tuple[Json, str]] = [
     ({"args": {"enable_lora": False}}, "live_adapters is stated, and enable_lora is not true"),
     ({"args": {"api_server_count": 2}}, "and api_server_count is 2: vLLM starts that many servers"),
     ({"args": {"data_parallel_size": 2}}, "and data_parallel_size is 2"),
+    ({"args": {"default_mm_loras": {"sql": "/elsewhere/old"}}}, "vLLM calls one of default_mm_loras so"),
+    ({"args": {"lora_modules": [{"name": "s\x1b[2J", "path": "/srv/adapters/sql"}]}}, "has the name 's\\x1b[2J'"),
+    (
+        {"env": {"VLLM_LORA_RESOLVER_CACHE_DIR": "/srv/adapters"}},
+        "env has VLLM_LORA_RESOLVER_CACHE_DIR, by which requests load adapters that nobody has planned",
+    ),
     ({"live_adapters": "srv/adapters"}, "live_adapters is 'srv/adapters': write the folder"),
     ({"live_adapters": "/srv/../etc"}, "live_adapters is '/srv/../etc'"),
     ({"live_adapters": "/a:b"}, "live_adapters is '/a:b'"),

@@ -9,7 +9,7 @@ import typing as t
 
 import pytest
 
-from ansible_collections.gpufleet.vllm.plugins.module_utils._rollout import steps, transaction, written
+from ansible_collections.gpufleet.vllm.plugins.module_utils._rollout import live, steps, transaction, written
 from ansible_collections.gpufleet.vllm.plugins.module_utils._state.client_file import remove, write
 from ansible_collections.gpufleet.vllm.plugins.module_utils._state.state import State
 from ansible_collections.gpufleet.vllm.plugins.module_utils._state.store import Store
@@ -61,7 +61,7 @@ def make_client_writes_points(monkeypatch: pytest.MonkeyPatch, killer: Killer) -
 
         return effect
 
-    for module in (steps, transaction, written):
+    for module in (steps, live, written):
         monkeypatch.setattr(module, "write", killable("client write", write))
     for module in (transaction, written):
         monkeypatch.setattr(module, "remove", killable("client remove", remove))

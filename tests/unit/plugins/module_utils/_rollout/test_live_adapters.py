@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import os
 import pathlib
 import shutil
 import typing as t
@@ -16,6 +17,11 @@ from ansible_collections.gpufleet.vllm.plugins.module_utils._host.status import 
 from ansible_collections.gpufleet.vllm.plugins.module_utils._model.files import digest_of
 from ansible_collections.gpufleet.vllm.plugins.module_utils._vllm.live_adapters import FOLDER
 from ansible_collections.gpufleet.vllm.tests.unit.plugins.module_utils._rollout.doubles import Engine, FakeHttp
+from ansible_collections.gpufleet.vllm.tests.unit.plugins.module_utils._rollout.killing import (
+    Killed,
+    Killer,
+    make_client_writes_points,
+)
 from ansible_collections.gpufleet.vllm.tests.unit.plugins.module_utils._rollout.releases import Json, plan
 from ansible_collections.gpufleet.vllm.tests.unit.plugins.module_utils._rollout.scene import Scene
 from ansible_collections.gpufleet.vllm.tests.unit.plugins.module_utils._rollout.watched import WATCH, Watched
@@ -31,6 +37,7 @@ class Adapted:
         folder.mkdir(exist_ok=True)
         self.scene, self.folder = scene, folder
         self.arguments: Json = {}
+        self.key: Json = {}
 
     def planned(self, length: int, **adapters: str) -> Json:
         settings = {
@@ -43,7 +50,7 @@ class Adapted:
         container = {**found["release"]["container"], "volumes": [f"{self.folder}:{FOLDER}:ro"]}
         env = {"VLLM_ALLOW_RUNTIME_LORA_UPDATING": "1"}
         arguments = {**found["release"]["arguments"], **self.arguments}
-        changes = {"container": container, "env": env, "arguments": arguments}
+        changes = {"container": container, "env": env, "arguments": arguments, **self.key}
         return t.cast(Json, plan(length, settings=settings, **changes))
 
     def adapter(self, name: str, content: str) -> Json:
@@ -153,12 +160,76 @@ def test_one_that_is_not_served_is_taken_back(adapted: Adapted, fault: str) -> N
     assert adapted.scene.store.load().rejected == ()
 
 
+@pytest.mark.parametrize("fault", [{}, {"mute_adapters": ("law",)}], ids=["good", "mute"])
+def test_killed_anywhere_it_ends_as_one_of_both(
+    tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch, subtests: pytest.Subtests, fault: Json
+) -> None:
+    """Whatever was loaded, the next look brings what is verified; no name stands for a content that nobody knows."""
+    killer, real = Killer(), FakeHttp.request
+    make_client_writes_points(monkeypatch, killer)
+    monkeypatch.setattr(os, "fsync", lambda _file: None)
+
+    def request(self: FakeHttp, method: str, url: str, timeout: float, body: t.Any = None) -> Reply:
+        killer.point(f"before {url}")
+        reply = real(self, method, url, timeout, body)
+        killer.point(f"after {url}")
+        return reply
+
+    monkeypatch.setattr(FakeHttp, "request", request)
+
+    def fresh(at: int) -> Adapted:
+        killer.arm(0)
+        (tmp_path / str(at)).mkdir()
+        adapted = Adapted(Scene(tmp_path / str(at), killer), tmp_path / "adapters")
+        assert adapted.ask("rollout", sql=A) == "verified"
+        adapted.engine(**fault)
+        killer.arm(0)
+        return adapted
+
+    whole = fresh(0)
+    whole.ask("live", law=B)
+    points = list(whole.scene.killer.points)
+    assert len(points) > 10
+    for at, name in enumerate(points, start=1):
+        with subtests.test(f"{at} {name}"):
+            adapted = fresh(at)
+            killer.arm(at)
+            with pytest.raises(Killed):
+                adapted.ask("live", law=B)
+            killer.arm(0)
+            verified = adapted.state
+            assert verified in (["sql"], ["law"])
+            assert adapted.ask("live", OLD, **{name: {"sql": A, "law": B}[name] for name in verified}) == "live"
+            assert sorted(adapted.loaded) == verified
+            assert "" not in adapted.unloaded.values()
+            adapted.scene.assert_settled()
+
+
 def test_one_that_cannot_be_loaded_leaves_those_that_serve_alone(adapted: Adapted) -> None:
     adapted.ask("rollout", sql=A)
     adapted.engine(no_adapters=("law",))
     said = len(adapted.scene.said)
     assert adapted.ask("live", law=B) == "rolled_back"
     assert "adapter sql" not in " ".join(adapted.scene.said[said:])
+
+
+def test_an_engine_that_dies_of_one_is_waited_for(adapted: Adapted, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Docker starts it again, without any adapter; those before are loaded as soon as it is ready."""
+    adapted.ask("rollout", sql=A)
+    scene, real = adapted.scene, FakeHttp.request
+
+    def request(self: FakeHttp, method: str, url: str, timeout: float, body: t.Any = None) -> Reply:
+        if isinstance(body, dict) and body.get("lora_name") == "law":
+            serving = scene.docker.serving()
+            assert serving is not None
+            _restarted(scene)
+            serving.update(RestartCount=1, started=scene.docker.clock.now)
+        return real(self, method, url, timeout, body)
+
+    monkeypatch.setattr(FakeHttp, "request", request)
+    assert adapted.ask("live", law=B) == "rolled_back"
+    assert "proved; the engine died of it, and Docker started it again." in scene.last()["detail"]
+    assert list(adapted.loaded) == ["sql"]
 
 
 def test_where_those_before_are_gone_too_it_is_said(adapted: Adapted) -> None:
@@ -185,8 +256,19 @@ def test_names_that_others_chose_are_bounded_and_fit_for_a_terminal(adapted: Ada
     assert serving is not None
     FakeHttp.adapters(serving).update({f"\x1b[2J{at}" + "x" * 500: "/tmp/theirs" for at in range(50)})
     told = observe_one(scene.store, scene.docker, scene.host.http, scene.client_dir)["adapters_differ"]
-    assert told[-1] == "40 more are loaded, and not planned"
+    assert told[-1] == "40 more adapters are loaded, and not planned"
     assert all(text.isprintable() and len(text) < 200 for text in told)
+
+
+def test_hundreds_are_served_and_told_in_a_few_lines(adapted: Adapted) -> None:
+    many = {f"a{at}": A for at in range(300)}
+    assert adapted.ask("rollout", OLD, **many) == "verified"
+    scene = adapted.scene
+    _restarted(scene)
+    told = observe_one(scene.store, scene.docker, scene.host.http, scene.client_dir)["adapters_differ"]
+    assert (len(told), told[-1]) == (11, "290 more adapters are not loaded")
+    assert adapted.ask("live", OLD, **many) == "live"
+    assert len(adapted.loaded) == 300
 
 
 def test_one_by_medium_is_the_command_lines_and_stays(adapted: Adapted) -> None:
@@ -286,6 +368,25 @@ def test_the_watch_tries_often_and_says_it_once(watched: Adapted) -> None:
     watched.engine(no_adapters=("sql",))
     assert set(scene.after(11, rounds=4)) == {"live"}
     assert len([line for line in scene.lines if "is not loaded" in line]) == 1
+
+
+def test_its_api_key_is_used_and_never_told(watched: Adapted, monkeypatch: pytest.MonkeyPatch) -> None:
+    """To load, to unload, to look, and by the watch; a server that was given none answers all of them with 401."""
+    monkeypatch.setattr("os.chown", lambda *_: None)
+    scene, secret = t.cast(Watched, watched.scene), "a-key-of-the-assistant"
+    watched.key = {"api_key": {"fingerprint": "f" * 64, "path": "/run/gpufleet/api-key.yaml"}}
+    scene.keys.keep(watched.planned(OLD)["release"], [secret])
+    watched.engine(api_key=secret, no_adapters=("bad",))
+    assert watched.ask("rollout", sql=A) == "verified"
+    assert watched.ask("live", law=B) == "live"
+    assert watched.ask("live", bad=B) == "rolled_back"
+    scene.after(11, rounds=2)
+    _restarted(scene)
+    seen = observe_one(scene.store, scene.docker, scene.host.http, scene.client_dir)
+    assert seen["adapters_differ"] == ["adapter law is not loaded"]
+    assert scene.after(11, rounds=3) == ["live"]
+    assert list(watched.loaded) == ["law"]
+    assert secret not in str([scene.said, scene.lines, seen, scene.store.load()])
 
 
 def _restarted(scene: Scene) -> None:
