@@ -105,6 +105,8 @@ def _candidates(
     yield from _utilisations(settings, budget)
     if settings.cache_dtype == "auto" and not settings.encodes and _all_at_least(gpus, FP8_KV):
         yield "kv_cache_dtype", "fp8", settings.changed(cache_dtype="fp8")
+    if settings.video > settings.batched_tokens:
+        yield "limit_mm_per_prompt.video", 0, settings.changed(video=0)
     if not settings.eager:
         yield "enforce_eager", True, settings.changed(eager=True)
 

@@ -231,6 +231,7 @@ def _beside(
         second=settings.second,
         images=settings.images,
         images_at_once=settings.images_at_once,
+        video=settings.video,
         capture_sizes=settings.capture_sizes,
         piecewise=settings.piecewise,
     )

@@ -41,6 +41,7 @@ STATES_CHECKED = (0, 19, 0)  # fewer state blocks than max_num_seqs: graphs are 
 STATES_REFUSED = (0, 20, 0)  # and refused from here on
 OVERRIDE_CHECKED = (0, 22, 0)  # num_gpu_blocks_override counts when one request is checked against the cache
 UTILISATION_092 = (0, 20, 0)
+TOKENS_BY_CONCURRENCY = (0, 20, 1)  # _report_kv_cache_config logs max_concurrency * max_model_len; 0.20.0 did not
 BIG_BATCH = (0, 28, 0)
 TOWER_LEFT_OUT = (0, 20, 0)  # an encoder that no limit leaves any work is not loaded (_mark_tower_model; not in 0.14)
 SMALL_GB10 = (0, 33, 0)

@@ -20,7 +20,15 @@ from dataclasses import dataclass, replace
 from ..model import kv_types
 from ..model.architecture import Architecture
 from ..model.layers import Kept, Kind
-from .calibration import EVERY_STATE, HYBRID_GROUPS, HYBRID_PREFIXES, IN_FLIGHT_BATCHES, PADDING_RULE, STATES_ALIGNED
+from .calibration import (
+    EVERY_STATE,
+    HYBRID_GROUPS,
+    HYBRID_PREFIXES,
+    IN_FLIGHT_BATCHES,
+    PADDING_RULE,
+    STATES_ALIGNED,
+    TOKENS_BY_CONCURRENCY,
+)
 from .request import Version
 
 BLOCK_TOKENS = 16
@@ -89,8 +97,8 @@ class KvLayout:
         return self.pool_blocks(gib) / self.blocks(length)
 
     def tokens(self, gib: float, length: int) -> int:
-        """Tokens that GIB hold as vLLM logs them; from 0.21 derived from the concurrency."""
-        if self.version >= (0, 21, 0):
+        """Tokens that GIB hold as vLLM logs them; from 0.20.1 derived from the concurrency."""
+        if self.version >= TOKENS_BY_CONCURRENCY:
             return int(self.concurrency(gib, length) * length)
         groups = sum(group.count for group in self.groups)
         return self.pool_blocks(gib) // groups * self.block_tokens * self.context_parallel

@@ -38,7 +38,7 @@ class Load:
     graphs_counted: None as the release does it, or what VLLM_MEMORY_PROFILER_ESTIMATE_CUDAGRAPHS says.
     max_capture, capture_sizes, piecewise: the CUDA graphs that were asked for; lora_slots: adapters held at once.
     second: the second model runner is taken. images: the encoder of images is tried at start, with no more than
-    images_at_once.
+    images_at_once, or with a video of so many tokens.
     version_known: False where the newest release is only assumed.
     """
 
@@ -60,6 +60,7 @@ class Load:
     second: bool = False
     images: bool = True
     images_at_once: int | None = None
+    video: int = 0
     capture_sizes: int | None = None
     piecewise: bool = False
 
@@ -161,7 +162,7 @@ def _vision(architecture: Architecture | None, load: Load) -> tuple[Estimate, fl
     vision = architecture.vision if architecture is not None else None
     if vision is None or not load.images or (load.second and load.version < V2_ENCODER):
         return ZERO, 0.0
-    tokens = max(load.batched_tokens, vision.largest)
+    tokens = max(load.batched_tokens, vision.largest, load.video if load.engine != "V0" else 0)
     if load.images_at_once is not None and vision.largest:
         # Source: MultiModalBudget in vllm/multimodal/encoder_budget.py (before 0.17 in v1/worker/utils.py).
         tokens = min(tokens, max(1, load.images_at_once) * vision.largest)

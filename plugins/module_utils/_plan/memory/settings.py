@@ -16,7 +16,7 @@ import re
 import typing as t
 from dataclasses import dataclass, replace
 
-from ..._vllm import modalities, whole_items
+from ..._vllm import modalities, video_trials, whole_items
 from ..._vllm.gates import NEWEST_KNOWN
 from ..._vllm.images import parse_capability
 from ..model.architecture import Architecture
@@ -42,7 +42,7 @@ class Settings:
     loaded; images: it is tried at start, with no more than images_at_once where anybody limits them. capture_sizes: how
     many CUDA graphs are asked for; piecewise: none of them is whole. second: vLLM's second model runner is taken.
     encodes: there is no KV cache at all, and no text is split. whole: tokens and kind of the largest item that is never
-    split.
+    split; video: tokens of the video that is tried at start.
     """
 
     version: Version
@@ -87,6 +87,7 @@ class Settings:
     second: bool = False
     encodes: bool = False
     whole: tuple[int, str] = (0, "")
+    video: int = 0
 
     @property
     def world(self) -> int:
@@ -173,6 +174,7 @@ def resolve(request: MemoryRequest, architecture: Architecture | None) -> Settin
         second=second_runner(version, architecture, guesses.method, request.environment),
         encodes=encodes,
         whole=whole_items.largest(request.config, given, version),
+        video=video_trials.tokens(request.config, given, length if length != AUTO_LENGTH else None),
     )
 
 

@@ -21,6 +21,8 @@ from .quantization import Quantization, quantization_of
 
 LARGEST_DYNAMIC_IMAGE = 16384
 POSITIONS = ("max_position_embeddings", "n_positions", "max_seq_len", "seq_length", "max_target_positions")
+# Gemma4VisionConfig's pooling_kernel_size where the config leaves it out.
+POOLED = {"gemma4_vision": 3}
 # Layers that see the image again where the config does not list them.
 DEEPSTACK = 3
 # Families that turn a part of each head only, where the config does not say how much.
@@ -209,12 +211,17 @@ def _vision(config: t.Mapping[str, t.Any]) -> Vision | None:
     return Vision(
         hidden_size=hidden,
         intermediate_size=_integer(vision, "intermediate_size") or 4 * hidden,
-        patches_per_token=merge * merge if merge else 4,
+        patches_per_token=(merge or _pooled(vision)) ** 2,
         layers=_integer(vision, "depth", "num_hidden_layers", "num_layers") or 24,
         largest=_largest_image(vision, merge),
         out_hidden_size=_integer(vision, "out_hidden_size") or 0,
         deep=_deep(config, vision),
     )
+
+
+def _pooled(vision: t.Mapping[str, t.Any]) -> int:
+    """Patches along one side of what becomes one token, where a config has no word of merging."""
+    return _integer(vision, "pooling_kernel_size") or POOLED.get(str(vision.get("model_type")), 2)
 
 
 def _deep(config: t.Mapping[str, t.Any], vision: t.Mapping[str, t.Any]) -> int:

@@ -83,8 +83,9 @@ def test_a_window_holds_every_batch_in_flight_from_026_on(version: tuple[int, in
     assert found.in_flight == 8192 * batches
 
 
-def test_tokens_are_derived_from_021_on() -> None:
-    old, new = of("openai/gpt-oss-20b", (0, 20, 0)), of("openai/gpt-oss-20b", (0, 21, 0))
+def test_tokens_are_derived_from_0_20_1_on() -> None:
+    """_report_kv_cache_config (vllm/v1/core/kv_cache_utils.py), read in 0.20.0, 0.20.1 and 0.20.2."""
+    old, new = of("openai/gpt-oss-20b", (0, 20, 0)), of("openai/gpt-oss-20b", (0, 20, 1))
     assert old.tokens(10.0, 131072) == 218448
     assert new.tokens(10.0, 131072) == int(new.concurrency(10.0, 131072) * 131072)
     assert new.tokens(10.0, 131072) > 1.9 * old.tokens(10.0, 131072)

@@ -170,3 +170,34 @@ def test_a_limit_of_no_images_leaves_the_videos_of_a_model_that_takes_them(
     found = resolve(request, None)
 
     assert (found.images, found.sees) == (tried, loaded)
+
+
+@pytest.mark.parametrize(
+    ("name", "arguments", "tokens"),
+    [
+        # Seven layers of 16384 tokens from 14 frames, as many of them as the length holds, and never less than one.
+        ("Qwen2_5_VLForConditionalGeneration", {"max_model_len": 128000}, 114_688),
+        ("Qwen2VLForConditionalGeneration", {"max_model_len": 128000}, 114_688),
+        ("Qwen2_5_VLForConditionalGeneration", {"max_model_len": 32768}, 32_768),
+        ("Qwen2_5_VLForConditionalGeneration", {"max_model_len": 4096}, 16_384),
+        ("Qwen2_5_VLForConditionalGeneration", {"max_model_len": 128000, "limit_mm_per_prompt": {"video": 0}}, 0),
+        ("Qwen2_5_VLForConditionalGeneration", {"max_model_len": 128000, "limit_mm_per_prompt": {"image": 0}}, 114_688),
+        (
+            "Qwen2_5_VLForConditionalGeneration",
+            {"max_model_len": 128000, "limit_mm_per_prompt": {"video": {"count": 1, "num_frames": 4}}},
+            32_768,
+        ),
+        (
+            "Qwen2_5_VLForConditionalGeneration",
+            {"max_model_len": 128000, "mm_processor_kwargs": {"max_pixels": 1_003_520}},
+            8_960,
+        ),
+        ("Qwen2_5_VLForConditionalGeneration", {"max_model_len": 128000, "mm_processor_kwargs": "x"}, 114_688),
+        ("Qwen2_5_VLForConditionalGeneration", {"max_model_len": "auto"}, 0),
+        # Two frames, which are as large as an image.
+        ("Qwen3VLForConditionalGeneration", {"max_model_len": 128000}, 0),
+    ],
+)
+def test_the_video_that_is_tried_at_start(name: str, arguments: dict[str, t.Any], tokens: int) -> None:
+    """get_num_frames_with_most_features (vllm/model_executor/models/qwen2_vl.py)."""
+    assert resolve(MemoryRequest("0.28.0", arguments, (), config={"architectures": [name]}), None).video == tokens

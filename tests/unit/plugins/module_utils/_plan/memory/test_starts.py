@@ -290,3 +290,21 @@ def test_the_smaller_default_is_no_smaller_than_what_is_never_split() -> None:
     request = MemoryRequest("0.22.0", arguments, (h100(),), GEMMA_26B, config, weights_bytes=48 * GIB)
 
     assert plan_memory(request, advise=False).caps == {"max_num_seqs": 256, "max_num_batched_tokens": 2496}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "word"),
+    [({}, "tight"), ({"max_model_len": 32768}, "fits"), ({"limit_mm_per_prompt": {"video": 0}}, "fits")],
+)
+def test_a_long_video_is_tried_at_start(arguments: dict[str, t.Any], word: str) -> None:
+    """vllm-project/vllm#18124: Qwen2.5-VL 3B with 0.3 of an A100 and its 128000 tokens had no memory for a cache."""
+    vision = {"depth": 32, "hidden_size": 1280, "intermediate_size": 3420, "patch_size": 14, "spatial_merge_size": 2}
+    config = {
+        "architectures": ["Qwen2_5_VLForConditionalGeneration"], "model_type": "qwen2_5_vl", "hidden_size": 2048,
+        "intermediate_size": 11008, "num_hidden_layers": 36, "num_attention_heads": 16, "num_key_value_heads": 2,
+        "vocab_size": 151936, "max_position_embeddings": 128000, "tie_word_embeddings": True, "vision_config": vision,
+    }  # fmt: skip
+    gpus = (GpuMemory(total_mib=81_920, reserved_mib=470, free_mib=81_446, compute_capability="8.0"),)
+    given = {"gpu_memory_utilization": 0.3, **arguments}
+
+    assert plan_memory(MemoryRequest("0.8.5", given, gpus, config=config, weights_bytes=7_509_245_952)).verdict == word

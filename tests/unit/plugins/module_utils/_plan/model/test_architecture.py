@@ -130,3 +130,20 @@ def test_a_window_shorter_than_the_model_counts_where_it_is_not_switched_off(sai
     found = from_config({**stated, **said})
     assert found is not None
     assert {one.kind for one in found.layers.kept} == {kind}
+
+
+@pytest.mark.parametrize(
+    ("vision", "patches"),
+    [
+        ({"model_type": "gemma4_vision"}, 9),
+        ({"model_type": "gemma4_vision", "pooling_kernel_size": 4}, 16),
+        ({"spatial_merge_size": 2}, 4),
+        ({}, 4),
+    ],
+)
+def test_patches_that_become_one_token(vision: dict[str, t.Any], patches: int) -> None:
+    """max_patches = max_soft_tokens * pooling_kernel_size ** 2 (vllm/model_executor/models/gemma4_mm.py)."""
+    architecture = from_config({"num_hidden_layers": 2, "vision_config": {"hidden_size": 64, **vision}})
+
+    assert architecture is not None and architecture.vision is not None
+    assert architecture.vision.patches_per_token == patches
