@@ -94,7 +94,8 @@ class Host:
         parts = self.folder / "hub" / "models--org--model" / ".gpufleet"
         for note in parts.glob("*.synced"):
             raw = note.read_bytes()
-            synced = int(raw.split()[1])
+            words = raw.split()
+            synced = int(words[1]) if len(words) == 2 else 0  # killed before a word of it was written
             note.write_bytes(_BOOT.sub(b"00000000-0000-0000-0000-000000000000", raw)[:64])
             part = note.with_suffix("")
             if part.exists() and part.stat().st_size > synced:
