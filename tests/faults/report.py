@@ -46,7 +46,7 @@ def versions(host: Host) -> dict[str, str]:
         "systemd": systemd.removeprefix("systemd "),
         "vLLM": str(shared["vllm_server_version"]),
         "ansible-core": ansible_version,
-        "Linux": platform.release(),
+        "Linux": platform.release().partition("-")[0],
     }
 
 

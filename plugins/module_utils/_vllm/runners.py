@@ -13,37 +13,21 @@ from __future__ import annotations
 from .schema import Version
 
 VARIABLE = "VLLM_USE_V2_MODEL_RUNNER"
+_OF_0_27 = frozenset(
+    {
+        "DeepseekV2ForCausalLM",
+        "GraniteMoeForCausalLM",
+        "InklingForCausalLM",
+        "InklingForConditionalGeneration",
+        "KimiK3ForConditionalGeneration",
+        "LongcatFlashNgramForCausalLM",
+        "Qwen2MoeForCausalLM",
+    }
+)
 # Models that it serves by default, newest release first; from 0.25 every model without experts and states besides.
 BY_NAME: tuple[tuple[Version, frozenset[str]], ...] = (
-    (
-        (0, 28, 0),
-        frozenset(
-            {
-                "DeepseekV2ForCausalLM",
-                "DeepseekV4ForCausalLM",
-                "GraniteMoeForCausalLM",
-                "InklingForCausalLM",
-                "InklingForConditionalGeneration",
-                "KimiK3ForConditionalGeneration",
-                "LongcatFlashNgramForCausalLM",
-                "Qwen2MoeForCausalLM",
-            }
-        ),
-    ),
-    (
-        (0, 27, 0),
-        frozenset(
-            {
-                "DeepseekV2ForCausalLM",
-                "GraniteMoeForCausalLM",
-                "InklingForCausalLM",
-                "InklingForConditionalGeneration",
-                "KimiK3ForConditionalGeneration",
-                "LongcatFlashNgramForCausalLM",
-                "Qwen2MoeForCausalLM",
-            }
-        ),
-    ),
+    ((0, 28, 0), _OF_0_27 | {"DeepseekV4ForCausalLM"}),
+    ((0, 27, 0), _OF_0_27),
     ((0, 25, 0), frozenset({"DeepseekV2ForCausalLM", "GraniteMoeForCausalLM", "Qwen2MoeForCausalLM"})),
     (
         (0, 24, 0),
