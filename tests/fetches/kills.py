@@ -49,9 +49,10 @@ class Kill:
 
 @dataclasses.dataclass(frozen=True)
 class Cost:
-    """`twice` are bytes that left the hub more than once."""
+    """`model` are all its bytes, `twice` those that left the hub more than once."""
 
     kill: Kill
+    model: int
     struck_at: int
     twice: int
     corrupt: int
@@ -170,7 +171,7 @@ def one(kill: Kill, folder: pathlib.Path, program: pathlib.Path, size: int) -> C
         hub.log.clear()
         host.start().communicate(timeout=LONGEST)
         again = sum(hub.sent(path) for path in listed)
-        return Cost(kill, sent, max(0, twice), corrupt(host, commit), reruns, again)
+        return Cost(kill, total, sent, max(0, twice), corrupt(host, commit), reruns, again)
 
 
 def problems(cost: Cost) -> list[str]:

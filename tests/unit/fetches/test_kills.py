@@ -28,10 +28,11 @@ def program(tmp_path_factory: pytest.TempPathFactory) -> pathlib.Path:
 def test_a_kill_costs_little_and_one_rerun_ends_it(kill: Kill, tmp_path: pathlib.Path, program: pathlib.Path) -> None:
     cost = kills.one(kill, tmp_path / "host", program, SIZE)
     assert kills.problems(cost) == []
-    assert cost.twice <= SIZE
+    # Where the kill came when all had been sent and nothing was synced, all is fetched again, and no byte a third time.
+    assert cost.twice <= cost.model
 
 
-FINE = Cost(Kill(1, "mover", 0.5), 100, 0, 0, 1, 0)
+FINE = Cost(Kill(1, "mover", 0.5), SIZE, 100, 0, 0, 1, 0)
 
 
 @pytest.mark.parametrize(
