@@ -40,6 +40,7 @@ from ansible_collections.gpufleet.vllm.tests.hub.content import Content, File, M
 from ansible_collections.gpufleet.vllm.tests.hub.faults import Faults
 from ansible_collections.gpufleet.vllm.tests.hub.handlers import CdnHandler, Handler, HubHandler
 from ansible_collections.gpufleet.vllm.tests.hub.wire import Asked, cut, signature
+from ansible_collections.gpufleet.vllm.tests.ports import free_port
 
 LOOPBACK = "127.0.0.1"
 # Bytes that the kernel may hold of what was sent, so that what is counted is about what came.
@@ -83,7 +84,7 @@ class Hub:
     def __init__(
         self, host: str = LOOPBACK, port: int = 0, cdn_port: int = 0, certificate: tuple[str, str] | None = None
     ) -> None:
-        self.host, self.ports, self.certificate = host, [port, cdn_port], certificate
+        self.host, self.ports, self.certificate = host, [port or free_port(), cdn_port or free_port()], certificate
         self.models: dict[str, Model] = {}
         self.tokens: dict[str, t.Collection[str]] = {}
         self.faults = Faults()

@@ -10,13 +10,14 @@ import io
 import json
 import os
 import pathlib
-import socket
 import subprocess
 import tarfile
 import time
 import typing as t
 import urllib.error
 import urllib.request
+
+from ansible_collections.gpufleet.vllm.tests.ports import free_port
 
 USER, PASSWORD = "puller", "hidden-word-of-a-registry"
 CONFIG = """\
@@ -26,12 +27,6 @@ storage: {{filesystem: {{rootdirectory: {folder}/data}}}}
 http: {{addr: "{address}"}}
 {auth}"""
 AUTH = "auth: {{htpasswd: {{realm: test, path: {folder}/htpasswd}}}}\n"
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def docker(*words: str, given: bytes | None = None, config: pathlib.Path | None = None) -> str:

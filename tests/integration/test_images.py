@@ -22,6 +22,7 @@ from ansible_collections.gpufleet.vllm.plugins.module_utils._images.registry imp
 from ansible_collections.gpufleet.vllm.plugins.module_utils._rollout.host import Clock, free_mib
 from ansible_collections.gpufleet.vllm.tests.integration import registries
 from ansible_collections.gpufleet.vllm.tests.integration.registries import PASSWORD, USER, Registry, docker
+from ansible_collections.gpufleet.vllm.tests.ports import free_port
 
 LOGIN = {"username": USER, "password": PASSWORD}
 
@@ -119,7 +120,7 @@ def test_what_is_not_there(host: Host, image: Pushed, registry: Registry) -> Non
     host.knows(registries={registry.address: LOGIN})
     for name in (f"{registry.address}/gpufleet-test/images@sha256:{'0' * 64}", f"{registry.address}/no/such:1"):
         assert host.refused(name).failure_class == "image.not_there"
-    nobody = f"127.0.0.1:{registries.free_port()}/gpufleet-test/images:1"
+    nobody = f"127.0.0.1:{free_port()}/gpufleet-test/images:1"
     told = host.refused(nobody)
     assert told.failure_class == "image.pull" and "cannot be reached" in told.cause
 

@@ -100,7 +100,7 @@ from entrance import Entrance
 server = socket.create_server(("0.0.0.0", 8000))
 asks = '''
 import socket
-with socket.create_connection(("10.9.8.1", 8000), 5) as there:
+with socket.create_connection(("10.9.8.1", 8000), 60) as there:
     print("in", flush=True)
     input()
     there.sendall(b"more")
@@ -109,13 +109,13 @@ with socket.create_connection(("10.9.8.1", 8000), 5) as there:
 command = ["ip", "netns", "exec", f"{os.environ['NAME']}-neighbour", sys.executable, "-c", asks]
 neighbour = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
 there, _address = server.accept()
-there.settimeout(5)
+there.settimeout(60)
 print(neighbour.stdout.readline().strip(), Entrance().close("a", "0.0.0.0", 8000) or "closed", flush=True)
 neighbour.stdin.write("go on\\n")
 neighbour.stdin.flush()
 print(there.recv(9).decode(), flush=True)
 there.sendall(b"answered")
-print(neighbour.communicate(timeout=5)[0].strip())
+print(neighbour.communicate(timeout=60)[0].strip())
 """
 
 

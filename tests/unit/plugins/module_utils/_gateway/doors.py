@@ -27,6 +27,7 @@ from ansible_collections.gpufleet.vllm.plugins.module_utils._door.places import 
 from ansible_collections.gpufleet.vllm.plugins.module_utils._door.runtime import Runtime
 from ansible_collections.gpufleet.vllm.plugins.module_utils._gateway import configuration, maps, served, settings
 from ansible_collections.gpufleet.vllm.plugins.module_utils._plan.inventory.instances import Instance
+from ansible_collections.gpufleet.vllm.tests.ports import free_port
 
 Json = dict[str, t.Any]
 KEY, OTHER, ENGINE = "sk-client-0123456789", "sk-client-9876543210", "sk-engine-0123456789"
@@ -54,18 +55,12 @@ needs_haproxy = pytest.mark.skipif(
 )
 
 
-def until(reached: t.Callable[[], bool], within: float = 30) -> None:
+def until(reached: t.Callable[[], bool], within: float = 60) -> None:
     """Wait for what comes by itself: a moment here, many on a machine that is busy."""
     deadline = time.monotonic() + within
     while not reached():
         assert time.monotonic() < deadline
         time.sleep(0.01)
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 class Handler(http.server.BaseHTTPRequestHandler):
@@ -187,11 +182,15 @@ class Door:
         self.must_listen()
 
     def must_listen(self) -> None:
-        for _attempt in range(200):
+        def listens() -> bool:
             with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", self.port), 1):
-                return
-            time.sleep(0.02)
-        raise AssertionError(self.log.read_text())
+                return True
+            return False
+
+        try:
+            until(listens)
+        except AssertionError:
+            raise AssertionError(self.log.read_text()) from None
 
     def logged(self, text: str) -> int:
         """How often."""
@@ -207,7 +206,7 @@ class Door:
 
     def stop(self) -> None:
         self.process.send_signal(signal.SIGTERM)
-        self.process.wait(10)
+        self.process.wait(60)
 
     def ask(
         self, path: str, body: t.Any = None, key: str | None = KEY, method: str = "", **headers: str

