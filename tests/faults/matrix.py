@@ -89,6 +89,12 @@ class Row:
         asked = {**self.good.wanted, **variables} if instance is None else wanted(instance, **variables)
         return Play(SITE, [self.host.name], asked, options)
 
+    def planned(self, instance: Json) -> Play:
+        """Begin to roll the instance out; when this returns, the plan is made and the host has not begun."""
+        play = Play(SITE, [self.host.name], wanted(instance), standstill=True)
+        play.stands_still()
+        return play
+
     def roll_out(self, instance: Json | None, *options: str, **variables: t.Any) -> Play:
         """Roll the instance out and wait for the end of the play."""
         return self.ended(self.start(instance, *options, **variables))

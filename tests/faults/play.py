@@ -20,6 +20,8 @@ CHECKOUT = pathlib.Path(__file__).resolve().parents[2]
 INVENTORIES = ("molecule/shared/inventory", "tests/faults/inventory")
 LOGS = CHECKOUT / "build" / "faults"
 LIMIT = 900.0
+CALLBACKS = CHECKOUT / "tests" / "faults" / "files" / "callbacks"
+STANDS_STILL = "It stands still before its handlers."
 COMMANDS = pathlib.Path(sys.executable).parent
 
 Json = dict[str, t.Any]
@@ -45,11 +47,28 @@ def _group_of(stat: pathlib.Path) -> int:
     return 0 if state == "Z" else int(group)
 
 
+def _standing_still(until_gone: pathlib.Path) -> dict[str, str]:
+    """The environment of a play that stands still before its handlers for as long as this file is there."""
+    return {
+        "ANSIBLE_CALLBACK_PLUGINS": str(CALLBACKS),
+        "ANSIBLE_CALLBACKS_ENABLED": "gpufleet.vllm.summary,standstill",
+        "GPUFLEET_STANDSTILL": str(until_gone),
+    }
+
+
 class Play:
-    """One run of a playbook; its output is kept in build/faults."""
+    """One run of a playbook; its output is kept in build/faults.
+
+    One with a `standstill` makes its plans, and rolls nothing out before it `goes_on`.
+    """
 
     def __init__(
-        self, playbook: str, hosts: t.Sequence[str], variables: Json | None = None, options: t.Sequence[str] = ()
+        self,
+        playbook: str,
+        hosts: t.Sequence[str],
+        variables: Json | None = None,
+        options: t.Sequence[str] = (),
+        standstill: bool = False,
     ) -> None:
         LOGS.mkdir(parents=True, exist_ok=True)
         self.log = LOGS / f"{os.getpid()}-{next(_numbers):03d}-{playbook.rsplit('.', 1)[-1]}.log"
@@ -57,12 +76,17 @@ class Play:
         command = ["ansible-playbook", playbook, "--limit", ",".join(hosts), *self._inventories, *options]
         if variables:
             command += ["--extra-vars", json.dumps(variables)]
+        self._until_gone = self.log.with_suffix(".standstill")
+        environment = as_user()
+        if standstill:
+            self._until_gone.touch()
+            environment.update(_standing_still(self._until_gone))
         self.began = time.time()
         with self.log.open("w") as output:
             self._process = subprocess.Popen(
                 command,
                 cwd=CHECKOUT,
-                env=as_user(),
+                env=environment,
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=subprocess.STDOUT,
@@ -80,6 +104,13 @@ class Play:
         while text not in self.log.read_text():
             assert self.runs and time.monotonic() < end, f"{text} was not said; {self.log}"
             time.sleep(0.02)
+
+    def stands_still(self) -> None:
+        """Wait until its plans are made."""
+        self.wait_for(STANDS_STILL)
+
+    def goes_on(self) -> None:
+        self._until_gone.unlink()
 
     @property
     def runs(self) -> bool:

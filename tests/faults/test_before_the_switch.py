@@ -29,9 +29,9 @@ def test_f04_model_missing(row: Row) -> None:
     with row.asking():
         missing = row.roll_out(row.changed(model=f"{MODELS}/none"))
         empty = row.roll_out(row.changed(model=f"{MODELS}/empty"))
-        vanishes = row.start(row.changed(model=path))
-        vanishes.wait_for(f"changed: [{row.host.name}]")  # the plan was made
+        vanishes = row.planned(row.changed(model=path))
         row.host.run("rm", "--recursive", path)
+        vanishes.goes_on()
         row.ended(vanishes)
     row.refused(missing, f"{MODELS}/none does not exist on the host")
     row.refused(empty, f"{MODELS}/empty", "config.json")
