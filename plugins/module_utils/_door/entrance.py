@@ -116,6 +116,10 @@ class Entrance:
                         self.made.pop((tool, chain, instance), None)
         return "; ".join(dict.fromkeys(amiss))
 
+    def closed(self, instance: str) -> bool:
+        """Whether a rule of any tool refuses whoever connects to it."""
+        return any(self._rules(tool, chain, instance)[0] for tool in TOOLS.values() for chain in CHAINS)
+
     def _rules(self, tool: str, chain: str, instance: str) -> tuple[list[list[str]], str]:
         """The chain and the words of each rule that was made for the instance; why they are not known, or ''.
 

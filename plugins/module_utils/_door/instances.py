@@ -56,6 +56,16 @@ class Door:
 
         return self._each(instance, back)
 
+    def drains(self, instance: str) -> bool:
+        """Whether nothing new goes to it, because it was asked for. A door that does not answer drains nothing."""
+        of = self._of(instance)
+        try:
+            return bool(of) and any(
+                one.state == "drain" and (one.backend, one.server) in of for one in self.runtime.servers()
+            )
+        except DoorError:
+            return False
+
     def _each(self, instance: str, act: t.Callable[[str, str], None]) -> str:
         wrong = []
         for backend, server in self._of(instance):

@@ -18,6 +18,7 @@ from __future__ import annotations
 
 import ipaddress
 import math
+import typing as t
 
 from .._engine import metrics
 from .._engine.expect import base_url
@@ -63,20 +64,35 @@ def in_flight(http: Http, entry: Entry) -> int | None:
     return math.ceil(total) if known else None
 
 
-def keep_out(host: Host, journal: Journal, held: Entry) -> bool:
+class Notes(t.Protocol):
+    """Whatever takes what could not be had, which keeps nothing from going on."""
+
+    def note(self, text: str) -> None: ...
+
+
+def has_way_in(host: Host, held: Entry) -> bool:
+    """Whether requests come to it in a way that this host can shut."""
+    return _is_reached(held) or host.door.knows(str(held.release["instance"]))
+
+
+def _is_reached(held: Entry) -> bool:
+    """Whether another host can connect to it."""
+    return not ipaddress.ip_address(str(held.release["bind"])).is_loopback
+
+
+def keep_out(host: Host, journal: Notes, held: Entry) -> bool:
     """Nothing new comes in from here on, as far as that can be had: what cannot keeps nothing from going on.
 
     Whether there is a way in that was to be shut.
     """
     instance, bind = str(held.release["instance"]), str(held.release["bind"])
-    reached = not ipaddress.ip_address(bind).is_loopback
     _note(journal, host.door.drain(instance))
-    if reached:
+    if _is_reached(held):
         takes = timeout(held, "drain") + grace(held)
         amiss = host.entrance.close(instance, bind, int(held.release["port"]), takes)
         if amiss:
             journal.note(f"new connections are not refused: {amiss}")
-    return reached or host.door.knows(instance)
+    return has_way_in(host, held)
 
 
 def let_in(host: Host, journal: Journal, instance: str) -> None:
@@ -94,7 +110,7 @@ def let_in_at_last(host: Host, instance: str) -> str:
     return amiss
 
 
-def _note(journal: Journal, amiss: str) -> None:
+def _note(journal: Notes, amiss: str) -> None:
     if amiss:
         journal.note(f"the door was not told: {amiss}")
 
@@ -117,14 +133,22 @@ def drain(host: Host, journal: Journal, held: Entry) -> None:
         return
     new = "; nothing new is let in" if shut else ""
     journal.stage(Stage.DRAIN, f"release {held.short} ends what it has in flight, at most {limit:g} s{new}")
+    left = ended(host, held, limit, QUIET if shut else 1)
+    if left != 0:
+        journal.note(f"stopped with {in_words(left)} in flight")
+
+
+def ended(host: Host, held: Entry, limit: float, looks: int = QUIET) -> int | None:
+    """Wait until it had nothing for so many looks, LIMIT seconds at most; what is left, None where nobody knows."""
     deadline = host.clock.monotonic() + limit
     quiet = 0
     while True:
         left = in_flight(host.http, held)
         quiet = quiet + 1 if left == 0 else 0
-        if quiet >= (QUIET if shut else 1):
-            return
-        if host.clock.monotonic() >= deadline:
-            journal.note(f"stopped with {'an unknown number of' if left is None else left} requests in flight")
-            return
+        if quiet >= looks or host.clock.monotonic() >= deadline:
+            return left
         host.clock.sleep(POLL)
+
+
+def in_words(left: int | None) -> str:
+    return f"{'an unknown number of' if left is None else left} requests"

@@ -46,6 +46,10 @@ class FakeEntrance(Entrance):
         self.told.append((f"open {instance}", self.stage()))
         return self.amiss
 
+    def closed(self, instance: str) -> bool:
+        words = [word.split()[0] for word, _stage in self.told if word.split()[1] == instance]
+        return words[-1:] == ["close"]
+
 
 @dataclass
 class Scene:
