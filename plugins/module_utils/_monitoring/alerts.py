@@ -49,7 +49,9 @@ def _servers(settings: Settings) -> list[Alert]:
     still = _still(quiet)
     running = f"(min_over_time({{0}}[{quiet}]) > 0 and count_over_time({{0}}[{quiet}]) >= {SAMPLES - 1})"
     sessions = f"max by (server) (min_over_time(haproxy_server_current_sessions{{{ENGINES}}}[{quiet}])) > 0"
-    told = "health may still say 200. The watch of the host restarts it (docs/watch.md), see journalctl -u gpufleet-watch"
+    told = (
+        "health may still say 200. The watch of the host restarts it (docs/watch.md), see journalctl -u gpufleet-watch"
+    )
     return [
         Alert(
             "VllmEngineAway",

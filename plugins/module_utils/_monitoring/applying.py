@@ -102,7 +102,8 @@ def apply(wanted: t.Mapping[str, str], ports: Ports, check: bool) -> Action:
     _must_be_free(prometheus, node, ports)
     if action != "none" and not check:
         _must_be_valid(wanted, ports)
-        _bring(contents, prometheus, node, reloads or stale == "reload", stale == "start", ports)
+        # What is right is not written again: a file that is newer than the process tells of a run that was cut off.
+        _bring(due, prometheus, node, reloads or stale == "reload", stale == "start", ports)
     return action
 
 
@@ -164,9 +165,9 @@ def _words(said: str) -> str:
 
 
 def _bring(
-    contents: t.Mapping[str, bytes | None], prometheus: Unit, node: Unit, reload: bool, start: bool, ports: Ports
+    due: t.Mapping[str, bytes | None], prometheus: Unit, node: Unit, reload: bool, start: bool, ports: Ports
 ) -> None:
-    previous = ports.files.put(contents)
+    previous = ports.files.put(due)
     try:
         if prometheus.due or start:
             _started(prometheus, ports)
