@@ -8,6 +8,7 @@ from __future__ import annotations
 from ansible.plugins.action import ActionBase
 
 from ansible_collections.gpufleet.vllm.plugins.module_utils._gateway import plan
+from ansible_collections.gpufleet.vllm.plugins.module_utils._monitoring.settings import ROLE as MONITORING
 from ansible_collections.gpufleet.vllm.plugins.module_utils._outside.documents import Json
 from ansible_collections.gpufleet.vllm.plugins.module_utils._settings.reader import without_secrets
 from ansible_collections.gpufleet.vllm.plugins.plugin_utils import doors, monitors, stated, unknown_variables
@@ -47,9 +48,9 @@ class ActionModule(ActionBase):
         if args["values"] and doors.ROLE in read:
             door = doors.planned(read[doors.ROLE], variables, self._templar, errors)
             unsure += [] if errors else plan.doubts(door)
-        if args["values"] and monitors.ROLE in read:
-            monitors.planned(read[monitors.ROLE], variables, self._templar, errors)
-            unsure += [] if errors else monitors.unwatched(read[monitors.ROLE], variables)
+        if args["values"] and MONITORING in read:
+            monitors.planned(read[MONITORING], variables, self._templar, errors)
+            unsure += [] if errors else monitors.unwatched(read[MONITORING], variables)
         if unsure:
             result["warnings"] = unsure
         if errors:

@@ -104,7 +104,9 @@ def _still(window: str) -> str:
     counts = [each(meaning, f"changes({{}}[{window}])") for meaning in ("generation_tokens", "prompt_tokens")]
     cache = each("kv_cache", f"changes({{}}[{window}])")
     generated, taken = (f"{count} == 0" for count in counts)
-    return f"{generated} and on (host, instance, engine) {taken} and on (host, instance, engine) {cache} == 0"
+    moved = f"{generated} and on (host, instance, engine) {taken} and on (host, instance, engine) {cache} == 0"
+    # One that has just gone has readings in the window, and another alert.
+    return f'{moved} and on (instance) up{{job="{VLLM}"}} == 1'
 
 
 def _load(settings: Settings) -> list[Alert]:

@@ -9,6 +9,7 @@ import dataclasses
 import os
 import pathlib
 import re
+import typing as t
 
 from ansible_collections.gpufleet.vllm.plugins.module_utils._host import textfile
 from ansible_collections.gpufleet.vllm.plugins.module_utils._monitoring import alerts, settings
@@ -33,7 +34,7 @@ def host(folder: pathlib.Path, state: State, record: Record | None = None) -> st
 
 def verified(at: str) -> State:
     one = entry(1024)
-    release = {
+    release: t.Any = {
         **one.release,
         "arguments": {"gpu_memory_utilization": 0.98},
         "gpus": {"uuids": ["GPU-a", "GPU-b"]},

@@ -138,6 +138,10 @@ SILENT: t.Final[t.Mapping[str, Series]] = {
     "nobody asks": {**engine("after"), **sessions(0), **status("UP", 1)},
     # It counts no token yet, and the cache fills.
     "a prompt that takes minutes": engine("stalled", kv_cache_usage_perc=steps(0.01, then=MANY, each=0.001)),
+    "an engine that is gone, and requests at the door": {
+        **engine("after"), **sessions(1), UP: steps(0, then=MANY),
+        f'gpufleet_rollout_running{{vllm_instance="assistant",{NODE}}}': steps(1, then=MANY),
+    },
     "a rollout of minutes": {
         UP: steps(0, then=MANY), f'gpufleet_rollout_running{{vllm_instance="assistant",{NODE}}}': steps(1, then=MANY)
     },
