@@ -30,13 +30,13 @@ options:
     elements: str
     default: []
   files:
-    description: Texts by path. Set by the action.
+    description: Configuration, rules, targets and units, as texts by path. Set by the action.
     type: dict
     default: {}
 attributes:
   check_mode:
     support: full
-    description: The plan is made and compared; nothing is written.
+    description: What is planned is compared with the host's files and units; nothing is written.
   diff_mode:
     support: full
     description: Shows each file that differs.
