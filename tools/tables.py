@@ -8,8 +8,11 @@ from __future__ import annotations
 import dataclasses
 import importlib
 import pathlib
+import re
 import sys
 import typing as t
+
+import yaml
 
 CHECKOUT = pathlib.Path(__file__).resolve().parents[1]
 END: t.Final = "<!-- The table ends here. -->"
@@ -69,7 +72,21 @@ def _classes(module: t.Any) -> list[str]:
     return _table(("class", "means", ""), *rows)
 
 
+def _alerts(module: t.Any) -> list[str]:
+    stated = yaml.safe_load((CHECKOUT / "roles/vllm_monitoring/defaults/main.yml").read_text(encoding="utf-8"))
+    given = {name.removeprefix("vllm_monitoring_"): value for name, value in stated.items()}
+    own = module.Settings(**{field.name: given[field.name] for field in dataclasses.fields(module.Settings)})
+    rows = [(f"`{one.name}`", one.severity, _told(one.summary), one.description) for one in module.alerts(own)]
+    return _table(("alert", "severity", "what is told", "what to do"), *rows)
+
+
+def _told(summary: str) -> str:
+    """The words of an alert, with what Prometheus fills in by its name."""
+    return re.sub(r"\{\{ \$(?:labels\.)?(\w+)[^}]*\}\}", r"*\1*", summary)
+
+
 TABLES: t.Final = (
+    Table("docs/monitoring.md", "plugins/module_utils/_monitoring/alerts.py", _alerts),
     Table("docs/failures.md", "plugins/module_utils/_diagnosis/failures.py", _failures),
     Table("docs/failures.md", "plugins/module_utils/_rollout/classes.py", _classes),
     Table("docs/rollout.md", "plugins/module_utils/_rollout/stages.py", _stages),

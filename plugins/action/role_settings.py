@@ -8,9 +8,10 @@ from __future__ import annotations
 from ansible.plugins.action import ActionBase
 
 from ansible_collections.gpufleet.vllm.plugins.module_utils._gateway import plan
+from ansible_collections.gpufleet.vllm.plugins.module_utils._monitoring.settings import ROLE as MONITORING
 from ansible_collections.gpufleet.vllm.plugins.module_utils._outside.documents import Json
 from ansible_collections.gpufleet.vllm.plugins.module_utils._settings.reader import without_secrets
-from ansible_collections.gpufleet.vllm.plugins.plugin_utils import doors, stated, unknown_variables
+from ansible_collections.gpufleet.vllm.plugins.plugin_utils import doors, monitors, stated, unknown_variables
 from ansible_collections.gpufleet.vllm.plugins.plugin_utils import role_settings as settings
 from ansible_collections.gpufleet.vllm.plugins.plugin_utils.unknown_variables import OWN
 
@@ -47,6 +48,9 @@ class ActionModule(ActionBase):
         if args["values"] and doors.ROLE in read:
             door = doors.planned(read[doors.ROLE], variables, self._templar, errors)
             unsure += [] if errors else plan.doubts(door)
+        if args["values"] and MONITORING in read:
+            monitors.planned(read[MONITORING], variables, self._templar, errors)
+            unsure += [] if errors else monitors.unwatched(read[MONITORING], variables)
         if unsure:
             result["warnings"] = unsure
         if errors:

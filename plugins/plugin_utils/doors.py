@@ -36,14 +36,14 @@ def planned(own: Json, variables: Json, templar: t.Any, errors: list[str]) -> co
         given["open"] = True
     if HOSTS in told:
         return plan.door({**given, "left_out": []}, [], errors)
-    names = _names(given["hosts"], variables, errors)
+    names = named(given["hosts"], HOSTS, variables, errors)
     return plan.door(given, [_host(name, variables, templar, errors) for name in names], errors)
 
 
-def _names(asked: t.Sequence[str], variables: Json, errors: list[str]) -> list[str]:
-    """The hosts behind the door, each once. The name of a group stands for its hosts, as it does elsewhere."""
+def named(asked: t.Sequence[str], variable: str, variables: Json, errors: list[str]) -> list[str]:
+    """The hosts that VARIABLE asks for, each once. The name of a group stands for its hosts, as it does elsewhere."""
     groups: t.Mapping[str, t.Sequence[str]] = variables.get("groups") or {}
-    known = {_here(variables), *(variables.get("hostvars") or ())}
+    known = {here(variables), *(variables.get("hostvars") or ())}
     found: list[str] = []
     for name in asked or [ALL]:
         if name in known:
@@ -53,27 +53,40 @@ def _names(asked: t.Sequence[str], variables: Json, errors: list[str]) -> list[s
         elif asked:
             wrong = "a group without hosts" if name in groups else "neither a host nor a group of the inventory"
             near = "" if name in groups else meant(name, {*known, *groups})
-            errors.append(f"{HOSTS} has {name!r}, which is {wrong}: correct it, or take it out.{near}")
+            errors.append(f"{variable} has {name!r}, which is {wrong}: correct it, or take it out.{near}")
     return list(dict.fromkeys(map(str, found)))
 
 
-def _here(variables: Json) -> str:
+def here(variables: Json) -> str:
     return str(variables.get("inventory_hostname", "the host"))
 
 
 def _host(name: str, variables: Json, templar: t.Any, errors: list[str]) -> plan.Host:
-    """What the inventory says of one host behind the door, in the words of that host."""
-    here = name == _here(variables)
+    """What the inventory says of one host behind the door."""
+    told: list[str] = []
+    read = of_host(name, (INSTANCES, ADDRESS), variables, templar, told)
+    errors += told
+    found = None if unread(told) else read[INSTANCES]
+    return plan.Host(name, name == here(variables), read[ADDRESS] or read[ANSIBLES] or name, found)
+
+
+def of_host(name: str, asked: t.Sequence[str], variables: Json, templar: t.Any, errors: list[str]) -> Json:
+    """The variables of a host, and its address for Ansible, in the words of that host."""
+    own = name == here(variables)
     # `hostvars` themselves fail at the first value that cannot be read, without saying where it stands.
-    of_host = variables if here else variables["hostvars"].raw_get(name)
-    template = templar.template if here else templar.copy_with_new_env(available_variables=of_host).template
+    of_that = variables if own else variables["hostvars"].raw_get(name)
+    template = templar.template if own else templar.copy_with_new_env(available_variables=of_that).template
     wrong: list[str] = []
-    options = {variable: role_settings.option(variable) for variable in (INSTANCES, ADDRESS)}
+    options = {variable: role_settings.option(variable) for variable in asked}
     options[ANSIBLES] = {"type": "str", "default": ""}
-    read = role_settings.read(options, of_host, template, wrong)
-    errors += [f"{name}{_instance(text, of_host.get(INSTANCES))}: {text}" for text in wrong]
-    unread = any(text.startswith(INSTANCES) for text in wrong)
-    return plan.Host(name, here, read[ADDRESS] or read[ANSIBLES] or name, None if unread else read[INSTANCES])
+    read = role_settings.read(options, of_that, template, wrong)
+    errors += [f"{name}{_instance(text, of_that.get(INSTANCES))}: {text}" for text in wrong]
+    return read
+
+
+def unread(told: t.Sequence[str]) -> bool:
+    """Whether what was TOLD of a host is that its instances could not be read."""
+    return any(text.partition(": ")[2].startswith(INSTANCES) for text in told)
 
 
 def _instance(text: str, given: t.Any) -> str:

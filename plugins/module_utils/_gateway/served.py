@@ -79,7 +79,7 @@ def endpoint(
         model=instance.model,
         revision=instance.revision or "",
         names=names,
-        address=_reached(instance.bind, here, address),
+        address=reached(instance.bind, here, address),
         port=instance.port,
         active=instance.active and not out,
         here=here,
@@ -120,7 +120,7 @@ def _arguments(instance: Instance) -> dict[str, t.Any]:
     return {canonical(str(key)): value for key, value in instance.engine_args.items()}
 
 
-def _reached(bind: str, here: bool, address: str) -> str:
+def reached(bind: str, here: bool, address: str) -> str:
     asked = ipaddress.ip_address(bind)
     if not asked.is_unspecified:
         return bind

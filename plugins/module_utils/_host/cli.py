@@ -31,6 +31,7 @@ from .._watch.watch import Watch
 from .._watch.watch_pause import pause, until
 from .._watch.watch_record import RecordProblem, Records, lock
 from . import request as requests
+from . import textfile
 from .arguments import parser as arguments_of
 from .boot import recover_all
 from .fetching import fetch
@@ -97,6 +98,9 @@ def _watch(args: argparse.Namespace, host: Host) -> int:
 
     with lock(os.path.join(args.run_dir, "watch.lock"), wait=False):
         Watch(host, spoken, start, roll_back, args.state_dir, args.run_dir).round()
+        amiss = textfile.write(args.state_dir, args.run_dir, time.time())
+        if amiss:
+            complain(amiss)
     return 0
 
 

@@ -394,6 +394,21 @@ def test_a_round_of_the_watch_starts_the_recovery_of_what_is_unfinished(
     assert "the watch rolls it back" in scene.last()["detail"]
 
 
+@pytest.mark.parametrize("room", [True, False])
+def test_a_round_of_the_watch_leaves_metrics_where_there_is_room(
+    scene: Scene, started: Started, capsys: pytest.CaptureFixture[str], room: bool
+) -> None:
+    scene.roll_out(OLD)
+    folder = pathlib.Path(scene.run_dir, "metrics")
+    if not room:
+        folder.parent.mkdir(exist_ok=True)
+        folder.write_text("")
+    assert watch(scene) == 0
+    if room:
+        assert f'gpufleet_instance_stuck{{vllm_instance="{NAME}"}} 0\n' in (folder / "gpufleet.prom").read_text()
+    assert ("metrics cannot be written" in capsys.readouterr().err) is not room
+
+
 def test_one_round_of_the_watch_at_a_time(scene: Scene, started: Started, capsys: pytest.CaptureFixture[str]) -> None:
     with lock(str(pathlib.Path(scene.run_dir, "watch.lock"))):
         assert watch(scene) == cli.BUSY
