@@ -142,10 +142,10 @@ def mountinfo() -> str:
         return file.read()
 
 
-def sentence(gone: t.Sequence[Due], left: int, verb: str) -> str:
+def sentence(gone: t.Sequence[Due], left: int, went: str) -> str:
     size = in_words(sum(one.size for one in gone))
-    more = f" {left} things stay, each with a reason." if left else ""
-    return (f"{len(gone)} things {verb} removed, {size}." if gone else "Nothing of ours is to be removed.") + more
+    told = f"Of what is ours, {len(gone)} {went} ({size})" if gone else "There is nothing of ours to remove"
+    return f"{told}. What stays, {left}, is said with its reason." if left else f"{told}."
 
 
 def main() -> None:
@@ -172,18 +172,19 @@ def main() -> None:
     except OSError as error:
         module.fail_json(msg=f"The host cannot be looked at: {error}.")
     left = [*found.stays, *stays]
+    told = sentence(gone, len(left), "would go" if only_look else "went")
     module.exit_json(
         changed=bool(gone) and not module.params["only_look"],
         removed=[{"kind": one.kind, "what": one.what, "bytes": one.size, "because": one.because} for one in gone],
         left=[one._asdict() for one in left],
         told=[
-            sentence(gone, len(left), "would be" if only_look else "were"),
+            told,
             *(line(one) for one in gone),
             *(f"stays: {one.kind} {one.what}: {one.because}" for one in left),
         ],
         instances=found.instances,
         diff={"before": "".join(f"{line(one)}\n" for one in gone), "after": ""},
-        msg=sentence(gone, len(left), "would be" if only_look else "were"),
+        msg=told,
     )
 
 

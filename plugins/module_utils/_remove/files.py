@@ -24,6 +24,7 @@ from .host import Asked, Ports
 
 UNITS, DOOR, FILES = "units", "door", "files"
 CLIENT_FILES = ("client.json", "client.env")
+PACKAGE, COMPILED = "gpufleet_client", "gpufleet_client/__pycache__"
 MAPS = ("keys", "engines", "limits", "names")
 SHOWN = 5
 # systemd makes one for units of the same template, and keeps it.
@@ -72,6 +73,8 @@ def look_files(ports: Ports, asked: Asked) -> tuple[list[Due], list[Stays]]:
     listed = [*sorted(ours_in(ports.at(asked.client_dir))), LIST]
     if ports.there(f"{asked.client_dir}/{LIST}"):
         stays += _unknown(ports, asked.client_dir, {name.partition("/")[0] for name in listed})
+        # What Python has made of our own files.
+        listed += [f"{COMPILED}/{name}" for name in ports.names(f"{asked.client_dir}/{COMPILED}")]
     paths += [f"{asked.client_dir}/{name}" for name in listed]
     return _due(ports, FILES, "what clients read", paths, "addresses, names and keys of the servers"), stays
 
@@ -126,8 +129,8 @@ def remove(ports: Ports, due: Due) -> str:
 
 
 def _tidy(ports: Ports, folder: str) -> None:
-    """Folders that we made go when they are empty, up to /etc/gpufleet."""
-    while folder.startswith(CLIENT_DIR):
+    """Folders that we made go when they are empty, up to /etc/gpufleet, and that of the client wherever it is."""
+    while folder.startswith(CLIENT_DIR) or folder.endswith((PACKAGE, COMPILED)):
         try:
             os.rmdir(ports.at(folder))
         except OSError:

@@ -88,6 +88,16 @@ def test_nothing_of_a_neighbour_goes(host: Host) -> None:
     assert host.paths() == sorted(THEIRS)
 
 
+def test_a_client_elsewhere_goes_with_what_python_made_of_it(host: Host) -> None:
+    package = "/srv/app/gpufleet_client"
+    for name in ("client.py", "__pycache__/client.cpython-311.pyc"):
+        host.write(f"{package}/{name}")
+    host.write("/srv/app/theirs.py")
+    host.write(f"/srv/app/{LIST}", json.dumps({"schema": 1, "files": ["gpufleet_client/client.py", "../theirs"]}))
+    assert host.remove(client_dir="/srv/app")[1] == []
+    assert not host.at(package).exists() and host.at("/srv/app/theirs.py").exists()
+
+
 def test_what_the_door_is_in_front_of_is_said(host: Host) -> None:
     text = "".join(f"    server h{at}:a 10.0.0.{at}:8000 check\n" for at in range(7))
     host.write(f"{ETC}/gateway/haproxy.cfg", f"backend a\n{text}")
