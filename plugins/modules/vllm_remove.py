@@ -44,11 +44,11 @@ options:
     type: bool
     default: false
   hub_dir:
-    description: The host's hub cache.
+    description: The host's hub cache. Elsewhere than below C(/var/cache/gpufleet) it stays.
     type: str
     default: /var/cache/gpufleet/hub
   cache_dir:
-    description: The folder that engines keep what they compile in.
+    description: The folder beside which each instance has one for what its engine compiles.
     type: str
     default: /var/cache/gpufleet/vllm
   client_dir:
@@ -58,13 +58,13 @@ options:
 attributes:
   check_mode:
     support: full
-    description: Says what would be removed, and how many bytes that are.
+    description: Lists what would go and what would stay, needs no confirmation, and writes nothing.
   diff_mode:
     support: full
-    description: A line for each thing that is removed, with its bytes.
+    description: What goes, a line each with its bytes.
   idempotent:
     support: full
-    description: What is gone is not removed again.
+    description: A second run finds nothing to remove, and one that was cut off is gone on with.
 """
 
 EXAMPLES = r"""

@@ -14,6 +14,7 @@ import typing as t
 from .._docker.client import Docker
 from .._prune import folders, images
 from .._prune.due import Due, Stays
+from .._state.client_file import CLIENT_DIR
 from . import engine, files
 from .host import CACHES, Asked, Ports
 from .looking import CONTAINER, RULE, Found, NotNow
@@ -55,7 +56,7 @@ def _remove(ports: Ports, asked: Asked, due: Due) -> str:
 
 def _tidy(ports: Ports, asked: Asked) -> None:
     """Folders around what was removed go where they are empty, as they were made for it."""
-    for folder in (f"{asked.cache_dir.rstrip('/')}{folders.BY_INSTANCE}", CACHES):
+    for folder in (f"{asked.cache_dir.rstrip('/')}{folders.BY_INSTANCE}", CACHES, CLIENT_DIR):
         try:
             os.rmdir(ports.at(folder))
         except OSError:

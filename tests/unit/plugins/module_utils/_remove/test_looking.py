@@ -105,6 +105,12 @@ def test_what_the_door_is_in_front_of_is_said(host: Host) -> None:
     assert door.because.endswith("10.0.0.4:8000 and 2 more")
 
 
+def test_folders_that_a_rollout_has_emptied_go_too(host: Host) -> None:
+    host.remove()
+    host.at(ETC).mkdir()
+    assert host.remove() == ([], []) and not host.at(ETC).exists()
+
+
 def test_a_package_that_may_have_been_there_before_stays(host: Host) -> None:
     host.write("/usr/sbin/haproxy")
     assert [one.what for one in host.look().stays if one.kind == "package"] == ["haproxy"]
