@@ -77,11 +77,9 @@ def _needs(ports: Ports) -> needed.Needs:
     transient = ports.at(needed.TRANSIENT)
     try:
         found = needed.of_host((), ports.at(STATE_DIR), ports.at(RUN_DIR), transient)
-        fetches = [name for name in os.listdir(transient) if name.startswith(FETCHES)]
     except needed.Unsure as problem:
         raise NotNow(str(problem)) from problem
-    except FileNotFoundError:
-        return found
+    fetches = [name for name in ports.names(needed.TRANSIENT) if name.startswith(FETCHES)]
     if fetches:
         raise NotNow(f"{fetches[0]} brings a model: wait for it, or end it with systemctl stop")
     return found
