@@ -69,13 +69,10 @@ msg:
   type: str
 """
 
-import json
 import typing as t
-from urllib.parse import urlencode
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ansible_collections.gpufleet.vllm.plugins.module_utils._docker.client import Docker, DockerError
 from ansible_collections.gpufleet.vllm.plugins.module_utils._outside.concealing import MASK
 from ansible_collections.gpufleet.vllm.plugins.module_utils._prepare.files import Files, NotWritten
 from ansible_collections.gpufleet.vllm.plugins.module_utils._runtime import config_file
@@ -84,6 +81,7 @@ from ansible_collections.gpufleet.vllm.plugins.module_utils._runtime.applying im
     Refused,
     apply,
 )
+from ansible_collections.gpufleet.vllm.plugins.module_utils._runtime.daemon import Daemon
 from ansible_collections.gpufleet.vllm.plugins.module_utils._runtime.next_boot import NO_SUCH_COMMAND
 from ansible_collections.gpufleet.vllm.plugins.module_utils._runtime.observed import PATH, shown
 from ansible_collections.gpufleet.vllm.plugins.module_utils._settings.masking import masked
@@ -93,19 +91,6 @@ ARGUMENTS: dict[str, dict[str, t.Any]] = {
     "take_over": {"type": "list", "elements": "str", "default": []},
     "stop_containers": {"type": "bool", "default": False},
 }
-
-
-class Daemon(Docker):
-    """The daemon, with what it says of its own reloads."""
-
-    def reloaded_since(self, since: float) -> bool:
-        filters = json.dumps({"type": ["daemon"], "event": ["reload"]})
-        query = urlencode({"since": f"{since:.6f}", "until": f"{int(since) + 3600}", "filters": filters})
-        try:
-            # With an end in the future the daemon keeps the line open: the first event is enough.
-            return bool(self.first_line(f"/events?{query}", 1))
-        except DockerError:
-            return False
 
 
 def open_text(raw: bytes) -> str:

@@ -51,7 +51,7 @@ class NotOurs(Exception):
 
 def changes(folder: str, wanted: Wanted) -> list[Change]:
     """What differs in content, mode or owner. Raises NotOurs, and OSError where a file cannot be read."""
-    ours = _ours(folder)
+    ours = ours_in(folder)
     found = []
     for secret, texts in ((False, wanted.plain), (True, wanted.secret)):
         for name, text in sorted(texts.items()):
@@ -77,7 +77,7 @@ def carry_out(folder: str, wanted: Wanted, due: t.Sequence[Change]) -> None:
     names = {*wanted.plain, *wanted.secret}
     make_folder(folder)
     sweep(folder)
-    _list(folder, names | _ours(folder))  # before the first file: one that is cut off leaves nothing that is nobody's
+    _list(folder, names | ours_in(folder))  # before the first file: one that is cut off leaves nothing that is nobody's
     # Keys first: a document names its key's file.
     for texts, mode, owner in ((wanted.secret, wanted.mode, wanted.owner), (wanted.plain, PLAIN_MODE, None)):
         named = {one.name for one in due if one.after is not None} & set(texts)
@@ -96,7 +96,7 @@ def _list(folder: str, names: t.Iterable[str]) -> None:
         write_together({path: text}, PLAIN_MODE)
 
 
-def _ours(folder: str) -> set[str]:
+def ours_in(folder: str) -> set[str]:
     """Whoever changed the list, nothing is removed that this role does not write."""
     try:
         known = documents.parse(read_text(os.path.join(folder, LIST)) or "{}")

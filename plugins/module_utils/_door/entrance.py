@@ -17,6 +17,7 @@ Private to the collection: may change without notice.
 from __future__ import annotations
 
 import ipaddress
+import re
 import shlex
 import subprocess
 import time
@@ -35,6 +36,9 @@ WITHIN = 20
 WAIT: t.Final = ("-w", "5")
 LOCKED: t.Final = "xtables lock"
 NOT_RUN = 126
+MARK: t.Final = "gpufleet drains "
+# As iptables writes it down, and as a shell would.
+_MARKED = re.compile(rf"""^-A .*--comment ["']{MARK}([a-z0-9][a-z0-9-]*)["']""", re.MULTILINE)
 
 
 def run(command: t.Sequence[str]) -> tuple[int, str]:
@@ -116,9 +120,14 @@ class Entrance:
                         self.made.pop((tool, chain, instance), None)
         return "; ".join(dict.fromkeys(amiss))
 
-    def closed(self, instance: str) -> bool:
-        """Whether a rule of any tool refuses whoever connects to it."""
-        return any(self._rules(tool, chain, instance)[0] for tool in TOOLS.values() for chain in CHAINS)
+    def closed(self) -> list[str]:
+        """Names of the instances that any rule of ours is there for, whoever left it."""
+        found = set()
+        for tool in TOOLS.values():
+            for chain in CHAINS:
+                code, said = self.run([tool, *WAIT, "-S", chain])
+                found |= set(_MARKED.findall(said)) if code == 0 else set()
+        return sorted(found)
 
     def _rules(self, tool: str, chain: str, instance: str) -> tuple[list[list[str]], str]:
         """The chain and the words of each rule that was made for the instance; why they are not known, or ''.
@@ -146,4 +155,4 @@ def _was_busy(code: int, said: str) -> bool:
 
 
 def _mark(instance: str) -> str:
-    return f"gpufleet drains {instance}"
+    return f"{MARK}{instance}"

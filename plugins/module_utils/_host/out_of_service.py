@@ -41,7 +41,7 @@ class Drained:
 
 def is_out(host: Host, instance: str) -> bool:
     """Whether anything keeps new requests from it."""
-    return host.door.drains(instance) or host.entrance.closed(instance)
+    return host.door.drains(instance) or instance in host.entrance.closed()
 
 
 def can_be_shut(host: Host, entries: t.Sequence[Entry]) -> bool:

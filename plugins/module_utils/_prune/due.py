@@ -32,6 +32,8 @@ class Stays(t.NamedTuple):
 
 
 def in_words(size: int) -> str:
+    if size < 2**16:
+        return f"{size} bytes"
     return f"{size / 2**30:.1f} GiB" if size >= 2**30 else f"{size / 2**20:.1f} MiB"
 
 

@@ -37,7 +37,7 @@ def models(
         str((row.get("Names") or [row["Id"]])[0]).lstrip("/")
         for row in docker.all_containers()
         if row["Id"] not in needs.containers
-        and any(_meets(str(one.get("Source")), hub_dir) for one in row.get("Mounts") or [])
+        and any(meets(str(one.get("Source")), hub_dir) for one in row.get("Mounts") or [])
     ]
     if others:
         return [], [Stays(MODEL, hub_dir, f"the container {others[0]}, which is not ours, has it too")]
@@ -50,7 +50,7 @@ def models(
         model = found["alone"] or f"{found['org']}/{found['name']}"
         if needs.mentions(model) or needs.mentions(name.partition("--")[2].replace("--", "/")):
             continue
-        size, newest = _measured(path)
+        size, newest = measured(path)
         if now - newest < max(keep_days * DAY, GRACE):
             stays.append(Stays(MODEL, model, f"it came {(now - newest) / DAY:.1f} days ago, and may be still to come"))
         else:
@@ -72,7 +72,7 @@ def caches(
             continue
         if needs.mentions(path):
             continue
-        size, newest = _measured(path)
+        size, newest = measured(path)
         if now - newest < max(keep_days * DAY, GRACE):
             stays.append(Stays(CACHE, path, f"it was written {(now - newest) / DAY:.1f} days ago"))
         else:
@@ -80,7 +80,7 @@ def caches(
     return due, stays
 
 
-def _meets(source: str, folder: str) -> bool:
+def meets(source: str, folder: str) -> bool:
     """Whether one lies in the other."""
     one, other = f"{source.rstrip('/')}/", f"{folder.rstrip('/')}/"
     return bool(source) and source != "None" and (one.startswith(other) or other.startswith(one))
@@ -96,10 +96,11 @@ def _folders(place: str) -> list[tuple[str, str]]:
     return [(name, path) for name, path in paths if os.path.isdir(path) and not os.path.islink(path)]
 
 
-def _measured(path: str) -> tuple[int, float]:
+def measured(path: str) -> tuple[int, float]:
     """Bytes of the files, each once however many names it has, and the time of the newest change."""
-    sizes: dict[tuple[int, int], int] = {}
-    newest = os.lstat(path).st_mtime
+    itself = os.lstat(path)
+    sizes: dict[tuple[int, int], int] = {} if os.path.isdir(path) else {(itself.st_dev, itself.st_ino): itself.st_size}
+    newest = itself.st_mtime
     for folder, folders, names in os.walk(path):
         for name in [*folders, *names]:
             with contextlib.suppress(FileNotFoundError):
@@ -114,7 +115,10 @@ def remove(due: Due) -> str:
     """Remove it, following no link; why it is still there, or ''."""
     for path in due.names:
         try:
-            shutil.rmtree(path)
+            if os.path.islink(path) or os.path.isfile(path):
+                os.unlink(path)
+            else:
+                shutil.rmtree(path)
         except FileNotFoundError:
             continue
         except OSError as error:

@@ -188,6 +188,11 @@ def name_of(path: Path) -> str:
     return f"{path[0]}.{path[2]}" if path[1] == "." else f"{path[0]}[{path[2]}]"
 
 
+def names(settings: Json) -> list[str]:
+    """What the settings claim, as people write it."""
+    return [name_of(path) for path in _claims(settings)]
+
+
 _NOTHING = object()
 
 

@@ -30,11 +30,12 @@ def plans(
             )
             continue
         findings.errors += change.refusals(name, "", observed[name], inputs.retry)
-        found.append(_removal(name))
+        found.append(removal(name))
     return found
 
 
-def _removal(name: str) -> Plan:
+def removal(name: str) -> Plan:
+    """The plan to remove one, whatever it is."""
     return {
         "instance": name,
         "active": False,

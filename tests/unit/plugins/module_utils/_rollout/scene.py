@@ -46,9 +46,9 @@ class FakeEntrance(Entrance):
         self.told.append((f"open {instance}", self.stage()))
         return self.amiss
 
-    def closed(self, instance: str) -> bool:
-        words = [word.split()[0] for word, _stage in self.told if word.split()[1] == instance]
-        return words[-1:] == ["close"]
+    def closed(self) -> list[str]:
+        last = {word.split()[1]: word.split()[0] for word, _stage in self.told}
+        return [instance for instance, word in last.items() if word == "close"]
 
 
 @dataclass
