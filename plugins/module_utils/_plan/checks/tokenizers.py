@@ -56,7 +56,7 @@ def check(
         elif with_added < known * MOST:
             found.warn(f"{what}, which has {with_added} tokens, and the model knows {known}: is it this model's?")
         return
-    found.doubt("value", f"{what}, {text}: it is another model's, and answers are nonsense with it. {INSTEAD}")
+    found.doubt("value", f"{what}, {text}: it is another model's. {INSTEAD}")
 
 
 def _end(config: t.Mapping[str, t.Any]) -> int | None:
