@@ -25,6 +25,7 @@ FACT: documents.Shape = {
     "names": [str],
     "adapter?": {},
     "model?": {},
+    "tokenizer?": {},
 }
 
 

@@ -100,6 +100,11 @@ files:
     model:
       description: What M(gpufleet.vllm.vllm_model) would return for a folder with a C(config.json). Null for others.
       type: dict
+    tokenizer:
+      description:
+        - What the C(tokenizer.json) of a folder knows, C(tokens) and, with those that were added, C(with_added), each
+          one more than the largest number of a token. Null where there is none.
+      type: dict
     unreadable:
       description: Why a single file is no chat template (C(template)) or no JSON (C(json)), if it is none.
       type: dict
@@ -115,6 +120,7 @@ files:
       names: []
       adapter: null
       model: null
+      tokenizer: null
       unreadable: {json: "is no valid JSON (Expecting value: line 1 column 1 (char 0))"}
 """
 

@@ -83,7 +83,9 @@ options:
     type: dict
     default: {}
   profiles:
-    description: Profiles by name, each with C(description), C(engine_args) and, for clients, C(sampling).
+    description:
+      - Profiles by name, each with C(description), C(engine_args), C(sampling) for clients, and C(smoke), what a server
+        has to answer.
     type: dict
     default: {}
   facts:

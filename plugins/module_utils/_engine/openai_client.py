@@ -133,8 +133,9 @@ def must_answer(reply: Reply, failure_class: str, what: str, worded: bool = True
     and its text in reasoning, which is an answer. One that need not be WORDED may end at once: there is nothing to read
     in a plain image, and a model that reads says so."""
     if reply.status != 200:
-        broken = reply.status >= 500 or failure_class == "smoke.content"
-        raise NotProved("smoke.error" if broken else failure_class, f"{what} answered {reply.status}: {reply.error}")
+        broken, first = reply.status >= 500, failure_class == "smoke.content"
+        failed = "smoke.error" if broken or first else failure_class
+        raise NotProved(failed, f"{what} answered {reply.status}: {reply.error}", "" if first else failure_class)
     try:
         answer = answer_of(reply)
     except ValueError as error:

@@ -26,7 +26,8 @@ ADVICE = {
     "smoke.prompts": "Read what came back: correct this prompt's pattern, json_schema or max_tokens, or the model.",
     "smoke.image": (
         "Read what came back: images are for models that take them, with the packages in the image of the release that "
-        "read them. Else write limit_mm_per_prompt: {image: 0} (or language_model_only: true), or smoke.image: false."
+        "read them, and a chat_template that has a place for them. Else write limit_mm_per_prompt: {image: 0} (or "
+        "language_model_only: true), or smoke.image: false."
     ),
     "smoke.audio": (
         "Read what came back: sounds are for models that take them, in an image with vLLM's audio extra (soundfile or "
@@ -65,16 +66,18 @@ MESSAGE = 1000
 class NotProved(Exception):
     """The engine did not prove itself.
 
-    failure_class is smoke.no_answer, smoke.error or a key of ADVICE.
+    failure_class is smoke.no_answer, smoke.error or a key of ADVICE. `asked` is the key for what the engine broke at.
     """
 
-    def __init__(self, failure_class: str, message: str) -> None:
+    def __init__(self, failure_class: str, message: str, asked: str = "") -> None:
         super().__init__(printable(message)[:MESSAGE])
-        self.failure_class = failure_class
+        self.failure_class, self.asked = failure_class, asked
 
     @property
     def advice(self) -> str:
-        return ADVICE.get(self.failure_class, UNANSWERED)
+        """An engine may break where another one refuses, and for the same reason."""
+        found = ADVICE.get(self.failure_class, UNANSWERED)
+        return f"{found} {ADVICE[self.asked]}" if self.asked in ADVICE and self.asked != self.failure_class else found
 
 
 def shown(text: str) -> str:

@@ -41,7 +41,7 @@ def must_transcribe(http: Http, url: str, model: str, deadline: float) -> str:
         raise NotProved("smoke.no_answer", f"the sound got no transcription within {deadline:g} s: {error}") from error
     if reply.status != 200:
         broken = "smoke.error" if reply.status >= 500 else "smoke.transcription"
-        raise NotProved(broken, f"{PATH} answered {reply.status}: {reply.error}")
+        raise NotProved(broken, f"{PATH} answered {reply.status}: {reply.error}", "smoke.transcription")
     return str(reply.body["text"])
 
 

@@ -18,7 +18,7 @@ import stat
 import typing as t
 
 from .._outside.documents import Json
-from . import adapters
+from . import adapters, tokenizers
 from .inspect import inspect
 from .reading import MIB, LeadsOutside, Unreadable, document, opened, text
 
@@ -36,10 +36,12 @@ ADAPTER_KEYS = ("r", "base_model_name_or_path", "use_dora", "modules_to_save", "
 def look(path: str) -> Json:
     """What is at a path. `problem` continues a sentence that begins with the path; '' where it can be used.
 
-    `text` is the content of a file, `names` are those in a folder, `adapter` and `model` what its documents say.
+    `text` is the content of a file, `names` are those in a folder, and `adapter`, `model` and `tokenizer` what its
+    documents say.
     """
     found: Json = {
         "kind": "", "bytes": 0, "digest": "", "problem": "", "text": None, "names": [], "adapter": None, "model": None,
+        "tokenizer": None,
     }  # fmt: skip
     try:
         _look(path, found)
@@ -94,8 +96,11 @@ def _look(path: str, found: Json) -> None:
             if adapters.WEIGHTS in found["names"]:
                 with opened(os.path.join(path, adapters.WEIGHTS), path) as (stream, size):
                     found["adapter"].update(adapters.of_weights(stream, size))
-        elif "config.json" in found["names"]:
+            return
+        if "config.json" in found["names"]:
             found["model"] = inspect(path, "")
+        if tokenizers.FILE in found["names"]:
+            found["tokenizer"] = tokenizers.of_text(text(os.path.join(path, tokenizers.FILE), path))
         return
     raw = content(path)
     found.update(kind="file", bytes=len(raw), digest=hashlib.sha256(raw).hexdigest())

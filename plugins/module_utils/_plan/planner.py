@@ -114,7 +114,7 @@ def listed_instances(inputs: Inputs, findings: Findings) -> list[Instance]:
         for number, given in enumerate(inputs.instances)
     ]
     found = [instance for instance in read if instance is not None]
-    rollout_settings.check(found, inputs.settings, findings)
+    rollout_settings.check(found, inputs.settings, inputs.profiles, findings)
     return found
 
 

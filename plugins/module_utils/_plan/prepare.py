@@ -20,6 +20,7 @@ from .._state.deadlines import TIMEOUTS
 from .._state.observed import Kept
 from .._vllm import live_adapters
 from .._vllm.schema import Schema, version_key
+from . import profile_smoke
 from .arguments import auto_profile, environment, layers, limits
 from .arguments.layers import Layer, Resolved
 from .arguments.translate import translate
@@ -91,6 +92,8 @@ def prepare(
     found, allowed = dangers.judge(found, moved.variables, instance, inputs, schema, findings)
     guessed = _meant(found, schema, findings)
     values = {**guessed, **{argument.name: argument.value for argument in found if argument.set}}
+    demanded = profile_smoke.demanded(instance, inputs, targeted(instance, inputs), values, model)
+    instance = demanded.instance
     smoke = rollout_settings.merged(instance, inputs.settings, [])["smoke"]
     doubts = [
         *conflicts.contradictions(values, schema),
@@ -102,15 +105,21 @@ def prepare(
         *(Doubt("value", text) for text in adapters.problems(values, instance.served_model_name)),
         *(Doubt("value", text) for text in adapters.live_problems(instance, values, moved.variables)),
     ]
-    findings.doubts += [doubt._replace(text=f"{findings.where}: {doubt.text}") for doubt in doubts if doubt.text]
+    findings.doubts += [
+        doubt._replace(text=f"{findings.where}{demanded.place(doubt.text)}: {doubt.text}")
+        for doubt in doubts
+        if doubt.text
+    ]
     unread = formats.problem(model, values, schema)
     if unread:
         findings.unknown_value("quantization", f"{findings.where}: {unread}")
     if inputs.facts:  # without a host nobody knows the model
         findings.errors += [
-            f"{findings.where}: {text}" for text in smoke_feasibility.problems(smoke, values, model, schema)
+            f"{findings.where}{demanded.place(text)}: {text}"
+            for text in smoke_feasibility.problems(smoke, values, model, schema)
         ]
     heeded = [
+        *demanded.left_out,
         *model_checks.cautions(model),
         *hints.cautions(values, model),
         *formats.cautions(model, values, schema),

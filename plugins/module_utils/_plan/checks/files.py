@@ -20,6 +20,7 @@ from ..._vllm import path_arguments
 from ..._vllm.images import OF_IMAGE
 from ..arguments.mounts import Mount, Mounts
 from ..model.architecture import from_config
+from . import tokenizers
 
 Values = t.Mapping[str, t.Any]
 MISSING = "is not there on the host"
@@ -61,6 +62,8 @@ def check(
             )
     for mount in mounts.mounts:
         _kind(mount, facts[mount.path], found)
+        if mount.place == "tokenizer":
+            tokenizers.check(mount, facts[mount.path].get("tokenizer") or {}, values, config, found)
         if mount.kind == "adapter":
             _adapter(mount, facts[mount.path], values, found)
             _made_for(mount, facts[mount.path].get("adapter") or {}, config, found)

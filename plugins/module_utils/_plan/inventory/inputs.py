@@ -26,7 +26,7 @@ from . import images
 from .api_key import withheld
 from .sampling import SAMPLED
 
-PROFILE_KEYS = ("description", "engine_args", "sampling")
+PROFILE_KEYS = ("description", "engine_args", "sampling", "smoke")
 
 
 # What people call the arguments of the plan that are variables of roles.
@@ -319,7 +319,7 @@ def _profiles(given: Json, arguments: t.Container[str], errors: list[str]) -> Js
             if key not in PROFILE_KEYS:
                 errors.append(f"profile {name}: there is no key {key}.{_meant(key, arguments)}")
         inner: list[str] = []
-        found[name] = {key: _mapping(profile, key, inner) for key in ("engine_args", "sampling")}
+        found[name] = {key: _mapping(profile, key, inner) for key in PROFILE_KEYS[1:]}
         errors += [f"profile {name}: {text}" for text in inner]
     return found
 

@@ -33,10 +33,13 @@ SMOKE_KEYS = (
 PROMPT_KEYS = (*QUESTION_KEYS, "messages", "json_schema")
 
 
-def check(listed: t.Sequence[Instance], settings: Json, findings: Findings) -> None:
-    """What is wrong with them, and what is stated in vain."""
+def check(listed: t.Sequence[Instance], settings: Json, profiles: Json, findings: Findings) -> None:
+    """What is wrong with them and with what profiles demand, and what is stated in vain."""
     for instance in listed:
         merged(instance, settings, findings.errors)
+    for name, profile in profiles.items():
+        demanded = stated(profile.get("smoke") or {})
+        _found(f"profile {name}: smoke", demanded, SMOKE_KEYS, READERS["smoke"], findings.errors)
     findings.warnings += _unused(listed, settings)
 
 
@@ -87,20 +90,16 @@ def _when_it_fails(instance: Instance, settings: Json, errors: list[str]) -> str
     return ON_FAILURE[0]
 
 
-def _stated(own: t.Mapping[str, t.Any], host: t.Mapping[str, t.Any] | None) -> Json:
+def stated(own: t.Mapping[str, t.Any]) -> Json:
     """An empty value states nothing: what stands below it holds."""
-    layers = (
-        {key: value for key, value in (layer or {}).items() if not types.is_blank(value) and value != {}}
-        for layer in (host, own)
-    )
-    return {key: value for layer in layers for key, value in layer.items()}
+    return {key: value for key, value in own.items() if not types.is_blank(value) and value != {}}
 
 
 def _read(
     instance: Instance, what: str, own: t.Mapping[str, t.Any], settings: Json, known: t.Sequence[str], errors: list[str]
 ) -> Json:
     """The host's values are the host's mistakes, whatever instances there are."""
-    of_host, own = _stated(settings.get(what) or {}, None), _stated(own, None)
+    of_host, own = stated(settings.get(what) or {}), stated(own)
     below = {key: value for key, value in of_host.items() if key not in own}
     found = _found(f"vllm_server_{what}", below, known, READERS[what], errors)
     found.update(_found(f"instance {instance.name}: {what}", own, known, READERS[what], errors))
@@ -138,7 +137,7 @@ def _prompts(where: str, value: t.Any, errors: list[str]) -> list[Json]:
     for at, item in enumerate(value):
         if len([key for key in ("prompt", "messages") if item.get(key) not in (None, "")]) != 1:
             errors.append(f"{where}[{at}]: write either a prompt or messages.")
-    return [_found(f"{where}[{at}]", _stated(item, None), PROMPT_KEYS, SMOKE, errors) for at, item in enumerate(value)]
+    return [_found(f"{where}[{at}]", stated(item), PROMPT_KEYS, SMOKE, errors) for at, item in enumerate(value)]
 
 
 def _schema(where: str, value: t.Any, errors: list[str]) -> t.Any:

@@ -98,6 +98,7 @@ def test_an_image_that_gets_no_answer(reply: t.Any, failure_class: str) -> None:
     with pytest.raises(NotProved) as refused:
         prove(Script(models=MODELS, chat=[HELLO, reply]), expected(image=True))
     assert refused.value.failure_class == failure_class
+    assert ("chat_template that has a place for them" in refused.value.advice) == (failure_class != "smoke.no_answer")
 
 
 def test_a_model_that_reads_has_nothing_to_say_of_a_plain_image() -> None:
@@ -143,6 +144,7 @@ def test_what_is_no_transcription(reply: t.Any, failure_class: str, says: str) -
     with pytest.raises(NotProved, match=says) as refused:
         prove(Script(models=MODELS, transcriptions=reply), expected(transcription=True))
     assert refused.value.failure_class == failure_class
+    assert refused.value.advice.count("audio extra") == (failure_class != "smoke.no_answer")
 
 
 def test_a_look_asks_for_a_transcription_too() -> None:
