@@ -425,7 +425,7 @@ REAL = [
     ),
     ("image.package", "ImportError: libGL.so.1: cannot open shared object file: No such file or directory"),
     ("gpu.none", "RuntimeError: CUDA driver initialization failed, you might not have a CUDA gpu."),
-    ("oom", "RuntimeError: CUDA Error: out of memory at /workspace/csrc/cumem_allocator.cpp:62"),
+    ("oom", "RuntimeError: CUDA Error: out of memory at /x/csrc/cumem_allocator.cpp:62"),
     ("mem.host", "AssertionError: V1 CPU offloading requires uva (pin memory) support"),
     (
         "batch.small",
