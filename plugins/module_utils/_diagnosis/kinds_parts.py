@@ -19,8 +19,8 @@ KINDS: tuple[Kind, ...] = (
         "kv.page_size",
         "layers of a model, or of its drafter, whose blocks of KV cache cannot be made of one size",
         "The model's layers keep blocks of different sizes, as attention beside Mamba or linear attention does, and "
-        "this release cannot make them one size: use a newer image (many of these were mended from 0.20 to 0.24), or "
-        "another type of KV cache (kv_cache_dtype).",
+        "this release cannot make them one size: use a newer image (0.24 pads blocks of attention, 0.26 those of "
+        "states), or another type of KV cache (kv_cache_dtype).",
         (
             # unify_kv_cache_spec_page_size; vllm#38979, #40128, #42927, #43626, mended by #45207 for states.
             Case(
