@@ -84,6 +84,12 @@ KINDS: tuple[Kind, ...] = (
             ),
             Case(r"RevisionNotFoundError|is not a valid git identifier"),
             Case(r"Cannot find any (?:safetensors )?model weights with|no \[?config\.json|no config file found"),
+            Case(
+                r"[Cc]an't load (?:image |video )?processor for|containing a preprocessor_config\.json",
+                "The build has no preprocessor_config.json, which vLLM wants for what is no text: set "
+                "language_model_only where it is of the text model alone; or take the file from the model that it "
+                "was made of, or another build.",
+            ),
             Case(r"[Cc]an't load (?:the configuration|tokenizer|the model|feature extractor|image processor)"),
             Case(
                 r"FileNotFoundError: .{0,300}\.(?:safetensors|bin|gguf|tiktoken|model)'?$|"
@@ -129,6 +135,11 @@ KINDS: tuple[Kind, ...] = (
                 r"ModelOpt currently only supports",
                 "This release does not read the ModelOpt algorithm that the model's files name (quant_algo): use a "
                 "newer image, or another build of the model.",
+            ),
+            Case(
+                r"validation errors? for VllmConfig.{0,400}Extra inputs are not permitted",
+                "The model's files state something, mostly of its quantization, that this release does not know (the "
+                "line names it): use a newer image, or another build of the model.",
             ),
             Case(
                 r"was supported in vLLM until v(?P<version>[\w.]+)",

@@ -57,6 +57,10 @@ KINDS: tuple[Kind, ...] = (
         _WITHOUT + "A newer image may know more of them.",
         (
             Case(
+                r"logits processors are not supported when speculative",
+                "logits_processors and speculative_config exclude each other: leave one of them out.",
+            ),
+            Case(
                 r"num_speculative_tokens:? ?=?\d+ must be divisible by (?:n_predict=)?(?P<count>\d+)",
                 "Set num_speculative_tokens in speculative_config to {count} or a multiple of it: the drafter predicts "
                 "so many at once.",
@@ -115,6 +119,22 @@ KINDS: tuple[Kind, ...] = (
             Case(
                 r"[Ee]xpandable[_ ]segments.{0,40}(?:not compatible|incompatible)|doesn't currently support expandable"
             ),
+        ),
+    ),
+    Kind(
+        "kv.connector",
+        "a KV connector that this release, or this way of connecting, does not know",
+        "Correct kv_transfer_config: the line says which connector or role it does not take; without it the engine "
+        "keeps its KV cache to itself.",
+        (
+            Case(
+                r"Duplicated timeseries in CollectorRegistry",
+                "Two connectors of one kind in kv_transfer_config register the same metrics: keep one of them, or use "
+                "a newer image.",
+                frames=r"kv_connector|multi_connector",
+            ),
+            Case(r"Unsupported (?:kv_role|ec_role|connector type)|Please specify (?:kv|ec)_role"),
+            Case(r"NIXL is not available|(?:KV )?[Cc]onnector \S{1,80} (?:is )?not (?:found|registered|supported)"),
         ),
     ),
     Kind(

@@ -66,16 +66,6 @@ KINDS: tuple[Kind, ...] = (
         of_the_moment=True,
     ),
     Kind(
-        "tls.files",
-        "a certificate or key that the server cannot use",
-        "The server cannot read its certificate or key, or they do not belong together: correct ssl_certfile and "
-        "ssl_keyfile, which are paths in the container.",
-        (
-            Case(r"\[SSL: (?:KEY_VALUES_MISMATCH|EE_KEY_TOO_SMALL|NO_START_LINE)\]|SSLError: \[SSL\] PEM lib"),
-            Case(r"FileNotFoundError", frames=r"uvicorn/config|/ssl\.py"),
-        ),
-    ),
-    Kind(
         "net.address",
         "an address to listen at that the container does not have",
         "The container has no such address: set host to 0.0.0.0 or leave it out, and VLLM_HOST_IP to an address that "

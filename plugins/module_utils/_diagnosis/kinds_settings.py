@@ -36,6 +36,11 @@ KINDS: tuple[Kind, ...] = (
             Case(r"Input should be '[^']*'(?:, '[^']*')* or '"),
             Case(r"ValueError: Invalid value '[^']*' (?:for|in) VLLM_\w+\. Valid options"),
             Case(
+                r"Unknown Mamba SSU backend",
+                "Set mamba_backend to one of the values that the line lists, or leave it out.",
+            ),
+            Case(r"(?:Unknown|Invalid) .{1,120}Valid (?:options|modes|kinds|layouts|values)(?: are)?: "),
+            Case(
                 r"(?:Invalid|Unknown|Unsupported) attention backend|Attention backend '\w+' has been removed",
                 "This release has no such attention backend: correct {set}, or leave it out.",
                 set_by=("attention_backend", "attention_config", "mm_encoder_attn_backend", "VLLM_ATTENTION_BACKEND"),
@@ -70,7 +75,8 @@ KINDS: tuple[Kind, ...] = (
         "Remove the key that this release does not know, or correct its name.",
         (
             Case(r"Unexpected keyword argument"),
-            Case(r"Extra inputs are not permitted"),
+            # What is wrong for VllmConfig as a whole is in the model's files.
+            Case(r"^(?!.{0,200}validation errors? for VllmConfig).{0,900}Extra inputs are not permitted"),
             Case(r"(?:EngineArgs|Config)\.__init__\(\) got an unexpected keyword argument"),
         ),
     ),

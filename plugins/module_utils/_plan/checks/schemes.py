@@ -11,8 +11,9 @@ from __future__ import annotations
 import typing as t
 
 from ..._vllm.capabilities import SCHEMES
-from ..._vllm.gates import NO_FP4_EXPERTS_ON_12
+from ..._vllm.gates import NEWEST_KNOWN, NO_FP4_EXPERTS_ON_12
 from ..._vllm.images import parse_capability
+from ..._vllm.methods import EXPERT_BACKENDS
 from ..._vllm.schema import of_release, version_key
 from ..model import figures, quantized
 
@@ -44,9 +45,32 @@ def problem(config: t.Mapping[str, t.Any] | None, version: str, capabilities: t.
     return ""
 
 
-def _experts_of_fp4(config: t.Mapping[str, t.Any] | None) -> bool:
+def experts_backend(values: t.Mapping[str, t.Any], config: t.Mapping[str, t.Any] | None, version: str) -> str:
+    """Why vLLM refuses a moe_backend for experts of such files; '' where it does not, or nobody knows."""
+    asked = str(values.get("moe_backend") or "").lower().replace("-", "_")
+    kind = "NVFP4" if _experts_of_fp4(config) else ""
+    if not kind and _experts(config):
+        kind = "unquantized" if quantized.section(config) is None else ""
+        of_files = quantized.text_config(config or {}).get("expert_dtype") in (None, "fp8")
+        kind = "FP8" if quantized.of_files(config) == "fp8" and of_files else kind
+    taken = EXPERT_BACKENDS.get(kind)
+    elsewhere = asked in {name for names in EXPERT_BACKENDS.values() for name in names}
+    asks_more = values.get("quantization") is not None and kind == "unquantized"
+    if taken is None or asked in taken or not elsewhere or asks_more or version_key(version) > NEWEST_KNOWN:
+        return ""
+    return (
+        f"moe_backend {asked} is not supported for {kind} experts, as the files have them: use one of "
+        f"{', '.join(sorted(taken))}, or leave it to vLLM."
+    )
+
+
+def _experts(config: t.Mapping[str, t.Any] | None) -> bool:
     text = quantized.text_config(config or {})
-    if figures.integer(text, "num_experts", "n_routed_experts", "num_local_experts") is None:
+    return figures.integer(text, "num_experts", "n_routed_experts", "num_local_experts") is not None
+
+
+def _experts_of_fp4(config: t.Mapping[str, t.Any] | None) -> bool:
+    if not _experts(config):
         return False
     return "NVFP4" in quantized.kind_of_files(config) or "NVFP4 weights" in kinds(config)
 

@@ -387,6 +387,14 @@ REAL = [
             "the `SupportsPP` interface."
         ),
     ),
+    ("spec.refused", "ValueError: Custom logits processors are not supported when speculative decoding is enabled."),
+    ("kv.connector", "ValueError: Unsupported kv_role: x. Supported roles are y"),
+    ("flag.choice", "ValueError: Unknown Mamba SSU backend: 'CUDA'. Valid options are: TRITON, FLASHINFER"),
+    ("flag.choice", "ValueError: Invalid compilation mode: x. Valid modes are: NONE, STOCK_TORCH_COMPILE"),
+    (
+        "model.missing",
+        "OSError: Can't load image processor for 'acme/x'. If you were trying to load it from 'https://huggingface.co'",
+    ),
     ("pp.refused", "ValueError: Async scheduling is not compatible with pipeline_parallel_size > 1."),
     ("pp.refused", "ValueError: sum(partitions)=60 does not match num_hidden_layers=62."),
     (
@@ -432,7 +440,6 @@ REAL = [
         "AssertionError: In Mamba cache align mode, block_size (2096) must be <= max_num_batched_tokens (2048).",
     ),
     ("flag.choice", "ValueError: Unknown attention backend: 'XFORMERS'. Valid options are: FLASH_ATTN"),
-    ("tls.files", "ssl.SSLError: [SSL: KEY_VALUES_MISMATCH] key values mismatch (_ssl.c:4046)"),
     ("net.address", "OSError: [Errno 99] Cannot assign requested address"),
     ("disk.error", "OSError: [Errno 116] Stale file handle: '/models/x/model-00001-of-00004.safetensors'"),
     ("ray.cluster", "ConnectionError: Could not find any running Ray instance. Please specify the one to connect to"),
