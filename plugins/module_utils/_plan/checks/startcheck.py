@@ -170,7 +170,7 @@ def _partition(start: Start) -> str:
 def _port(start: Start) -> str:
     """get_vllm_port in envs.py."""
     stated = start.variables.get(PORT)
-    if stated is None or stated.isdigit():
+    if stated is None or (stated.isascii() and stated.isdecimal()):
         return ""
     return (
         f"env.{PORT} is '{stated}': it is the first of the ports that the engine uses inside, a number. Leave it out; "
