@@ -58,6 +58,11 @@ _SILENT = re.compile(
 # A warning of vLLM's, no error: a worker that hangs, or one that compiles for long.
 _HANGING = re.compile(r"No available shared memory broadcast block found in \d+ second")
 _REFUSING = re.compile(r"^(?:Value error, |(?:\w+\.)*(?:ValueError|NotImplementedError|AssertionError|TypeError)\b)")
+# What no setting is refused by: vLLM's own code did not foresee something.
+_MISTAKE = re.compile(
+    r"(?:AttributeError|TypeError|NameError|UnboundLocalError|IndexError|KeyError|ZeroDivisionError)\b"
+)
+_OF_VLLM = re.compile(r"/vllm/(?!entrypoints/)")
 _CAUSE_LENGTH = 300
 _KILLED = 128 + 9
 _ISSUES = "https://github.com/vllm-project/vllm/issues"
@@ -173,9 +178,13 @@ def _unknown(root: Event, known: t.Mapping[str, str]) -> Diagnosis:
         return Diagnosis(
             "flag.refused", line, f"vLLM refuses how {_listed(names, known)} is set: do as the line says{other}."
         )
+    if _MISTAKE.match(line) and any(_OF_VLLM.search(frame) for frame in root.frames):
+        place_more = " It is mostly a mistake of this release with such a model or such settings: try another release."
+    else:
+        place_more = ""
     named = f" It speaks of {', '.join(names)}." if names else ""
     place = places.said_of([_fit(frame) for frame in root.frames], known)
-    return Diagnosis("unknown", line, _reported(f"{named} {place}".rstrip()))
+    return Diagnosis("unknown", line, _reported(f"{named} {place}".rstrip() + place_more))
 
 
 def _listed(names: t.Sequence[str], known: t.Mapping[str, str]) -> str:

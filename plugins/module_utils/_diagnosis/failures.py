@@ -10,7 +10,17 @@ from __future__ import annotations
 
 import typing as t
 
-from . import kinds_backends, kinds_gpu, kinds_image, kinds_memory, kinds_model, kinds_settings, signals
+from . import (
+    kinds_backends,
+    kinds_gpu,
+    kinds_image,
+    kinds_memory,
+    kinds_model,
+    kinds_parts,
+    kinds_place,
+    kinds_settings,
+    signals,
+)
 from .kinds import Kind, Match, matched
 
 
@@ -24,11 +34,13 @@ class Besides(t.NamedTuple):
 # Those that say more come first.
 KINDS: tuple[Kind, ...] = (
     *kinds_settings.KINDS,
+    *kinds_parts.KINDS,
     *kinds_backends.KINDS,
     *kinds_memory.KINDS,
     *kinds_gpu.KINDS,
     *kinds_image.KINDS,
     *kinds_model.KINDS,
+    *kinds_place.KINDS,
 )
 NAMED: dict[str, Kind] = {kind.name: kind for kind in KINDS}
 # What is told besides: by the container's end, by a signal, by numbers, or because nothing else is.

@@ -115,6 +115,7 @@ KINDS: tuple[Kind, ...] = (
             Case(r"Failed to infer device type"),
             Case(r"Device string must not be empty"),
             Case(r"Found no NVIDIA driver|No CUDA GPUs are available|no CUDA-capable device is detected"),
+            Case(r"CUDA driver initialization failed, you might not have a CUDA gpu"),
             Case(r"libcuda\.so(?:\.1)?:? cannot (?:open shared object file|found)|libcuda\.so cannot found"),
             Case(r"NVMLError_LibraryNotFound|NVML Shared Library Not Found|libnvidia-ml\.so\.1: cannot open"),
             Case(r"could not select device driver .{0,40}capabilities: \[\[gpu\]\]"),
@@ -144,6 +145,7 @@ KINDS: tuple[Kind, ...] = (
             Case(r"device-side assert triggered|cudaErrorIllegalAddress|the launch timed out"),
             Case(r"uncorrectable (?:NVLink|ECC)|ECC error|fallen off the bus|GPU is lost|NVMLError_GpuIsLost"),
             Case(r"CUDA error: (?:unknown error|invalid (?:argument|resource handle|configuration argument))"),
+            Case(r"CUDA error: operation not supported"),
             Case(r"CUBLAS_STATUS_(?:EXECUTION_FAILED|INTERNAL_ERROR|INVALID_VALUE|NOT_INITIALIZED)"),
         ),
         general=True,
@@ -199,6 +201,10 @@ KINDS: tuple[Kind, ...] = (
         "memory.",
         (
             Case(r"batch testing peer-to-peer access|peer access is not supported between these two devices"),
+            Case(
+                r"CUDA error: (?:operation not supported|mapping of buffer object|invalid (?:argument|resource))",
+                frames=r"custom_all_reduce|custom_ar|symm_mem|quick_all_reduce",
+            ),
             Case(r"custom_all_reduce\.cuh.{0,80}(?:invalid argument|error)"),
         ),
     ),

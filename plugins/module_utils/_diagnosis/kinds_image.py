@@ -66,6 +66,17 @@ KINDS: tuple[Kind, ...] = (
                 r"only supports? (?:SM|sm_|compute capability|Hopper|Blackwell)|[Uu]nsupported (?:SM|"
                 r"compute capability|GPU arch)"
             ),
+            Case(
+                r"Failed to find a kernel that can implement .{0,900}is not divisible by",
+                "No kernel takes this layer as it is split; the line says which sizes do not divide: use a smaller "
+                "tensor_parallel_size, or another build of the model (another quantization or group size).",
+            ),
+            Case(
+                r"Failed to find a kernel that can implement",
+                "No kernel of the image takes these weights on this GPU; the line says what each lacks (a compute "
+                "capability, a dtype): use another build of the model (another quantization), another dtype where it "
+                "speaks of one, or a newer image.",
+            ),
             Case(r"CUBLAS_STATUS_(?:NOT_SUPPORTED|ARCH_MISMATCH)|cudnnException|CUDNN_STATUS_NOT_SUPPORTED"),
         ),
     ),
@@ -179,6 +190,12 @@ KINDS: tuple[Kind, ...] = (
             ),
             Case(r"undefined symbol: \S+"),
             Case(
+                r"'_OpNamespace' '_\w+' object has no attribute|Could not run '_\w*C\w*::\w+'",
+                "vLLM's own kernels of this image were not loaded, or were not built for this platform (a warning "
+                "above says `Failed to import`): use vLLM's own image of this release, for this architecture, with "
+                "nothing installed over it.",
+            ),
+            Case(
                 r"version `\S+' not found|operator \S+::\S+ does not exist|numpy\.dtype size changed|"
                 r"binary incompatib"
             ),
@@ -195,7 +212,10 @@ KINDS: tuple[Kind, ...] = (
                 r"ModuleNotFoundError: No module named|ImportError: Please install|"
                 r"ImportError: .{0,80}not installed"
             ),
-            Case(r"ImportError: \S+\.so\S*: cannot open shared object file"),
+            Case(
+                r"ImportError: \S+\.so\S*: cannot open shared object file",
+                "The image lacks the system library that the line names: use an image that has it.",
+            ),
             Case(r"[Pp]lease (?:install|run `?pip install)|you need to have .{0,40} installed"),
         ),
         general=True,

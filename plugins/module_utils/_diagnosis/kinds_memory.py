@@ -12,7 +12,7 @@ from .kinds import Case, Kind
 
 _LOADING = r"\bin (?:load_model|initialize_model|create_weights|load_weights|process_weights_after_loading)\b"
 _CAPTURING = r"\bin (?:capture_model|_capture_cudagraphs|capture_graphs?)\b"
-_OUT = r"CUDA out of memory|OutOfMemoryError: |CUDA error: out of memory|CUBLAS_STATUS_ALLOC_FAILED|"
+_OUT = r"CUDA out of memory|OutOfMemoryError: |CUDA [Ee]rror: out of memory|CUBLAS_STATUS_ALLOC_FAILED|"
 _OUT += r"(?:CUDA\]|cudaMalloc failed|CUDA driver error): ?out of memory|Cuda failure (?:\d+ )?'out of memory'"
 _BLOCKS = (
     "{set} leaves the KV cache this few blocks, whatever is free: leave it out, or set it to at least the "
@@ -141,6 +141,7 @@ KINDS: tuple[Kind, ...] = (
                 r"\bMemoryError\b"
             ),
             Case(r"cudaHost(?:Alloc|Register).{0,80}(?:fail|error)|pin_memory.{0,60}fail|UVA is not available"),
+            Case(r"requires uva \(pin memory\)"),
             Case(r"std::bad_alloc"),
         ),
     ),

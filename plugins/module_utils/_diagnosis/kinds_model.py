@@ -68,6 +68,13 @@ KINDS: tuple[Kind, ...] = (
                 r"OSError: (?:/|\.\.?/|~)\S+ is not a local folder",
                 _NO_FOLDER,
             ),
+            Case(
+                # openai_harmony fetches it; vllm#22525, harmony#95 name the variable.
+                r"HarmonyError: error downloading or loading vocab|failed to download or load vocab file",
+                "gpt-oss needs a vocabulary that is not among its files and that it fetches from the network: put "
+                "o200k_base.tiktoken (and cl100k_base.tiktoken) into a folder on the host that is mounted, and name it "
+                "in TIKTOKEN_ENCODINGS_BASE in the instance's `env`.",
+            ),
             Case(r"HFValidationError: Repo id must|Repo id must (?:be|use)"),
             Case(r"is not a local folder (?:and is not a valid model|or a valid repository)"),
             Case(r"Invalid repository ID or local directory"),
@@ -77,7 +84,19 @@ KINDS: tuple[Kind, ...] = (
             ),
             Case(r"RevisionNotFoundError|is not a valid git identifier"),
             Case(r"Cannot find any (?:safetensors )?model weights with|no \[?config\.json|no config file found"),
+            Case(
+                r"[Cc]an't load (?:image |video )?processor for|containing a preprocessor_config\.json",
+                "The build has no preprocessor_config.json, which vLLM wants for what is no text: set "
+                "language_model_only where it is of the text model alone; or take the file from the model that it "
+                "was made of, or another build.",
+            ),
             Case(r"[Cc]an't load (?:the configuration|tokenizer|the model|feature extractor|image processor)"),
+            Case(
+                r"FileNotFoundError: .{0,300}\.(?:safetensors|bin|gguf|tiktoken|model)'?$|"
+                r"FileNotFoundError: .{0,300}(?:config|tokenizer|index)\w*\.json'?$|"
+                r"No tokenizer file found in|Unable to load vocabulary from file",
+                "A file of the model is not there: fetch the model again, whole, or correct its path.",
+            ),
             Case(r"FileNotFoundError: Weight files referenced in index but missing"),
         ),
     ),
@@ -118,6 +137,11 @@ KINDS: tuple[Kind, ...] = (
                 "newer image, or another build of the model.",
             ),
             Case(
+                r"validation errors? for VllmConfig.{0,400}Extra inputs are not permitted",
+                "The model's files state something, mostly of its quantization, that this release does not know (the "
+                "line names it): use a newer image, or another build of the model.",
+            ),
+            Case(
                 r"was supported in vLLM until v(?P<version>[\w.]+)",
                 "vLLM has dropped this model: use an image of release {version}, or another model.",
             ),
@@ -129,7 +153,8 @@ KINDS: tuple[Kind, ...] = (
             Case(
                 r"has no vLLM implementation|Transformers (?:modeling )?(?:implementation|"
                 r"backend).{0,40}not compatible|"
-                r"Unrecognized configuration class|GGUF model with architecture \S+ is not supported",
+                r"Unrecognized configuration class|GGUF model with architecture \S+ is not supported|"
+                r"Unknown gguf model_type",
                 "This release of vLLM does not know the model's architecture: use a newer image, or "
                 "another build of the model.",
             ),
@@ -149,6 +174,11 @@ KINDS: tuple[Kind, ...] = (
                 "The image's transformers does not suit the model: use a newer image, or one with the "
                 "transformers that its vLLM "
                 "asks for.",
+            ),
+            Case(
+                r"^TypeError: .{0,120}__init__\(\) (?:got|missing)|"
+                r"^AttributeError: 'dict' object has no attribute 'model_",
+                frames=r"/transformers/|/tokenizers/|transformers_utils|processing_\w+\.py",
             ),
             Case(r"AttributeError: .{0,80}(?:Config|Tokenizer\w*|Processor)'? (?:object )?has no attribute"),
             Case(r"KeyError: '(?:default|rope_type|type|mrope|llama3|yarn|\w+_rope)'", frames=r"rope|rotary|config"),
@@ -192,7 +222,7 @@ KINDS: tuple[Kind, ...] = (
             Case(r"Could not detect config format|Failed to load mistral"),
             Case(
                 r"[Cc]ouldn't instantiate the backend tokenizer|Unrecognized (?:processing|image processor|"
-                r"feature extractor) class"
+                r"video processor|feature extractor)\b"
             ),
             Case(r"JSONDecodeError", frames=r"configuration_utils|transformers_utils/config"),
         ),
@@ -231,57 +261,5 @@ KINDS: tuple[Kind, ...] = (
                 frames=r"dynamic_module_utils|transformers_modules",
             ),
         ),
-    ),
-    Kind(
-        "start.slow",
-        "an engine that vLLM itself gave up waiting for",
-        "Raise VLLM_ENGINE_READY_TIMEOUT_S in the instance's `env`; a model on a slow disk or a first "
-        "compilation takes long.",
-        (Case(r"Timed out waiting for (?:new )?engine (?:core )?processes to start", since="0.15.1"),),
-    ),
-    Kind(
-        "cache.readonly",
-        "a folder that the container's user may not write",
-        "The container's user may not write this folder: give it to that user (`chown`), mount another "
-        "one, or set the variable "
-        "that names it (VLLM_CACHE_ROOT, HF_HOME, FLASHINFER_WORKSPACE_BASE, TRITON_CACHE_DIR) to one that it may.",
-        (
-            Case(
-                r"(?:PermissionError|Permission denied).{0,40}/dev/(?:nvidia|dri)",
-                "The container's user may not open the GPU's device: give it the group that owns it on the host.",
-            ),
-            Case(r"PermissionError: |\[Errno 13\] Permission denied|PermissionError at "),
-            Case(r"Read-only file system|\[Errno 30\]"),
-            Case(
-                r"getpwuid\(\): uid not found",
-                "The container's user has no name in the image, and so no home: set HOME and USER in the "
-                "instance's `env`, or use "
-                "a user that the image knows; its folders have to be writable for it.",
-            ),
-        ),
-    ),
-    Kind(
-        "port.internal",
-        "a port that the engine's processes use among themselves is taken",
-        "A port that the engine uses inside is taken, mostly by another engine in the same network: try "
-        "again, or set VLLM_PORT "
-        "(the first of its inside ports) or MASTER_PORT in the instance's `env` to one that is free.",
-        (
-            Case(r"EADDRINUSE|server socket has failed to (?:listen|bind)"),
-            Case(r"ZMQError: Address already in use|Address already in use \(addr="),
-            Case(
-                r"[Aa]ddress already in use",
-                frames=r"in (?:get_open_\w+|init_process_group|_create_c10d_store|make_zmq_socket|bind_to_\w+)",
-            ),
-            Case(r"Could not find open port after"),
-        ),
-        of_the_moment=True,
-    ),
-    Kind(
-        "port.busy",
-        "the port is taken",
-        "Choose another port, or free this one (`ss -ltnp` on the host shows what holds it).",
-        (Case(r"[Aa]ddress already in use"), Case(r"port is already allocated")),
-        of_the_moment=True,
     ),
 )

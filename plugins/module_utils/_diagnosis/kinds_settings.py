@@ -35,6 +35,21 @@ KINDS: tuple[Kind, ...] = (
             Case(r"error: argument .{0,200}invalid choice:"),
             Case(r"Input should be '[^']*'(?:, '[^']*')* or '"),
             Case(r"ValueError: Invalid value '[^']*' (?:for|in) VLLM_\w+\. Valid options"),
+            Case(
+                r"Unknown Mamba SSU backend",
+                "Set mamba_backend to one of the values that the line lists, or leave it out.",
+            ),
+            Case(r"(?:Unknown|Invalid) .{1,120}Valid (?:options|modes|kinds|layouts|values)(?: are)?: "),
+            Case(
+                r"(?:Invalid|Unknown|Unsupported) attention backend|Attention backend '\w+' has been removed",
+                "This release has no such attention backend: correct {set}, or leave it out.",
+                set_by=("attention_backend", "attention_config", "mm_encoder_attn_backend", "VLLM_ATTENTION_BACKEND"),
+            ),
+            Case(
+                r"(?:Invalid|Unknown|Unsupported) attention backend|Attention backend '\w+' has been removed",
+                "This release has no such attention backend: correct attention_backend (VLLM_ATTENTION_BACKEND before "
+                "0.12), or leave it out.",
+            ),
         ),
     ),
     Kind(
@@ -60,7 +75,8 @@ KINDS: tuple[Kind, ...] = (
         "Remove the key that this release does not know, or correct its name.",
         (
             Case(r"Unexpected keyword argument"),
-            Case(r"Extra inputs are not permitted"),
+            # What is wrong for VllmConfig as a whole is in the model's files.
+            Case(r"^(?!.{0,200}validation errors? for VllmConfig).{0,900}Extra inputs are not permitted"),
             Case(r"(?:EngineArgs|Config)\.__init__\(\) got an unexpected keyword argument"),
         ),
     ),
@@ -101,7 +117,15 @@ KINDS: tuple[Kind, ...] = (
             Case(
                 r"max_num_batched_tokens \(?\d+\)? (?:is smaller than max_model_len|must be greater than or equal to)"
             ),
-            Case(r"max_tokens_per_mm_item \(\d+\) is larger than max_num_batched_tokens"),
+            Case(
+                r"max_tokens_per_mm_item \((?P<tokens>\d+)\) is larger than max_num_batched_tokens",
+                "Set max_num_batched_tokens to at least {tokens}, what one picture or video of the model takes.",
+            ),
+            Case(
+                r"block_size \((?P<tokens>\d+)\) must be <= max_num_batched_tokens",
+                "Set max_num_batched_tokens to at least {tokens}: states are kept with each block, and a block has to "
+                "go into one batch. Without enable_prefix_caching (mamba_cache_mode) that is not asked.",
+            ),
             Case(r"does not have enough slots to schedule a token|does not allow any tokens to be scheduled"),
         ),
     ),
@@ -166,6 +190,7 @@ KINDS: tuple[Kind, ...] = (
                 r"(?:FP8|NVFP4|MXFP4|Marlin|marlin).{0,80}(?:not supported on|requires|"
                 r"only supported (?:on|for)) .{0,40}(?:GPU|SM|capab|Ada|Hopper)"
             ),
+            Case(r"No compiled \w+.{0,80}(?:kernel|CUDA device capability)"),
             Case(r"Min(?:imum)? capability:? \d+.{0,40}[Cc]urrent (?:compute )?capability"),
         ),
     ),
@@ -174,6 +199,16 @@ KINDS: tuple[Kind, ...] = (
         "a quantization that is not the checkpoint's",
         "Leave quantization unset, or set it to what the model was quantized with.",
         (
+            Case(
+                r"does not support BitsAndBytes quantization|[Pp]re-?quant BitsAndBytes models with|"
+                r"BitsAndBytes quantization with TP or PP",
+                "bitsandbytes does not serve this model so: use another build of it (AWQ, GPTQ, FP8), or one GPU "
+                "(tensor_parallel_size 1) where the line speaks of tensor parallelism.",
+            ),
+            Case(
+                r"Marlin does not support weight_bits|Unsupported (?:GPTQ|AWQ|num_bits|bits)",
+                "This release has no kernels for weights of so many bits: use another build of the model.",
+            ),
             Case(
                 r"(?P<dtype>\S+) is not supported for quantization method",
                 "Set dtype to one that this quantization takes: the line says which dtype is not ({dtype}).",

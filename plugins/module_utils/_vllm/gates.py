@@ -84,6 +84,13 @@ WHOLE_BLOCKS_OF_EXPERTS = Gate(
     "vllm/model_executor/layers/quantization/fp8.py, Fp8MoEMethod.create_weights",
     until=(0, 29, 0),
 )
+NO_FP4_EXPERTS_ON_12 = Gate(
+    "no_fp4_experts_on_12",
+    (0, 15, 0),
+    "experts of NVFP4 have no kernel that takes compute capability 12.x",
+    "vllm-project/vllm#33416, mended by #33417",
+    until=(0, 15, 1),
+)
 PREFIX_BY_PATH = Gate(
     "prefix_by_path",
     (0, 32, 0),
@@ -93,5 +100,5 @@ PREFIX_BY_PATH = Gate(
 
 GATES: tuple[Gate, ...] = (
     WHOLE_BLOCKS_OF_EXPERTS, OFFLOAD_OF_ONE_KIND, SUBCOMMAND, AUTO_LENGTH, TOOL_CALL_NEEDS_PARSER,
-    TURBOQUANT_WITH_STATES, TEMPERATURE_BOUND, KEYS_OUT_OF_THE_LOG, PREFIX_BY_PATH,
+    NO_FP4_EXPERTS_ON_12, TURBOQUANT_WITH_STATES, TEMPERATURE_BOUND, KEYS_OUT_OF_THE_LOG, PREFIX_BY_PATH,
 )  # fmt: skip

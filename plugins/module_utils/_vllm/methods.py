@@ -42,3 +42,24 @@ OUT_OF_TREE: dict[str, tuple[Version, str]] = {
 def left_since(method: str) -> str:
     """The first release without a method, as people write it."""
     return version_text(OUT_OF_TREE[method][0])
+
+
+# What moe_backend may be, by how the experts' files are quantized, in any release: map_*_backend of
+# layers/fused_moe/oracle in 0.17.0 to 0.32.0. Which of them a GPU has is another matter.
+EXPERT_BACKENDS: dict[str, frozenset[str]] = {
+    "unquantized": frozenset(("triton", "batched_triton", "flashinfer_trtllm", "flashinfer_cutlass", "aiter")),
+    "FP8": frozenset(
+        (
+            "triton", "deep_gemm", "cutlass", "flashinfer_trtllm", "flashinfer_cutlass", "marlin", "humming", "aiter",
+            "hpc",
+        )
+    ),
+    "NVFP4": frozenset(
+        (
+            "b12x", "cutlass", "flashinfer_trtllm", "flashinfer_cutlass", "flashinfer_cutedsl", "flashinfer_b12x",
+            "flashinfer_moe_ep_cutedsl", "marlin", "humming", "emulation",
+        )
+    ),
+}  # fmt: skip
+# MambaBackendEnum in config/mamba.py of 0.20.0 to 0.32.0.
+STATE_BACKENDS = ("triton", "flashinfer")

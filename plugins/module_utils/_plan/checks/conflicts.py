@@ -13,6 +13,7 @@ import typing as t
 from ..._engine.pooled import ARGUMENTS
 from ..._findings.checks import Doubt
 from ..._vllm.gates import AUTO_LENGTH
+from ..._vllm.methods import STATE_BACKENDS
 from ..._vllm.schema import Schema, version_key
 
 Values = t.Mapping[str, t.Any]
@@ -60,6 +61,29 @@ def _graph_sizes(values: Values, schema: Schema) -> str:
     return ""
 
 
+def _drafts_and_processors(values: Values, schema: Schema) -> str:
+    """build_logitsprocs (v1/sample/logits_processor) of 0.16.0 to 0.32.0."""
+    if values.get("logits_processors") and values.get("speculative_config"):
+        return "logits_processors and speculative_config exclude each other: leave one of them out."
+    return ""
+
+
+def _redundant_experts(values: Values, schema: Schema) -> str:
+    """ParallelConfig (config/parallel.py) of 0.10.1 to 0.32.0."""
+    stated = values.get("eplb_config")
+    inside = stated.get("num_redundant_experts") if isinstance(stated, dict) else None
+    if (values.get("num_redundant_experts") or inside) and not values.get("enable_eplb"):
+        return "num_redundant_experts is for balancing experts: set enable_eplb, or leave it out."
+    return ""
+
+
+def _states_backend(values: Values, schema: Schema) -> str:
+    stated = values.get("mamba_backend")
+    if isinstance(stated, str) and stated.lower() not in STATE_BACKENDS:
+        return f"mamba_backend is '{stated}', and vLLM has {' and '.join(STATE_BACKENDS)}: use one, or leave it out."
+    return ""
+
+
 GENERATES: dict[str, tuple[str, ...]] = {
     "runner": ("auto", "generate"),
     "task": ("auto", "generate"),
@@ -84,6 +108,9 @@ TOGETHER: tuple[t.Callable[[Values, Schema], str], ...] = (
     _whole_prompts,
     _automatic_length,
     _graph_sizes,
+    _drafts_and_processors,
+    _redundant_experts,
+    _states_backend,
     _answers,
 )
 # What is no prediction: such a server could never give its proof.

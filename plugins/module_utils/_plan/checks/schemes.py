@@ -1,7 +1,7 @@
 # Copyright: gpufleet.vllm contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The lowest compute capability for the schemes of compressed-tensors: the method itself says less than its schemes do.
+"""Compute capabilities of what a method says less of than it needs: schemes of compressed-tensors, experts of NVFP4.
 
 Private to the collection: may change without notice.
 """
@@ -11,16 +11,28 @@ from __future__ import annotations
 import typing as t
 
 from ..._vllm.capabilities import SCHEMES
+from ..._vllm.gates import NEWEST_KNOWN, NO_FP4_EXPERTS_ON_12
 from ..._vllm.images import parse_capability
+from ..._vllm.methods import EXPERT_BACKENDS
 from ..._vllm.schema import of_release, version_key
-from ..model import quantized
+from ..model import figures, quantized
+
+# The major capability of RTX 50, RTX PRO Blackwell and GB10.
+NEWEST = 12
 
 
 def problem(config: t.Mapping[str, t.Any] | None, version: str, capabilities: t.Sequence[str]) -> str:
     """Why such GPUs run no scheme of these files; '' where they do, or nobody knows."""
+    at = version_key(version)
+    if NO_FP4_EXPERTS_ON_12.open_at(at) and _experts_of_fp4(config):
+        newest = next((text for text in capabilities if (parse_capability(text) or (0, 0))[0] == NEWEST), "")
+        if newest:
+            return (
+                f"vLLM {version} has no kernel for experts of NVFP4 on compute capability {newest}: use "
+                f"{NO_FP4_EXPERTS_ON_12.first_without} or newer."
+            )
     if quantized.of_files(config) != "compressed-tensors":
         return ""
-    at = version_key(version)
     for kind in kinds(config):
         lowest = of_release(SCHEMES[kind], at)
         for text in capabilities:
@@ -31,6 +43,36 @@ def problem(config: t.Mapping[str, t.Any] | None, version: str, capabilities: t.
                     f"{lowest[1]} in vLLM {version}, this GPU has {text}."
                 )
     return ""
+
+
+def experts_backend(values: t.Mapping[str, t.Any], config: t.Mapping[str, t.Any] | None, version: str) -> str:
+    """Why vLLM refuses a moe_backend for experts of such files; '' where it does not, or nobody knows."""
+    asked = str(values.get("moe_backend") or "").lower().replace("-", "_")
+    kind = "NVFP4" if _experts_of_fp4(config) else ""
+    if not kind and _experts(config):
+        kind = "unquantized" if quantized.section(config) is None else ""
+        of_files = quantized.text_config(config or {}).get("expert_dtype") in (None, "fp8")
+        kind = "FP8" if quantized.of_files(config) == "fp8" and of_files else kind
+    taken = EXPERT_BACKENDS.get(kind)
+    elsewhere = asked in {name for names in EXPERT_BACKENDS.values() for name in names}
+    asks_more = values.get("quantization") is not None and kind == "unquantized"
+    if taken is None or asked in taken or not elsewhere or asks_more or version_key(version) > NEWEST_KNOWN:
+        return ""
+    return (
+        f"moe_backend {asked} is not supported for {kind} experts, as the files have them: use one of "
+        f"{', '.join(sorted(taken))}, or leave it to vLLM."
+    )
+
+
+def _experts(config: t.Mapping[str, t.Any] | None) -> bool:
+    text = quantized.text_config(config or {})
+    return figures.integer(text, "num_experts", "n_routed_experts", "num_local_experts") is not None
+
+
+def _experts_of_fp4(config: t.Mapping[str, t.Any] | None) -> bool:
+    if not _experts(config):
+        return False
+    return "NVFP4" in quantized.kind_of_files(config) or "NVFP4 weights" in kinds(config)
 
 
 def kinds(config: t.Mapping[str, t.Any] | None) -> list[str]:

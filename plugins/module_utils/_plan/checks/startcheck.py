@@ -27,6 +27,7 @@ from .image import states_release
 Values = t.Mapping[str, t.Any]
 # get_pp_indices in distributed/utils.py.
 PARTITION = "VLLM_PP_LAYER_PARTITION"
+PORT = "VLLM_PORT"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -63,6 +64,9 @@ def problems(start: Start) -> list[Doubt]:
         Doubt("quantization", quantized.unread(start.model.config, start.version)),
         Doubt("value", _offload(start)),
         Doubt("value", _partition(start)),
+        Doubt("value", _port(start)),
+        Doubt("value", _one_kind(start)),
+        Doubt("value", schemes.experts_backend(start.values, start.model.config, start.version)),
     ]
     if states_release(start.image):
         found.append(Doubt("value", _turboquant(start)))
@@ -161,3 +165,25 @@ def _partition(start: Start) -> str:
             "them agree."
         )
     return ""
+
+
+def _port(start: Start) -> str:
+    """get_vllm_port in envs.py."""
+    stated = start.variables.get(PORT)
+    if stated is None or (stated.isascii() and stated.isdecimal()):
+        return ""
+    return (
+        f"env.{PORT} is '{stated}': it is the first of the ports that the engine uses inside, a number. Leave it out; "
+        "the server's own port is the instance's."
+    )
+
+
+def _one_kind(start: Start) -> str:
+    """unify_hybrid_kv_cache_specs in v1/core/kv_cache_utils.py: windows become whole, states do not."""
+    kinds = start.kinds()
+    if start.values.get("disable_hybrid_kv_cache_manager") is not True or "linear" not in kinds or len(kinds) < 2:
+        return ""
+    return (
+        f"disable_hybrid_kv_cache_manager does not go with {start.model.name}: beside attention it has layers that "
+        "keep states, and only the hybrid manager keeps both. Leave it out."
+    )

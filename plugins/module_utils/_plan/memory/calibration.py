@@ -27,6 +27,7 @@ GRAPHS_COUNTED = (0, 20, 0)  # VLLM_MEMORY_PROFILER_ESTIMATE_CUDAGRAPHS on by de
 IN_FLIGHT_BATCHES = (0, 26, 0)  # a window holds the tokens of every batch in flight; 0.25.1 still those of one
 HYBRID_PREFIXES = (0, 28, 0)  # prefix caching on by default for models with state layers; "opt-in for now" before
 EVERY_STATE = ((0, 16, 0), (0, 28, 0))  # Mamba layers with prefix caching keep a state for every block
+BLOCK_IN_A_BATCH = ((0, 17, 0), (0, 27, 0))  # a block with a state that is cached has to go into one batch
 STATES_ALIGNED = (0, 16, 0)  # a request's states are counted in blocks; before it, one a request
 CONSUMED_BY_DEVICE = (0, 27, 0)  # what is held is read from the driver, not added up from torch's counters
 ALL_RUNNER_V2 = (0, 29, 0)

@@ -15,13 +15,15 @@ import typing as t
 
 from ..model.estimate import MIB_PER_GIB
 from .budget import Budget
-from .calibration import STATES_CHECKED, STATES_REFUSED
+from .calibration import BLOCK_IN_A_BATCH, STATES_CHECKED, STATES_REFUSED
 from .reason import Reason
 from .request import MemoryRequest
 from .settings import AUTO_LENGTH, Settings
 
 # What a host needs for itself beside an engine whose GPU shares its memory: the system, and the engine's own processes.
 HOST_NEEDS_GIB = 6.0
+# How much longer than in these sums a block may be, as a share.
+ROUNDED_UP = 0.05
 # Loaders that hold GPU memory of their own while they load, which no counter of vLLM sees.
 LOADERS = {
     "instanttensor": "InstantTensor prefetches into buffers on the GPU",
@@ -33,8 +35,8 @@ LOADERS = {
 
 def reasons(request: MemoryRequest, settings: Settings, budget: Budget) -> list[Reason]:
     """Everything of this file that speaks against plainly `fits`."""
-    found = [*_states(settings, budget), *_unsplit(settings), *_whole(settings), *_shared(request, settings, budget)]
-    return [*found, *_offloaded(request, settings, budget), *_loader(settings)]
+    found = [*_states(settings, budget), *_aligned(settings, budget), *_unsplit(settings), *_whole(settings)]
+    return [*found, *_shared(request, settings, budget), *_offloaded(request, settings, budget), *_loader(settings)]
 
 
 def _states(settings: Settings, budget: Budget) -> list[Reason]:
@@ -53,6 +55,24 @@ def _states(settings: Settings, budget: Budget) -> list[Reason]:
     )
     refused = high < settings.sequences and settings.version >= STATES_REFUSED
     return [Reason("does_not_fit" if refused else "tight", "memory", text, capped=False)]
+
+
+def _aligned(settings: Settings, budget: Budget) -> list[Reason]:
+    """States that are cached at the ends of blocks: VllmConfig.validate_block_size wants a block in one batch."""
+    pool, (first, last) = budget.layout, BLOCK_IN_A_BATCH
+    if pool is None or pool.every_state or not settings.prefix_caching or not first <= settings.version < last:
+        return []
+    block = max((group.block_tokens for group in pool.groups if group.kind == "linear"), default=0)
+    # Kernels round blocks up, each in its own way.
+    if block * (1 + ROUNDED_UP) <= settings.batched_tokens:
+        return []
+    text = (
+        f"Prefix caching keeps this model's states at the ends of blocks of about {block} tokens, and a block has to "
+        f"go into one batch: set max_num_batched_tokens (it is {settings.batched_tokens}) well above that, or leave "
+        "enable_prefix_caching out."
+    )
+    refused = block > settings.batched_tokens * (1 + ROUNDED_UP)
+    return [Reason("does_not_fit" if refused else "tight", "setup", text, "value")]
 
 
 def _unsplit(settings: Settings) -> list[Reason]:

@@ -60,7 +60,7 @@ def of_files(config: t.Mapping[str, t.Any] | None) -> str:
 
 def recognised(config: t.Mapping[str, t.Any] | None, version: str) -> str:
     """The method that takes such files whatever name was asked for; '' where the name has a say."""
-    kind = _kind(config)
+    kind = kind_of_files(config)
     at = version_key(version)
     return next((method for what, since, method in RECOGNISED if what == kind and at >= since), "")
 
@@ -103,7 +103,7 @@ def reads_files(method: str) -> bool:
     return any(method in group for group in SAME_FILES)
 
 
-def _kind(config: t.Mapping[str, t.Any] | None) -> str:
+def kind_of_files(config: t.Mapping[str, t.Any] | None) -> str:
     """The files in the words of RECOGNISED."""
     files = of_files(config)
     if files.startswith("modelopt"):

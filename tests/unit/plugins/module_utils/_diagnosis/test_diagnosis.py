@@ -487,6 +487,63 @@ def test_advice_is_what_the_line_and_the_settings_say(
 
 
 @pytest.mark.parametrize(
+    ("frame", "line", "failure_class", "advised"),
+    [
+        # config/vllm.py of 0.11 reads the files' quantization with the image's compressed-tensors.
+        (
+            "pydantic/_internal/_dataclasses.py",
+            (
+                "pydantic_core._pydantic_core.ValidationError: 2 validation errors for VllmConfig\nscale_dtype\n"
+                "  Extra inputs are not permitted [type=extra_forbidden, input_value=None, input_type=NoneType]"
+            ),
+            "model.newer",
+            "use a newer image",
+        ),
+        (
+            "pydantic/_internal/_dataclasses.py",
+            (
+                "pydantic_core._pydantic_core.ValidationError: 1 validation error for CompilationConfig\nnope\n"
+                "  Extra inputs are not permitted [type=extra_forbidden, input_value=1, input_type=int]"
+            ),
+            "flag.json_key",
+            "Remove the key",
+        ),
+        (
+            "vllm/distributed/kv_transfer/kv_connector/v1/multi_connector.py",
+            "ValueError: Duplicated timeseries in CollectorRegistry: {'vllm:x'}",
+            "kv.connector",
+            "keep one of them",
+        ),
+        ("vllm/v1/metrics/loggers.py", "ValueError: Duplicated timeseries in CollectorRegistry: {'x'}", "unknown", ""),
+        ("/x/vllm/v1/attention/a.py", "AttributeError: 'X' object has no attribute 'y'", "unknown", "another release"),
+        ("/x/plugin/a.py", "AttributeError: 'X' object has no attribute 'y'", "unknown", "report it"),
+    ],
+)
+def test_what_a_line_means_by_where_it_was(frame: str, line: str, failure_class: str, advised: str) -> None:
+    frames = ('  File "a.py", line 1, in g', f'  File "{frame}", line 7, in f', "    x()")
+    found = diagnose(said(CORE, TRACEBACK, *frames, *line.split("\n")), 1)
+    assert found.failure_class == failure_class
+    assert advised in found.advice
+    assert ("another release" in found.advice) == (advised == "another release")
+
+
+def test_pages_that_an_assertion_without_a_word_stops() -> None:
+    # vllm#43626.
+    frames = (
+        '  File "vllm/v1/core/kv_cache_utils.py", line 1042, in unify_kv_cache_spec_page_size',
+        "    assert x == y",
+    )
+    log = said(CORE, TRACEBACK, *frames, "AssertionError")
+    assert diagnose(log, 1).failure_class == "kv.page_size"
+    set_by = diagnose(
+        said(CORE, "NotImplementedError: The page size of the layer is not divisible by the maximum page size."),
+        1,
+        release={"arguments": {"kv_cache_dtype": "fp8"}},
+    )
+    assert "with kv_cache_dtype (it is fp8)" in set_by.advice
+
+
+@pytest.mark.parametrize(
     ("file", "name", "drafter"),
     [
         ("vllm/v1/spec_decode/eagle.py", "XForCausalLM", True),

@@ -352,6 +352,101 @@ REAL = [
         "torch.distributed.DistNetworkError: The server socket has failed to listen on any address. EADDRINUSE",
     ),
     ("port.internal", "zmq.error.ZMQError: Address already in use (addr='tcp://127.0.0.1:5557')"),
+    # vllm#38979 (0.19.0), and the words of 0.32.0: v1/core/kv_cache_utils.py, unify_kv_cache_spec_page_size.
+    (
+        "kv.page_size",
+        (
+            "NotImplementedError: The page size of the layer is not divisible by the maximum page size. "
+            "Cannot unify by adjusting block_size."
+        ),
+    ),
+    (
+        "kv.page_size",
+        (
+            "NotImplementedError: Layer model.layers.3.self_attn.indexer.k_cache: page size is not divisible by the "
+            "maximum page size and cannot be padded."
+        ),
+    ),
+    ("kv.page_size", "ValueError: Failed to promote local KV cache specs to one unified type."),
+    # config/speculative.py and v1/spec_decode of 0.32.0.
+    ("spec.refused", "ValueError: num_speculative_tokens:3 must be divisible by n_predict=2"),
+    ("spec.refused", "ValueError: Target and draft model should have the same vocabulary size. Target model vocab"),
+    ("spec.refused", "  Value error, Eagle3 is only supported for Llama models. Got x"),
+    (
+        "spec.refused",
+        "RuntimeError: Model does not support EAGLE3 interface but aux_hidden_state_outputs was requested",
+    ),
+    ("spec.refused", "NotImplementedError: Speculative Decoding with draft models does not support M-RoPE yet"),
+    ("spec.refused", "AssertionError: All drafting layers should belong to the same kv cache group"),
+    ("spec.refused", "NotImplementedError: Unsupported speculative method: 'x'"),
+    ("spec.refused", "ValueError: The Inkling checkpoint does not contain MTP weights"),
+    (
+        "pp.refused",
+        (
+            "NotImplementedError: Pipeline parallelism is not supported for this model. Supported models implement "
+            "the `SupportsPP` interface."
+        ),
+    ),
+    ("spec.refused", "ValueError: Custom logits processors are not supported when speculative decoding is enabled."),
+    ("kv.connector", "ValueError: Unsupported kv_role: x. Supported roles are y"),
+    ("flag.choice", "ValueError: Unknown Mamba SSU backend: 'CUDA'. Valid options are: TRITON, FLASHINFER"),
+    ("flag.choice", "ValueError: Invalid compilation mode: x. Valid modes are: NONE, STOCK_TORCH_COMPILE"),
+    (
+        "model.missing",
+        "OSError: Can't load image processor for 'acme/x'. If you were trying to load it from 'https://huggingface.co'",
+    ),
+    ("pp.refused", "ValueError: Async scheduling is not compatible with pipeline_parallel_size > 1."),
+    ("pp.refused", "ValueError: sum(partitions)=60 does not match num_hidden_layers=62."),
+    (
+        "dcp.refused",
+        "AssertionError: tensor parallel size 8 must be greater than total num kv heads 8 when enable decode context",
+    ),
+    (
+        "dcp.refused",
+        "AssertionError: DCP requires attention impls to return the softmax lse for decode, but x does not",
+    ),
+    # config/vllm.py of 0.32.0; torch.
+    ("mem.pool", "AssertionError: Expandable segments are not compatible with memory pool."),
+    ("mem.pool", "RuntimeError: torch.cuda.MemPool doesn't currently support expandable_segments."),
+    (
+        "chat.template",
+        "ValueError: The supplied chat template string (/x.jinja) appears path-like, but doesn't exist!",
+    ),
+    # openai_harmony; vllm#22525.
+    ("model.missing", "openai_harmony.HarmonyError: error downloading or loading vocab file: failed to download"),
+    ("model.missing", "FileNotFoundError: [Errno 2] No such file or directory: '/m/model-00001-of-00004.safetensors'"),
+    ("model.newer", "RuntimeError: Unknown gguf model_type: qwen3next"),
+    # llm-compressor#973, vllm#23320, vllm#17526.
+    (
+        "kernel.absent",
+        (
+            "ValueError: Failed to find a kernel that can implement the WNA16 linear layer. Reasons: "
+            "MacheteLinearKernel requires capability 90, current compute capability is 80"
+        ),
+    ),
+    ("image.cuda", "AttributeError: '_OpNamespace' '_C' object has no attribute 'rms_norm'"),
+    ("quant.capability", "NotImplementedError: No compiled nvfp4 quantization kernel"),
+    ("quant.config", "ValueError: Marlin does not support weight_bits = uint8b128. Only types = [] are supported"),
+    (
+        "quant.config",
+        "AttributeError: Model X does not support BitsAndBytes quantization yet. No 'packed_modules_mapping' found.",
+    ),
+    ("image.package", "ImportError: libGL.so.1: cannot open shared object file: No such file or directory"),
+    ("gpu.none", "RuntimeError: CUDA driver initialization failed, you might not have a CUDA gpu."),
+    ("oom", "RuntimeError: CUDA Error: out of memory at /x/csrc/cumem_allocator.cpp:62"),
+    ("mem.host", "AssertionError: V1 CPU offloading requires uva (pin memory) support"),
+    (
+        "batch.small",
+        "AssertionError: In Mamba cache align mode, block_size (2096) must be <= max_num_batched_tokens (2048).",
+    ),
+    ("flag.choice", "ValueError: Unknown attention backend: 'XFORMERS'. Valid options are: FLASH_ATTN"),
+    ("net.address", "OSError: [Errno 99] Cannot assign requested address"),
+    ("disk.error", "OSError: [Errno 116] Stale file handle: '/models/x/model-00001-of-00004.safetensors'"),
+    ("ray.cluster", "ConnectionError: Could not find any running Ray instance. Please specify the one to connect to"),
+    (
+        "ray.cluster",
+        "ValueError: Current node has no GPU available. current_node_resource={}. vLLM engine cannot start",
+    ),
 ]
 
 

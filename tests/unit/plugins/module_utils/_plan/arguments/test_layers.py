@@ -187,6 +187,14 @@ def test_old_spellings_are_translated_with_a_warning(
         ),
         ("0.13.0", {"max_model_len": "auto"}, "comes with vLLM 0.14.0"),
         ("0.32.0", {"max_cudagraph_capture_size": 8, "cudagraph_capture_sizes": [8]}, "exclude each other"),
+        (
+            "0.32.0",
+            {"logits_processors": ["a.b:C"], "speculative_config": {"method": "ngram", "num_speculative_tokens": 2}},
+            "logits_processors and speculative_config exclude each other",
+        ),
+        ("0.32.0", {"num_redundant_experts": 16}, "set enable_eplb, or leave it out"),
+        ("0.32.0", {"eplb_config": {"num_redundant_experts": 16}}, "set enable_eplb, or leave it out"),
+        ("0.32.0", {"mamba_backend": "CUDA"}, "vLLM has triton and flashinfer"),
         ("0.32.0", {"seed": dt.date(2026, 1, 2)}, "read by YAML as the date 2026-01-02"),
     ],
 )

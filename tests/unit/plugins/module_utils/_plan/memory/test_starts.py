@@ -119,6 +119,30 @@ def test_a_state_block_for_each_sequence(arguments: dict[str, t.Any], version: s
     assert said(found, "takes a state block for each sequence") == ([word] if word else [])
 
 
+@pytest.mark.parametrize(
+    ("arguments", "version", "word"),
+    [
+        # vllm-project/vllm#36697: "block_size (2096) must be <= max_num_batched_tokens (2048)"; validate_block_size of
+        # 0.17.0 to 0.26.0.
+        ({"max_num_batched_tokens": 512}, "0.17.0", "does_not_fit"),
+        ({"max_num_batched_tokens": 512}, "0.26.0", "does_not_fit"),
+        ({"max_num_batched_tokens": 512}, "0.16.0", None),
+        ({"max_num_batched_tokens": 512}, "0.27.0", None),
+        ({"max_num_batched_tokens": 784}, "0.20.0", "tight"),
+        ({"max_num_batched_tokens": 2048}, "0.20.0", None),
+        ({"max_num_batched_tokens": 512, "enable_prefix_caching": False}, "0.20.0", None),
+        ({"max_num_batched_tokens": 512, "enable_prefix_caching": None}, "0.20.0", None),
+    ],
+)
+def test_a_block_with_a_cached_state_goes_into_one_batch(
+    arguments: dict[str, t.Any], version: str, word: str | None
+) -> None:
+    given = {"enable_prefix_caching": True, "max_model_len": 8192, "max_num_seqs": 8, **arguments}
+    found = plan(QWEN_27B, arguments=given, version=version, weights_bytes=29 * GIB)
+
+    assert said(found, "at the ends of blocks") == ([word] if word else [])
+
+
 def test_state_blocks_are_not_answered_by_a_default_of_ours() -> None:
     """It would change the digest of releases that were planned without."""
     request = MemoryRequest(
