@@ -40,5 +40,5 @@ format: setup ## Write Python as ruff formats it, and fix what it can fix
 	ruff check --fix .
 	ruff format .
 
-docs: setup ## Write docs/roles, docs/modules and the tables of docs/dangers.md anew from their sources
+docs: setup ## Write docs/roles, docs/modules and the tables of other pages anew from their sources
 	$(PYTHON) -m tools.reference

@@ -4,7 +4,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Fold engine arguments, one file per vLLM release, into roles/vllm_server/files/engine_args/history.json.
 
-    tools/engine_args_history.py [--base history.json] FILE... > history.json
+    .venv/bin/python tools/engine_args_history.py [--base history.json] FILE... > history.json
 
 A FILE is what read_engine_args.py printed inside an image, or a static extraction of a released source tree
 (`flags` with vLLM's own type names). Where both are given for one release the image wins: its parser is what will run.
@@ -18,6 +18,8 @@ import re
 import sys
 import typing as t
 from pathlib import Path
+
+from packaging.version import InvalidVersion, Version
 
 Json = dict[str, t.Any]
 LISTS = {"reasoning_parsers": "reasoning_parsers", "tool_parsers": "tool_parsers",
@@ -47,8 +49,12 @@ ORDER = ("type", "many", "choices", "open", "aliases", "deprecated", "default")
 NOT_ACCEPTED = {"all2all_backend": {"passthrough"}}
 
 
-def key(version: str) -> tuple[int, ...]:
-    return tuple(int(part) for part in version.split("."))
+def key(version: str) -> Version:
+    """How releases follow each other: 0.8.5.post1 comes after 0.8.5, 0.34.0rc1 before 0.34.0."""
+    try:
+        return Version(version)
+    except InvalidVersion as error:
+        raise SystemExit(f"'{version}' is no release: write it as vLLM names it, such as 0.32.0") from error
 
 
 def name_of(flag: str) -> str:

@@ -36,10 +36,15 @@ class WrongSettingsError(Exception):
         self.errors = list(errors)
 
 
+def document(path: Path) -> Json:
+    """A YAML file of a role. The first task of each host reads some: libyaml is many times as fast."""
+    return t.cast("Json", yaml.load(path.read_text(encoding="utf-8"), _Loader))
+
+
 @functools.cache
 def specification(role: str) -> Json:
     """The entry points of a role, each with its options."""
-    found: Json = yaml.load((ROLES / role / "meta" / "argument_specs.yml").read_text(encoding="utf-8"), _Loader)
+    found = document(ROLES / role / "meta" / "argument_specs.yml")
     return {name: entry.get("options", {}) for name, entry in found["argument_specs"].items()}
 
 
@@ -53,7 +58,9 @@ def options_of(role: str) -> Json:
     """The options of one role. Raises WrongSettingsError for a role that is none."""
     if role not in roles():
         raise WrongSettingsError([f"There is no role {role}; there are {', '.join(roles())}.{meant(role, roles())}"])
-    return t.cast("Json", specification(role)[OF_ROLE])
+    # A word of a playbook is a kind of str of Ansible's own, under which a cache finds nothing. Workers have what was
+    # read before they were forked, so with a plain one no task of any host reads the file again.
+    return t.cast("Json", specification(str(role))[OF_ROLE])
 
 
 @functools.cache

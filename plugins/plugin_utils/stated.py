@@ -11,8 +11,6 @@ from __future__ import annotations
 import functools
 import typing as t
 
-import yaml
-
 from ansible_collections.gpufleet.vllm.plugins.module_utils._driver import driver_options
 from ansible_collections.gpufleet.vllm.plugins.module_utils._gpu import host_class as classes
 from ansible_collections.gpufleet.vllm.plugins.module_utils._gpu.class_description import CLASSES
@@ -94,5 +92,5 @@ def _servers(own: Json, detect: Json) -> list[str]:
 @functools.cache
 def _brought(role: str, name: str) -> t.Any:
     """A variable that a role brings."""
-    text = (role_settings.ROLES / role / "vars" / "main" / f"{name}.yml").read_text(encoding="utf-8")
-    return yaml.safe_load(text)[f"__{role}_{name}"]
+    found = role_settings.document(role_settings.ROLES / role / "vars" / "main" / f"{name}.yml")
+    return found[f"__{role}_{name}"]

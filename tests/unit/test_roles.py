@@ -18,6 +18,7 @@ ROLES = sorted(path.name for path in (CHECKOUT / "roles").iterdir())
 PLAYBOOKS = sorted((CHECKOUT / "playbooks").glob("*.yml"))
 SECTIONS = ["Requirements", "Variables", "Example", "What it changes on a host", "How to undo it"]
 READS = "gpufleet.vllm.role_settings"
+LOOKS = "observe.yml"
 TAKES = ("ansible.builtin.import_role", "ansible.builtin.include_role")
 
 
@@ -103,18 +104,20 @@ def test_metadata(role: str) -> None:
 @pytest.mark.parametrize("role", ROLES)
 def test_a_role_reads_its_variables(role: str) -> None:
     tasks = [yaml.safe_load(path.read_text()) for path in (CHECKOUT / "roles" / role / "tasks").glob("*.yml")]
-    assert role in read_by(tasks)
+    assert role in read_by(tasks), f"no task below roles/{role}/tasks is {READS} with `role: {role}`"
 
 
 @pytest.mark.parametrize("role", ROLES)
 def test_a_playbook_takes_the_role(role: str) -> None:
-    assert any(role in taken_by(play) for _name, play in plays())
+    taken = {name for _name, play in plays() for name in taken_by(play)}
+    assert role in taken, f"no playbook imports gpufleet.vllm.{role}"
 
 
 @pytest.mark.parametrize("play", [play for _name, play in plays()], ids=[name for name, _play in plays()])
 def test_a_play_reads_the_variables_of_its_roles_first(play: Json) -> None:
     """Before anything is touched, what any role would find wrong later. What changes nothing tells it host by host."""
-    assert unread(play) == set() or play.get("check_mode") is True
+    missing = set() if play.get("check_mode") is True else unread(play)
+    assert missing == set(), f"name them in `check` of {READS}, the first task of the play"
 
 
 def test_one_that_is_read_too_late_is_told() -> None:
@@ -122,6 +125,32 @@ def test_one_that_is_read_too_late_is_told() -> None:
     roles = [{"ansible.builtin.import_role": {"name": f"gpufleet.vllm.{role}"}} for role in ("gpu_detect", "other")]
     assert unread({"tasks": [read, *roles]}) == {"other"}
     assert unread({"tasks": [*roles, read]}) == {"gpu_detect", "other"}
+
+
+def tags_of(tasks: t.Iterable[Json]) -> set[str]:
+    return {tag for task in tasks for tag in task.get("tags", [])} - {"always"}
+
+
+def untagged(play: Json) -> set[str]:
+    """Tags of roles whose part alone would run without the facts of the host: the task that looks has others."""
+    found = set()
+    for tasks in lists(play):
+        looks = [task for task in tasks if any(task.get(word, {}).get("tasks_from") == LOOKS for word in TAKES)]
+        # Where it is imported with tags, these are the ones to ask for.
+        taken = taken_by([task for task in tasks if "tags" not in task])
+        mains = [yaml.safe_load((CHECKOUT / "roles" / role / "tasks" / "main.yml").read_text()) for role in taken]
+        found |= {tag for main in mains for tag in tags_of(main)} - tags_of(looks) if tags_of(looks) else set()
+    return found
+
+
+@pytest.mark.parametrize("play", [play for _name, play in plays()], ids=[name for name, _play in plays()])
+def test_whoever_asks_for_a_part_of_a_role_has_the_host_looked_at(play: Json) -> None:
+    assert untagged(play) == set(), f"they are to be tags of the task of the play that takes {LOOKS} too"
+
+
+def test_a_tag_that_nothing_looks_for_is_told() -> None:
+    look: Json = {TAKES[0]: {"name": "gpu_detect", "tasks_from": LOOKS}, "tags": ["nvidia_driver_install"]}
+    assert untagged({"tasks": [look, {TAKES[0]: {"name": "nvidia_driver"}}]}) == {"nvidia_driver_preflight"}
 
 
 # Inside of a template: the fact as a variable of its own, which `inject_facts_as_vars = false` leaves undefined.

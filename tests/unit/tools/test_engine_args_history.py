@@ -49,6 +49,19 @@ def test_spans_begin_where_something_changes() -> None:
     }
 
 
+def test_releases_follow_each_other_as_they_were_made() -> None:
+    """The history begins with 0.8.5, and 0.8.5.post1 was a release of its own."""
+    versions = ["0.10.0", "0.8.5.post1", "0.34.0", "0.8.5", "0.34.0rc1"]
+    found = tool.folded({version: image(a={"type": "int"}) for version in versions})
+    assert found["versions"] == ["0.8.5", "0.8.5.post1", "0.10.0", "0.34.0rc1", "0.34.0"]
+    assert tool.folded(tool.unfolded(found)) == found
+
+
+def test_what_is_no_release_is_refused() -> None:
+    with pytest.raises(SystemExit, match=r"'main' is no release: write it as vLLM names it, such as 0\.32\.0"):
+        tool.folded({"main": image()})
+
+
 def test_names_that_come_go_and_come_again() -> None:
     releases = {
         version: {**image(), "environment": names}

@@ -12,6 +12,7 @@ from unittest import mock
 import pytest
 import yaml
 from ansible.errors import AnsibleError
+from ansible.template import trust_as_template
 
 from ansible_collections.gpufleet.vllm.plugins.action import role_settings as action
 from ansible_collections.gpufleet.vllm.plugins.plugin_utils import role_settings
@@ -50,6 +51,14 @@ def test_a_role_that_is_none() -> None:
     assert "There is no role nvidia_drivers; " in run({}, role="nvidia_drivers")["msg"]
     with pytest.raises(AnsibleError, match="role"):
         run({})
+
+
+def test_a_specification_that_was_read_is_not_read_again_for_a_word_of_a_playbook() -> None:
+    """Which is a kind of str of Ansible's own: otherwise each task of each host parses the file."""
+    plain = role_settings.options_of("gpu_detect")
+    read = role_settings.specification.cache_info().misses
+    assert role_settings.options_of(trust_as_template("gpu_detect")) is plain
+    assert role_settings.specification.cache_info().misses == read
 
 
 def test_a_variable_by_its_name_of_before_is_refused_with_the_new_one() -> None:

@@ -8,9 +8,10 @@ from __future__ import annotations
 import ast
 import pathlib
 import re
+import typing as t
 
 from ansible_collections.gpufleet.vllm.plugins.module_utils._vllm.gates import NEWEST_KNOWN
-from ansible_collections.gpufleet.vllm.plugins.module_utils._vllm.schema import version_key
+from ansible_collections.gpufleet.vllm.plugins.module_utils._vllm.schema import version_key, version_text
 from ansible_collections.gpufleet.vllm.tests.unit.plugins.module_utils._plan.fleet import HISTORY
 
 CHECKOUT = pathlib.Path(__file__).resolve().parents[5]
@@ -28,22 +29,41 @@ def knows_a_release(source: str) -> bool:
 
 def test_the_tables_were_read_for_the_newest_release() -> None:
     """NEWEST_KNOWN is raised last, when everything that the recipe lists has been looked at."""
-    assert version_key(HISTORY["versions"][-1]) == NEWEST_KNOWN
+    newest = version_key(HISTORY["versions"][-1])
+    assert newest == NEWEST_KNOWN, "step 2 of docs/contributing/vllm-release.md says when to raise NEWEST_KNOWN"
 
 
 def test_the_page_of_the_arguments_says_which_releases_there_are() -> None:
     page = (CHECKOUT / "roles" / "vllm_server" / "files" / "engine_args" / "README.md").read_text()
     versions = HISTORY["versions"]
-    assert f"for {len(versions)} releases from {versions[0]} to {versions[-1]}" in page
+    said = f"for {len(versions)} releases from {versions[0]} to {versions[-1]}"
+    assert said in page, "say so in roles/vllm_server/files/engine_args/README.md"
 
 
-def test_every_room_that_knows_a_release_is_in_the_recipe() -> None:
-    rooms = {
-        path.parent.relative_to(MODULE_UTILS).as_posix()
-        for path in MODULE_UTILS.rglob("*.py")
-        if knows_a_release(path.read_text())
-    }
-    assert rooms <= set(re.findall(r"^\| `([a-z_/]+?)(?:/[a-z_]+\.py)?`", RECIPE.read_text(), re.MULTILINE))
+def test_whoever_plans_an_upgrade_is_told_the_newest_release() -> None:
+    page = (CHECKOUT / "docs" / "plan.md").read_text()
+    said = re.findall(r"has read go up to ([\d.]+\d);", page)
+    assert said == [version_text(NEWEST_KNOWN)], "docs/plan.md says another release under `Before an upgrade`"
+
+
+def first_column(page: pathlib.Path) -> set[str]:
+    """The files and folders that the tables of a page are about."""
+    cells = re.findall(r"^\| (`[^|]*) \|", page.read_text(), re.MULTILINE)
+    names = [name for cell in cells for name in re.findall(r"`(.*?)`", cell)]
+    return {name.removeprefix("plugins/module_utils/").rstrip("/") for name in names}
+
+
+def not_in(page: pathlib.Path, files: t.Iterable[pathlib.Path]) -> set[str]:
+    names = {path.relative_to(MODULE_UTILS) for path in files}
+    listed = first_column(page)
+    return {name.as_posix() for name in names if not {name.as_posix(), name.parent.as_posix()} & listed}
+
+
+def test_every_file_that_knows_a_release_is_in_the_recipe_and_on_the_page() -> None:
+    knowing = {path for path in MODULE_UTILS.rglob("*.py") if knows_a_release(path.read_text())}
+    in_the_room = set((MODULE_UTILS / "_vllm").glob("*.py"))
+    assert not_in(RECIPE, knowing | in_the_room) == set(), "put them into the table of the recipe"
+    assert not_in(CHECKOUT / "docs" / "releases.md", knowing) == set(), "put them into the table of docs/releases.md"
 
 
 def test_a_release_is_told_from_other_numbers() -> None:
