@@ -17,6 +17,7 @@ import typing as t
 import parso.python.tree
 from cosmic_ray.ast import ast_nodes, get_ast
 from cosmic_ray.mutating import mutate_code
+from cosmic_ray.operators.exception_replacer import ExceptionReplacer
 from cosmic_ray.operators.operator import Example, Operator
 from cosmic_ray.plugins import get_operator
 
@@ -32,7 +33,7 @@ ARITHMETIC: t.Final = (
 OTHERS: t.Final = (
     *("ReplaceUnaryOperator_USub_UAdd", "ReplaceUnaryOperator_Delete_Not", "AddNot", "NumberReplacer"),
     *("ReplaceTrueWithFalse", "ReplaceFalseWithTrue", "ReplaceAndWithOr", "ReplaceOrWithAnd"),
-    *("ReplaceBreakWithContinue", "ReplaceContinueWithBreak", "ExceptionReplacer", "ZeroIterationForLoop"),
+    *("ReplaceBreakWithContinue", "ReplaceContinueWithBreak", "ZeroIterationForLoop"),
 )
 
 
@@ -48,6 +49,14 @@ class _Skip(Operator):  # type: ignore[misc] # cosmic-ray has no types
 
     def _is_one(self, node: t.Any) -> bool:
         raise NotImplementedError
+
+
+class ReplaceException(ExceptionReplacer):  # type: ignore[misc] # cosmic-ray has no types
+    """An exception that is caught is not caught any more. cosmic-ray's own ends at one of another module: `a.Wrong`."""
+
+    @staticmethod
+    def _name_nodes(node: t.Any) -> list[t.Any]:
+        return [one for one in ExceptionReplacer._name_nodes(node) if isinstance(one, parso.python.tree.Name)]
 
 
 class SkipCall(_Skip):
@@ -76,7 +85,7 @@ OPERATORS: t.Final[dict[str, Operator]] = {
     **{f"Comparison_{name}": get_operator(f"core/ReplaceComparisonOperator_{name}")() for name in COMPARISONS},
     **{f"Binary_{name}": get_operator(f"core/ReplaceBinaryOperator_{name}")() for name in ARITHMETIC},
     **{name: get_operator(f"core/{name}")() for name in OTHERS},
-    **{one.__name__: one() for one in (SkipCall, SkipRaise)},
+    **{one.__name__: one() for one in (ReplaceException, SkipCall, SkipRaise)},
 }
 
 

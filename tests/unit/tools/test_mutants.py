@@ -46,6 +46,28 @@ def test_what_is_called_and_what_is_refused_may_be_skipped() -> None:
     assert {one for one in found if one.startswith("Skip")} == {"SkipCall: None", "SkipRaise: None"}
 
 
+def test_what_is_caught_may_not_be_caught_where_it_has_a_name_of_one_word() -> None:
+    found = changes(
+        """
+        try:
+            os.remove(path)
+        except (OSError, ValueError):
+            pass
+        except units.UnitProblem:
+            pass
+        except Refused as error:
+            pass
+        """
+    )
+    said = sorted(one for one in found if one.startswith("ReplaceException"))
+    new = "CosmicRayTestingException"
+    assert said == [
+        f"ReplaceException: except ({new}, ValueError):",
+        f"ReplaceException: except (OSError, {new}):",
+        f"ReplaceException: except {new} as error:",
+    ]
+
+
 def test_nothing_is_changed_that_only_types_are_checked_by() -> None:
     assert (
         changes(
