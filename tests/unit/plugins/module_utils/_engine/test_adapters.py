@@ -44,6 +44,16 @@ def test_one_that_does_not_answer(answers: dict[str, t.Any], says: str) -> None:
         prove(Script(**{"models": LISTED, "chat": HELLO, **answers}), TWO)
 
 
+def test_an_adapter_that_nobody_has_planned_is_refused() -> None:
+    """Whoever may load adapters into a server is not to leave one behind."""
+    planned = dataclasses.replace(TWO, may_list=frozenset({"assistant", "sql", "law"}))
+    assert prove(Script(models=LISTED, chat=HELLO), planned).checks == ("adapters",)
+    more = Reply(200, {"data": [*LISTED.body["data"], {"id": "spy"}, {"id": "evil"}]})
+    with pytest.raises(NotProved, match="/v1/models lists evil, spy, which nobody has planned") as caught:
+        prove(Script(models=more, chat=HELLO), planned)
+    assert caught.value.failure_class == "smoke.models"
+
+
 @pytest.mark.parametrize(
     ("stated", "found"),
     [

@@ -70,6 +70,34 @@ def test_what_is_no_answer(serve: t.Callable[[bytes], str], answer: bytes) -> No
         Http().request("GET", serve(answer), 5)
 
 
+@pytest.mark.parametrize(("token", "said"), [("a-key", ["Bearer a-key"]), ("", [])])
+def test_a_key_is_sent_where_there_is_one_and_what_is_asked_is_json(token: str, said: list[str]) -> None:
+    asked: list[bytes] = []
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+
+        def once() -> None:
+            connection, _address = listener.accept()
+            with connection:
+                while part := connection.recv(65536):
+                    asked.append(part)
+                    if b"".join(asked).endswith(b'{"hello": 1}'):
+                        break
+                connection.sendall(JSON_200)
+
+        server = threading.Thread(target=once, daemon=True)
+        server.start()
+        plain = Http()
+        url = f"http://127.0.0.1:{listener.getsockname()[1]}/v1/chat"
+        assert plain.with_token(token).request("POST", url, 60, {"hello": 1}).status == 200
+        server.join()
+    first, *headers = b"".join(asked).decode().partition("\r\n\r\n")[0].split("\r\n")
+    named = [(name.lower(), value.strip()) for name, _colon, value in (line.partition(":") for line in headers)]
+    assert first == "POST /v1/chat HTTP/1.1"
+    assert [value for name, value in named if name == "authorization"] == said
+    assert ("content-type", "application/json") in named
+    assert plain.token == "", "another instance has another key"
+
+
 def test_nobody_there() -> None:
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import base64
 import io
+import struct
 import typing as t
 import wave
 import zlib
@@ -58,6 +59,16 @@ def test_the_sound_is_one() -> None:
     with wave.open(io.BytesIO(samples.sound())) as read:
         assert (read.getnchannels(), read.getsampwidth(), read.getframerate()) == (1, 2, 16000)
         assert read.getnframes() == 16000 and any(read.readframes(100))
+
+
+def test_the_head_of_the_sound_agrees_with_itself() -> None:
+    """Decoders go by one or the other of its fields, and strict ones refuse what does not agree."""
+    data = samples.sound()
+    riff, size, kind, form, length = struct.unpack("<4sI4s4sI", data[:20])
+    assert (riff, size, kind, form, length) == (b"RIFF", len(data) - 8, b"WAVE", b"fmt ", 16)
+    _pcm, channels, rate, each_second, each_frame, bits = struct.unpack("<HHIIHH", data[20:36])
+    assert (8 * each_frame, each_second) == (channels * bits, rate * each_frame)
+    assert struct.unpack("<4sI", data[36:44]) == (b"data", len(data) - 44)
 
 
 @pytest.mark.parametrize(("kind", "part"), [("image", "image_url"), ("audio", "input_audio")])
@@ -133,6 +144,7 @@ def test_the_form_is_one_that_servers_read() -> None:
     [
         (DEAF, "smoke.transcription", "answered 400: Invalid or unsupported audio file"),
         (GONE, "smoke.transcription", "answered 404: Not Found"),
+        (Reply(499, {"error": "gone"}), "smoke.transcription", "answered 499: gone"),
         (Reply(500, {"error": "boom"}), "smoke.error", "answered 500: boom"),
         (Reply(200, {"data": []}), "smoke.no_answer", "text"),
         (Reply(200, "words"), "smoke.no_answer", "the answer"),

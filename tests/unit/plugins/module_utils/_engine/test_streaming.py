@@ -18,7 +18,12 @@ import typing as t
 import pytest
 
 from ansible_collections.gpufleet.vllm.plugins.module_utils._docker.release import Release
-from ansible_collections.gpufleet.vllm.plugins.module_utils._engine.expect import Expectation, expectation
+from ansible_collections.gpufleet.vllm.plugins.module_utils._engine.expect import (
+    TO_STREAM,
+    Expectation,
+    Question,
+    expectation,
+)
 from ansible_collections.gpufleet.vllm.plugins.module_utils._engine.http_client import Http
 from ansible_collections.gpufleet.vllm.plugins.module_utils._engine.prove import prove
 from ansible_collections.gpufleet.vllm.plugins.module_utils._engine.smoke_errors import NotProved
@@ -104,6 +109,18 @@ def test_a_server_that_streams(serve: Serve, asked: list[t.Any]) -> None:
         {"include_usage": True},
         64,
     )
+
+
+@pytest.mark.parametrize(
+    ("stated", "length", "tokens"),
+    [(None, None, TO_STREAM), (200, None, 200), (200, 100, 50), (200, 1, 1), (200, 4096, 200)],
+)
+def test_as_many_tokens_are_streamed_as_are_stated_and_fit(stated: int | None, length: int | None, tokens: int) -> None:
+    engine = Script(stream=WHOLE)
+    expected = expectation(RELEASE, {"smoke": {"stream": True}})
+    question = dataclasses.replace(t.cast(Question, expected.stream), max_tokens=stated)
+    assert must_stream(engine, dataclasses.replace(expected, stream=question), True, length) == ""
+    assert engine.asked[0][1]["max_tokens"] == tokens
 
 
 def test_one_that_lets_go_of_everything_at_the_end(serve: Serve, asked: list[t.Any]) -> None:

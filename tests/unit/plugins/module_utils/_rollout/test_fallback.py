@@ -11,6 +11,7 @@ import pathlib
 import pytest
 
 from ansible_collections.gpufleet.vllm.plugins.module_utils._docker.client import DockerError
+from ansible_collections.gpufleet.vllm.plugins.module_utils._state.deadlines import TIMEOUTS
 from ansible_collections.gpufleet.vllm.tests.unit.plugins.module_utils._rollout.doubles import Engine
 from ansible_collections.gpufleet.vllm.tests.unit.plugins.module_utils._rollout.releases import Json, plan, step
 from ansible_collections.gpufleet.vllm.tests.unit.plugins.module_utils._rollout.scene import Scene
@@ -130,12 +131,36 @@ def test_a_retry_that_fails_again_goes_back_to_the_rung_that_served(scene: Scene
     scene.assert_settled()
 
 
-def test_docker_that_breaks_off_between_two_rungs_ends_in_the_rollback(scene: Scene) -> None:
+def test_docker_that_does_not_stop_what_serves_tries_no_rung(scene: Scene) -> None:
     scene.roll_out(OLD)
-    scene.engine(NEW, OUT_OF_MEMORY)
     scene.docker.errors["stop vllm-assistant"] = DockerError(500, "read-only file system")
     assert fall(scene) == "rolled_back"
+    assert (scene.last()["facts"]["failure"]["failure_class"], rejected(scene)) == ("container.stop", [])
     assert scene.serves() == OLD
+
+
+def test_docker_that_breaks_off_between_two_rungs_ends_in_the_rollback(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scene.roll_out(OLD)
+    scene.engine(NEW, OUT_OF_MEMORY)
+    stop, until = scene.docker.stop, [0.0]
+
+    def breaks_off(container: str, grace: int) -> None:
+        """The candidate of the first rung, for as long as one of them is waited for."""
+        if scene.docker.containers[container]["Config"]["Labels"]["io.gpufleet.digest"] == digest(NEW):
+            until[0] = until[0] or scene.clock.now + TIMEOUTS["docker"]
+            if scene.clock.now <= until[0]:
+                raise DockerError(500, "read-only file system")
+        stop(container, grace)
+
+    monkeypatch.setattr(scene.docker, "stop", breaks_off)
+    assert fall(scene) == "rolled_back"
+    failure = scene.last()["facts"]["failure"]
+    assert (failure["failure_class"], failure["cause"]) == ("docker.away", "read-only file system")
+    assert [line for line in scene.said if "next is" in line], "it was on its way to the next rung"
+    assert scene.serves() == OLD
+    scene.assert_settled()
 
 
 def test_nothing_is_put_back_where_that_is_asked_for(scene: Scene) -> None:

@@ -23,6 +23,7 @@ from ansible_collections.gpufleet.vllm.tests.unit.plugins.module_utils._rollout.
     IMAGE_ID,
     NAME,
     Json,
+    entry,
     plan,
 )
 from ansible_collections.gpufleet.vllm.tests.unit.plugins.module_utils._rollout.scene import Scene
@@ -222,6 +223,44 @@ def test_what_is_held_is_pruned_in_the_middle_and_fetched_for_the_rollback(
     scene.assert_settled()
 
 
+def test_an_image_that_its_registry_has_by_its_tag_alone_is_fetched_by_that(scene: Scene) -> None:
+    scene.docker.images[IMAGE]["RepoDigests"] = ["vllm/vllm-openai@sha256:2"]
+    scene.roll_out(OLD)
+    scene.roll_out(NEW)
+    pruned(scene)
+    scene.docker.errors["pull vllm/vllm-openai@sha256:2"] = DockerError(404, "manifest unknown")
+    scene.said.clear()
+    assert scene.ask("rollback") == "verified"
+    assert any("vllm/vllm-openai@sha256:2" in line and "no image" in line for line in scene.said)
+    assert scene.serves() == OLD
+
+
+def test_a_release_of_which_no_image_is_known_has_none_to_be_fetched_again(scene: Scene) -> None:
+    assert image.again(scene.host, entry(OLD), scene.journal()) is None
+    assert (scene.docker.writes, scene.said) == ([], [])
+
+
+def test_a_leftover_that_has_the_name_of_what_is_to_be_held_makes_room(scene: Scene) -> None:
+    scene.roll_out(OLD)
+    made = theirs(scene, "vllm-assistant-held", {"io.gpufleet.instance": NAME})
+    assert scene.roll_out(NEW) == "verified"
+    assert made not in scene.docker.containers
+    scene.assert_settled()
+
+
+def test_a_leftover_that_docker_does_not_remove_blames_no_release(scene: Scene) -> None:
+    scene.roll_out(OLD)
+    theirs(scene, "vllm-assistant-previous", {"io.gpufleet.instance": NAME})
+    scene.docker.errors["remove vllm-assistant-previous"] = DockerError(500, "read-only file system")
+    assert scene.roll_out(NEW) == "failed"
+    failure = scene.last()["facts"]["failure"]
+    assert (failure["failure_class"], failure["cause"]) == ("docker.away", "read-only file system")
+    assert scene.store.load().rejected == ()
+    scene.docker.errors.clear()
+    assert scene.roll_out(NEW) == "verified"
+    scene.assert_settled()
+
+
 def test_an_image_whose_tag_was_moved_is_not_taken_for_the_one_that_was_verified(scene: Scene) -> None:
     """The rollback has none then. A rollback says so, and takes what the tag names, which has to prove itself."""
     scene.roll_out(OLD)
@@ -244,6 +283,7 @@ def test_an_image_whose_tag_was_moved_is_not_taken_for_the_one_that_was_verified
         (["a/b@sha256:1"], "a/b:v1", "a/b@sha256:1"),
         (["x/y@sha256:0", "reg:5000/a/b@sha256:1"], "reg:5000/a/b:v1", "reg:5000/a/b@sha256:1"),
         (["x/y@sha256:0"], "reg:5000/a/b", "x/y@sha256:0"),
+        (["x/y@sha256:0", "z@sha256:1"], "reg:5000/a/b", "x/y@sha256:0"),
         (["a/b@sha256:1"], "a/b@sha256:1", "a/b@sha256:1"),
         (None, "a/b", ""),
     ],

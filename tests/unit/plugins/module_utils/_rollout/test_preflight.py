@@ -82,6 +82,18 @@ def no_python(scene: Scene) -> None:
     scene.docker.errors["start gpufleet-version-2"] = DockerError(400, 'exec: "python3": not found')
 
 
+def python_that_breaks_off(scene: Scene) -> None:
+    """It says a version and does not end well."""
+    other_version(scene)
+    scene.docker.versions["sha256:2"] = "0.32.0"
+    scene.docker.wait = lambda container, timeout: 1  # type: ignore[method-assign]
+
+
+def docker_goes_away_with_the_image(scene: Scene) -> None:
+    no_version(scene)
+    scene.docker.errors["start gpufleet-version-2"] = DockerError(0, "the Docker daemon broke off")
+
+
 def other_entrypoint(scene: Scene) -> None:
     scene.docker.images[IMAGE]["Config"]["Entrypoint"] = ["/bin/bash"]
 
@@ -113,6 +125,8 @@ REFUSALS: list[tuple[Arrange, dict[str, t.Any], str, str]] = [
     (other_version, {}, "image.version", "holds vLLM 0.31.1, the plan was made for 0.32.0"),
     (no_version, {}, "image.version", "holds vLLM of an unknown version"),
     (no_python, {}, "image.version", "holds vLLM of an unknown version"),
+    (python_that_breaks_off, {}, "image.version", "holds vLLM of an unknown version"),
+    (docker_goes_away_with_the_image, {}, "docker.away", "the Docker daemon broke off. Look at docker.service"),
     (
         other_entrypoint,
         {},
@@ -122,6 +136,19 @@ REFUSALS: list[tuple[Arrange, dict[str, t.Any], str, str]] = [
     (older_entrypoint, {}, "image.entrypoint", "is planned to start with `vllm serve`"),
     (nothing, {"settings": {"smoke": {"pattern": "("}}}, "smoke.question", "`smoke` cannot be asked"),
     (nothing, {"settings": {"smoke": {"questions": []}}}, "smoke.question", "`smoke` cannot be asked"),
+    (
+        nothing,
+        {"settings": {"smoke": {"json_schema": {"oneOf": []}}}},
+        "smoke.question",
+        "json_schema has the keyword oneOf, which is not checked here",
+    ),
+    (
+        nothing,
+        {"settings": {"smoke": {"prompts": [{"prompt": "a"}, {"prompt": "b", "json_schema": {"type": "text"}}]}}},
+        "smoke.question",
+        "json_schema.type is 'text': write one of object",
+    ),
+    (nothing, {"settings": {"smoke": {"prompts": [{"prompt": "a", "pattern": "("}]}}}, "smoke.question", "at position"),
 ]
 
 
@@ -223,3 +250,14 @@ def test_our_own_port_is_free_for_us(scene: Scene) -> None:
     assert scene.roll_out(NEW) == "verified"
     assert scene.store.load().current is not None
     assert plan(NEW)["digest"] == scene.last()["facts"]["serves"]
+
+
+@pytest.mark.parametrize(("arrange", "words"), [(state_folder_is_nearly_full, "63 MiB free"), (nothing, "")])
+def test_a_disk_that_is_full_is_noted_where_nothing_serves(scene: Scene, arrange: Arrange, words: str) -> None:
+    scene.roll_out(OLD)
+    scene.docker.stopped(scene.docker.containers["id2"], 1)
+    arrange(scene)
+    scene.said.clear()
+    assert scene.ask("repair", OLD) == "repaired"
+    assert [words in line for line in scene.said if "going on, although" in line] == [True] * bool(words)
+    assert scene.serves() == OLD

@@ -10,10 +10,11 @@ import typing as t
 
 import pytest
 
+from ansible_collections.gpufleet.vllm.plugins.module_utils._diagnosis.diagnosis import Diagnosis
 from ansible_collections.gpufleet.vllm.plugins.module_utils._docker.client import DockerError
-from ansible_collections.gpufleet.vllm.plugins.module_utils._rollout.failure import OF_THE_MOMENT
+from ansible_collections.gpufleet.vllm.plugins.module_utils._rollout.failure import OF_THE_MOMENT, Fault
 from ansible_collections.gpufleet.vllm.tests.unit.plugins.module_utils._rollout.doubles import Engine
-from ansible_collections.gpufleet.vllm.tests.unit.plugins.module_utils._rollout.releases import plan
+from ansible_collections.gpufleet.vllm.tests.unit.plugins.module_utils._rollout.releases import IMAGE, NAME, Json, plan
 from ansible_collections.gpufleet.vllm.tests.unit.plugins.module_utils._rollout.scene import Scene
 
 OLDEST, OLD, NEW = 512, 1024, 2048
@@ -140,8 +141,12 @@ def test_a_candidate_that_dies_late_is_cleared_away_all_the_same(scene: Scene, m
     scene.assert_settled()
 
 
+STOPS: Json = {"smoke": {}, "timeouts": {}, "on_failure": "stop"}
+
+
+@pytest.mark.parametrize("settings", [None, STOPS], ids=["rolled back", "stopped, as it is asked"])
 def test_a_first_release_that_cannot_be_cleared_away_is_said_to_be_there(
-    scene: Scene, monkeypatch: pytest.MonkeyPatch
+    scene: Scene, monkeypatch: pytest.MonkeyPatch, settings: Json | None
 ) -> None:
     scene.engine(NEW, Engine(ready_after=9999))
 
@@ -149,7 +154,7 @@ def test_a_first_release_that_cannot_be_cleared_away_is_said_to_be_there(
         raise NO_EXIT
 
     monkeypatch.setattr(scene.docker, "stop", hangs_for_good)
-    assert scene.roll_out(NEW) == "failed"
+    assert scene.roll_out(NEW, settings=settings) == "failed"
     said = scene.last()["detail"]
     assert "it may still run: clearing it away failed" in said and "did not receive an exit event" in said
     assert "docker rm --force vllm-assistant" in said and "nothing of it is left" not in said
@@ -173,6 +178,22 @@ def test_docker_that_comes_back_within_its_limit_is_waited_for(scene: Scene, mon
     assert scene.serves() == OLD
 
 
+def test_who_watches_a_rollback_is_told_that_it_waits_for_docker(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
+    scene.roll_out(OLD)
+    scene.engine(NEW, BROKEN)
+    until = scene.clock.now + 100
+
+    def restarting(_path: str) -> t.Any:
+        if scene.clock.now < until:
+            raise DockerError(0, "the Docker daemon does not answer")
+        return {}
+
+    monkeypatch.setattr(scene.docker, "get", restarting)
+    assert scene.roll_out(NEW) == "rolled_back"
+    lines, _offset = scene.store.stages_from(0)
+    assert "waiting for Docker" in [line["detail"] for line in lines if line["stage"] == "rollback"]
+
+
 def test_docker_that_does_not_come_back_is_said(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
     scene.roll_out(OLD)
     scene.engine(NEW, BROKEN)
@@ -192,3 +213,49 @@ def test_a_health_gate_alone_would_have_accepted(scene: Scene) -> None:
     lines, _offset = scene.store.stages_from(0)
     assert "smoke" in [line["stage"] for line in lines]
     assert scene.last()["facts"]["failure"]["failure_class"] == "cpu.attention"
+
+
+@pytest.mark.parametrize("settings", [None, STOPS], ids=["rolled back", "stopped, as it is asked"])
+def test_a_candidate_of_an_image_that_has_a_label_of_ours_is_cleared_away_too(
+    scene: Scene, settings: Json | None
+) -> None:
+    """`docker commit` of our container copies its labels into the image: nothing of such an image is a leftover."""
+    scene.docker.images[IMAGE]["Config"]["Labels"] = {"io.gpufleet.instance": NAME}
+    scene.roll_out(OLD)
+    scene.engine(NEW, BROKEN)
+    assert scene.roll_out(NEW, settings=settings) == ("stopped" if settings else "rolled_back")
+    name = "vllm-assistant-previous" if settings else "vllm-assistant"
+    assert names(scene) == {name: not settings}
+    assert scene.serves() == (0 if settings else OLD)
+
+
+def test_a_stop_that_leaves_an_older_container_says_so(scene: Scene) -> None:
+    scene.roll_out(OLDEST)
+    scene.roll_out(OLD)
+    scene.engine(NEW, BROKEN)
+    scene.docker.errors["remove vllm-assistant-previous"] = DockerError(500, "read-only file system")
+    assert scene.roll_out(NEW, settings=STOPS) == "stopped"
+    lines, _offset = scene.store.stages_from(0)
+    assert "older containers stay until the next rollout: read-only file system" in [line["detail"] for line in lines]
+    assert scene.serves() == 0
+    scene.docker.errors.clear()
+    assert scene.ask("rollback") == "verified"
+    scene.assert_settled()
+
+
+def test_the_log_that_is_kept_is_that_of_the_start_that_failed(scene: Scene) -> None:
+    """Of an engine that never came to a log of its own, what Docker has is kept."""
+    scene.roll_out(OLD)
+    scene.engine(NEW, Engine(ready_after=99, exits_after=2.0, log=((-5.0, "of before"), (1.0, "of this start"))))
+    assert scene.roll_out(NEW) == "rolled_back"
+    kept = pathlib.Path(scene.last()["facts"]["log"], "engine.log").read_text()
+    assert "of this start" in kept and "of before" not in kept
+    scene.engine(NEW, Engine(start_error="could not select device driver", log=((0.0, "what Docker has"),)))
+    assert scene.roll_out(NEW, retry=True) == "rolled_back"
+    assert "what Docker has" in pathlib.Path(scene.last()["facts"]["log"], "engine.log").read_text()
+
+
+@pytest.mark.parametrize(("elapsed", "after"), [(0.4, ""), (1.0, " after 1 s"), (61.4, " after 61 s")])
+def test_when_it_failed_is_told_in_seconds(elapsed: float, after: str) -> None:
+    fault = Fault("ready", Diagnosis("oom", "CUDA out of memory.", "Take less."), elapsed)
+    assert fault.what == f"at stage ready{after} (oom): CUDA out of memory."

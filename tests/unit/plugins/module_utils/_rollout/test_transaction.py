@@ -319,3 +319,22 @@ def test_another_instance_that_has_the_name_of_a_kept_container_is_left_alone(sc
     assert "a container vllm-assistant-held exists that is not ours" in scene.last()["detail"]
     assert neighbour in scene.docker.containers
     assert scene.serves() == OLD
+
+
+@pytest.mark.parametrize(("engine", "outcome", "serves"), [(Engine(), "verified", NEW), (BROKEN, "rolled_back", OLD)])
+def test_a_release_whose_container_somebody_removed_is_replaced_and_made_again_all_the_same(
+    scene: Scene, engine: Engine, outcome: str, serves: int
+) -> None:
+    scene.roll_out(OLD)
+    remove(scene)
+    scene.engine(NEW, engine)
+    assert scene.roll_out(NEW) == outcome
+    assert scene.serves() == serves
+
+
+def test_a_request_of_another_program_is_refused(scene: Scene) -> None:
+    scene.roll_out(OLD)
+    writes = len(scene.docker.writes)
+    assert scene.ask("promote") == "refused"
+    assert "(request.unknown): this program knows no request promote" in scene.last()["detail"]
+    assert (scene.serves(), len(scene.docker.writes)) == (OLD, writes)

@@ -5,14 +5,23 @@
 
 from __future__ import annotations
 
+import os
+import typing as t
+
 import pytest
 
+from ansible_collections.gpufleet.vllm.plugins.module_utils._docker.client import NOT_UNDERSTOOD, DockerError
 from ansible_collections.gpufleet.vllm.plugins.module_utils._rollout.failure import Failed
 from ansible_collections.gpufleet.vllm.plugins.module_utils._rollout.trial import Trial, epoch
 from ansible_collections.gpufleet.vllm.plugins.module_utils._state.deadlines import TIMEOUTS
 from ansible_collections.gpufleet.vllm.plugins.module_utils._state.state import Entry
 from ansible_collections.gpufleet.vllm.tests.unit.plugins.module_utils._rollout.doubles import Engine
-from ansible_collections.gpufleet.vllm.tests.unit.plugins.module_utils._rollout.releases import IMAGE_ID, entry
+from ansible_collections.gpufleet.vllm.tests.unit.plugins.module_utils._rollout.releases import (
+    IMAGE_ID,
+    Json,
+    entry,
+    release,
+)
 from ansible_collections.gpufleet.vllm.tests.unit.plugins.module_utils._rollout.scene import Scene
 
 LENGTH = 1024
@@ -208,3 +217,101 @@ def test_docker_away_in_the_middle_is_no_fault_of_the_release(scene: Scene) -> N
 @pytest.mark.parametrize(("at", "seconds"), [("2026-01-01T00:00:01.123456789Z", "1767225601"), ("", "0")])
 def test_epoch(at: str, seconds: str) -> None:
     assert epoch(at) == seconds
+
+
+@pytest.mark.parametrize("call", ["create", "start"])
+@pytest.mark.parametrize(
+    ("status", "failure_class"), [(0, "docker.away"), (NOT_UNDERSTOOD, "docker.away"), (500, "container.start")]
+)
+def test_docker_that_is_away_is_told_from_docker_that_refuses(
+    scene: Scene, call: str, status: int, failure_class: str
+) -> None:
+    scene.docker.errors[f"{call} vllm-assistant"] = DockerError(status, "what it says")
+    with pytest.raises(Failed) as failed:
+        trial(scene, Engine()).run()
+    assert (failed.value.diagnosis.failure_class, failed.value.diagnosis.cause) == (failure_class, "what it says")
+
+
+def test_an_image_that_is_gone_and_not_to_be_had_is_what_docker_says(scene: Scene) -> None:
+    attempt = trial(scene, Engine())
+    scene.docker.images.clear()
+    scene.docker.errors["create vllm-assistant"] = DockerError(404, f"No such image: {IMAGE_ID}")
+    scene.docker.errors[f"pull {attempt.entry.release['image']}"] = DockerError(500, "manifest unknown")
+    with pytest.raises(Failed, match="No such image") as failed:
+        attempt.run()
+    assert failed.value.diagnosis.failure_class == "container.start"
+
+
+def test_a_log_that_cannot_be_read_fails_no_release(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
+    def unreadable(container: str, since: str = "0") -> str:
+        raise DockerError(500, "error from daemon in stream: corrupted log")
+
+    monkeypatch.setattr(scene.docker, "logs", unreadable)
+    assert trial(scene, Engine(ready_after=12.0)).run().start_seconds == 12.0
+    scene.docker.containers.clear()
+    with pytest.raises(Failed, match="exited with code 3, its log says: the log is empty"):
+        trial(scene, Engine(ready_after=99, exits_after=4.0, exit_code=3)).run()
+
+
+def test_a_release_of_a_newer_program_is_not_made(scene: Scene) -> None:
+    attempt = trial(scene, Engine())
+    attempt.entry.release["container"]["schema"] = 99
+    with pytest.raises(Failed, match="schema 99") as failed:
+        attempt.run()
+    assert failed.value.diagnosis.failure_class == "container.newer"
+    assert scene.docker.writes == []
+
+
+@pytest.fixture
+def keyed(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> Trial:
+    """A release that asks for an API key, whose file is there."""
+    monkeypatch.setattr(os, "chown", lambda _path, _uid, _gid: None)  # only root may
+    document = release(LENGTH, api_key={"fingerprint": "f" * 64, "path": "/run/gpufleet/api-key.yaml"})
+    scene.keys.keep(document, ["a-key"])
+    return Trial(scene.host, scene.journal(), entry(LENGTH, image_id=IMAGE_ID, release=document))
+
+
+def lose_the_key(scene: Scene, attempt: Trial) -> None:
+    os.remove(scene.keys.path(attempt.entry.release))
+
+
+def missing_key(run: t.Callable[[], object]) -> None:
+    with pytest.raises(Failed, match="is missing or holds no API key") as failed:
+        run()
+    assert failed.value.diagnosis.failure_class == "api_key.missing"
+    assert "Run the playbook again" in failed.value.diagnosis.advice
+
+
+def test_a_key_that_is_lost_before_the_start_is_no_fault_of_the_release(scene: Scene, keyed: Trial) -> None:
+    lose_the_key(scene, keyed)
+    missing_key(keyed.run)
+    assert scene.docker.writes == []
+
+
+def test_a_key_that_is_lost_before_the_proof_is_no_fault_of_the_release(scene: Scene, keyed: Trial) -> None:
+    keyed.start()
+    keyed.wait_until_ready()
+    lose_the_key(scene, keyed)
+    missing_key(keyed.smoke)
+    missing_key(keyed.hold)
+    missing_key(keyed.serve_adapters)
+
+
+def restarted_before(scene: Scene, started: Json) -> Trial:
+    """An engine that runs, and that Docker had to restart twice some time ago."""
+    scene.docker.start(started["Id"])
+    started["RestartCount"] = 2
+    return Trial(scene.host, scene.journal(), entry(LENGTH, image_id=IMAGE_ID, container_id=started["Id"]))
+
+
+@pytest.mark.parametrize("go_by", [Trial.start, Trial.attend])
+def test_only_a_restart_during_the_trial_is_held_against_it(scene: Scene, go_by: t.Callable[[Trial], None]) -> None:
+    attempt = trial(scene, Engine())
+    attempt.start()
+    container = scene.docker.containers["id1"]
+    attempt = restarted_before(scene, container)
+    go_by(attempt)
+    attempt.hold()
+    container["RestartCount"] = 3
+    with pytest.raises(Failed):
+        attempt.hold()
