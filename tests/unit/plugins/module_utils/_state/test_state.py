@@ -49,7 +49,7 @@ def changed(**keys: object) -> str:
         ("[]", "not a state file"),
         ("{}", "not a state file"),
         ("\0" * 100, "not a state file"),
-        (changed(schema=4), "its schema is 4, this program knows up to 3: a newer gpufleet.vllm wrote it"),
+        (changed(schema=5), "its schema is 5, this program knows up to 4: a newer gpufleet.vllm wrote it"),
         (changed(schema="2"), "its schema is '2'"),
         (changed(checksum="0" * 64), "checksum does not match"),
         (dump(FULL).replace('"instance": "assistant"', '"instance": "another"', 1), "checksum does not match"),
