@@ -84,6 +84,15 @@ def rollbacks(names: t.Sequence[str]) -> list[Due]:
     return [Due(name, "rollback", {"kind": "rollback"}) for name in names]
 
 
+def switches(turns: t.Sequence[Json], retry: bool) -> list[Due]:
+    """What rests is started in the place of another member of its group; nothing for one whose turn it is already."""
+    return [
+        Due(str(one["instance"]), "turn", {"kind": "turn", "retry": retry, "turns": one["turns"]})
+        for one in turns
+        if not one["serves"]
+    ]
+
+
 class Updated(t.TypedDict):
     """What a run has done to an instance: to what kind of change, and what serves in which container since."""
 
