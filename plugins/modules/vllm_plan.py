@@ -367,6 +367,11 @@ plans:
         - C(others) are the other members of its exclusive group, C(said) is the one that the inventory calls active.
       returned: for a member of an exclusive group
       type: dict
+    instead_of:
+      description: Members of its group that are stopped for it, and put back where it fails.
+      returned: where it takes the turn of another one
+      type: list
+      elements: str
     gives_way_to:
       description: The member of its group that is started in its place, which stops it.
       returned: where it rests for another one

@@ -73,7 +73,9 @@ def _due(plan: Plan, retry: bool) -> Due:
     exchange = tuple(plan.get("exchange") or ())
     files = () if plan["change"] == "remove" else tuple(one for one in plan.get("files") or () if not one["folder"])
     if not exchange:
-        return Due(str(plan["instance"]), str(plan["change"]), request, files=files)
+        # What takes a turn does not go back to a release of its own.
+        change = "turn" if plan.get("instead_of") else str(plan["change"])
+        return Due(str(plan["instance"]), change, request, files=files)
     # Another configuration in its place, or nothing at all, would be half an exchange.
     request |= {"plan": {**documents, "fallbacks": []}, "on_failure": "rollback"}
     return Due(str(plan["instance"]), "exchange", request, exchange, files)

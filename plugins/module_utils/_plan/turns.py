@@ -108,6 +108,7 @@ def joined(plans: t.Sequence[Plan], groups: t.Mapping[str, Group], observed: t.M
             told["reasons"] = [f"it is the turn of {group.active}, which is started in its place"]
         before = [other for other in group.others(name) if serves(observed.get(other))]
         if plan["change"] in STARTS and before:
+            told["instead_of"] = before
             told["reasons"] = [*plan["reasons"], cost(observed.get(name), before)]
         found.append(told)
     return found

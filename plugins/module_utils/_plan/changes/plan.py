@@ -70,6 +70,7 @@ class Plan(_Plan, total=False):
     files: list[Json]
     turns: Turns
     gives_way_to: str
+    instead_of: list[str]
     exchange: list[str]
     by_way_of: Stopover
     profile: str
