@@ -114,23 +114,22 @@ class Transaction:
 
     def _know_the_others(self, request: Request) -> None:
         """Two members of a group never serve at a time, nor is one changed while another one is. Raises Refused."""
-        state, turns = self.steps.state, request.get("turns")
+        state, turns, kind = self.steps.state, request.get("turns"), request["kind"]
         if turns is not None:
-            self.said = turns["said"]
-            others = tuple(turns["others"])
-            self.steps.state = state = replace(state, others=others)
-            if state.turn is not None and state.current is not None and request["kind"] == "live":
-                self.steps.state = state = replace(state, turn=replace(state.turn, said=self.said))
-        elif state.resting is not None and request["kind"] in ("rollout", "rollback"):
-            raise Refused(
-                "turn.resting",
-                "it rests, and nobody asked for the turn of the member of its group that serves to end",
-                "Switch to it first: playbooks/switch.yml.",
-            )
+            self.said, state = turns["said"], replace(state, others=tuple(turns["others"]))
+            if state.turn is not None and state.current is not None and kind == "live":
+                state = replace(state, turn=replace(state.turn, said=self.said))
+        elif kind == "rollout" and state.resting is None:
+            state = replace(state, others=())  # it is in no group by now
+        self.steps.state = state
         if self.host.others.awaited(state):
             raise Refused("turn.busy", "another member of its group is to put it back first", "Run it again.")
-        if state.current is None and request["kind"] in ("rollout", "turn"):
-            self.instead_of = tuple(self.host.others.serving(self.host, state.others))
+        if state.current is not None or kind not in ("rollout", "turn", "rollback"):
+            return
+        self.instead_of = tuple(self.host.others.serving(self.host, state.others))
+        if turns is None and (self.instead_of or state.resting is not None):
+            cause = f"{' and '.join(self.instead_of) or 'another member of its group'} has the turn"
+            raise Refused("turn.resting", cause, "Switch to it first: playbooks/switch.yml.")
 
     def _turn(self, state: State, request: Request) -> str:
         """What rests on the host serves as it is: nothing is planned anew and nothing comes from elsewhere."""

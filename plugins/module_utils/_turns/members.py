@@ -76,7 +76,7 @@ class Members(Others):
         current = state.current
         if current is None:
             return
-        if why and name != journal.instance and self.running(name):
+        if name != journal.instance and self.running(name):
             raise Failed(Diagnosis("turn.busy", f"a rollout of {name} has begun", "Wait until it has ended."))
         journal.stage(Stage.REST, f"release {current.short} of {name}: {why}")
         try:

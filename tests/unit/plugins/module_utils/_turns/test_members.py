@@ -135,6 +135,25 @@ def test_nobody_who_knows_nothing_of_turns_starts_a_member_that_rests(group: Gro
     group.assert_one_serves("architect")
 
 
+def test_a_member_that_was_stopped_is_not_put_back_beside_another_one(tmp_path: pathlib.Path) -> None:
+    """`on_failure: stop` has left it without a release that serves, and the other one was switched to."""
+    group = Group(tmp_path)
+    for name in ("architect", "coder"):
+        group.roll_out(name)
+    group.scene.docker.engines[plan("coder", 2048)["digest"]] = BROKEN
+    assert group.roll_out("coder", 2048, settings={"on_failure": "stop"}) == "stopped"
+    assert group.switch("architect") == "verified"
+    assert group.ask("coder", {"kind": "rollback", "turns": None}) == "refused"
+    assert "(turn.resting): architect has the turn" in group.told("coder")
+    assert group.running() == ["vllm-architect"]
+
+
+def test_a_group_that_is_no_more_is_forgotten(group: Group) -> None:
+    asked = {"kind": "rollout", "plan": plan("architect", 2048), "turns": None}
+    assert group.ask("architect", asked) == "verified"
+    assert group.state("architect").others == ()
+
+
 def test_a_member_that_is_being_changed_keeps_its_turn(group: Group) -> None:
     group.busy.add("architect")
     assert group.switch("coder") == "refused"
