@@ -28,7 +28,7 @@ NAMES = tuple(PORTS)
 def plan(name: str, max_model_len: int = 1024, **changes: t.Any) -> t.Any:
     """The plan of a member."""
     container = {**releases.release()["container"], "name": f"vllm-{name}"}
-    own = {"instance": name, "port": PORTS[name], "served_model_names": [name], "container": container}
+    own: Json = {"instance": name, "port": PORTS[name], "served_model_names": [name], "container": container}
     made = releases.plan(max_model_len, **own, **changes)
     made["client"] |= {"instance": name, "base_url": f"http://127.0.0.1:{PORTS[name]}/v1", "served_model_names": [name]}
     return made
