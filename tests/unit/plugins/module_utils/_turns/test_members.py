@@ -249,6 +249,25 @@ class Hosts:
         return made
 
 
+def test_a_member_that_is_to_be_put_back_is_touched_by_that_recovery_alone(
+    tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """At boot, units of both begin at the same time."""
+    hosts = Hosts(tmp_path, monkeypatch)
+    group = hosts.fresh(broken=False)
+    hosts.killer.arm(4)
+    with pytest.raises(Killed, match="after save"):
+        group.switch("coder")
+    hosts.killer.arm(0)
+    assert group.state("architect").resting is not None and group.running() == ["vllm-architect"]
+    assert group.recover("architect") == ""
+    assert group.running() == ["vllm-architect"]
+    assert group.ask("architect", {"kind": "live", "plan": plan("architect")}) == "refused"
+    assert "(turn.busy)" in group.told("architect")
+    assert group.recover("coder") == "rolled_back"
+    group.assert_one_serves("architect")
+
+
 @pytest.mark.parametrize("broken", [False, True])
 def test_killed_anywhere_one_member_serves(
     tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch, subtests: pytest.Subtests, broken: bool
