@@ -11,12 +11,14 @@ import typing as t
 from ansible.plugins.action import ActionBase
 from ansible.utils.display import Display
 
+from ansible_collections.gpufleet.vllm.plugins.module_utils._findings.findings import Findings
 from ansible_collections.gpufleet.vllm.plugins.module_utils._outside.printable import printable_lines
 from ansible_collections.gpufleet.vllm.plugins.module_utils._plan import (
     overview,
     planner,
     promotion_plans,
     report,
+    turns,
     upgrade,
 )
 from ansible_collections.gpufleet.vllm.plugins.module_utils._plan.changes.plan import Plan, Promotion
@@ -25,6 +27,7 @@ from ansible_collections.gpufleet.vllm.plugins.plugin_utils import data_files, s
 
 OPTIONS = frozenset(
     {
+        "active",
         "advisories",
         "apply_hardening",
         "catalogue",
@@ -73,7 +76,7 @@ class ActionModule(ActionBase):  # type: ignore[misc,unused-ignore]
         host = str((task_vars or {}).get("inventory_hostname", "the host"))
         errors: list[str] = []
         only_plan, promote = (inputs.switch(self._task.args.get(key), key, errors) for key in ("only_plan", "promote"))
-        outcome, about, promotions, upgraded = self._plan(errors, promote, only_plan)
+        outcome, about, promotions, upgraded, switches = self._plan(errors, promote, only_plan)
         shown = bool(outcome.blocks) and (outcome.changed or only_plan or promote or self._task.check_mode)
         if shown:
             display.display(printable_lines("\n".join(f"[{host}] {block}" for block in outcome.blocks)))
@@ -88,7 +91,7 @@ class ActionModule(ActionBase):  # type: ignore[misc,unused-ignore]
         }
         if only_plan:
             result |= {"host": about, "errors": list(outcome.errors), "drafts": list(outcome.drafts)}
-            result |= {"upgrade": upgraded}
+            result |= {"upgrade": upgraded, "turns": switches}
         if outcome.errors:
             message = report.failure(host, outcome.errors)
             return result | {"failed": not only_plan, "msg": message, "errors": list(outcome.errors)}
@@ -103,13 +106,13 @@ class ActionModule(ActionBase):  # type: ignore[misc,unused-ignore]
 
     def _plan(
         self, errors: list[str], promote: bool, only_plan: bool
-    ) -> tuple[planner.Outcome, dict[str, t.Any], list[Promotion], dict[str, t.Any]]:
+    ) -> tuple[planner.Outcome, dict[str, t.Any], list[Promotion], dict[str, t.Any], list[dict[str, t.Any]]]:
         args = self._task.args
         try:
             history, readings = schema_files.load(str(args.get("schemas", "")), str(args.get("readings") or ""))
             documents = {name: data_files.read(str(args.get(name) or ""), name) for name in DATA_FILES}
         except (schema_files.BadSchemaError, data_files.BadDataError) as error:
-            return planner.Outcome(errors=(*errors, str(error))), {}, [], {}
+            return planner.Outcome(errors=(*errors, str(error))), {}, [], {}, []
         given = {
             key: value for key, value in args.items() if key not in ("schemas", "readings", "only_plan", "promote")
         } | documents
@@ -120,4 +123,6 @@ class ActionModule(ActionBase):  # type: ignore[misc,unused-ignore]
         outcome = planner.plan_host(read, errors)
         if promote:
             outcome, promotions = promotion_plans.plan(read, outcome)
-        return outcome, overview.host(read), promotions, upgrade.compare(read, outcome) if upgrading else {}
+        switches = turns.switches(planner.listed_instances(read, Findings()), read) if only_plan else []
+        compared = upgrade.compare(read, outcome) if upgrading else {}
+        return outcome, overview.host(read), promotions, compared, switches

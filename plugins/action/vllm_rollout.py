@@ -39,6 +39,7 @@ LOST = (
 OPTIONS = {
     "plans": {"type": "list", "elements": "dict", "default": []},
     "rollback": {"type": "list", "elements": "str", "default": []},
+    "turns": {"type": "list", "elements": "dict", "default": []},
     "retry": {"type": "bool", "default": False},
     "instances": {"type": "raw", "default": []},
     "roll_back": {"type": "list", "elements": "dict", "default": []},
@@ -109,6 +110,7 @@ class ActionModule(ProgramAction):
         self._api_keys = _keys(args["instances"])
         result.update(changed=False, results=[], updated=[], warnings=[])
         due = rollout_requests.planned(args["plans"], args["retry"]) + rollout_requests.rollbacks(args["rollback"])
+        due += rollout_requests.switches(args["turns"], args["retry"])
         if self._task.check_mode:
             promoting = any(promotion["plans"] for promotion in args["promotions"])
             return {**result, "changed": bool(due or args["roll_back"] or promoting), "promoted": []}

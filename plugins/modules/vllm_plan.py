@@ -42,6 +42,15 @@ options:
     type: list
     elements: dict
     required: true
+  active:
+    description:
+      - Members of exclusive groups whose turn it is to be, at most one of each group, whatever C(active) of the
+        instances says. Without one it is the member that a switch left, unless C(active) was changed since; else the
+        one that is C(active).
+    type: list
+    elements: str
+    default: []
+    version_added: 0.2.0
   promotion:
     description: The promotion of instances that state none.
     type: list
@@ -272,7 +281,7 @@ plans:
       description: Whether the instance is to run.
       type: bool
     change:
-      description: V(none), V(live), V(restart), V(create), V(repair) or V(remove).
+      description: V(none), V(live), V(restart), V(create), V(repair), V(turn), V(rest) or V(remove).
       type: str
     reasons:
       description: What differs, one thing each.
@@ -283,7 +292,7 @@ plans:
       description:
         - For how long nothing of the instance will serve, in seconds, V(0) where nothing that serves is stopped. It is
           what the instance's own last start on this host took, from start to ready.
-        - Null where no start is known, and where the instance is removed.
+        - Null where no start is known, and where the instance rests or is removed.
       type: float
     memory:
       description:
@@ -355,6 +364,20 @@ plans:
     image_id:
       description: Id of the image on the host; null where it is not there.
       type: str
+    turns:
+      description:
+        - C(others) are the other members of its exclusive group, C(said) is the one that the inventory calls active.
+      returned: for a member of an exclusive group
+      type: dict
+    instead_of:
+      description: Members of its group that are stopped for it, and put back where it fails.
+      returned: where it takes the turn of another one
+      type: list
+      elements: str
+    gives_way_to:
+      description: The member of its group that is started in its place, which stops it.
+      returned: where it rests for another one
+      type: str
     exchange:
       description:
         - Names of the instances that exchange their ports, in the order in which they find theirs free. Such plans
@@ -394,6 +417,14 @@ host:
       C(compute_capability), C(mig), C(total_mib), C(reserved_mib), C(used_mib) and C(problems).
   returned: O(only_plan)
   type: dict
+turns:
+  description:
+    - What a switch to each member of O(active) that this host has would do, each with C(instance), C(turns), C(serves)
+      (whether it is its turn already), C(release) and C(verified_at) of what it would start (empty where nothing is
+      verified), C(instead_of) (the members that are stopped for it), and what it C(costs) in words.
+  returned: O(only_plan)
+  type: list
+  elements: dict
 upgrade:
   description:
     - What another release would break or change, where C(target.version) differs from O(version); else empty.

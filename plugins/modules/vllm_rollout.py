@@ -42,6 +42,15 @@ options:
     type: list
     elements: str
     default: []
+  turns:
+    description:
+      - What M(gpufleet.vllm.vllm_plan) returned as RV(gpufleet.vllm.vllm_plan#module:turns). The verified release of
+        each member of an exclusive group that rests on the host is started in the place of the one that serves. Where
+        it fails, that one is put back. One whose turn it is already is left alone.
+    type: list
+    elements: dict
+    default: []
+    version_added: 0.2.0
   retry:
     description: Try a release again that was tried before and rejected.
     type: bool
@@ -133,8 +142,8 @@ results:
       type: str
     outcome:
       description:
-        - V(verified), V(repaired), V(live) and V(removed) are what was wanted, V(fallback) means that a step of its
-          fallback serves in the place of the planned release.
+        - V(verified), V(repaired), V(live), V(rested) and V(removed) are what was wanted, V(fallback) means that a step
+          of its fallback serves in the place of the planned release.
         - V(refused) means that nothing was touched for it, V(rolled_back) that the last known good release serves
           again, V(stopped) that the failed release was stopped and nothing serves, V(failed) that nothing is sure to
           serve, V(lost) that the host went out of reach and goes on by itself.
@@ -264,6 +273,7 @@ def main() -> None:
         argument_spec={
             "plans": {"type": "list", "elements": "dict", "default": []},
             "rollback": {"type": "list", "elements": "str", "default": []},
+            "turns": {"type": "list", "elements": "dict", "default": []},
             "retry": {"type": "bool", "default": False},
             "instances": {"type": "list", "elements": "dict", "default": []},
             "roll_back": {"type": "list", "elements": "dict", "default": []},

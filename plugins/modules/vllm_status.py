@@ -27,6 +27,13 @@ options:
     description: Ask each instance for its proof. The module fails when one does not give it.
     type: bool
     default: true
+  groups:
+    description:
+      - The exclusive group of each instance that has one, by its name. Where one of O(instances) rests, the member of
+        its group that has the turn proves itself in its place.
+    type: dict
+    default: {}
+    version_added: 0.2.0
   load:
     description: Read how busy each engine is, from its metrics.
     type: bool
@@ -201,18 +208,38 @@ def _serves(seen: Observed) -> str:
     return f"{seen['name']} {what}{left_alone(seen['watch'], ', its')}"
 
 
+def in_turn(
+    seen: t.Sequence[Observed], params: t.Mapping[str, t.Any], look: t.Callable[[str], Observed]
+) -> list[Observed]:
+    """Who has to prove itself. What rests has nothing to prove, unless it is named and nobody has the turn instead."""
+    if not params["instances"]:
+        return [one for one in seen if not one["resting"]]
+    groups = params["groups"]
+    found: dict[str, Observed] = {}
+    for one in seen:
+        others = [name for name in groups if groups[name] == groups.get(one["name"]) and name != one["name"]]
+        active = [other for other in map(look, others) if other["current"] and not other["resting"]]
+        chosen = active[0] if one["resting"] and active else one
+        found[chosen["name"]] = chosen
+    return list(found.values())
+
+
 def main() -> None:
     module = AnsibleModule(
         argument_spec={
             "instances": {"type": "list", "elements": "str", "default": []},
             "prove": {"type": "bool", "default": True},
             "load": {"type": "bool", "default": False},
+            "groups": {"type": "dict", "default": {}},
         },
         supports_check_mode=True,
     )
     docker, http = Docker(), Http()
     stores = [Store(name) for name in module.params["instances"] or instances()]
     seen = [observe_one(store, docker, http) for store in stores]
+    if module.params["prove"]:
+        seen = in_turn(seen, module.params, lambda name: observe_one(Store(name), docker, http))
+        stores = [Store(one["name"]) for one in seen]
     watch = {one["name"]: one["watch"] for one in seen}
     result: dict[str, t.Any] = {"changed": False, "serving": serving(seen), "watch": watch}
     if module.params["load"]:

@@ -14,13 +14,23 @@ from ansible_collections.gpufleet.vllm.plugins.module_utils._rollout.failure imp
 from ansible_collections.gpufleet.vllm.plugins.module_utils._state.request import Planned, Request, Result
 from ansible_collections.gpufleet.vllm.plugins.module_utils._state.state import STOPOVER
 
-KINDS = {"remove": "remove", "live": "live", "repair": "repair", "restart": "rollout", "create": "rollout"}
+KINDS = {
+    "remove": "remove",
+    "live": "live",
+    "repair": "repair",
+    "restart": "rollout",
+    "create": "rollout",
+    "turn": "turn",
+    "rest": "rest",
+}
 DOCUMENTS = ("digest", "release", "client", "settings", "fallbacks", "let_through")
 # Why a change that a run has made is not rolled back.
 STAYS = {
     "create": "stays on release {serves}: this run has created it, and there is none before it",
     "live": "keeps what clients are told: the engine was not touched",
     "remove": "stays removed",
+    "turn": "stays on release {serves}: this run has given it the turn of another member of its group",
+    "rest": "rests on: another member of its group, or none, is to serve",
     "exchange": "stays on release {serves}: this run has exchanged its port with that of another instance",
 }
 
@@ -42,7 +52,8 @@ class Due:
 
 def planned(plans: t.Sequence[Plan], retry: bool) -> list[Due]:
     """What the plans ask for, in their order: it is the planner's."""
-    changes = [plan for plan in plans if plan["change"] != "none"]
+    # Who gives way is stopped by the transaction of the member that is started in its place, and put back by it.
+    changes = [plan for plan in plans if plan["change"] != "none" and not plan.get("gives_way_to")]
     requests: list[Due] = []
     for plan in changes:
         names = plan.get("exchange") or [""]
@@ -57,10 +68,14 @@ def planned(plans: t.Sequence[Plan], retry: bool) -> list[Due]:
 def _due(plan: Plan, retry: bool) -> Due:
     documents = t.cast(Planned, {name: t.cast(Json, plan).get(name) for name in DOCUMENTS})
     request: Request = {"kind": KINDS[plan["change"]], "retry": retry, "plan": documents}
+    if "turns" in plan:
+        request["turns"] = plan["turns"]
     exchange = tuple(plan.get("exchange") or ())
     files = () if plan["change"] == "remove" else tuple(one for one in plan.get("files") or () if not one["folder"])
     if not exchange:
-        return Due(str(plan["instance"]), str(plan["change"]), request, files=files)
+        # What takes a turn does not go back to a release of its own.
+        change = "turn" if plan.get("instead_of") else str(plan["change"])
+        return Due(str(plan["instance"]), change, request, files=files)
     # Another configuration in its place, or nothing at all, would be half an exchange.
     request |= {"plan": {**documents, "fallbacks": []}, "on_failure": "rollback"}
     return Due(str(plan["instance"]), "exchange", request, exchange, files)
@@ -69,6 +84,15 @@ def _due(plan: Plan, retry: bool) -> Due:
 def rollbacks(names: t.Sequence[str]) -> list[Due]:
     """The release before, whatever serves now."""
     return [Due(name, "rollback", {"kind": "rollback"}) for name in names]
+
+
+def switches(turns: t.Sequence[Json], retry: bool) -> list[Due]:
+    """What rests is started in the place of another member of its group; nothing for one whose turn it is already."""
+    return [
+        Due(str(one["instance"]), "turn", {"kind": "turn", "retry": retry, "turns": one["turns"]})
+        for one in turns
+        if not one["serves"]
+    ]
 
 
 class Updated(t.TypedDict):
@@ -83,7 +107,7 @@ class Updated(t.TypedDict):
 def updated(one: Due, outcome: Result) -> Updated | None:
     """What a later failure in the same run may roll back; None where nothing is different from before."""
     serves = str(outcome.get("serves") or "")
-    started = one.change in ("restart", "create", "exchange")
+    started = one.change in ("restart", "create", "exchange", "turn")
     if one.change in ("rollback", "repair") or (started and not serves) or is_stopover(one):
         return None
     container = str(outcome.get("container") or "")

@@ -31,7 +31,7 @@ ROLE = role_settings.ROLES / SERVER
 # By roles/vllm_server/tasks/plan.yml: arguments of the plan, and what stands among its settings.
 ARGUMENTS = (
     *("instances", "promotion", "image", "version", "class_engine_args", "class_limits", "environment_engine_args"),
-    *("unknown_arguments", "retry", "remove_unlisted", "apply_hardening"),
+    *("unknown_arguments", "retry", "remove_unlisted", "apply_hardening", "active"),
 )
 SETTINGS = (
     *("hub_dir", "cache_dir", "shm_size_mib", "ipc", "timeouts", "smoke", "on_failure", "fallback_steps"),

@@ -81,7 +81,8 @@ def endpoint(
         names=names,
         address=reached(instance.bind, here, address),
         port=instance.port,
-        active=instance.active and not out,
+        # Whose turn it is in a group is the host's affair, and may change at any time: the door's own checks tell.
+        active=(instance.active or bool(instance.exclusive_group)) and not out,
         here=here,
         keys=tuple(keys),
     )

@@ -12,7 +12,7 @@ from .._docker.client import DockerError
 from .._rollout.failure import unexpected
 from .._rollout.host import Host
 from .._rollout.rebuild import load
-from .._rollout.recover import repair_cut_off
+from .._rollout.recover import repair_cut_off, rest_cut_off
 from .._state import units
 from .._state.request import Planned
 from .._state.state import StateProblem
@@ -30,6 +30,7 @@ def recover_all(state_dir: str, run_dir: str, host: Host) -> int:
         try:
             state, problem = load(store, host.docker)
             cut_off = repair_cut_off(host, state)
+            rests = not rest_cut_off(host, state)
         except (StateProblem, DockerError) as error:
             complain(f"{name}: {error}")
             code = 1
@@ -38,7 +39,7 @@ def recover_all(state_dir: str, run_dir: str, host: Host) -> int:
             complain(f"{name}: {unexpected(error)}")
             code = 1
             continue
-        if problem or state.candidate is not None:
+        if problem or state.candidate is not None or not rests:
             try:
                 requests.recover(run, store)
             except units.UnitProblem as error:

@@ -27,6 +27,7 @@ from .._state.api_keys import ApiKeys
 from .._state.request import Request
 from .._state.state import StateProblem
 from .._state.store import Store, instances
+from .._turns.members import Members
 from .._watch.watch import Watch
 from .._watch.watch_pause import pause, until
 from .._watch.watch_record import RecordProblem, Records, lock
@@ -52,13 +53,14 @@ def _print(document: t.Any) -> None:
 
 @contextlib.contextmanager
 def _door_open_at_the_end(store: Store, host: Host) -> t.Iterator[None]:
-    """However it ends, nothing stays drained."""
+    """However it ends, nothing stays drained, no other member of its group either."""
     try:
         yield
     finally:
-        amiss = let_in_at_last(host, store.instance)
-        if amiss:
-            complain(f"{store.instance}: connections are still refused: {amiss}")
+        for name in (store.instance, *requests.others(store)):
+            amiss = let_in_at_last(host, name)
+            if amiss:
+                complain(f"{name}: connections are still refused: {amiss}")
 
 
 def _rollout(store: Store, host: Host, client_dir: str, request_name: str) -> int:
@@ -165,6 +167,7 @@ def main(arguments: t.Sequence[str] | None = None) -> int:
     parser = arguments_of(__doc__.splitlines()[0] if __doc__ else "")
     args = parser.parse_args(arguments)
     host = Host(owner=os.environ.get("INVOCATION_ID", ""), keys=ApiKeys(args.state_dir), registry=Registry)
+    host.others = Members(args.state_dir, args.run_dir, args.client_dir)
     code = _of_no_instance(parser, args, host)
     if code is not None:
         return code

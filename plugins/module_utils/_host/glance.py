@@ -31,7 +31,9 @@ def load_of(seen: Observed, http: Http) -> tuple[Load | None, str]:
 def glance(seen: Observed, busy: Load | None, why: str = "") -> str:
     """One instance; `why` is why nobody can say how busy it is."""
     current = seen["current"]
-    if current is None or not seen["healthy"]:
+    if current is not None and seen["resting"]:
+        told = [f"{seen['name']} is {seen['unhealthy_because']}: another member of its group has the turn."]
+    elif current is None or not seen["healthy"]:
         told = [f"{seen['name']} does not serve: {(seen['unhealthy_because'] or 'nobody knows why').rstrip('.')}."]
     else:
         told = [f"{seen['name']} serves {_release(current)}; {_busy(busy) if busy else f'how busy it is: {why}'}."]

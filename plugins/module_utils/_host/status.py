@@ -26,7 +26,7 @@ from .._rollout.failure import unexpected
 from .._rollout.rebuild import load
 from .._state.api_keys import ApiKeyMissing, ApiKeys
 from .._state.client_file import CLIENT_DIR, differing
-from .._state.observed import ContainerFacts, Kept, Observed, Rejected
+from .._state.observed import ContainerFacts, Kept, Observed, Rejected, Turned
 from .._state.state import Entry, State, StateProblem
 from .._state.store import STATE_DIR, Store, instances
 from .._state.units import running, unit_name
@@ -54,10 +54,14 @@ def container_facts(container: Json) -> ContainerFacts:
     }
 
 
-def _why_unhealthy(current: Entry | None, container: ContainerFacts | None, http: Http, keys: ApiKeys) -> str:
+def _why_unhealthy(
+    current: Entry | None, resting: bool, container: ContainerFacts | None, http: Http, keys: ApiKeys
+) -> str:
     """Why the verified release does not serve, as far as can be seen without a generation; '' when it does."""
     if current is None:
         return "no verified release"
+    if resting:
+        return f"inactive, verified release {current.short} of {current.verified_at}"
     if container is None:
         return "its container is gone"
     if container["digest"] != current.digest:
@@ -97,19 +101,22 @@ def _observed(store: Store, docker: Docker, http: Http, client_dir: str) -> Obse
         if state.candidate is not None and not busy:
             cut_off = True
             state = state.rolled_back(state.held)
-        if state.current is not None:
-            found = docker.container(state.current.container_id or state.current.release["container"]["name"])
+        current = state.current or state.resting
+        if current is not None:
+            found = docker.container(current.container_id or current.release["container"]["name"])
             container = None if found is None else container_facts(found)
         holds = held_ports(docker, store.instance)
         gone = "" if busy else previous_gone(docker, state.previous)
     except (StateProblem, DockerError) as error:
         problem = str(error)
     keys = ApiKeys(store.state_dir)
-    unhealthy = "a rollout is running" if busy else problem or _why_unhealthy(state.current, container, http, keys)
+    current = state.current or state.resting
+    resting = state.current is None and current is not None
+    unhealthy = "a rollout is running" if busy else problem or _why_unhealthy(current, resting, container, http, keys)
     if cut_off and unhealthy:
         unhealthy = "a rollout was cut off and is not rolled back yet"
     return {
-        "current": _kept(state.current),
+        "current": _kept(current),
         "previous": _kept(state.previous),
         "candidate": _kept(state.candidate),
         "name": store.instance,
@@ -122,10 +129,12 @@ def _observed(store: Store, docker: Docker, http: Http, client_dir: str) -> Obse
         "container": container,
         "holds": holds,
         "cut_off": cut_off,
+        "resting": resting,
+        "turn": None if state.turn is None else t.cast(Turned, asdict(state.turn)),
         "healthy": not unhealthy,
         "unhealthy_because": unhealthy,
-        "watch": shown(Records(store), Limits.of(state.current.settings if state.current else {}).enabled),
-        "client_files_differ": sorted(differing(state.current, client_dir)) if state.current is not None else [],
+        "watch": shown(Records(store), Limits.of(current.settings if current else {}).enabled),
+        "client_files_differ": sorted(differing(current, client_dir)) if current is not None else [],
         "adapters_differ": [] if unhealthy or state.current is None else _adapters(state.current, http, keys),
     }
 
@@ -152,6 +161,8 @@ NOTHING_KNOWN: Observed = {
     "rejected": [],
     "holds": [],
     "cut_off": False,
+    "resting": False,
+    "turn": None,
     "healthy": False,
     "watch": {
         "enabled": False,

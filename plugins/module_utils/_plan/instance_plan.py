@@ -65,9 +65,14 @@ def _revision(instance: Instance, inputs: Inputs, current: Kept | None) -> str |
 
 
 def plan(
-    one: Prepared, host: Host, assigned: t.Mapping[str, Assignment], host_load: HostLoad, findings: Findings
+    one: Prepared,
+    host: Host,
+    assigned: t.Mapping[str, Assignment],
+    host_load: HostLoad,
+    findings: Findings,
+    said: bool = False,
 ) -> Plan:
-    """The plan of a listed instance."""
+    """The plan of a listed instance. SAID: the inventory calls it the active member of its group."""
     instance, inputs = one.instance, host.inputs
     gpu = assigned.get(instance.name, NO_GPU)
     seen, current = host.observed.get(instance.name), host.current(instance.name)
@@ -109,7 +114,8 @@ def plan(
     ]
     settings["smoke"] = media.asked(settings["smoke"], one.values(), one.model)
     desired = change.Desired(document, digest, client, one.arguments, image_id, settings, chosen.older)
-    decided = change.decide(desired, seen, inputs.retry) if instance.active else change.decide_inactive(seen)
+    would = change.decide(desired, seen, inputs.retry, said)
+    decided = would if instance.active else change.decide_inactive(seen, bool(instance.exclusive_group))
     below = fallback_releases.below(one, host, assigned, host_load, revision, digest, chosen.schema, findings)
     return {
         "instance": instance.name,
@@ -135,7 +141,7 @@ def plan(
             *below.left_out,
             *image_name.notes(inputs.image),
             *container_options.notes(instance.container_user, instance.model, inputs.settings),
-            *(chosen.notes() if instance.active else ()),
+            *(chosen.notes() if instance.active else _rests(seen, would)),
         ],
         "memory": judged.memory,
         "digest": digest,
@@ -147,6 +153,20 @@ def plan(
         "settings": {**settings, **promotion.recorded(instance)},
         "image_id": image_id,
     }
+
+
+def _rests(seen: Observed | None, would: change.Change) -> list[str]:
+    """What a switch would start, and where that is not what is planned by now."""
+    current = (seen or {}).get("current")
+    if current is None or not (seen or {}).get("resting"):
+        return []
+    told = f"it rests, with verified release {current['digest'][:12]} of {current.get('verified_at')}"
+    if would.kind != "restart":
+        return [told]
+    changed = "; ".join(would.reasons)
+    return [
+        f"{told}. It is planned otherwise by now ({changed}): a switch starts it as it is, site.yml as it is planned"
+    ]
 
 
 def _argument(argument: Resolved, document: Release, current: Kept | None) -> Argument:

@@ -16,7 +16,7 @@ from .changes.plan import Plan
 from .host_load import HostLoad
 
 # What gives ports and GPUs back comes first.
-KINDS = ("remove", "none", "live", "repair", "restart", "create")
+KINDS = ("remove", "rest", "none", "live", "repair", "turn", "restart", "create")
 
 
 def carried_out(plans: t.Sequence[Plan], observed: t.Mapping[str, Observed], host_load: HostLoad) -> list[Plan]:
@@ -27,7 +27,8 @@ def carried_out(plans: t.Sequence[Plan], observed: t.Mapping[str, Observed], hos
 def _growth(plan: Plan, observed: t.Mapping[str, Observed], host_load: HostLoad) -> float:
     """What a restart claims of its GPUs above what runs, in GPUs; 0 for what is not restarted."""
     current, wanted = (observed.get(plan["instance"]) or {}).get("current"), plan["release"]
-    if plan["change"] != "restart" or current is None or wanted is None:
+    seen: Observed = observed.get(plan["instance"]) or {}
+    if plan["change"] != "restart" or current is None or wanted is None or seen.get("resting"):
         return 0.0
     return round(_claimed(wanted, host_load) - _claimed(current["release"], host_load), 6)
 

@@ -18,7 +18,7 @@ from .._findings.findings import Findings
 from .._outside.documents import Json
 from .._settings.names import meant
 from .._state.observed import Observed
-from . import gpu_sharing, gpus, instance_plan, order, own_release, promotion, report
+from . import gpu_sharing, gpus, instance_plan, order, own_release, promotion, report, turns
 from .arguments import auto_profile
 from .changes import ports, unlisted
 from .changes.plan import Plan
@@ -57,7 +57,9 @@ def plan_host(inputs: Inputs, errors: t.Sequence[str] = ()) -> Outcome:
     findings = Findings(inputs.unknown_arguments, errors=list(errors))
     listed = listed_instances(inputs, findings)
     observed = inputs.observed
-    listed = [promotion.standing(one, inputs, observed.get(one.name), findings.errors) for one in listed]
+    read = [promotion.standing(one, inputs, observed.get(one.name), findings.errors) for one in listed]
+    findings.errors += host_checks.duplicates(read)
+    listed, groups = turns.settle(read, inputs, findings)
     findings.errors += _host(inputs, listed, observed)
     known, owns = own_release.schema_of(inputs, findings), own_release.resolve(inputs, listed, findings)
     if known is None or owns is None or not inputs.facts:
@@ -74,9 +76,14 @@ def plan_host(inputs: Inputs, errors: t.Sequence[str] = ()) -> Outcome:
     prepared = [host.of(one).prepare(one, findings.errors) for one in listed]
     assigned = _assign(prepared, host, findings)
     prepared, host_load = gpu_sharing.placed(prepared, inputs, known, observed, assigned)
-    plans = [instance_plan.plan(one, host.of(one.instance), assigned, host_load, findings) for one in prepared]
+    said = {group.said for group in groups.values()}
+    plans = [
+        instance_plan.plan(one, host.of(one.instance), assigned, host_load, findings, one.instance.name in said)
+        for one in prepared
+    ]
     for plan, one in zip(plans, listed):
         plan["notes"] += own_release.notes(one, inputs, host.of(one).inputs)
+    plans = turns.joined(plans, groups, observed)
     plans += unlisted.plans(inputs, listed, observed, findings)
     for plan in plans:
         findings.warnings += [*plan["warnings"], *map(checks.overruled_text, plan["overruled"])]
@@ -123,7 +130,6 @@ def _host(inputs: Inputs, listed: t.Sequence[Instance], observed: t.Mapping[str,
         return ["There are no facts of the host: run gpufleet.vllm.gpu_facts first and pass what it found."]
     leaving = set(observed) - {instance.name for instance in listed} if inputs.remove_unlisted else set()
     found = host_checks.host_problems(inputs.facts, inputs.host_class) if listed or observed else []
-    found += host_checks.duplicates(listed)
     found += host_checks.ports_taken(listed, inputs.facts, leaving)
     return found
 

@@ -27,6 +27,8 @@ MEANING = {
     "restart": "the server is replaced, the old one is kept to go back to",
     "create": "a server is started where none is verified",
     "repair": "the verified server is put right again",
+    "turn": "the verified server that rests is started in the place of another member of its group",
+    "rest": "the server is stopped and kept verified",
     "remove": "the server is stopped and removed",
 }
 SHORT_DIGEST = 12

@@ -14,13 +14,12 @@ from dataclasses import dataclass, field
 
 from .._docker.release import Release
 from .._images import reference
-from .._state.state import State, StateProblem
+from .._state.state import ROLES, State, StateProblem
 from .._state.store import STATE_DIR, Store
 from .._state.unsaved import RUN_DIR
 
 TRANSIENT = "/run/systemd/transient"
 UNIT = "gpufleet-rollout@"
-ROLES = ("current", "previous", "candidate", "held")
 
 
 class Unsure(Exception):

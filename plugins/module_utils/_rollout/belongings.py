@@ -17,8 +17,8 @@ from .._diagnosis.diagnosis import Diagnosis
 from .._docker import hardening
 from .._docker.release import Release
 from .._outside.documents import Json
+from .._state import named_files as files
 from .._state.api_keys import ApiKeyMissing
-from . import files
 from .failure import MISSING_KEY_ADVICE, Failed, Refused
 from .host import Host
 

@@ -58,6 +58,11 @@ OWN: tuple[Own, ...] = (
     Own("rollback.none", "no release before it is kept"),
     Own("rolled_back", "an operator rolled it back"),
     Own("state.unwritable", "the folder of the state cannot be written"),
+    Own("turn.busy", "another member of the group is being changed, or is to be rolled back first", True),
+    Own("turn.lost", "the member that is to be put back has no verified release any more", True),
+    Own("turn.none", "no verified release of the member rests on the host"),
+    Own("turn.resting", "another member of the group has the turn, and nobody asked for it to end"),
+    Own("turn.unknown", "the state of another member of the group cannot be known", True),
     Own("watch.died", "the engine died after its rollout, again and again"),
     Own("watch.wedged", "the engine answered nothing after its rollout, again and again"),
 )

@@ -15,7 +15,7 @@ from .._docker.container import LABEL_INSTANCE
 from .._outside.documents import Json
 from .._state.state import Entry, State
 
-HELD, PREVIOUS = "held", "previous"
+HELD, PREVIOUS, RESTING = "held", "previous", "resting"
 
 
 def name_of(entry: Entry) -> str:
@@ -24,7 +24,7 @@ def name_of(entry: Entry) -> str:
 
 def names(instance: str) -> tuple[str, ...]:
     """The names that containers of an instance have."""
-    return (f"vllm-{instance}", f"vllm-{instance}-{HELD}", f"vllm-{instance}-{PREVIOUS}")
+    return (f"vllm-{instance}", *(f"vllm-{instance}-{role}" for role in (HELD, PREVIOUS, RESTING)))
 
 
 def is_ours(docker: Docker, container: Json, instance: str) -> bool:

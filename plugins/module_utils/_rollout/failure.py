@@ -126,7 +126,7 @@ def rolled_back_text(
 ) -> str:
     """The paragraph after a release was rolled back; `fallen` tells of those that it was tried in the place of."""
     now = (
-        f"Release {serving.short} serves again, proved like a new one."
+        f"Release {serving.short}{_of_another(serving, instance)} serves again, proved like a new one."
         if serving is not None
         else "There was no release before it: nothing of it is left running."
     )
@@ -135,11 +135,16 @@ def rolled_back_text(
     return f"{instance}: {failed} failed {fault.what} It was rolled back. {now} {fault.advice}{where}"
 
 
-def failed_text(instance: str, bad: Entry, fault: Fault, back: Fault, held: Entry, kept: str) -> str:
+def _of_another(serving: Entry, instance: str) -> str:
+    name = serving.release["instance"]
+    return "" if name == instance else f" of {name}"
+
+
+def failed_text(instance: str, bad: Entry, fault: Fault, back: Fault, held: str, kept: str) -> str:
     """The paragraph when the rollback failed as well."""
     where = f" The log is kept in {kept}." if kept else ""
     return (
-        f"{instance}: release {bad.short} failed {fault.what} The rollback to release {held.short} failed {back.what} "
+        f"{instance}: release {bad.short} failed {fault.what} The rollback to {held} failed {back.what} "
         f"Nothing is sure to serve, and no third release is tried. {back.advice}{where}"
     )
 

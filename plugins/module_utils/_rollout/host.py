@@ -26,6 +26,7 @@ from .._gpu.fact import Gpu
 from .._gpu.nvml import Nvml
 from .._images.fetching import Ask
 from .._state.api_keys import ApiKeys
+from .others import Others
 from .weights import look_at, must_be_whole
 
 MIB = 1024 * 1024
@@ -85,3 +86,4 @@ class Host:
     registry: Ask | None = None
     door: Door = field(default_factory=Door)
     entrance: Entrance = field(default_factory=Entrance)
+    others: Others = field(default_factory=Others)

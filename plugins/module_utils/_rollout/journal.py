@@ -21,10 +21,14 @@ from .stages import Stage
 
 HEARTBEAT = 30.0
 
-# What ends a transaction. `fallback`: a step of its fallback serves. `refused`: nothing was touched. `rolled_back`: the
-# release before it serves again. `stopped`: nothing serves, as was asked for. `failed`: nothing is sure to serve.
-OUTCOMES = ("verified", "fallback", "repaired", "live", "removed", "refused", "rolled_back", "stopped", "failed")
-GOOD_OUTCOMES = ("verified", "fallback", "repaired", "live", "removed")
+# What ends a transaction. `fallback`: a step of its fallback serves. `rested`: it is stopped and kept. `refused`:
+# nothing was touched. `rolled_back`: what served before serves again. `stopped`: nothing serves, as was asked for.
+# `failed`: nothing is sure to serve.
+OUTCOMES = (
+    *("verified", "fallback", "repaired", "live", "removed", "rested"),
+    *("refused", "rolled_back", "stopped", "failed"),
+)
+GOOD_OUTCOMES = ("verified", "fallback", "repaired", "live", "removed", "rested")
 
 
 def spoken(line: str) -> None:
@@ -44,6 +48,10 @@ class Journal:
         self._spoke = self._began
         # A word, not a Stage: a recovery goes on from the log of a transaction that another version may have written.
         self.stage_name = ""
+
+    @property
+    def instance(self) -> str:
+        return self._store.instance
 
     @property
     def elapsed(self) -> float:

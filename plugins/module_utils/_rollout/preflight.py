@@ -19,10 +19,11 @@ from .._engine.expect import Question, expectation
 from .._engine.json_fit import unusable
 from .._outside.documents import Json
 from .._settings.rollout import Settings
+from .._state import named_files as files
 from .._state.deadlines import timeout
 from .._state.state import Entry, State
 from .._state.store import Store
-from . import containers, files
+from . import containers
 from . import image as images
 from .belongings import key_is_readable
 from .failure import Refused, rejected_before

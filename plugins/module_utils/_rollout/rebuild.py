@@ -62,6 +62,8 @@ def rebuilt(instance: str, docker: Docker, client_dir: str = CLIENT_DIR) -> Stat
     """The state that the containers tell of: the one with a restart policy is the verified one. Raises StateProblem."""
     found = containers.ours(docker, instance)
     verified = [one for one in found if _is_verified(one)]
+    resting = [one for one in found if one["Name"].endswith(f"-{containers.RESTING}")]
+    verified = verified or resting
     if len(verified) != 1:
         raise StateProblem(f"{len(verified)} of its {len(found)} containers are verified, one has to be")
     kept = [one for one in found if one["Name"].endswith(f"-{containers.PREVIOUS}")]
@@ -73,7 +75,8 @@ def rebuilt(instance: str, docker: Docker, client_dir: str = CLIENT_DIR) -> Stat
         wrong = shapes.of_client(client)
         if wrong:
             raise ValueError(wrong)
-        return State(instance, current=_entry(verified[0], client), previous=_entry(kept[0], client) if kept else None)
+        state = State(instance, current=_entry(verified[0], client), previous=_entry(kept[0], client) if kept else None)
+        return state.rested() if verified == resting else state
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise StateProblem(f"its labels or its client file are damaged as well ({error!r})") from error
 
@@ -109,8 +112,8 @@ def later_than(state: State, docker: Docker) -> Json | None:
 def _caught_up(state: State, docker: Docker, client_dir: str) -> State:
     """What serves is the current release; what the older state knows of settings and rejections stays."""
     found = rebuilt(state.instance, docker, client_dir)
-    entries = (state.current, state.held, state.candidate, state.previous)
     unknown: Settings = {}
+    entries = (state.current, state.held, state.candidate, state.previous)
     settings = next((entry.settings for entry in entries if entry is not None), unknown)
     current = None if found.current is None else replace(found.current, settings=settings)
     found = replace(found, current=current, rejected=state.rejected)

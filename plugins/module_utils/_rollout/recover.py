@@ -16,6 +16,7 @@ from .._state.client_file import CLIENT_DIR
 from .._state.state import Entry, State, StateNotOurs, StateProblem
 from .._state.store import Store
 from . import containers
+from .drain import grace
 from .failure import Failed
 from .host import Host
 from .journal import Journal
@@ -49,10 +50,13 @@ def reason(instance: str, service_result: str | None) -> str:
 
 
 def _finish(host: Host, journal: Journal, state: State) -> None:
-    """What a kill right after a commit left: older containers. An instance without a verified release is left alone."""
-    if state.current is None:
+    """What a kill right after a commit left: older containers, and one that was to rest. Others are left alone."""
+    resting = state.resting if state.current is None else None
+    if state.current is None and (resting is None or host.others.awaited(state)):
         return
     try:
+        if resting is not None and rest_cut_off(host, state):
+            containers.set_aside(host.docker, resting, containers.RESTING, grace(resting))
         containers.tidy(host.docker, state)
     except DockerError as error:
         journal.note(f"older containers stay until the next rollout: {error}")
@@ -84,6 +88,14 @@ def _bring_up(host: Host, store: Store, journal: Journal, state: State) -> str:
     message = f"{state.instance}: release {up.short} serves again, the repair before was cut off.{amiss}"
     journal.end("repaired", message)
     return "repaired"
+
+
+def rest_cut_off(host: Host, state: State) -> bool:
+    """Whether the container of what rests was not stopped, or would be started again by Docker."""
+    if state.resting is None or state.current is not None or state.candidate is not None:
+        return False
+    found = host.docker.container(state.resting.container_id)
+    return found is not None and bool(found["State"]["Running"] or found["HostConfig"]["RestartPolicy"]["Name"] != "no")
 
 
 def repair_cut_off(host: Host, state: State) -> Entry | None:

@@ -14,7 +14,7 @@ from .._diagnosis.diagnosis import Diagnosis
 from .._docker.client import DockerError
 from .._state.client_file import CLIENT_DIR
 from .._state.deadlines import TIMEOUTS
-from .._state.state import Entry, Rejection, State
+from .._state.state import Entry, Rejection, State, StateProblem
 from .._state.store import Store
 from . import containers
 from .drain import keep_out
@@ -61,11 +61,13 @@ class Rollback:
         try:
             wait_for_docker(self.host, self.journal)
             self._clear(state, bad)
-            serving = self._put_back(state.held, bad)
-        except (Failed, DockerError) as error:
+            mine = serving = self._put_back(state.held, bad)
+            for name in state.instead_of:
+                serving = self.host.others.put_back(self.host, self.journal, name)
+        except (Failed, DockerError, StateProblem) as error:
             return self._give_up(state, bad, fault, keep(self.store, found), error)
-        amiss = tell_clients(self.journal, serving, state.instance, self.client_dir)
-        amiss += write_down(self.store, self.journal, state.rolled_back(serving))
+        amiss = tell_clients(self.journal, mine or state.resting, state.instance, self.client_dir)
+        amiss += write_down(self.store, self.journal, state.rolled_back(mine))
         kept = keep(self.store, found)
         self.journal.end(
             "rolled_back",
@@ -149,10 +151,13 @@ class Rollback:
     def _clear_once(self, state: State, bad: Entry) -> None:
         """Remove the candidate's container, and any that a kill left before the state knew of it.
 
-        The previous release, tried by a rollback, stays the previous one: its container is only set aside.
+        The previous release, tried by a rollback, stays the previous one: its container is only set aside. So is that
+        of a member of a group that rests on.
         """
-        if state.previous is not None and bad.container_id == state.previous.container_id:
-            containers.set_aside(self.host.docker, bad, "previous", CANDIDATE_GRACE)
+        kept = {containers.PREVIOUS: state.previous, containers.RESTING: state.resting}
+        role = next((role for role, one in kept.items() if one and one.container_id == bad.container_id), "")
+        if role:
+            containers.set_aside(self.host.docker, bad, role, CANDIDATE_GRACE)
         elif bad.container_id and self.host.docker.container(bad.container_id) is not None:
             self.host.docker.stop(bad.container_id, CANDIDATE_GRACE)
             self.host.docker.remove(bad.container_id)
@@ -175,10 +180,16 @@ class Rollback:
             error if isinstance(error, Failed) else Failed(Diagnosis("docker", str(error), "Look at docker.service."))
         )
         failed_back = Fault(self.journal.stage_name, back.diagnosis, self.journal.elapsed)
-        if state.held is None:
+        if state.instead_of:
+            names = " and ".join(state.instead_of)
+            message = failed_text(state.instance, bad, fault, failed_back, names, kept)
+            for name in state.instead_of:
+                self.host.others.give_up(name, message)
+        elif state.held is None:
             message = not_cleared_text(state.instance, bad, fault, failed_back, kept)
         else:
-            message = failed_text(state.instance, bad, fault, failed_back, state.held, kept)
+            held = f"release {state.held.short}"
+            message = failed_text(state.instance, bad, fault, failed_back, held, kept)
             if back.log:
                 keep_diagnosis(self.host, self.store, state.held, failed_back, back.log)
         message += write_down(self.store, self.journal, state.rolled_back(state.held, failed=message))

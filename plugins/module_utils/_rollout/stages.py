@@ -41,6 +41,10 @@ class Stage(enum.Enum):
     BREADCRUMB = ("what is tried and what is held is written down and synced", NOTHING_TOUCHED)
     DRAIN = ("the serving engine finishes the requests that it has, within a limit", GOES_ON)
     STOP = ("the serving container is stopped and kept as `vllm-<instance>-held`, with no restart policy", ROLLED_BACK)
+    REST = (
+        "the member of its group that has the turn is drained, stopped and kept as `vllm-<instance>-resting`",
+        ROLLED_BACK,
+    )
     FREE = (
         (
             "the GPU memory that the candidate asks for is really free; who else holds it is named. With "

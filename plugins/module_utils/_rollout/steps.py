@@ -33,6 +33,7 @@ class Steps:
     def __init__(self, host: Host, store: Store, journal: Journal, client_dir: str) -> None:
         self.host, self.store, self.journal, self.client_dir = host, store, journal, client_dir
         self.state = State(store.instance)
+        self.answered = 0.0  # when what is tried had proved itself
 
     def write_down_candidate(self, made: Entry) -> None:
         self.save(replace(self.state, candidate=made))
@@ -75,7 +76,10 @@ class Steps:
                 self.journal.note(f"removed {name}, left by an earlier rollout")
         except DockerError as error:
             raise Failed(Diagnosis("docker.away", str(error), "Look at docker.service.")) from error
-        return Trial(self.host, self.journal, entry, created, known).run()
+        trial = Trial(self.host, self.journal, entry, created, known)
+        served = trial.run()
+        self.answered = trial.answered
+        return served
 
     def commit(self, verified: Entry) -> None:
         """The verified release becomes the current one. The state comes last of what a kill could leave undone."""

@@ -15,7 +15,7 @@ from .._docker.client import DockerError
 from .._state.client_file import CLIENT_DIR, remove
 from .._state.deadlines import timeout
 from .._state.request import Ending, Request
-from .._state.state import Entry, Rejection, State
+from .._state.state import Entry, Rejection, State, StateProblem, Turn
 from .._state.store import Store
 from . import containers
 from .drain import drain, grace
@@ -56,6 +56,9 @@ class Transaction:
     def __init__(self, host: Host, store: Store, journal: Journal, client_dir: str = CLIENT_DIR) -> None:
         self.host, self.store, self.journal, self.client_dir = host, store, journal, client_dir
         self.steps = Steps(host, store, journal, client_dir)
+        # Members of its group whose turn ends where the request starts an engine.
+        self.instead_of: tuple[str, ...] = ()
+        self.said = ""
 
     def run(self, request: Request, rolled_back: bool = False) -> str:
         """Carry out a request (`kind`, `plan`, `retry`); one of journal.OUTCOMES.
@@ -68,6 +71,8 @@ class Transaction:
             "rollback": self._rollback,
             "live": self._live,
             "remove": self._remove,
+            "turn": self._turn,
+            "rest": self._rest,
         }
         instance = self.store.instance
         try:
@@ -75,6 +80,7 @@ class Transaction:
             if request["kind"] not in act:
                 advice = "Run it with the gpufleet.vllm that asked for it."
                 raise Refused("request.unknown", f"this program knows no request {request['kind']}", advice)
+            self._know_the_others(request)
             return act[request["kind"]](self.steps.state, request)
         except Refused as refusal:
             diagnosis = refusal.diagnosis
@@ -82,9 +88,10 @@ class Transaction:
             more = {"rolled_back": True} if rolled_back else {}
             self.journal.end("refused", message, failure=diagnosis.as_dict(), **more)
             return "refused"
-        except (DockerError, OSError) as error:
+        except (DockerError, OSError, Failed) as error:
             # An unfinished candidate stays in the state: the unit's end rolls it back.
-            diagnosis = Diagnosis("internal", str(error), "Look at docker.service and at the host's disks.")
+            internal = Diagnosis("internal", str(error), "Look at docker.service and at the host's disks.")
+            diagnosis = error.diagnosis if isinstance(error, Failed) else internal
             message = broken_text(instance, self.journal.stage_name, diagnosis)
             self.journal.end("failed", message, failure=diagnosis.as_dict())
             return "failed"
@@ -101,9 +108,49 @@ class Transaction:
         ):
             self.journal.end("verified", f"{state.instance}: release {current.short} serves already.")
             return "verified"
-        stops = request.get("on_failure", candidate.settings.get("on_failure")) == "stop"
+        stops = request.get("on_failure", candidate.settings.get("on_failure")) == "stop" and not self.instead_of
         insists = "memory" not in (plan.get("let_through") or [])
         return self._try(state, candidate, Fallback.of(candidate, request), stops, insists)
+
+    def _know_the_others(self, request: Request) -> None:
+        """Two members of a group never serve at a time, nor is one changed while another one is. Raises Refused."""
+        state, turns, kind = self.steps.state, request.get("turns"), request["kind"]
+        if turns is not None:
+            self.said, state = turns["said"], replace(state, others=tuple(turns["others"]))
+            if state.turn is not None and state.current is not None and kind == "live":
+                state = replace(state, turn=replace(state.turn, said=self.said))
+        elif kind == "rollout" and state.resting is None:
+            state = replace(state, others=())  # it is in no group by now
+        self.steps.state = state
+        if self.host.others.awaited(state):
+            raise Refused("turn.busy", "another member of its group is to put it back first", "Run it again.")
+        if state.current is not None or kind not in ("rollout", "turn", "rollback"):
+            return
+        self.instead_of = tuple(self.host.others.serving(self.host, state.others))
+        if turns is None and (self.instead_of or state.resting is not None):
+            cause = f"{' and '.join(self.instead_of) or 'another member of its group'} has the turn"
+            raise Refused("turn.resting", cause, "Switch to it first: playbooks/switch.yml.")
+
+    def _turn(self, state: State, request: Request) -> str:
+        """What rests on the host serves as it is: nothing is planned anew and nothing comes from elsewhere."""
+        resting, current = state.resting, state.current
+        if current is not None and self.steps.is_up(current, current.settings):
+            self.journal.end("verified", f"{state.instance}: release {current.short} serves already.")
+            return "verified"
+        if resting is None:
+            cause = "it has the turn and does not serve" if current else "no verified release of it rests on the host"
+            raise Refused("turn.none", cause, f"Run site.yml with -e vllm_server_active={state.instance}.")
+        resting = preflight(self.host, self.store, self.journal, state, resting, bool(request.get("retry")))
+        return self._try(state, resting, Fallback(resting))
+
+    def _rest(self, state: State, _request: Request) -> str:
+        current = state.current
+        if current is None:
+            self.journal.end("rested", f"{state.instance}: nothing of it serves.")
+            return "rested"
+        self.host.others.rest(self.host, self.journal, state.instance, "no member of its group is active")
+        self.journal.end("rested", f"{state.instance}: release {current.short} is stopped, and kept verified.")
+        return "rested"
 
     @staticmethod
     def _must_be_planned(current: Entry, request: Request) -> None:
@@ -189,20 +236,28 @@ class Transaction:
 
         Unless it `insists` on free GPU memory, the engine is asked whether there is enough.
         """
-        before = state.current.short if state.current else "nothing"
+        before = state.current.short if state.current else " and ".join(self.instead_of) or "nothing"
         self.journal.stage(Stage.BREADCRUMB, f"{before} -> {candidate.short}")
-        state = state.with_candidate(candidate, self.host.owner)
+        takes_turn = state.current is None
+        state = state.with_candidate(candidate, self.host.owner, self.instead_of)
         try:
             self.steps.save(state)
         except Failed as failure:
             raise Refused(**failure.diagnosis.as_dict()) from failure
         rollback = Rollback(self.host, self.store, self.journal, self.client_dir)
+        began = self.host.clock.monotonic()
         try:
             self.steps.stop(state.held)
-        except Failed as failure:
-            return rollback.go(state, candidate, failure)
+            for name in self.instead_of:
+                self.host.others.rest(self.host, self.journal, name, f"{state.instance} has its turn")
+        except (Failed, StateProblem) as error:
+            unknown = Diagnosis("turn.unknown", str(error), "Look at `gpufleet-host status`.")
+            return rollback.go(state, candidate, error if isinstance(error, Failed) else Failed(unknown))
         try:
             verified = self._served(candidate, fallback, rollback, insists)
+            if takes_turn and state.others:
+                seconds = round(self.steps.answered - began, 1)
+                self.steps.state = replace(self.steps.state, turn=Turn(self.host.clock.utc(), self.said, seconds))
             self.steps.commit(verified)
         except Failed as failure:
             state = self.steps.state
@@ -217,14 +272,18 @@ class Transaction:
         length = verified.verified["max_model_len"]
         message = f"{state.instance}: release {verified.short} is verified, max_model_len {length}, ready in "
         warnings = verified.verified["warnings"]
-        self.journal.end("verified", f"{message}{verified.start_seconds} s.", **_serving(verified), warnings=warnings)
+        message += f"{verified.start_seconds} s."
+        turn = self.steps.state.turn
+        if self.instead_of and turn is not None:
+            message += f" The turn of {' and '.join(self.instead_of)} is over; none answered for {turn.seconds:g} s."
+        self.journal.end("verified", message, **_serving(verified), warnings=warnings)
         return "verified"
 
     def _served(self, candidate: Entry, fallback: Fallback, rollback: Rollback, insists: bool) -> Entry:
         """The candidate proved, or the first step that is. Raises Failed where no step helps."""
         while True:
             state = self.steps.state
-            known = (state.held, state.previous)
+            known = (state.held, state.resting, state.previous)
             try:
                 wait_until_free(self.host, self.journal, candidate, timeout(candidate, "free"), insists)
                 return self.steps.serve(state, candidate, self.steps.write_down_candidate, known)
@@ -253,8 +312,8 @@ class Transaction:
         if state.current is not None:
             drain(self.host, self.journal, state.current)
         self.journal.stage(Stage.REMOVE, "stopping and removing")
-        for entry in (state.current, state.previous, state.candidate, state.held):
-            if entry is not None and entry.container_id:
+        for entry in state.entries():
+            if entry.container_id:
                 if self.host.docker.container(entry.container_id) is not None:
                     self.host.docker.stop(entry.container_id, grace(entry))
                 self.host.docker.remove(entry.container_id)

@@ -79,6 +79,7 @@ class Trial:
     gone: dict[str, str] = field(default_factory=dict)
     restarts_before: int = field(default=0, init=False)
     runs_already: bool = field(default=False, init=False)
+    answered: float = field(default=0.0, init=False)
 
     def run(self) -> Entry:
         """Start the container, wait until it is ready, prove it, hold it; the entry with what was shown.
@@ -92,6 +93,7 @@ class Trial:
         measured = self.entry.verified.get("measured") if self.runs_already else figures(self._log())
         proof = self.smoke()
         let_in(self.host, self.journal, str(self.entry.release["instance"]))
+        self.answered = self.host.clock.monotonic()
         self.hold()
         seconds_known = self.entry.start_seconds if self.runs_already else seconds
         shown = {

@@ -102,8 +102,7 @@ class ApiKeys:
 
     def prune(self, state: State) -> None:
         """Remove the keys of releases that are no longer kept."""
-        entries = (state.current, state.previous, state.candidate, state.held)
-        known = {self.path(entry.release) for entry in entries if entry is not None}
+        known = {self.path(entry.release) for entry in state.entries()}
         folder = os.path.join(self.state_dir, state.instance, FOLDER)
         with contextlib.suppress(FileNotFoundError):
             for name in os.listdir(folder):

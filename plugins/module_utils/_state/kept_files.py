@@ -73,8 +73,7 @@ def prune(state_dir: str = STATE_DIR, run_dir: str = RUN_DIR) -> None:
             state = Store(name, state_dir, run_dir).load()
         except StateProblem:
             return
-        entries = (state.current, state.previous, state.candidate, state.held)
-        known |= {digest for entry in entries if entry is not None for digest in used_by(entry.release)}
+        known |= {digest for entry in state.entries() for digest in used_by(entry.release)}
     old = time.time() - GRACE_SECONDS
     for name in os.listdir(folder):
         path = os.path.join(folder, name)

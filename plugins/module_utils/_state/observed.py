@@ -70,6 +70,14 @@ class ContainerFacts(t.TypedDict, total=False):
     digest: str
 
 
+class Turned(t.TypedDict):
+    """The last turn of a member of an exclusive group: `_state.state.Turn` as JSON."""
+
+    at: str
+    said: str
+    seconds: float
+
+
 class Watched(t.TypedDict):
     """What the watch of an instance knows."""
 
@@ -84,7 +92,10 @@ class Watched(t.TypedDict):
 
 
 class Observed(t.TypedDict, total=False):
-    """One instance. Sentences say what is amiss and are None where nothing is; `unhealthy_because` is '' then."""
+    """One instance. Sentences say what is amiss and are None where nothing is; `unhealthy_because` is '' then.
+
+    One that is `resting` has its verified release as `current`, and it is stopped: another of its group has the turn.
+    """
 
     name: str
     current: Kept | None
@@ -99,6 +110,8 @@ class Observed(t.TypedDict, total=False):
     container: ContainerFacts | None
     holds: list[Listening]
     cut_off: bool
+    resting: bool
+    turn: Turned | None
     healthy: bool
     unhealthy_because: str
     watch: Watched

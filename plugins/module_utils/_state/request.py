@@ -44,6 +44,13 @@ class Step(Made):
     changes: str
 
 
+class Turns(t.TypedDict):
+    """Of a member of an exclusive group: the `others` beside it, and the one that the inventory `said` is active."""
+
+    others: list[str]
+    said: str
+
+
 class Planned(t.TypedDict, total=False):
     """The part of a plan that its host needs; a removal has no release. `let_through` are checks that only warn."""
 
@@ -60,15 +67,18 @@ _From = t.TypedDict("_From", {"from": str}, total=False)
 
 
 class Request(_From, total=False):
-    """`kind` is rollout, live, repair, remove or rollback.
+    """`kind` is rollout, live, repair, remove, rollback, turn or rest.
 
-    A rollback leaves the release `from`, of this `container`; it counts as rejected unless nobody is to `blame`, for
-    the `reason`. `on_failure` overrules the settings.
+    A `turn` starts the resting release of a member of an exclusive group, and a `rest` stops and keeps the serving one.
+    Whatever starts a member has its `turns`: others that serve are rested for it. A rollback leaves the release `from`,
+    of this `container`; it counts as rejected unless nobody is to `blame`, for the `reason`. `on_failure` overrules the
+    settings.
     """
 
     kind: str
     retry: bool
     plan: Planned
+    turns: Turns
     on_failure: str
     container: str
     blame: bool

@@ -46,6 +46,10 @@ _STATE: Shape = {
     "previous?": _ENTRY,
     "candidate?": _ENTRY,
     "held?": _ENTRY,
+    "resting?": _ENTRY,
+    "others?": [str],
+    "instead_of?": [str],
+    "turn?": {"at": str, "said": str, "seconds": float},
     "owner": str,
     "failed": str,
     "rejected": [{**dict.fromkeys(_TEXTS, str), "image_id?": str}],
@@ -72,7 +76,7 @@ def of_state(document: t.Any) -> str:
     wrong = misfit(document, _STATE, "the state")
     if wrong:
         return wrong
-    known = (document.get(name) for name in ("current", "previous", "candidate", "held"))
+    known = (document.get(name) for name in ("current", "previous", "candidate", "held", "resting"))
     return next(filter(None, (of_client(entry["client"]) for entry in known if entry)), "")
 
 

@@ -20,10 +20,12 @@ from .._settings.rollout import Settings
 from . import shapes
 from .request import Client
 
-SCHEMA = 3
+SCHEMA = 4
 REJECTIONS_KEPT = 20
 # Among the settings of a release: see _plan/ports.py.
 STOPOVER = "stopover"
+# Releases that an instance has on its host.
+ROLES = ("current", "previous", "candidate", "held", "resting")
 
 
 class StateProblem(Exception):
@@ -97,8 +99,26 @@ class Rejection:
 
 
 @dataclass(frozen=True)
+class Turn:
+    """The last turn of a member of an exclusive group: `at` is UTC in ISO 8601.
+
+    `said` is the member that the inventory called active then, '' for none. `seconds` are those in which no member
+    answered.
+    """
+
+    at: str
+    said: str
+    seconds: float
+
+
+@dataclass(frozen=True)
 class State:
-    """One instance. `owner` is the InvocationID of the candidate's unit; `failed` says why nothing is sure."""
+    """One instance. `owner` is the InvocationID of the candidate's unit; `failed` says why nothing is sure.
+
+    A member of an exclusive group that another one has the turn of has no current release: the verified one is
+    `resting`, with its container stopped. `others` are the members beside it, and `instead_of` those whose turn the
+    candidate takes: they are put back where it fails.
+    """
 
     instance: str
     current: Entry | None = None
@@ -108,19 +128,33 @@ class State:
     owner: str = ""
     rejected: tuple[Rejection, ...] = ()
     failed: str = ""
+    resting: Entry | None = None
+    others: tuple[str, ...] = ()
+    instead_of: tuple[str, ...] = ()
+    turn: Turn | None = None
 
-    def with_candidate(self, candidate: Entry, owner: str) -> State:
+    def with_candidate(self, candidate: Entry, owner: str, instead_of: tuple[str, ...] = ()) -> State:
         """The breadcrumb: the current release is held while the candidate is tried."""
-        return replace(self, current=None, candidate=candidate, held=self.current, owner=owner)
+        held = self.current
+        return replace(self, current=None, candidate=candidate, held=held, owner=owner, instead_of=instead_of)
+
+    def rested(self) -> State:
+        """Another member of its group has the turn."""
+        return replace(self, current=None, resting=self.current or self.resting, failed="")
+
+    def awake(self, serving: Entry, failed: str = "") -> State:
+        """The resting release is the current one again."""
+        return replace(self, current=serving, resting=None, failed=failed)
 
     def committed(self, verified: Entry) -> State:
         """The candidate serves; what it replaced is the previous one. A repaired release keeps the previous one.
 
         Only now a rejection of the same digest is forgotten: a retry that was cut off is not tried again by itself.
         """
-        kept = (entry for entry in (self.held, self.previous) if entry is not None and not entry.is_stopover)
+        before = (self.held, self.resting, self.previous)
+        kept = (entry for entry in before if entry is not None and not entry.is_stopover)
         replaced = next((entry for entry in kept if entry.identity != verified.identity), None)
-        state = self.without_rejection(verified)
+        state = replace(self.without_rejection(verified), resting=None, instead_of=())
         return replace(state, current=verified, previous=replaced, candidate=None, held=None, owner="", failed="")
 
     def rolled_back(self, held: Entry | None, failed: str = "") -> State:
@@ -129,7 +163,7 @@ class State:
         A release that serves again is not a rejected one, as after a rollback that did not succeed.
         """
         state = self.without_rejection(held) if held is not None and not failed else self
-        return replace(state, current=held, candidate=None, held=None, owner="", failed=failed)
+        return replace(state, current=held, candidate=None, held=None, owner="", failed=failed, instead_of=())
 
     def stopped(self, why: str) -> State:
         """The candidate is gone with no rollback; the held release is the one that a rollback brings."""
@@ -141,10 +175,14 @@ class State:
         others = tuple(known for known in self.rejected if (known.digest, known.image_id) != same)
         return replace(self, rejected=(*others, rejection)[-REJECTIONS_KEPT:])
 
+    def entries(self) -> list[Entry]:
+        """All releases that it keeps or tries."""
+        found: list[Entry | None] = [getattr(self, role) for role in ROLES]
+        return [entry for entry in found if entry is not None]
+
     def containers(self) -> set[str]:
         """Ids of the containers that it knows: what is ours for sure."""
-        entries = (self.current, self.previous, self.candidate, self.held)
-        return {entry.container_id for entry in entries if entry is not None and entry.container_id}
+        return {entry.container_id for entry in self.entries() if entry.container_id}
 
     def without_rejection(self, entry: Entry) -> State:
         return replace(self, rejected=tuple(known for known in self.rejected if not known.is_of(entry)))
@@ -167,7 +205,7 @@ def load(text: str) -> State:
     """Read a state file's text, of this schema or one before it. Raises StateProblem when it is damaged.
 
     Raises StateNewer when a newer program wrote it. Schema 1 lacks `image_digest`, up to 2 settings have
-    other names; the next save writes the newest.
+    other names, up to 3 there is nothing of turns; the next save writes the newest.
     """
     try:
         file = documents.parse(text)
@@ -186,12 +224,16 @@ def load(text: str) -> State:
     if wrong:
         raise StateProblem(wrong)
     try:
-        roles = {
-            name: _entry(document[name]) for name in ("current", "previous", "candidate", "held") if document[name]
-        }
-        rejected = tuple(Rejection(**known) for known in document["rejected"])
+        turn = document.get("turn")
         return State(
-            document["instance"], owner=document["owner"], failed=document["failed"], rejected=rejected, **roles
+            document["instance"],
+            owner=document["owner"],
+            failed=document["failed"],
+            rejected=tuple(Rejection(**known) for known in document["rejected"]),
+            others=tuple(document.get("others") or ()),
+            instead_of=tuple(document.get("instead_of") or ()),
+            turn=Turn(**turn) if turn else None,
+            **{role: _entry(document[role]) for role in ROLES if document.get(role)},
         )
     except (KeyError, TypeError) as error:
         raise StateProblem(f"it lacks what this program reads ({error})") from error

@@ -106,7 +106,8 @@ class Store:
             state = self.load()
         except StateProblem:
             return []
-        return [entry.settings for entry in (state.current, state.previous, state.held) if entry is not None]
+        known = (state.current, state.previous, state.held, state.resting)
+        return [entry.settings for entry in known if entry is not None]
 
     def set_damaged_aside(self) -> str:
         """Keep a copy of a damaged state file under another name; the name.

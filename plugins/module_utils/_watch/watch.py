@@ -95,7 +95,8 @@ class Watch:
             return
         current = state.current
         if current is None:
-            self._stand_down(store, records, "no release is verified")
+            why = "another member of its group has the turn" if state.resting else "no release is verified"
+            self._stand_down(store, records, why)
             return
         limits = Limits.of(current.settings)
         record = self._record(records, state, current)

@@ -205,7 +205,7 @@ def row(entry: Json, card: Json) -> Json:
         "kv_cache": card["memory"]["kv_cache"] if card["memory"] else "",
         "overruled": bool(card["overruled"]),
         "changes": card["change"] not in ("", "none") and not card["refused"],
-        "stops": card["change"] in (*STARTS_AGAIN, "remove") and not card["refused"],
+        "stops": card["change"] in (*STARTS_AGAIN, "rest", "remove") and not card["refused"],
         "not_safe": card["verdict"] in NOT_SAFE,
     }
 
@@ -214,7 +214,9 @@ def downtime(plan: Plan) -> str:
     """Short enough for a column."""
     if plan["change"] == "remove":
         return "for good"
-    if plan["change"] not in STARTS_AGAIN:
+    if plan["change"] == "rest":
+        return "until its turn"
+    if plan["change"] not in (*STARTS_AGAIN, "turn"):
         return ""
     seconds = plan["downtime_seconds"]
     return f"≈ {duration(seconds)}" if seconds else "not known yet"

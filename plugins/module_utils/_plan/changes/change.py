@@ -64,8 +64,8 @@ def goes_on(current: Kept | None, digest: str, retry: bool) -> bool:
     return current is not None and (current["digest"] == digest or stands_in(current, digest, retry))
 
 
-def decide(desired: Desired, observed: Observed | None, retry: bool = False) -> Change:
-    """The kind of change of an active instance."""
+def decide(desired: Desired, observed: Observed | None, retry: bool = False, said: bool = False) -> Change:
+    """The kind of change of an active instance. SAID: the inventory calls it the active member of its group."""
     current = (observed or {}).get("current")
     if observed is None or current is None:
         return Change("create", (_nothing_verified(observed or {}, desired.digest),))
@@ -75,12 +75,17 @@ def decide(desired: Desired, observed: Observed | None, retry: bool = False) -> 
         return Change(
             "restart", (f"image: {desired.release['image']} is now {desired.image_id}, {current['image_id']} runs",)
         )
+    if observed.get("resting"):
+        return Change("turn", (f"it rests, verified at {current.get('verified_at')}, and it is its turn",))
     if not observed.get("healthy"):
         return Change("repair", (observed.get("unhealthy_because") or "it does not answer",))
     changed = client_differences(current.get("client") or {}, desired.client)
     changed += settings_differences(current.get("settings") or {}, desired.settings)
     changed += [f"{path} is missing or was changed by hand" for path in observed.get("client_files_differ") or []]
     changed += observed.get("adapters_differ") or []
+    turn = observed.get("turn")
+    if turn and said and turn["said"] != observed["name"]:
+        changed.append("the inventory says by now that it is active")
     return Change("live", tuple(changed)) if changed else Change("none")
 
 
@@ -94,9 +99,12 @@ def _nothing_verified(observed: Observed, digest: str) -> str:
     return f"no verified release serves; {previous['digest'][:12]} is kept, and {back} puts it back"
 
 
-def decide_inactive(observed: Observed | None) -> Change:
-    """An instance with `active: false` is planned and does not run."""
+def decide_inactive(observed: Observed | None, member: bool = False) -> Change:
+    """An instance with `active: false` is planned and does not run. A MEMBER of a group rests, any other is removed."""
     seen: Observed = observed or {}
+    serves = bool(seen.get("current")) and not seen.get("resting")
+    if member:
+        return Change("rest", ("active is false",)) if serves else Change("none")
     if (seen.get("container") or {}).get("running") or seen.get("current"):
         return Change("remove", ("active is false",))
     return Change("none")
@@ -105,12 +113,16 @@ def decide_inactive(observed: Observed | None) -> Change:
 def downtime_seconds(kind: Kind, observed: Observed | None) -> float | None:
     """For how long nothing of the instance serves: its own last start on this host, from start to ready.
 
-    0 where nothing that serves stops; None where no start is known, and for `remove`, after which nothing serves.
+    0 where nothing that serves stops; None where no start is known, and for `rest` and `remove`, after which nothing
+    of it serves. A `turn` takes what the last one took, the stop of the other member included.
     """
-    if kind in STARTS_AGAIN:
+    turn = (observed or {}).get("turn")
+    if kind == "turn" and turn:
+        return float(turn["seconds"])
+    if kind in (*STARTS_AGAIN, "turn"):
         found = ((observed or {}).get("current") or {}).get("start_seconds")
         return float(found) if found else None
-    return None if kind == "remove" else 0.0
+    return None if kind in ("rest", "remove") else 0.0
 
 
 def refusals(

@@ -14,10 +14,10 @@ from ..._docker.release import Release
 from ..._findings.checks import Overruled
 from ..._outside.documents import Json
 from ..._settings.rollout import Settings
-from ..._state.request import Client, Made, Step
+from ..._state.request import Client, Made, Step, Turns
 
 # `none` leaves all as it is, `live` tells clients or the host something new, the others touch the server.
-Kind = t.Literal["none", "live", "restart", "create", "repair", "remove"]
+Kind = t.Literal["none", "live", "restart", "create", "repair", "turn", "rest", "remove"]
 
 
 class _Argument(t.TypedDict):
@@ -68,6 +68,9 @@ class Plan(_Plan, total=False):
     """
 
     files: list[Json]
+    turns: Turns
+    gives_way_to: str
+    instead_of: list[str]
     exchange: list[str]
     by_way_of: Stopover
     profile: str

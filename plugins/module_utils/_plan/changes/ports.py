@@ -23,8 +23,8 @@ from ..._state.request import Client
 from ..checks.host_checks import held, overlap
 from .plan import Plan, Stopover
 
-STARTS = ("restart", "create")
-GIVES_UP = ("remove", "restart")
+STARTS = ("turn", "restart", "create")
+GIVES_UP = ("remove", "rest", "restart")
 # Above it the kernel takes ports for connections of its own.
 PORTS_OF_SERVERS = 32768
 
@@ -49,7 +49,8 @@ def _holder(plan: Plan, others: t.Sequence[Plan], observed: t.Mapping[str, Obser
     if plan["change"] not in STARTS or wants is None:
         return None
     for other in others:
-        has = ((observed.get(other["instance"]) or {}).get("current") or {}).get("release")
+        seen: Observed = observed.get(other["instance"]) or {}
+        has = None if seen.get("resting") else (seen.get("current") or {}).get("release")
         waits = other["instance"] != plan["instance"] and other["change"] in GIVES_UP
         if has and waits and has["port"] == wants["port"] and overlap(has["bind"], wants["bind"]):
             return other

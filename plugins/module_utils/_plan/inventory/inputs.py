@@ -36,7 +36,7 @@ VARIABLES: t.Final = {
         name: f"vllm_server_{name}"
         for name in (
             *("image", "version", "instances", "class_engine_args", "class_limits", "environment_engine_args"),
-            *("profiles", "retry", "remove_unlisted", "promotion", "unknown_arguments"),
+            *("profiles", "retry", "remove_unlisted", "promotion", "unknown_arguments", "active"),
         )
     },
 }
@@ -101,6 +101,7 @@ class Inputs:
     promoted: t.Mapping[str, str] = dataclasses.field(default_factory=dict)
     promote: bool = False
     apply_hardening: bool = False
+    active: tuple[str, ...] = ()
 
     def of(self, instance: Keys) -> Inputs:
         """The same host as one instance has it: with its own image and version."""
@@ -178,6 +179,7 @@ def read(args: t.Mapping[str, t.Any], history: Json, readings: t.Mapping[str, Js
         target_profile=str(target.get("profile") or ""),
         stated_version=stated,
         promotion=names("vllm_server_promotion", given.get("promotion"), errors),
+        active=names("vllm_server_active", given.get("active"), errors),
     )
 
 

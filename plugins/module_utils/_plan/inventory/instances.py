@@ -46,7 +46,7 @@ ELSEWHERE = {
 GOALS = ("throughput", "balanced", "latency")
 NAME_LENGTH = 63
 # Containers of these names are kept beside an instance's own.
-NAME_ENDS = ("-held", "-previous")
+NAME_ENDS = ("-held", "-previous", "-resting")
 # One segment of a path or of a hub id starts with no hyphen: it would be read as an option.
 MODEL_PATH = re.compile(r"/[^:\x00-\x1f]+")
 MODEL_ID = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]*(/[A-Za-z0-9_][A-Za-z0-9._-]*)?")
@@ -175,7 +175,7 @@ def read(
     if len(name) > NAME_LENGTH or name.endswith(NAME_ENDS):
         reader.wrong(
             f"the name '{name}' is not usable: write at most {NAME_LENGTH} characters that do not end in "
-            f"{' or '.join(NAME_ENDS)}."
+            f"{', '.join(NAME_ENDS[:-1])} or {NAME_ENDS[-1]}."
         )
     instance = Instance(
         name=name,

@@ -164,3 +164,38 @@ def test_a_release_that_was_stopped_fails_the_run(run: t.Callable[..., Json]) ->
     wire = Wire([news(ended("stopped", "a: nothing serves."), offset=9), news(offset=9)])
     result = run(wire, plans=[plan("a", "restart"), plan("b", "restart")])
     assert (result["failed"], result["msg"]) == (True, "a: nothing serves. Not tried after that: b.")
+
+
+TURNS = {"others": ["architect"], "said": "architect"}
+
+
+def test_a_switch_is_asked_of_the_member_that_is_to_serve_and_of_no_other(run: t.Callable[..., Json]) -> None:
+    wire = Wire(good(1))
+    switches = [
+        {"instance": "coder", "turns": TURNS, "serves": False},
+        {"instance": "painter", "turns": TURNS, "serves": True},
+    ]
+    assert run(wire, turns=switches, retry=True)["changed"]
+    assert wire.module_calls[0]["request"] == {"kind": "turn", "retry": True, "turns": TURNS}
+    assert len([step for step in wire.order if step.startswith("start")]) == 1
+    assert not run(Wire([]), turns=switches[1:])["changed"]
+
+
+def test_who_gives_way_is_stopped_by_the_other_ones_request(run: t.Callable[..., Json]) -> None:
+    wire = Wire([news(ended("verified", serves="n1", container="c1")), news()])
+    rests = {**plan("architect", "rest"), "turns": TURNS, "gives_way_to": "coder"}
+    takes = {**plan("coder", "restart"), "turns": TURNS, "instead_of": ["architect"]}
+    result = run(wire, plans=[rests, takes])
+    assert [call["request"]["kind"] for call in wire.module_calls] == ["rollout"]
+    assert wire.module_calls[0]["request"]["turns"] == TURNS
+    assert result["updated"] == [{"instance": "coder", "change": "turn", "serves": "n1", "container": "c1"}]
+
+
+def test_a_turn_that_was_taken_stays_where_the_run_is_rolled_back(run: t.Callable[..., Json]) -> None:
+    """The release before it is one that did not serve either."""
+    wire = Wire([])
+    taken = [{"instance": "coder", "change": "turn", "serves": "n1", "container": "c1"}]
+    assert (
+        "coder: stays on release n1: this run has given it the turn" in run(wire, roll_back=taken, because="x")["msg"]
+    )
+    assert wire.module_calls == []

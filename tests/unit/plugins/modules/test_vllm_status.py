@@ -12,6 +12,8 @@ import pytest
 from ansible.module_utils.basic import AnsibleModule
 
 from ansible_collections.gpufleet.vllm.plugins.module_utils._engine.http_client import NoAnswer, Reply
+from ansible_collections.gpufleet.vllm.plugins.module_utils._state.state import State
+from ansible_collections.gpufleet.vllm.plugins.module_utils._state.store import Store
 from ansible_collections.gpufleet.vllm.plugins.module_utils._watch.watch_record import Record, Records
 from ansible_collections.gpufleet.vllm.plugins.modules import vllm_status as module
 from ansible_collections.gpufleet.vllm.tests.unit.plugins.module_utils._rollout.doubles import Engine
@@ -200,3 +202,36 @@ def test_what_does_not_serve_is_said_at_a_glance(scene: Scene) -> None:
     result = run(prove=False, load=True)
     assert result["load"] == {"assistant": None}
     assert result["summary"][0].startswith("assistant does not serve: its container is exited")
+
+
+def resting(scene: Scene, name: str, max_model_len: int) -> None:
+    """A member of a group that another one has the turn of."""
+    store = Store(name, scene.store.state_dir)
+    known = entry(max_model_len, verified_at="2026-01-01T00:00:00Z")
+    store.save(State(name, current=known).rested())
+
+
+def test_what_rests_has_nothing_to_prove(scene: Scene) -> None:
+    scene.roll_out(LENGTH)
+    resting(scene, "coder", 2048)
+    result = run()
+    assert [proof["instance"] for proof in result["proofs"]] == ["assistant"]
+    result = run(prove=False, load=True)
+    assert "coder is inactive, verified release" in result["summary"][1]
+
+
+@pytest.mark.parametrize(("groups", "proves"), [({"coder": "g", "assistant": "g"}, "assistant"), ({}, "coder")])
+def test_who_has_the_turn_proves_itself_in_the_place_of_a_member_that_rests(
+    scene: Scene, groups: Json, proves: str
+) -> None:
+    scene.roll_out(LENGTH)
+    resting(scene, "coder", 2048)
+    result = run(instances=["coder"], groups=groups)
+    assert [proof["instance"] for proof in result["proofs"]] == [proves]
+    assert result.get("failed", False) == (proves == "coder")
+
+
+def test_nobody_proves_itself_where_the_whole_group_rests(scene: Scene) -> None:
+    resting(scene, "coder", 2048)
+    result = run(instances=["coder"], groups={"coder": "g", "assistant": "g"})
+    assert result["failed"] and "coder does not serve: inactive, verified release" in result["msg"]

@@ -67,6 +67,14 @@ def test_an_instance_that_is_not_active_keeps_its_server() -> None:
     ]  # fmt: skip
 
 
+def test_all_members_of_an_exclusive_group_are_checked() -> None:
+    """Or a switch on a host would need another configuration of the door."""
+    group = {"exclusive_group": "g"}
+    door = good(host(instance(**group), instance("b", port=8001, active=False, **group)))
+    assert [one.active for backend in door.backends for one in backend.endpoints] == [True, True]
+    assert " disabled" not in configuration.text(door)
+
+
 def test_the_configuration_has_no_key_and_the_host_has_digests_of_those_of_clients() -> None:
     door = good(host(instance(api_key=ENGINE)))
     written = "".join(files.of_host(door).values())

@@ -12,9 +12,10 @@ import typing as t
 import pytest
 
 from ansible_collections.gpufleet.vllm.plugins.module_utils._model.files import digest_of
-from ansible_collections.gpufleet.vllm.plugins.module_utils._rollout import belongings, files, preflight
+from ansible_collections.gpufleet.vllm.plugins.module_utils._rollout import belongings, preflight
 from ansible_collections.gpufleet.vllm.plugins.module_utils._rollout.failure import Failed, Refused, rejects
 from ansible_collections.gpufleet.vllm.plugins.module_utils._state import kept_files
+from ansible_collections.gpufleet.vllm.plugins.module_utils._state import named_files as files
 from ansible_collections.gpufleet.vllm.tests.unit.plugins.module_utils._rollout.releases import entry, release
 from ansible_collections.gpufleet.vllm.tests.unit.plugins.module_utils._rollout.scene import Scene
 

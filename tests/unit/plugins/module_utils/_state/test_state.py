@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from dataclasses import replace
 
@@ -15,6 +16,7 @@ from ansible_collections.gpufleet.vllm.plugins.module_utils._state.state import 
     Rejection,
     State,
     StateProblem,
+    Turn,
     dump,
     load,
 )
@@ -32,7 +34,12 @@ FULL = State(
 )
 
 
-@pytest.mark.parametrize("state", [State("assistant"), FULL, State("a", current=OLD)])
+RESTING = State(
+    *("coder", None, OLDER), resting=OLD, others=("architect",), turn=Turn("2026-01-01T00:00:00Z", "architect", 41.6)
+)
+
+
+@pytest.mark.parametrize("state", [State("assistant"), FULL, State("a", current=OLD), RESTING])
 def test_round_trip(state: State) -> None:
     assert load(dump(state)) == state
 
@@ -49,7 +56,7 @@ def changed(**keys: object) -> str:
         ("[]", "not a state file"),
         ("{}", "not a state file"),
         ("\0" * 100, "not a state file"),
-        (changed(schema=4), "its schema is 4, this program knows up to 3: a newer gpufleet.vllm wrote it"),
+        (changed(schema=5), "its schema is 5, this program knows up to 4: a newer gpufleet.vllm wrote it"),
         (changed(schema="2"), "its schema is '2'"),
         (changed(checksum="0" * 64), "checksum does not match"),
         (dump(FULL).replace('"instance": "assistant"', '"instance": "another"', 1), "checksum does not match"),
@@ -114,3 +121,39 @@ def test_a_rejection_holds_for_the_image_that_failed() -> None:
     assert state.rolled_back(state.current).rejection_of(failed) is not None
     moved = state.with_candidate(entry(digest="7", image_id="sha256:new"), "u").committed(failed)
     assert moved.previous == state.current
+
+
+def test_state_of_before_there_were_turns_is_read() -> None:
+    """As gpufleet.vllm with schema 3 wrote it."""
+    file = json.loads(dump(FULL))
+    for key in ("resting", "others", "instead_of", "turn"):
+        del file["state"][key]
+    stated = json.dumps(file["state"], sort_keys=True, separators=(",", ":"))
+    file.update(schema=3, checksum=hashlib.sha256(stated.encode()).hexdigest())
+    assert load(json.dumps(file)) == FULL
+
+
+def test_from_rest_to_a_turn_and_back() -> None:
+    resting = State("coder", current=OLD, previous=OLDER, failed="x").rested()
+    assert (resting.current, resting.resting, resting.previous, resting.failed) == (None, OLD, OLDER, "")
+    assert resting.rested() == resting
+    trying = resting.with_candidate(OLD, "u", ("architect",))
+    assert (trying.held, trying.resting, trying.instead_of) == (None, OLD, ("architect",))
+    served = trying.committed(OLD)
+    assert (served.current, served.previous, served.resting, served.instead_of) == (OLD, OLDER, None, ())
+    assert trying.rolled_back(None) == resting
+    newer = resting.with_candidate(NEW, "u", ("architect",)).committed(NEW)
+    assert (newer.current, newer.previous, newer.resting) == (NEW, OLD, None)
+    assert resting.containers() == {"id0", "id1"}
+
+
+@pytest.mark.parametrize(
+    "key", [{"turn": {"at": "x"}}, {"others": "architect"}, {"instead_of": [7]}, {"resting": {"digest": "d"}}]
+)
+def test_what_is_no_turn_is_refused(key: dict[str, object]) -> None:
+    file = json.loads(dump(RESTING))
+    file["state"].update(key)
+    stated = json.dumps(file["state"], sort_keys=True, separators=(",", ":"))
+    file["checksum"] = hashlib.sha256(stated.encode()).hexdigest()
+    with pytest.raises(StateProblem):
+        load(json.dumps(file))

@@ -18,8 +18,8 @@ from .._docker.release import Release
 from .._model.files import digest_of
 from .._model.reading import Unreadable
 from .._settings.rollout import Settings
-from .._state import kept_files
 from .._vllm import live_adapters
+from . import kept_files
 
 KEPT_ADVICE = "Run the playbook again: it brings the file."
 ADVICE = "Put it there as it was, or run the playbook again to plan with what is there."
