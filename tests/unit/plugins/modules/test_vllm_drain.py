@@ -13,6 +13,7 @@ from ansible.module_utils.basic import AnsibleModule
 from ansible.module_utils.testing import patch_module_args
 
 from ansible_collections.gpufleet.vllm.plugins.module_utils._host import out_of_service
+from ansible_collections.gpufleet.vllm.plugins.module_utils._state import units
 from ansible_collections.gpufleet.vllm.plugins.module_utils._state.store import Store, instances
 from ansible_collections.gpufleet.vllm.plugins.modules import vllm_drain as module
 from ansible_collections.gpufleet.vllm.tests.unit.plugins.module_utils._rollout.doubles import Engine
@@ -130,7 +131,7 @@ def test_an_engine_that_does_not_run_has_nothing_to_end(scene: Scene) -> None:
 
 def test_a_rollout_that_is_under_way_is_left_alone(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
     serve(scene)
-    monkeypatch.setattr(out_of_service.units, "running", lambda _instance: True)
+    monkeypatch.setattr(units, "running", lambda _instance: True)
     ended = run("drained")
     assert ended["failed"] and ended["msg"].startswith("Nothing was drained: a rollout of assistant is running")
     assert told(scene) == []
