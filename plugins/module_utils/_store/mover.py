@@ -189,11 +189,13 @@ class Mover:
         self.progress.at("fetching")
         transfer = self._transfer(self._opening, self.progress, Pace(self.request["bandwidth"]), self.stop)
         recording = threading.Lock()
+        # A power cut takes what is not synced of every file that is on its way.
+        step = partials.SYNC_STEP // min(self.request["files_at_once"], len(found.needs))
 
         def one(need: Need) -> None:
             if self.stop.is_set():
                 raise Stopped
-            partial = Partial(parts, need.blob, self._boot, partials.SYNC_STEP)
+            partial = Partial(parts, need.blob, self._boot, step)
             try:
                 transfer.fetch(need.file, partial)
                 placed = partial.place(blobs)
