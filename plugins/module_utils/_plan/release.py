@@ -12,7 +12,7 @@ import dataclasses
 import typing as t
 
 from .._docker.hardening import CACHE_INSIDE, FIRST, NEWEST
-from .._docker.release import ApiKey, Container, Release
+from .._docker.release import ApiKey, Container, Model, Release
 from .._outside.documents import Json
 from .._state.observed import Observed
 from .._state.request import Client
@@ -63,7 +63,12 @@ def document(
         "instance": instance.name,
         "image": inputs.image,
         "version": schema.version,
-        "model": {"id": instance.model, "path": instance.model if local else None, "revision": revision},
+        "model": {
+            "id": instance.model,
+            "path": instance.model if local else None,
+            "revision": revision,
+            **_asked(instance, revision),
+        },
         "served_model_names": list(instance.served_model_name),
         "arguments": inside,
         "command": command(schema, instance.model, revision, instance.served_model_name, arguments, key_file),
@@ -77,6 +82,11 @@ def document(
         },
         **named,
     }
+
+
+def _asked(instance: Instance, revision: str | None) -> Model:
+    """What is stated, where a commit stands in its place: a branch that moves is told from another one."""
+    return {"asked": instance.revision} if instance.revision and instance.revision != revision else {}
 
 
 def mounted_of(one: Prepared, inputs: Inputs) -> mounts.Mounts:

@@ -11,7 +11,9 @@ from ansible_collections.gpufleet.vllm.tests.unit.plugins.module_utils._plan imp
 
 COMMIT = "c" * 40
 HUB = {"model": "acme/tuned"}
-THERE = {"acme/tuned": {"path": "/x", "revision": COMMIT, "config": None, "weights": None, "problems": [], "notes": []}}
+THERE: fleet.Json = {
+    "acme/tuned": {"path": "/x", "revision": COMMIT, "config": None, "weights": None, "problems": [], "notes": []}
+}
 SOURCES = {"acme/tuned": "/srv/models/tuned"}
 
 
