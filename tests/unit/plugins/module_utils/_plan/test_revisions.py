@@ -16,7 +16,7 @@ OLD, NEW = "a" * 40, "b" * 40
 
 def plan(stated: str | None, references: fleet.Json, seen: t.Any = None) -> t.Any:
     facts = {**fleet.host_facts(), "instances": [fleet.observed(seen)] if seen else []}
-    known = {"path": None, "revision": None, "config": None, "weights": None, "problems": [], "notes": []}
+    known: fleet.Json = {"path": None, "revision": None, "config": None, "weights": None, "problems": [], "notes": []}
     return fleet.plan(
         instances=[fleet.instance(model="org/m", **({"revision": stated} if stated else {}))],
         models={"org/m": {**known, "references": references}},

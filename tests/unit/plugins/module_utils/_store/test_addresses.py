@@ -30,7 +30,7 @@ FILES = {"config.json": b"{}", "model.safetensors": os.urandom(200_000)}
 class Server(http.server.ThreadingHTTPServer):
     """Files of a bucket with ranges, which answers 403 for what it has not, as one does that may not be listed."""
 
-    daemon_threads = True
+    daemon_threads = False  # those that answer have ended when the test has
 
     def __init__(self) -> None:
         super().__init__(("127.0.0.1", 0), Handler)
