@@ -37,6 +37,8 @@ OPTIONS: Json = {
     # They may hold API keys, which go to no host from here.
     "instances": {"type": "raw", "default": []},
     "allow_code": {"type": "raw", "default": []},
+    "allow_dangerous": {"type": "raw", "default": []},
+    "sources": {"type": "raw", "default": {}},
     "allow_pickles": {"type": "list", "elements": "str", "default": []},
     "hub_dir": {"type": "path", "default": "/var/cache/gpufleet/hub"},
     "endpoint": {"type": "str", "default": "https://huggingface.co"},

@@ -9,11 +9,12 @@ from ansible.plugins.action import ActionBase
 
 from ansible_collections.gpufleet.vllm.plugins.module_utils._hub.client import PUBLIC
 from ansible_collections.gpufleet.vllm.plugins.module_utils._outside.documents import Json
+from ansible_collections.gpufleet.vllm.plugins.module_utils._settings import model_sources
 from ansible_collections.gpufleet.vllm.plugins.plugin_utils import hub_facts
 from ansible_collections.gpufleet.vllm.plugins.plugin_utils.hub_cache import HubCache, folder
 from ansible_collections.gpufleet.vllm.plugins.plugin_utils.told_action import as_told
 
-OPTIONS = frozenset({"endpoint", "instances", "models", "token"})
+OPTIONS = frozenset({"endpoint", "instances", "models", "sources", "token"})
 
 
 class ActionModule(ActionBase):  # type: ignore[misc,unused-ignore]
@@ -28,7 +29,13 @@ class ActionModule(ActionBase):  # type: ignore[misc,unused-ignore]
         result: Json = super().run(tmp, task_vars)
         args = self._task.args
         models = args.get("models") or {}
-        asked = hub_facts.wanted(args.get("instances"), models)
+        # What is wrong with them is said by the plan; a name that a hub does not know is told to none.
+        sources = model_sources.read(args.get("sources"), [])
+        asked = {
+            model: revision
+            for model, revision in hub_facts.wanted(args.get("instances"), models).items()
+            if model not in sources
+        }
         # Texts of variables carry tags, which are none of the text.
         endpoint, token = (str.__str__(str(args.get(name) or "")) for name in ("endpoint", "token"))
         kept = HubCache(folder(), writes=not self._task.check_mode)

@@ -11,9 +11,10 @@ module: vllm_fetch
 short_description: Bring models to a host before they are served
 version_added: 0.2.0
 description:
-  - Brings each model from a hub into the host's hub cache, whole, where the engines look for it. The host fetches it
-    itself, in a unit of its own systemd (C(gpufleet-fetch@NAME.service)) that goes on when the control node is gone,
-    and this task follows it. On a terminal there is a line every few seconds, else one a minute.
+  - Brings each model from a hub, or from where O(sources) says, into the host's hub cache, whole, where the engines
+    look for it. The host fetches it itself, in a unit of its own systemd (C(gpufleet-fetch@NAME.service)) that goes on
+    when the control node is gone, and this task follows it. On a terminal there is a line every few seconds, else one a
+    minute.
   - Files come several at a time and in ranges. A download that was cut off goes on at the byte where it stood, also
     after a reboot. The hash of each file is compared with the hub's, and only what is wrong is fetched again.
   - A model is fetched once at a time on a host, however many ask for it. Who asks for it meanwhile joins.
@@ -65,11 +66,26 @@ options:
     description: Models of O(instances) whose own Python code comes along, a list; V(true) is all of them.
     type: raw
     default: []
+  allow_dangerous:
+    description:
+      - What instances are allowed, as M(gpufleet.vllm.vllm_plan) takes it. With V(trust_remote_code) in it the own
+        Python code of the models of all O(instances) comes along.
+    type: raw
+    default: []
   allow_pickles:
     description: Models whose weights may be pickle files, which can carry code.
     type: list
     elements: str
     default: []
+  sources:
+    description:
+      - Where models come from that no hub has, by the name of each, a mapping. An address of a folder at a web server
+        or in a bucket, or the path of a folder or a tar on the host. They are placed as the hub's own are, and the
+        digest of their content is their commit.
+      - An address serves C(SHA256SUMS) beside the files. Where it does not, their lengths alone are compared, and the
+        result says so.
+    type: raw
+    default: {}
   hub_dir:
     description: The host's hub cache, the folder that holds C(models--ORGANISATION--NAME).
     type: path
@@ -187,7 +203,9 @@ def main() -> None:
             "models": {"type": "list", "elements": "dict", "default": [], "options": model},
             "instances": {"type": "list", "elements": "dict", "default": []},
             "allow_code": {"type": "raw", "default": []},
+            "allow_dangerous": {"type": "raw", "default": []},
             "allow_pickles": {"type": "list", "elements": "str", "default": []},
+            "sources": {"type": "raw", "default": {}},
             "hub_dir": {"type": "path", "default": "/var/cache/gpufleet/hub"},
             "endpoint": {"type": "str", "default": "https://huggingface.co"},
             "token": {"type": "str", "default": "", "no_log": True},
@@ -202,7 +220,7 @@ def main() -> None:
     )
     request, token = module.params["request"], module.params["token"]
     if module.check_mode:
-        module.exit_json(changed=False, found=look(request, resolver(request, token)))
+        module.exit_json(changed=False, found=look(request, resolver(request, token, keep=False)))
     try:
         if module.params["program_source"]:
             install(module)

@@ -36,6 +36,10 @@ options:
     description: What M(gpufleet.vllm.vllm_model) returned as C(models).
     type: dict
     required: true
+  sources:
+    description: Where models come from that no hub has, by the name of each. No hub is asked about them.
+    type: raw
+    default: {}
   endpoint:
     description: The hub, or a mirror that speaks its protocol.
     type: str

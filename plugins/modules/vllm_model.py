@@ -39,6 +39,11 @@ options:
       - Revisions by model id, a commit, branch or tag. A model without one is read at what the cache has as C(main).
     type: dict
     default: {}
+  references:
+    description: Branches and tags of which it is said which commit they stand for on the host.
+    type: list
+    elements: str
+    default: []
 seealso:
   - module: gpufleet.vllm.vllm_plan
 """
@@ -69,6 +74,9 @@ models:
     revision:
       description: Commit of the snapshot in the hub cache; null for a path.
       type: str
+    references:
+      description: By those of O(references) that the hub cache has, the commit that each stands for there.
+      type: dict
     config:
       description: The content of C(config.json); null where it is missing or damaged.
       type: dict
@@ -106,6 +114,7 @@ models:
     /srv/models/tiny:
       path: /srv/models/tiny
       revision: null
+      references: {}
       config: {model_type: llama}
       weights: {files: 1, bytes: 1052672, parameters: 526336, dtypes: {BF16: 526336}}
       problems: []
@@ -115,6 +124,7 @@ models:
 
 from ansible.module_utils.basic import AnsibleModule
 
+from ansible_collections.gpufleet.vllm.plugins.module_utils._model.hub import references
 from ansible_collections.gpufleet.vllm.plugins.module_utils._model.inspect import inspect
 
 
@@ -124,11 +134,18 @@ def main() -> None:
             "models": {"type": "list", "elements": "str", "required": True},
             "hub_dir": {"type": "str", "default": ""},
             "revisions": {"type": "dict", "default": {}},
+            "references": {"type": "list", "elements": "str", "default": []},
         },
         supports_check_mode=True,
     )
     hub_dir, revisions = module.params["hub_dir"], module.params["revisions"]
-    found = {name: inspect(name, hub_dir, str(revisions.get(name) or "")) for name in module.params["models"]}
+    found = {
+        name: {
+            **inspect(name, hub_dir, str(revisions.get(name) or "")),
+            "references": references(name, hub_dir, module.params["references"]),
+        }
+        for name in module.params["models"]
+    }
     module.exit_json(changed=False, models=found)
 
 

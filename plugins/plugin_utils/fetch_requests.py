@@ -14,17 +14,19 @@ import typing as t
 
 from ansible_collections.gpufleet.vllm.plugins.module_utils._hub.client import Client
 from ansible_collections.gpufleet.vllm.plugins.module_utils._hub.manifest import (
+    COMMIT,
     MODEL,
     REVISION,
     path_problem,
 )
+from ansible_collections.gpufleet.vllm.plugins.module_utils._hub.resolve import MAIN
 from ansible_collections.gpufleet.vllm.plugins.module_utils._hub.selection import GGUF
 from ansible_collections.gpufleet.vllm.plugins.module_utils._outside.documents import Json
-from ansible_collections.gpufleet.vllm.plugins.module_utils._plan.inventory.inputs import models_allowed
-from ansible_collections.gpufleet.vllm.plugins.module_utils._settings import reader, types
+from ansible_collections.gpufleet.vllm.plugins.module_utils._plan.inventory.inputs import models_allowed, names
+from ansible_collections.gpufleet.vllm.plugins.module_utils._settings import model_sources, reader, types
 from ansible_collections.gpufleet.vllm.plugins.module_utils._store.asking import VARIABLE
 from ansible_collections.gpufleet.vllm.plugins.module_utils._store.desk import Request
-from ansible_collections.gpufleet.vllm.plugins.module_utils._vllm.openings import TRUST
+from ansible_collections.gpufleet.vllm.plugins.module_utils._vllm.openings import ALLOW, TRUST
 from ansible_collections.gpufleet.vllm.plugins.plugin_utils import role_settings
 
 MOST_FILES = 16
@@ -55,11 +57,14 @@ def read(args: Json, errors: list[str]) -> list[Request]:
     if not hub_dir.startswith("/"):
         errors.append(f"vllm_server_hub_dir is {hub_dir!r}: write an absolute path of the host.")
     allow_code = models_allowed(args["allow_code"], errors)
+    sources = model_sources.read(args["sources"], errors)
+    everywhere = TRUST in names(ALLOW, args["allow_dangerous"], errors)
     asked: dict[tuple[str, str], list[Wanted]] = {}
-    for one in [*models(args["models"], errors), *of_instances(args["instances"])]:
-        errors += [text for text in _problems(one) if text not in errors]
+    for one in [*models(args["models"], errors), *of_instances(args["instances"], everywhere)]:
+        problems = [*_problems(one), *_moving(one, sources)]
+        errors += [text for text in problems if text not in errors]
         asked.setdefault((one.model, one.revision), []).append(one)
-    return [
+    requests = [
         Request(
             model=model,
             revision=revision,
@@ -76,6 +81,21 @@ def read(args: Json, errors: list[str]) -> list[Request]:
         # An instance has no key for the name of a GGUF file: its model comes as it is listed.
         for gguf in dict.fromkeys(one.gguf for one in those if one.gguf) or [""]
     ]
+    for request in requests:
+        if request["model"] in sources:
+            request["source"] = sources[request["model"]]
+    return requests
+
+
+def _moving(one: Wanted, sources: t.Mapping[str, str]) -> list[str]:
+    """What no hub has is one revision, by the digest of its content."""
+    if one.model not in sources or one.revision in ("", MAIN) or COMMIT.fullmatch(one.revision):
+        return []
+    text = (
+        f"{one.where}: {one.model} comes from {sources[one.model]}, which has no revision {one.revision!r}: leave the "
+        "revision out, or write the 40 digits that a fetch says."
+    )
+    return [text]
 
 
 def _allows(models_with_code: bool | list[str], model: str) -> bool:
@@ -121,7 +141,7 @@ def models(value: t.Any, errors: list[str]) -> list[Wanted]:
     return found
 
 
-def of_instances(instances: t.Any) -> list[Wanted]:
+def of_instances(instances: t.Any, trusted_everywhere: bool = False) -> list[Wanted]:
     """The models of a hub that instances are started with. What is wrong with an instance is told by its plan."""
     found: list[Wanted] = []
     for instance in instances if isinstance(instances, (list, tuple)) else ():
@@ -129,7 +149,7 @@ def of_instances(instances: t.Any) -> list[Wanted]:
             continue
         engine_args = _mapping(instance.get("engine_args"))
         where = f"the instance {instance.get('name') or '?'}"
-        trusted = TRUST in _names(instance.get("allow_dangerous"))
+        trusted = trusted_everywhere or TRUST in _names(instance.get("allow_dangerous"))
         for one in (instance, _mapping(engine_args.get("speculative_config"))):
             model = one.get("model")
             if isinstance(model, str) and model.strip() and not model.startswith("/"):

@@ -15,11 +15,13 @@ import typing as t
 
 
 class Model(t.TypedDict, total=False):
-    """`path` is None for a model of the hub, `revision` where nobody knows it."""
+    """`path` is None for a model of the hub, `revision` where nobody knows it. `asked` is the branch or tag that is
+    stated, where `revision` is the commit that it stood for."""
 
     id: str
     path: str | None
     revision: str | None
+    asked: str
 
 
 class Gpus(t.TypedDict, total=False):

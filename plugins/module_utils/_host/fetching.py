@@ -54,7 +54,7 @@ def fetch(name: str, run_dir: str, state_dir: str) -> int:
             said_at[0] = time.monotonic()
             spoken(f"{request['model']}: {printable(progresses.line(told))}")
 
-    mover = Mover(request, resolver(request, token), opening(request, token), progress, tell, state_dir)
+    mover = Mover(request, resolver(request, token, state_dir), opening(request, token), progress, tell, state_dir)
     signal.signal(signal.SIGTERM, lambda _number, _frame: mover.stop.set())
     ended = mover.run()
     spoken(concealed_text(printable(ended.detail)))

@@ -150,7 +150,7 @@ class Client:
         failed = refusals.refused(answer, about)
         if answer.status in refusals.AGAIN:
             raise _Again(failed, refusals.wait(answer))
-        if _origin(url) != _origin(self.endpoint):
+        if about.hub and _origin(url) != _origin(self.endpoint):
             # A signed address has expired, or its store has trouble: the hub gives another one.
             raise _Again(about.error("refused", f"{urlsplit(url).hostname} answers {answer.status} for a file."), None)
         raise failed

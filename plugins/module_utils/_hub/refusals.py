@@ -183,16 +183,22 @@ _ADVICE: t.Final = {
     },
     # A unit of systemd has nobody's environment.
     False: {
-        "proxy": "whether this host reaches it without a proxy, as no download goes through one; a mirror that it "
-        "reaches belongs into vllm_server_hub_endpoint",
+        "proxy": "whether this host reaches it without a proxy, as no download goes through one; {other}",
         "trust": "the trust store of this host",
     },
 }
 
 
+_OTHER: t.Final = {
+    True: "a mirror that it reaches belongs into vllm_server_hub_endpoint",
+    False: "an address that it reaches, or a folder of its own, belongs into vllm_server_model_sources",
+}
+
+
 def not_reached(error: NotReached, about: About, host: str) -> HubError:
     text = concealed_text(printable(error))[:SAID]
-    why = _NOT_REACHED[error.why].format(host=host, text=text, **_ADVICE[about.proxies])
+    advice = {key: said.format(other=_OTHER[about.hub]) for key, said in _ADVICE[about.proxies].items()}
+    why = _NOT_REACHED[error.why].format(host=host, text=text, **advice)
     return about.error(f"unreachable.{error.why}", f"{about.endpoint} cannot be asked: {why}.")
 
 

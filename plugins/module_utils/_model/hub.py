@@ -11,6 +11,7 @@ from __future__ import annotations
 import dataclasses
 import os
 import re
+import typing as t
 
 from .reading import Unreadable, is_inside, text
 
@@ -61,6 +62,15 @@ def find(model: str, hub_dir: str, revision: str = "") -> Place:
             return Place(None, missing=f"{snapshot} leads out of the hub cache, and is not read: remove it.")
         return Place(snapshot, hub_dir, commit)
     return Place(None, missing=f"The model {model} is not in the hub cache {hub_dir} at revision {commit} yet.")
+
+
+def references(model: str, hub_dir: str, names: t.Iterable[str]) -> dict[str, str]:
+    """The commits that branches and tags stand for on the host, of those that are asked for and there."""
+    if os.path.isabs(model) or not hub_dir:
+        return {}
+    repository = os.path.join(hub_dir, repository_folder(model))
+    found = ((name, _reference(repository, name)) for name in names)
+    return {name: commit for name, commit in found if commit is not None}
 
 
 def _reference(repository: str, name: str) -> str | None:

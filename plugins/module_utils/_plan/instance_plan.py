@@ -15,7 +15,7 @@ from .._docker.release import Release
 from .._findings.findings import Findings
 from .._state.observed import Kept, Observed
 from .._vllm.schema import Schema
-from . import fallback_releases, judging, own_release, prepare, promotion, release
+from . import fallback_releases, judging, own_release, prepare, promotion, release, revisions
 from .arguments.layers import Resolved
 from .changes import change, defaults, hardening, live_adapters
 from .changes.plan import Argument, Plan
@@ -54,16 +54,6 @@ class Host:
         return (self.observed.get(name) or {}).get("current")
 
 
-def _revision(instance: Instance, inputs: Inputs, current: Kept | None) -> str | None:
-    """Stated, else what runs, else what is on the host: a release must not change because a download has ended."""
-    if instance.model.startswith("/") or instance.revision:
-        return instance.revision
-    running = ((current or {}).get("release") or {}).get("model") or {}
-    if running.get("id") == instance.model:
-        return running.get("revision")
-    return t.cast(t.Optional[str], (inputs.models.get(instance.model) or {}).get("revision"))
-
-
 def plan(
     one: Prepared,
     host: Host,
@@ -79,7 +69,7 @@ def plan(
     dummy = one.values().get("load_format") == "dummy"
     problems, notes = host_checks.model_problems(instance, inputs.models, dummy)
     findings.errors += problems
-    revision = _revision(instance, inputs, current)
+    revision = revisions.planned(instance, inputs.models, current)
     if instance.api_key and not instance.api_key_refused and instance.name not in inputs.fingerprints:
         findings.error(
             f"instance {instance.name}: it has an api_key and no fingerprint of it was passed: run "
@@ -140,6 +130,7 @@ def plan(
             *changed,
             *below.left_out,
             *image_name.notes(inputs.image),
+            *revisions.notes(instance, inputs.models, revision),
             *container_options.notes(instance.container_user, instance.model, inputs.settings),
             *(chosen.notes() if instance.active else _rests(seen, would)),
         ],

@@ -12,7 +12,7 @@ import dataclasses
 import typing as t
 
 from .._docker.hardening import CACHE_INSIDE, FIRST, NEWEST
-from .._docker.release import ApiKey, Container, Release
+from .._docker.release import ApiKey, Container, Model, Release
 from .._outside.documents import Json
 from .._state.observed import Observed
 from .._state.request import Client
@@ -63,11 +63,16 @@ def document(
         "instance": instance.name,
         "image": inputs.image,
         "version": schema.version,
-        "model": {"id": instance.model, "path": instance.model if local else None, "revision": revision},
+        "model": {
+            "id": instance.model,
+            "path": instance.model if local else None,
+            "revision": revision,
+            **_asked(instance, revision),
+        },
         "served_model_names": list(instance.served_model_name),
         "arguments": inside,
         "command": command(schema, instance.model, revision, instance.served_model_name, arguments, key_file),
-        "env": _variables(instance, mounted.variables(one.variables), settings, local),
+        "env": _variables(one, mounted.variables(one.variables), settings, local),
         "bind": instance.bind,
         "port": instance.port,
         "gpus": {"mode": gpus.mode, "uuids": list(gpus.uuids)},
@@ -77,6 +82,11 @@ def document(
         },
         **named,
     }
+
+
+def _asked(instance: Instance, revision: str | None) -> Model:
+    """What is stated, where a commit stands in its place: a branch that moves is told from another one."""
+    return {"asked": instance.revision} if instance.revision and instance.revision != revision else {}
 
 
 def mounted_of(one: Prepared, inputs: Inputs) -> mounts.Mounts:
@@ -89,14 +99,23 @@ def mounted_of(one: Prepared, inputs: Inputs) -> mounts.Mounts:
     return mounts.of(values, one.variables, own, inputs.files, verified, instance.live_adapters)
 
 
-def _variables(instance: Instance, variables: t.Mapping[str, str], settings: Json, local: bool) -> dict[str, str]:
+def _variables(one: Prepared, variables: t.Mapping[str, str], settings: Json, local: bool) -> dict[str, str]:
+    instance = one.instance
     found = container_options.variables(instance.container_user, bool(settings.get("cache_dir")))
     if settings.get("hub_dir") and not local:
         found["HF_HUB_CACHE"] = HUB_INSIDE
+    if _no_hub_has(one, settings.get("model_sources") or {}):
+        found["HF_HUB_OFFLINE"] = "1"
     if settings.get("cache_dir"):
         found["VLLM_CACHE_ROOT"] = CACHE_INSIDE
     found.update(variables)
     return dict(sorted(found.items()))
+
+
+def _no_hub_has(one: Prepared, sources: t.Mapping[str, str]) -> bool:
+    """Whether the model or its drafter comes from elsewhere: a hub may have somebody else's under that name."""
+    drafter = one.values().get("speculative_config")
+    return one.instance.model in sources or (isinstance(drafter, dict) and drafter.get("model") in sources)
 
 
 def _container(instance: Instance, settings: Json, local: bool, schema: int) -> Container:

@@ -27,7 +27,13 @@ ASKED, TOKEN, TOLD = "asked.json", "token", "told.json"
 QUICK, FULL = "quick", "full"
 
 
-class Request(t.TypedDict):
+class _Elsewhere(t.TypedDict, total=False):
+    """`source` is where a model comes from that no hub has: an address, or a path of the host."""
+
+    source: str
+
+
+class Request(_Elsewhere):
     """`revision` is '' for the hub's own, `files_at_once` and `bandwidth` (bytes a second, 0 for none) are bounds.
 
     `code`, `pickles` and `gguf` are what may come besides what is safe: see `_hub.selection.Wish`.
@@ -56,6 +62,7 @@ _SHAPE: documents.Shape = {
     "code": bool,
     "pickles": bool,
     "gguf": str,
+    "source?": str,
 }
 
 

@@ -15,7 +15,7 @@ from .._state.store import STATE_DIR
 from .desk import FULL, Request
 from .disk import disk_problem
 from .layout import key
-from .mover import Away, Resolve, known_of, listed
+from .mover import Away, Resolve, known_of, listed, unhashed
 from .partial import boot_id
 from .progress import FAILED, WHOLE, size
 from .records import Records, folder_of
@@ -64,7 +64,7 @@ def look(request: Request, resolve: Resolve, state_dir: str = STATE_DIR, boot: s
         detail = f"All files of {told} are there, and its links would be made."
     return {
         "outcome": WHOLE if found.whole else MISSING,
-        "detail": f"{detail} {warning}." if warning else detail,
+        "detail": " ".join([detail, *(f"{one}." for one in (unhashed(manifest), warning) if one)]),
         "commit": manifest["commit"],
         "missing_files": len(found.needs),
         "missing_bytes": found.missing,

@@ -1,7 +1,7 @@
 # Copyright: gpufleet.vllm contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The mover: brings one model of a hub to the store of a host, whole, and goes on where one before it stopped.
+"""The mover: brings one model to the store of a host, whole, and goes on where one before it stopped.
 
 Private to the collection: may change without notice.
 """
@@ -17,7 +17,7 @@ import threading
 import time
 import typing as t
 
-from .._hub.manifest import COMMIT, Manifest
+from .._hub.manifest import COMMIT, HUB, Manifest
 from .._state.store import STATE_DIR
 from . import partial as partials
 from .desk import FULL, Request
@@ -58,7 +58,8 @@ class Ended(t.NamedTuple):
 
 
 def known_of(request: Request, folder: str) -> Known:
-    return Known(folder, [request["endpoint"], request["code"], request["pickles"], request["gguf"]])
+    asked = [request["endpoint"], request["code"], request["pickles"], request["gguf"]]
+    return Known(folder, [*asked, request["source"]] if "source" in request else asked)
 
 
 def listed(request: Request, known: Known, resolve: Resolve, repository: Repository) -> tuple[Manifest, str]:
@@ -70,13 +71,36 @@ def listed(request: Request, known: Known, resolve: Resolve, repository: Reposit
         if found is not None:
             return found, ""
     try:
-        return resolve(), ""
+        return _as_asked(resolve(), revision), ""
     except Away as error:
         name = revision or "main"
         found = known.of(repository.referred(name), name)
         if found is None:
             raise
         return found, f"{error}; what {name} stood for when it was last asked is taken"
+
+
+def _as_asked(found: Manifest, revision: str) -> Manifest:
+    """What no hub has is one revision: whoever states one has that, or nothing. Raises Failed."""
+    if found["source"]["kind"] == HUB:
+        return found
+    if revision in ("", found["revision"], found["commit"]):
+        return Manifest(**{**found, "revision": revision or found["revision"]})
+    raise Failed(
+        f"{found['source']['endpoint']} has {found['model']} with the content {found['commit']}, and the revision "
+        f"{revision} is asked for: bring that one there, or state this one"
+    )
+
+
+def unhashed(found: Manifest) -> str:
+    """What could not be compared, as a sentence without its full stop."""
+    without = [one["path"] for one in found["files"] if not one["sha256"] and not one["git_sha1"]]
+    if not without:
+        return ""
+    return (
+        f"No hash is known of {len(without)} of its files, such as {without[0]}, and only their lengths were compared: "
+        "run `sha256sum * > SHA256SUMS` in the folder that is served"
+    )
 
 
 class Mover:
@@ -189,11 +213,13 @@ class Mover:
         self.progress.at("fetching")
         transfer = self._transfer(self._opening, self.progress, Pace(self.request["bandwidth"]), self.stop)
         recording = threading.Lock()
+        # A power cut takes what is not synced of every file that is on its way.
+        step = partials.SYNC_STEP // min(self.request["files_at_once"], len(found.needs))
 
         def one(need: Need) -> None:
             if self.stop.is_set():
                 raise Stopped
-            partial = Partial(parts, need.blob, self._boot, partials.SYNC_STEP)
+            partial = Partial(parts, need.blob, self._boot, step)
             try:
                 transfer.fetch(need.file, partial)
                 placed = partial.place(blobs)
@@ -233,7 +259,7 @@ def _said(found: Survey, progress: Progress, warning: str) -> str:
     told = f"{manifest['model']} at {manifest['commit'][:12]} is whole: {len(manifest['files'])} files, {size(total)}."
     if found.needs:
         told += f" Fetched {len(found.needs)} files, {size(progress.told()['received'])}."
-    return f"{told} {warning}." if warning else told
+    return " ".join([told, *(f"{one}." for one in (unhashed(manifest), warning) if one)])
 
 
 def _tidy(parts: Folder, before: float) -> None:
@@ -244,4 +270,4 @@ def _tidy(parts: Folder, before: float) -> None:
 
 
 def _capital(text: str) -> str:
-    return text[:1].upper() + text[1:] if not text.startswith("/") else text
+    return text if text.startswith(("/", "http")) else text[:1].upper() + text[1:]

@@ -60,6 +60,8 @@ class _Stream:
             raise Again(f"the connection broke ({_said(error)})") from error
 
     def close(self) -> None:
+        # Where the server ends the connection with the answer, it is the answer's alone.
+        self._response.close()
         self._connection.close()
 
 

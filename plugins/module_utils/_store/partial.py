@@ -18,7 +18,8 @@ from .._state.durable import write_all
 from .folder import Folder
 
 MIB = 1024 * 1024
-# Bytes between two syncs. A power cut costs what lies between, and with what is in flight at most 64 MiB.
+# Bytes of all files on their way between two syncs. A power cut costs what lies between, and with what is in flight at
+# most 64 MiB.
 SYNC_STEP = 32 * MIB
 READ = MIB
 _NOTE = ".synced"

@@ -56,7 +56,7 @@ class Stream(t.Protocol):
     def close(self) -> None: ...
 
 
-# Opens an address from a byte on. Raises Again, Failed.
+# Opens an address, or the path of a file that was brought, from a byte on. Raises Again, Failed.
 Open = t.Callable[[str, int], Stream]
 
 
@@ -87,8 +87,8 @@ class Transfer:
                 check = self._anew(file, partial)
                 if wrong >= CONTENTS:
                     raise Failed(
-                        f"{file['path']} was fetched {wrong} times, and each time its content was another one than the "
-                        f"hub lists"
+                        f"{file['path']} was fetched {wrong} times, and each time its content was another one than "
+                        f"{'the hub' if '/resolve/' in file['url'] else 'its source'} lists"
                     )
             try:
                 try:
@@ -125,7 +125,7 @@ class Transfer:
     def _read(self, file: File, partial: Partial, check: Check, patience: Patience, ranged: bool) -> None:
         """One answer, to its end. Raises Again, WrongAnswer."""
         begin, size = partial.size, file["size"]
-        stream = self._open(file["url"], begin if ranged else 0)
+        stream = self._open(file["url"] or file["path"], begin if ranged else 0)
         try:
             skip = skipped(stream.answer, begin, size)
             since, slow, came = self._clock(), 0, 0

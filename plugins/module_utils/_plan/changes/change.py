@@ -296,7 +296,8 @@ def _api_key(before: ApiKey | None, after: ApiKey | None) -> list[str]:
 
 def _model(release: Release) -> str:
     model = release.get("model", {})
-    return f"{model.get('id')}" + (f" at {model['revision']}" if model.get("revision") else "")
+    asked = f" ({model['asked']})" if model.get("asked") else ""
+    return f"{model.get('id')}" + (f" at {model['revision']}{asked}" if model.get("revision") else "")
 
 
 def _gpus(release: Release) -> t.Any:

@@ -17,7 +17,7 @@ from ..._findings.findings import UnknownArguments
 from ..._gpu.fact import Facts
 from ..._outside.concealing import concealed
 from ..._outside.documents import Json
-from ..._settings import secret_values, types
+from ..._settings import model_sources, secret_values, types
 from ..._settings.canonical_json import plain
 from ..._settings.names import canonical, meant
 from ..._state.observed import Observed
@@ -250,6 +250,7 @@ def _settings(given: Json, errors: list[str]) -> Json:
         settings["fallback_steps"] = _count(steps, "vllm_server_fallback_steps", errors)
     for key in checks.KEYS.values():
         settings[key] = checks.read(settings.get(key), f"vllm_server_{key}", errors)
+    settings["model_sources"] = model_sources.read(settings.get("model_sources"), errors)
     settings["allow_trust_remote_code"] = models_allowed(settings.get("allow_trust_remote_code"), errors)
     settings["allow_dangerous"] = names(openings.ALLOW, settings.get("allow_dangerous"), errors)
     errors += openings.unknown(openings.ALLOW, settings["allow_dangerous"])

@@ -13,7 +13,8 @@ from ansible_collections.gpufleet.vllm.plugins.module_utils._store.desk import R
 from ansible_collections.gpufleet.vllm.plugins.plugin_utils import fetch_requests
 
 DEFAULTS: dict[str, t.Any] = {
-    "models": [], "instances": [], "allow_code": [], "allow_pickles": [], "hub_dir": "/srv/hub", "token": "",
+    "models": [], "instances": [], "sources": {}, "allow_dangerous": [], "allow_code": [], "allow_pickles": [],
+    "hub_dir": "/srv/hub", "token": "",
     "endpoint": "https://huggingface.co", "verify": "quick", "files_at_once": 4, "bandwidth": 0,
 }  # fmt: skip
 INSTANCE = {"name": "a", "model": "org/m"}
@@ -76,6 +77,17 @@ def test_own_code_comes_where_the_instance_itself_allows_it(allowed: t.Any) -> N
     assert request["code"] is True
 
 
+@pytest.mark.parametrize("allowed", [["trust_remote_code"], "trust_remote_code", "x, trust_remote_code"])
+def test_own_code_comes_for_all_instances_where_the_host_allows_it(allowed: t.Any) -> None:
+    drafted = {"name": "b", "model": "org/n", "engine_args": {"speculative_config": {"model": "org/d"}}}
+    requests, errors = read(instances=[INSTANCE, drafted], models=[{"model": "org/l"}], allow_dangerous=allowed)
+    assert errors == []
+    assert {one["model"]: one["code"] for one in requests} == {
+        "org/m": True, "org/n": True, "org/d": True, "org/l": False,
+    }  # fmt: skip
+    assert not any(one["code"] for one in read(instances=[INSTANCE, drafted], allow_dangerous=["enable_sleep_mode"])[0])
+
+
 def test_a_model_that_is_listed_too_comes_once_and_as_it_is_listed() -> None:
     listed = [{"model": "org/m", "gguf": "a.gguf"}, {"model": "org/m", "gguf": "b.gguf", "pickles": "yes"}]
     requests, errors = read(models=listed, instances=[INSTANCE, {**INSTANCE, "revision": "v2"}])
@@ -89,3 +101,46 @@ def test_an_endpoint_may_end_in_a_slash() -> None:
     assert (
         read(endpoint="https://hub.example/ ", models=[{"model": "org/m"}])[0][0]["endpoint"] == "https://hub.example"
     )
+
+
+@pytest.mark.parametrize(
+    ("sources", "told"),
+    [
+        ({"org/m": "ftp://x/y"}, "vllm_server_model_sources['org/m'] is 'ftp://x/y': write an address"),
+        ({"org/m": "models/m"}, "vllm_server_model_sources['org/m'] is 'models/m': write an address"),
+        ({"org/m": "/srv/../etc"}, "vllm_server_model_sources['org/m'] is '/srv/../etc': write an address"),
+        ({"org/m": "/"}, "vllm_server_model_sources['org/m'] is '/': write an address"),
+        ({"org/m": ["/srv/m"]}, "vllm_server_model_sources['org/m'] is no text, or an empty one: write"),
+        ({"org/m": ""}, "vllm_server_model_sources['org/m'] is no text, or an empty one: write"),
+        ({"m": "/srv/m"}, "vllm_server_model_sources['m']: write the name that instances have in `model`"),
+        (["/srv/m"], "vllm_server_model_sources is ['/srv/m']: write a mapping"),
+    ],
+)
+def test_a_source_that_is_none_is_refused(sources: t.Any, told: str) -> None:
+    (said,) = read(sources=sources)[1]
+    assert said.startswith(told)
+
+
+@pytest.mark.parametrize("source", ["https://me:pw123@x/m", "https://x/m?sig=pw123", "https://x/m#pw123"])
+def test_a_source_with_a_secret_in_it_is_refused_and_not_repeated(source: str) -> None:
+    (said,) = read(sources={"org/m": source})[1]
+    assert "has a query, a fragment or credentials in it" in said and "pw123" not in said
+
+
+def test_models_come_from_their_source_and_others_from_the_hub() -> None:
+    sources = {"org/m": "https://files.example/m/", "org/x": "/srv/models/x/"}
+    requests, errors = read(sources=sources, instances=[INSTANCE], models=[{"model": "org/x"}, {"model": "org/y"}])
+    assert errors == []
+    assert {one["model"]: one.get("source") for one in requests} == {
+        "org/m": "https://files.example/m", "org/x": "/srv/models/x", "org/y": None,
+    }  # fmt: skip
+
+
+def test_a_source_has_no_branches() -> None:
+    sources = {"org/m": "/srv/m"}
+    (said,) = read(sources=sources, instances=[{**INSTANCE, "revision": "v2"}])[1]
+    assert said.startswith(
+        "the instance a: org/m comes from /srv/m, which has no revision 'v2': leave the revision out"
+    )
+    for revision in ("main", "c" * 40):
+        assert read(sources=sources, instances=[{**INSTANCE, "revision": revision}])[1] == []

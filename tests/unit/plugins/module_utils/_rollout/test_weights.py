@@ -84,3 +84,20 @@ def test_pickles_are_loaded_only_where_that_is_asked_for(
 
 def test_a_model_of_a_hub_is_vllms_own_affair() -> None:
     must_be_whole(release())
+
+
+def test_an_engine_that_may_ask_no_hub_has_its_model_on_the_host(tmp_path: pathlib.Path) -> None:
+    snapshot = tmp_path / "models--acme--tuned" / "snapshots" / ("c" * 40)
+    env = {"HF_HUB_CACHE": "/hub", "HF_HUB_OFFLINE": "1"}
+    asked = release(model={"id": "acme/tuned", "path": None, "revision": "c" * 40}, env=env)
+    asked["container"] = {**asked["container"], "volumes": [f"{tmp_path}:/hub:rw"]}
+    with pytest.raises(Refused, match=r"is not in the hub cache .* Its engine asks no hub") as caught:
+        must_be_whole(asked)
+    assert caught.value.diagnosis.failure_class == "model.missing"
+    asked["env"] = {**env, "HF_HUB_OFFLINE": "0"}
+    must_be_whole(asked)
+    asked["env"] = {**env, "HF_HUB_CACHE": "/elsewhere", "HF_HUB_OFFLINE": "1"}
+    must_be_whole(asked)
+    asked["env"] = env
+    snapshot.mkdir(parents=True)
+    must_be_whole(asked)

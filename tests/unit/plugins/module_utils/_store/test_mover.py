@@ -21,7 +21,7 @@ from ansible_collections.gpufleet.vllm.plugins.module_utils._store.layout import
 from ansible_collections.gpufleet.vllm.plugins.module_utils._store.mover import Away
 from ansible_collections.gpufleet.vllm.plugins.module_utils._store.records import folder_of
 from ansible_collections.gpufleet.vllm.plugins.module_utils._store.transfer import Again
-from ansible_collections.gpufleet.vllm.tests.unit.plugins.module_utils._store.hubs import Hub, Place
+from ansible_collections.gpufleet.vllm.tests.unit.plugins.module_utils._store.hubs import CUT, Hub, Place
 from ansible_collections.gpufleet.vllm.tests.unit.plugins.module_utils._store.models import (
     COMMIT,
     MODEL,
@@ -186,6 +186,23 @@ def test_after_a_power_cut_only_what_was_synced_is_kept(
     assert place.fetch(hub, manifest(*FILES), boot="b2").outcome == "whole" and serves(place)
     begin = dict(hub.asked)[URL]
     assert 20_000 - 7_000 - 1_000 <= begin <= 20_000 and begin
+
+
+def test_what_a_power_cut_takes_is_shared_by_the_files_that_are_on_their_way(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(partial, "SYNC_STEP", 8_000)
+    raw = {f"model-{at}.safetensors": content(str(at), 20_000) for at in range(4)}
+    files = [file(name, one) for name, one in raw.items()]
+    hub = Hub({one["url"]: raw[one["path"]] for one in files})
+    for one in files:
+        hub.faults[one["url"]] = [lambda body: body[:11_500], *[CUT] * 9]
+    place.fetch(hub, manifest(*files))
+    came = hub.sent.total()
+    hub.faults.clear()
+    assert place.fetch(hub, manifest(*files), boot="b2").outcome == "whole"
+    # A step, and what a read brings of each.
+    assert hub.sent.total() - sum(map(len, raw.values())) <= 8_000 + 4 * 1_000 < came
 
 
 def flipped(body: bytes) -> bytes:
