@@ -14,6 +14,7 @@ from __future__ import annotations
 import dataclasses
 
 UNIT, NODE_UNIT = "gpufleet-prometheus.service", "gpufleet-node-exporter.service"
+DATA = "/var/lib/gpufleet-prometheus"
 PROMETHEUS, NODE, PROMTOOL = "/usr/bin/prometheus", "/usr/bin/prometheus-node-exporter", "/usr/bin/promtool"
 
 
@@ -71,7 +72,7 @@ StartLimitIntervalSec=0
 [Service]
 User=prometheus
 EnvironmentFile={places.arguments}
-ExecStart={PROMETHEUS} --config.file={places.config} --storage.tsdb.path=/var/lib/gpufleet-prometheus $ARGS
+ExecStart={PROMETHEUS} --config.file={places.config} --storage.tsdb.path={DATA} $ARGS
 ExecReload=/bin/kill -HUP $MAINPID
 Restart=always
 RestartSec=5

@@ -1,7 +1,7 @@
 # Copyright: gpufleet.vllm contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Units, the door, the program, and single files: only those that are written by us, by their names.
+"""Units, the door, Prometheus, the program, and single files: only those that are written by us, by their names.
 
 Private to the collection: may change without notice.
 """
@@ -16,13 +16,14 @@ from .._door import unit as door_unit
 from .._door.applying import servers
 from .._door.places import Places
 from .._driver import files as driver
+from .._monitoring import places as monitoring
 from .._prune.due import Due, Stays
 from .._prune.folders import measured
 from .._state import units
 from .._state.client_file import CLIENT_DIR
 from .host import Asked, Ports
 
-UNITS, DOOR, FILES = "units", "door", "files"
+UNITS, DOOR, MONITORING, FILES = "units", "door", "monitoring", "files"
 CLIENT_FILES = ("client.json", "client.env")
 PACKAGE, COMPILED = "gpufleet_client", "gpufleet_client/__pycache__"
 MAPS = ("keys", "engines", "limits", "names")
@@ -30,6 +31,7 @@ SHOWN = 5
 # systemd makes one for units of the same template, and keeps it.
 SLICES = ("system-gpufleet\\x2drollout.slice", "system-gpufleet\\x2dfetch.slice")
 HAPROXY = "/usr/sbin/haproxy"
+MONITORS = (monitoring.UNIT, monitoring.NODE_UNIT)
 # What belongs to the driver, the toolkit and the engine stays with them: without it, upgrades would change them under
 # whoever uses them.
 PREPARED = (driver.MODPROBE, driver.UNATTENDED, driver.PERSISTENCE, driver.POWER)
@@ -58,12 +60,28 @@ def look_door(ports: Ports) -> tuple[list[Due], list[Stays]]:
     return due, _unknown(ports, places.folder, names) + ([package] if due and ports.there(HAPROXY) else [])
 
 
+def look_monitoring(ports: Ports) -> tuple[list[Due], list[Stays]]:
+    """The Prometheus of this host and its node exporter, as we start them. What was recorded stays."""
+    places = monitoring.Places()
+    ours = ("prometheus.yml", "rules.yml", "prometheus.env", "node-exporter.env")
+    names = [name for name in ports.names(places.folder) if name in ours or name.startswith("targets-")]
+    paths = [path for unit in MONITORS for path in (places.wanted(unit), f"{places.units}/{unit}")]
+    paths += [f"{places.folder}/{name}" for name in names]
+    due = _due(ports, MONITORING, f"{', '.join(MONITORS)}, {places.folder}", paths, "metrics and alerts")
+    stays = _unknown(ports, places.folder, names)
+    if ports.there(monitoring.DATA):
+        stays.append(Stays(FILES, monitoring.DATA, "what was recorded: remove it where nobody needs it"))
+    if due and ports.there(monitoring.PROMETHEUS):
+        stays.append(Stays("package", "prometheus", "it may have been there before: apt-get purge prometheus"))
+    return due, stays
+
+
 def look_files(ports: Ports, asked: Asked) -> tuple[list[Due], list[Stays]]:
     """What clients read, in the places where the host and the role vllm_client write it."""
     paths, stays = [], []
     for name in ports.names(CLIENT_DIR):
         folder = f"{CLIENT_DIR}/{name}"
-        if folder in (Places().folder, asked.client_dir):
+        if folder in (Places().folder, monitoring.Places().folder, asked.client_dir):
             continue
         if not set(CLIENT_FILES) & set(ports.names(folder)):
             stays.append(Stays(FILES, folder, "it is nothing that we write"))
@@ -111,8 +129,8 @@ def remove(ports: Ports, due: Due) -> str:
     Without a daemon-reload, which takes the GPUs from containers that run under NVIDIA's legacy hook: systemd forgets
     the names of the units at its next reload, or at the next boot.
     """
-    stop = {UNITS: [units.WATCH_TIMER, units.WATCH_SERVICE, *SLICES], DOOR: [door_unit.UNIT]}.get(due.kind, [])
-    for name in stop:
+    stop = {UNITS: [units.WATCH_TIMER, units.WATCH_SERVICE, *SLICES], DOOR: [door_unit.UNIT], MONITORING: MONITORS}
+    for name in stop.get(due.kind, []):
         code, said = ports.run(["systemctl", "stop", name])
         if code != 0 and "not loaded" not in said:
             return f"{name} cannot be stopped: {' '.join(said.split())[:300]}"

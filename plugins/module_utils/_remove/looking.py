@@ -62,6 +62,7 @@ def look(ports: Ports, asked: Asked, mountinfo: str = "") -> Found:
     held = {f"{ports.root}{source}": name for source, name in containers.held().items()}
     for more, others in (
         files.look_door(ports),
+        files.look_monitoring(ports),
         (files.look_units(ports), []),
         engine.look(ports, containers, asked.stop_containers),
         _images(ports, containers, asked),

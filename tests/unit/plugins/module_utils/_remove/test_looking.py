@@ -111,6 +111,20 @@ def test_folders_that_a_rollout_has_emptied_go_too(host: Host) -> None:
     assert host.remove() == ([], []) and not host.at(ETC).exists()
 
 
+def test_what_watches_the_servers_goes_and_what_it_has_recorded_stays(host: Host) -> None:
+    for name in ("prometheus.yml", "rules.yml", "prometheus.env", "node-exporter.env", "targets-vllm.json", "theirs"):
+        host.write(f"{ETC}/monitoring/{name}")
+    for unit in ("gpufleet-prometheus.service", "gpufleet-node-exporter.service"):
+        host.write(f"{UNITS}/{unit}")
+        host.write(f"{UNITS}/multi-user.target.wants/{unit}")
+    host.write("/var/lib/gpufleet-prometheus/wal")
+    stays = [one.what for one in host.look().stays]
+    assert "/var/lib/gpufleet-prometheus" in stays and f"{ETC}/monitoring/theirs" in stays
+    host.remove()
+    left = [path for path in host.paths() if "monitoring" in path or "prometheus" in path or "node-exporter" in path]
+    assert left == [f"{ETC}/monitoring/theirs", "/var/lib/gpufleet-prometheus/wal"]
+
+
 def test_a_package_that_may_have_been_there_before_stays(host: Host) -> None:
     host.write("/usr/sbin/haproxy")
     assert [one.what for one in host.look().stays if one.kind == "package"] == ["haproxy"]
