@@ -111,7 +111,7 @@ from ansible_collections.gpufleet.vllm.plugins.module_utils._docker.client impor
 from ansible_collections.gpufleet.vllm.plugins.module_utils._images import brought
 from ansible_collections.gpufleet.vllm.plugins.module_utils._prune import folders, images, needed
 from ansible_collections.gpufleet.vllm.plugins.module_utils._prune.due import Due, Stays, in_words, line
-from ansible_collections.gpufleet.vllm.plugins.module_utils._rollout.answers import remembered
+from ansible_collections.gpufleet.vllm.plugins.module_utils._state.image_answers import remembered
 from ansible_collections.gpufleet.vllm.plugins.module_utils._state.store import STATE_DIR
 
 KINDS = ("images", "models", "caches")

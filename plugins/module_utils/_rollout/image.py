@@ -17,9 +17,10 @@ from .._images import brought
 from .._images.fetching import Fetching, NoImage
 from .._images.registry_login import CONFIG
 from .._outside.documents import Json
+from .._state import image_answers as answers
 from .._state.deadlines import timeout
 from .._state.state import Entry
-from . import answers, probe
+from . import probe
 from .failure import Refused
 from .host import Host
 from .journal import Journal

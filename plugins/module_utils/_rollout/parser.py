@@ -19,8 +19,9 @@ from .._docker.client import Docker, DockerError
 from .._docker.container import STATED, device_requests, variables
 from .._docker.release import Release
 from .._outside.documents import Json
+from .._state import image_answers as answers
 from .._state.state import Entry
-from . import answers, probe
+from . import probe
 from .failure import Refused
 from .host import Host
 from .journal import Journal

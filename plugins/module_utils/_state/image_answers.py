@@ -13,7 +13,7 @@ import json
 import typing as t
 
 from .._outside import documents
-from .._state.durable import read_text, write_atomically
+from .durable import read_text, write_atomically
 
 
 def remembered(path: str) -> dict[str, str]:
