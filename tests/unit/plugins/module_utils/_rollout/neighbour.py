@@ -27,6 +27,16 @@ class Says:
     pause: float = 0.0
     hangs: bool = False
 
+    @property
+    def lasts(self) -> bool:
+        """Only a limit of time ends it."""
+        return self.hangs or self.pause > 0
+
+
+def patience(*said: Says) -> float:
+    """Seconds that a test gives an answer: few only where it is to wait in vain, on a machine that is busy as well."""
+    return 1.0 if any(one.lasts for one in said) else 60.0
+
 
 def says(body: t.Any, status: int = 200) -> Says:
     """A whole answer with this body: bytes as they are, everything else as JSON."""

@@ -27,13 +27,13 @@ from ansible_collections.gpufleet.vllm.tests.unit.plugins.module_utils._rollout.
     SILENT,
     Neighbour,
     Says,
+    patience,
     says,
 )
 from ansible_collections.gpufleet.vllm.tests.unit.plugins.module_utils._rollout.releases import NAME, Json, plan
 from ansible_collections.gpufleet.vllm.tests.unit.plugins.module_utils._rollout.scene import Scene
 
 OLD, NEW = 1024, 2048
-WITHIN = 1.0
 # What a look, a rollout and a round of the watch ask of a daemon before they give it up.
 ASKED = 8
 CONTAINER: Json = {
@@ -60,13 +60,14 @@ class Daemon(Neighbour):
 class Quick(Docker):
     """As patient as a test. `asked` is what it was asked: each of it has a limit."""
 
-    def __init__(self, path: str) -> None:
+    def __init__(self, path: str, within: float) -> None:
         super().__init__(path)
+        self.within = within
         self.asked: list[str] = []
 
     def _call(self, method: str, path: str, body: t.Any = None, timeout: float = 60) -> str:
         self.asked.append(f"{method} {path}")
-        return super()._call(method, path, body, min(timeout, WITHIN))
+        return super()._call(method, path, body, min(timeout, self.within))
 
 
 ODD: dict[str, tuple[Says, str]] = {
@@ -93,12 +94,12 @@ def host(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> t.Iterator[
         scene = Scene(tmp_path)
         assert scene.roll_out(OLD) == "verified"
         daemons.append(Daemon(tmp_path, said))
-        scene.host.docker = Quick(daemons[0].path)
+        scene.host.docker = Quick(daemons[0].path, patience(said))
+        monkeypatch.setattr(client, "LOG_WITHIN", patience(said))
         monkeypatch.setattr(cli, "Host", lambda owner, keys, registry: scene.host)
         return scene
 
     monkeypatch.setattr(units, "running", lambda _instance: False)
-    monkeypatch.setattr(client, "LOG_WITHIN", WITHIN)
     yield made
     for daemon in daemons:
         daemon.close()
@@ -180,8 +181,7 @@ def frame(text: bytes) -> bytes:
     return b"\x01\x00\x00\x00" + len(text).to_bytes(4, "big") + text
 
 
-def test_of_a_log_the_newest_lines_are_read(host: t.Callable[[Says], Scene], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(client, "LOG_WITHIN", 30.0)
+def test_of_a_log_the_newest_lines_are_read(host: t.Callable[[Says], Scene]) -> None:
     lines = b"".join(frame(b"2026-01-01T00:00:00Z \x1b[32mline %07d\x1b[0m\n" % at) for at in range(200_000))
     found = host(says(lines)).host.docker.logs("a").splitlines()
     assert found[-1] == "2026-01-01T00:00:00Z line 0199999"
@@ -225,4 +225,4 @@ def test_a_log_without_end_is_given_up(host: t.Callable[[Says], Scene], said: Sa
 )
 def test_a_pull_is_given_up_at_its_limit(host: t.Callable[[Says], Scene], said: Says, why: str) -> None:
     with pytest.raises(DockerError, match=why):
-        host(said).host.docker.pull("vllm/x:1", "", lambda _event: None, limit=WITHIN)
+        host(said).host.docker.pull("vllm/x:1", "", lambda _event: None, limit=patience(said))
