@@ -29,7 +29,7 @@ attributes:
     description: Says which instances are meant, and drains none.
   diff_mode:
     support: none
-    description: There is nothing to compare.
+    description: What changes is no text.
   idempotent:
     support: full
     description: What is out of service is not changed, and its requests are waited for again.

@@ -23,10 +23,8 @@ import sys
 import tempfile
 import typing as t
 
-sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[2]))
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[2] / ".collections"))
 
-# Importing it makes the collection importable.
-from tests.conftest import CHECKOUT  # noqa: F401, I001
 from ansible_collections.gpufleet.vllm.tests.integration.scripted_hosts import Fleet, Json, restart
 
 RIGHT: Json = {"plans": [{**restart(), "change": "none"}]}

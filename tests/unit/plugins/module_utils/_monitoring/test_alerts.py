@@ -114,13 +114,14 @@ TOLD: t.Final[t.Sequence[tuple[str, Series, str, str]]] = (
     ("GpuMemoryFull", memory(97, 3), "11m", "9m"),
     ("GpuMemoryFull", {**memory(99, 1), **planned(0.98)}, "11m", "9m"),
     ("GpuXid", {f"DCGM_FI_DEV_XID_ERRORS{{{GPU}}}": steps(0, 0, 79, then=MANY)}, "1m", "15s"),
-    ("GpuLost", {f"DCGM_FI_DEV_FB_USED{{{GPU}}}": steps(1, then=39),
+    ("GpuLost", {
+        f"DCGM_FI_DEV_FB_USED{{{GPU}}}": steps(1, then=39),
         f'DCGM_FI_DEV_FB_USED{{{GPU.replace("GPU-a", "GPU-b")}}}': steps(1, then=MANY)}, "20m", "9m"),
     ("VllmRolloutFailed", {
         f'gpufleet_rollout_failed_timestamp_seconds{{vllm_instance="assistant",failure_class="memory.kv",{NODE}}}':
         steps(30, then=MANY)}, "3m", "30s"),
-    ("VllmNothingVerified", {f'gpufleet_instance_stuck{{vllm_instance="assistant",{NODE}}}': steps(1, then=MANY)},
-     "6m", "4m"),
+    ("VllmNothingVerified", {
+        f'gpufleet_instance_stuck{{vllm_instance="assistant",{NODE}}}': steps(1, then=MANY)}, "6m", "4m"),
     ("VllmWatchSilent", {f"gpufleet_watch_round_timestamp_seconds{{{NODE}}}": steps(0, then=MANY)}, "17m", "9m"),
     ("MonitoringTargetAway", {f"up{{{NODE}}}": steps(0, then=MANY)}, "6m", "4m"),
     ("MonitoringConfigRefused", {

@@ -24,8 +24,12 @@ PLAIN: fleet.Json = {"engine_args": {"max_num_seqs": 4}}
 NOT_ASKED = "profile mine demands smoke.image, which is not asked: "
 
 
-def outcome(profile: fleet.Json, config: fleet.Json = SEES, own: fleet.Json | None = None, **changes: t.Any) -> t.Any:
-    models = {MODEL: {"config": config, "problems": [], "notes": [], "weights": {"bytes": 2**20}}}
+def outcome(
+    profile: fleet.Json, config: fleet.Json | None = None, own: fleet.Json | None = None, **changes: t.Any
+) -> t.Any:
+    models = {
+        MODEL: {"config": SEES if config is None else config, "problems": [], "notes": [], "weights": {"bytes": 2**20}}
+    }
     listed = [fleet.instance(model=MODEL, **{"profile": "mine", **(own or {})})]
     return fleet.outcome(instances=listed, models=models, profiles={"mine": profile}, **changes)
 

@@ -10,6 +10,7 @@ import io
 import os
 import pathlib
 import tarfile
+import types
 import typing as t
 
 import pytest
@@ -26,7 +27,9 @@ from ansible_collections.gpufleet.vllm.plugins.module_utils._store.transfer impo
 from ansible_collections.gpufleet.vllm.tests.unit.plugins.module_utils._store.hubs import request
 
 WEIGHTS = os.urandom(300_000)
-FILES = {"config.json": b"{}", "model.safetensors": WEIGHTS, "README.md": b"#", "1_Pooling/config.json": b"[]"}
+FILES: t.Final[t.Mapping[str, bytes]] = types.MappingProxyType(
+    {"config.json": b"{}", "model.safetensors": WEIGHTS, "README.md": b"#", "1_Pooling/config.json": b"[]"}
+)
 SERVED = sorted(set(FILES) - {"README.md"})
 
 
