@@ -200,7 +200,7 @@ def test_the_state_of_the_program_before_is_read(scene: Scene) -> None:
     assert state.current.digest == plan(OLD)["digest"]
     assert (scene.recover(), scene.serves()) == ("", OLD)
     written = json.loads(states.dump(state))["state"]
-    since = {"resting": None, "turn": None, "others": [], "instead_of": []}
+    since: dict[str, t.Any] = {"resting": None, "turn": None, "others": [], "instead_of": []}
     assert {**written, "current": {**written["current"], "settings": {}}} == {
         **since,
         **(before := json.loads(STATE.read_text())["state"]),
