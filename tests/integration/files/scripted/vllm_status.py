@@ -21,7 +21,7 @@ class ActionModule(ActionBase):  # type: ignore[misc,unused-ignore]
             return {**result, "failed": True, "msg": "a does not serve: it answers nothing."}
         current = script.get("current", {})
         seen = [
-            {"name": name, "previous": previous, "current": current.get(name)}
+            {"name": name, "previous": previous, "current": current.get(name), "resting": False}
             for name, previous in script.get("previous", {}).items()
         ]
         summary = [f"{name} serves." for name in self._task.args.get("instances") or ["a"]]
