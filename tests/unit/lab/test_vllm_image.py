@@ -37,8 +37,9 @@ def test_hosts_are_told_the_release_that_the_lab_makes() -> None:
         "tests/integration/test_engine_args.py": ['VERSION = "{}"'],
         "lab/README.md": ["vLLM {}"],
     }
-    told = [line.format(vllm_image.VERSION) in (checkout / page).read_text() for page in pages for line in pages[page]]
-    assert all(told), told
+    wanted = [(page, line.format(vllm_image.VERSION)) for page in pages for line in pages[page]]
+    missing = [f"{page}: {line}" for page, line in wanted if line not in (checkout / page).read_text()]
+    assert missing == [], f"these are to say it too: {missing}"
 
 
 def test_each_tiny_model_is_made_in_one_of_three_ways(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
