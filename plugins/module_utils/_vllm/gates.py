@@ -46,6 +46,12 @@ SUBCOMMAND = Gate(
     "subcommand", SERVE_ENTRYPOINT, "the image starts `vllm serve`, and the model is its argument", "Dockerfile"
 )
 AUTO_LENGTH = Gate("auto_length", (0, 14, 0), "`max_model_len: auto` is taken", "its log: `Auto-fit max_model_len`")
+DRAFTS_OR_PROCESSORS = Gate(
+    "drafts_or_processors",
+    (0, 16, 0),
+    "a start with logits_processors and speculative_config is refused; of releases before it nobody has read that",
+    "vllm/v1/sample/logits_processor, build_logitsprocs",
+)
 TOOL_CALL_NEEDS_PARSER = Gate(
     "tool_call_needs_parser",
     (0, 14, 0),
@@ -100,5 +106,5 @@ PREFIX_BY_PATH = Gate(
 
 GATES: tuple[Gate, ...] = (
     WHOLE_BLOCKS_OF_EXPERTS, OFFLOAD_OF_ONE_KIND, SUBCOMMAND, AUTO_LENGTH, TOOL_CALL_NEEDS_PARSER,
-    NO_FP4_EXPERTS_ON_12, TURBOQUANT_WITH_STATES, TEMPERATURE_BOUND, KEYS_OUT_OF_THE_LOG, PREFIX_BY_PATH,
+    NO_FP4_EXPERTS_ON_12, DRAFTS_OR_PROCESSORS, TURBOQUANT_WITH_STATES, TEMPERATURE_BOUND, KEYS_OUT_OF_THE_LOG, PREFIX_BY_PATH,
 )  # fmt: skip

@@ -47,7 +47,9 @@ def left_since(method: str) -> str:
 # What moe_backend may be, by how the experts' files are quantized, in any release: map_*_backend of
 # layers/fused_moe/oracle in 0.17.0 to 0.32.0. Which of them a GPU has is another matter.
 EXPERT_BACKENDS: dict[str, frozenset[str]] = {
-    "unquantized": frozenset(("triton", "batched_triton", "flashinfer_trtllm", "flashinfer_cutlass", "aiter")),
+    "unquantized": frozenset(
+        ("triton", "batched_triton", "flashinfer_trtllm", "flashinfer_cutlass", "aiter", "humming")
+    ),
     "FP8": frozenset(
         (
             "triton", "deep_gemm", "cutlass", "flashinfer_trtllm", "flashinfer_cutlass", "marlin", "humming", "aiter",

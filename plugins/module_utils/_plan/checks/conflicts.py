@@ -12,7 +12,7 @@ import typing as t
 
 from ..._engine.pooled import ARGUMENTS
 from ..._findings.checks import Doubt
-from ..._vllm.gates import AUTO_LENGTH
+from ..._vllm.gates import AUTO_LENGTH, DRAFTS_OR_PROCESSORS, NEWEST_KNOWN
 from ..._vllm.methods import STATE_BACKENDS
 from ..._vllm.schema import Schema, version_key
 
@@ -62,8 +62,8 @@ def _graph_sizes(values: Values, schema: Schema) -> str:
 
 
 def _drafts_and_processors(values: Values, schema: Schema) -> str:
-    """build_logitsprocs (v1/sample/logits_processor) of 0.16.0 to 0.32.0."""
-    if values.get("logits_processors") and values.get("speculative_config"):
+    known = DRAFTS_OR_PROCESSORS.open_at(version_key(schema.version)) and version_key(schema.version) <= NEWEST_KNOWN
+    if known and values.get("logits_processors") and values.get("speculative_config"):
         return "logits_processors and speculative_config exclude each other: leave one of them out."
     return ""
 
@@ -78,8 +78,10 @@ def _redundant_experts(values: Values, schema: Schema) -> str:
 
 
 def _states_backend(values: Values, schema: Schema) -> str:
+    """`cpu` is taken by some of them; of which nobody has read."""
     stated = values.get("mamba_backend")
-    if isinstance(stated, str) and stated.lower() not in STATE_BACKENDS:
+    taken = (*STATE_BACKENDS, "cpu")
+    if isinstance(stated, str) and stated.lower() not in taken and version_key(schema.version) <= NEWEST_KNOWN:
         return f"mamba_backend is '{stated}', and vLLM has {' and '.join(STATE_BACKENDS)}: use one, or leave it out."
     return ""
 

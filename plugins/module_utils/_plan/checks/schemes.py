@@ -55,13 +55,22 @@ def experts_backend(values: t.Mapping[str, t.Any], config: t.Mapping[str, t.Any]
         kind = "FP8" if quantized.of_files(config) == "fp8" and of_files else kind
     taken = EXPERT_BACKENDS.get(kind)
     elsewhere = asked in {name for names in EXPERT_BACKENDS.values() for name in names}
-    asks_more = values.get("quantization") is not None and kind == "unquantized"
-    if taken is None or asked in taken or not elsewhere or asks_more or version_key(version) > NEWEST_KNOWN:
+    # With adapters vLLM chooses for experts that are not quantized, whatever is asked for.
+    asks_more = kind == "unquantized" and (values.get("quantization") is not None or bool(values.get("enable_lora")))
+    known = version_key(version) <= NEWEST_KNOWN and not _experts_left_out(config)
+    if taken is None or asked in taken or not elsewhere or asks_more or not known:
         return ""
     return (
         f"moe_backend {asked} is not supported for {kind} experts, as the files have them: use one of "
         f"{', '.join(sorted(taken))}, or leave it to vLLM."
     )
+
+
+def _experts_left_out(config: t.Mapping[str, t.Any] | None) -> bool:
+    """Whether the files say that experts, or some of them, are not quantized as the rest is."""
+    section = quantized.section(config) or {}
+    lists = [section.get(name) for name in ("ignore", "exclude_modules", "modules_to_not_convert", "ignored_layers")]
+    return any("expert" in str(one) for names in lists if isinstance(names, (list, tuple)) for one in names)
 
 
 def _experts(config: t.Mapping[str, t.Any] | None) -> bool:

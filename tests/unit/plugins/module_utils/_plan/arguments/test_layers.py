@@ -206,6 +206,21 @@ def test_refused(version: t.Any, given: t.Any, says: t.Any) -> None:
 
 
 @pytest.mark.parametrize(
+    ("version", "given"),
+    [
+        # What nobody has read of a release is not refused there.
+        (
+            "0.15.0",
+            {"logits_processors": ["a.b:C"], "speculative_config": {"method": "ngram", "num_speculative_tokens": 2}},
+        ),
+        ("0.32.0", {"mamba_backend": "cpu"}),
+    ],
+)
+def test_not_refused(version: str, given: t.Any) -> None:
+    assert not [one for one in with_args(given, version=version).errors if "exclude" in one or "mamba_backend" in one]
+
+
+@pytest.mark.parametrize(
     ("given", "words"),
     [
         ({"brand_new_flag": True}, ["--brand-new-flag"]),

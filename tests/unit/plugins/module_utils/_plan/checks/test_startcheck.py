@@ -171,6 +171,13 @@ def test_experts_of_nvfp4_on_the_newest_cards(
         ({"quant_method": "mxfp4"}, "cutlass", False),
         (None, "marlin", True),
         (None, "triton", False),
+        (None, "humming", False),
+        ({"quant_method": "modelopt", "quant_algo": "NVFP4", "ignore": ["*mlp.experts*"]}, "triton", False),
+        (
+            {"quant_method": "fp8", "modules_to_not_convert": ["layers.0.mlp.experts"]},
+            "flashinfer_cutedsl",
+            False,
+        ),
     ],
 )
 def test_backends_of_experts(section: Json | None, backend: str, refused: bool) -> None:
@@ -181,6 +188,8 @@ def test_backends_of_experts(section: Json | None, backend: str, refused: bool) 
     assert said({**config, "num_experts": None}, "0.24.0", values={"moe_backend": backend})[0] == []
     assert said(config, "0.99.0", values={"moe_backend": backend})[0] == []
     assert said(config, "0.24.0", values={"moe_backend": backend, "quantization": "fp8"})[0] == errors[: bool(section)]
+    adapters = {"moe_backend": backend, "enable_lora": True}
+    assert said(config, "0.24.0", values=adapters)[0] == errors[: bool(section)]
 
 
 def test_the_port_inside_is_a_number() -> None:
