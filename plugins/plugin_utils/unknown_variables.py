@@ -20,7 +20,8 @@ OWN = "vllm_server_own_variables"
 
 
 def prefixes() -> tuple[str, ...]:
-    return (*(f"{role}_" for role in role_settings.roles()), "vllm_plan_")
+    """Of roles, and of playbooks: `vllm_server_`, `vllm_maintenance_`."""
+    return tuple(sorted({f"{'_'.join(name.split('_')[:2])}_" for name in role_settings.variables()}))
 
 
 def found(variables: t.Iterable[str], own: t.Collection[str]) -> tuple[list[str], list[str]]:

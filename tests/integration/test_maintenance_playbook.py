@@ -48,3 +48,39 @@ def test_tasks_that_are_not_there_are_told_first(tmp_path: pathlib.Path, given: 
     ended = Fleet(tmp_path, {"g1": {}}).run("maintenance", **{**NOTHING, "vllm_maintenance_tasks": given})
     assert (ended.code, ended.kinds) == (2, [])
     assert f"vllm_maintenance_tasks is {given}, and no such file is on the control node" in " ".join(ended.said.split())
+
+
+@pytest.mark.parametrize("tasks", ["- ansible.builtin.comand: ls\n", "- name: a\n  debug: {msg: a\n", "- hosts: all\n"])
+def test_tasks_that_cannot_be_parsed_end_the_run_before_a_host_is_drained(tmp_path: pathlib.Path, tasks: str) -> None:
+    """Ansible ends at once there, without `always`: a host that was drained would stay so."""
+    ended = maintained(tmp_path, tasks, g1={}, g2={})
+    assert (ended.code, ended.kinds) == (4, [])
+
+
+def test_tasks_are_done_once_and_only_out_of_service(tmp_path: pathlib.Path) -> None:
+    """They were read before: what one needs of another is not there then."""
+    done = tmp_path / "done"
+    tasks = (
+        "- ansible.builtin.command: echo localhost\n  register: found\n"
+        f"- ansible.builtin.shell: echo {{{{ item }}}} >> {done}\n"
+        '  loop: "{{ found.stdout_lines }}"\n  delegate_to: "{{ found.stdout }}"\n'
+    )
+    ended = maintained(tmp_path, tasks, g1={})
+    assert (ended.code, ended.kinds, done.read_text()) == (0, [("g1", OUT), ("g1", IN)], "localhost\n")
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "told"),
+    [
+        ("vllm_maintenance_reboot", "no", "vllm_maintenance_reboot is 'no': write due, always or never."),
+        ("vllm_maintenance_upgrade", "nein", "vllm_maintenance_upgrade is 'nein'"),
+        ("vllm_maintenance_ready", "0", "vllm_maintenance_ready is 0: write a number of seconds above 0."),
+        ("vllm_maintenance_upgrde", "false", "Did you mean vllm_maintenance_upgrade?"),
+    ],
+)
+def test_a_wrong_setting_is_told_before_a_host_is_drained(
+    tmp_path: pathlib.Path, variable: str, value: str, told: str
+) -> None:
+    ended = Fleet(tmp_path, {"g1": {}}).run("maintenance", **{**NOTHING, variable: value})
+    assert (ended.code, ended.kinds) == (2, [])
+    assert told in " ".join(ended.said.split())
