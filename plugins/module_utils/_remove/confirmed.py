@@ -19,8 +19,9 @@ SHOWN = 10
 
 def problem(confirmed: t.Any, hosts: t.Sequence[str], stated_at_start: bool) -> str:
     """Why it is no confirmation for HOSTS, those of the play, or ''. STATED_AT_START: it is an extra variable."""
-    words = confirmed.replace(",", " ").split() if isinstance(confirmed, str) else list(confirmed or [])
-    names = {str(word) for word in words}
+    # A text, or a list of names; of anything else, such as YAML's `true`, what it says is no name of a host.
+    words = confirmed if isinstance(confirmed, (list, tuple)) else [] if confirmed is None else str(confirmed)
+    names = set(words.replace(",", " ").split() if isinstance(words, str) else map(str, words))
     right = f"-e {VARIABLE}={','.join(hosts)}" if len(hosts) <= SHOWN else f"-e {VARIABLE}= with their names"
     told = f"{len(hosts)} hosts" if len(hosts) > SHOWN else ", ".join(hosts)
     if not names:
