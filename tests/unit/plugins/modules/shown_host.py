@@ -1,7 +1,7 @@
 # Copyright: gpufleet.vllm contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A host that is not changed, as the modules see it that show what runs there."""
+"""A host with instances, as the modules see it that show what runs there, or drain it."""
 
 from __future__ import annotations
 
@@ -27,19 +27,25 @@ class Ended(Exception):
         self.result = result
 
 
-def shown_to(module: types.ModuleType, tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> Scene:
-    """The host, with whose Docker and state the module works from now on."""
+def known_to(module: types.ModuleType, tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> Scene:
+    """The host, with whose state the module works from now on."""
     made = Scene(tmp_path)
     state_dir = str(tmp_path / "state")
 
     def ended(_module: t.Any, **result: t.Any) -> None:
         raise Ended(result)
 
-    monkeypatch.setattr(module, "Docker", lambda: made.docker)
     monkeypatch.setattr(module, "Store", lambda name: Store(name, state_dir))
     monkeypatch.setattr(module, "instances", lambda: instances(state_dir))
     monkeypatch.setattr(AnsibleModule, "exit_json", ended)
     monkeypatch.setattr(AnsibleModule, "fail_json", lambda _module, **result: ended(_module, failed=True, **result))
+    return made
+
+
+def shown_to(module: types.ModuleType, tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> Scene:
+    """The same, with its Docker."""
+    made = known_to(module, tmp_path, monkeypatch)
+    monkeypatch.setattr(module, "Docker", lambda: made.docker)
     return made
 
 

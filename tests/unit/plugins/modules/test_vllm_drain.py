@@ -9,50 +9,28 @@ import pathlib
 import typing as t
 
 import pytest
-from ansible.module_utils.basic import AnsibleModule
-from ansible.module_utils.testing import patch_module_args
 
 from ansible_collections.gpufleet.vllm.plugins.module_utils._host import out_of_service
 from ansible_collections.gpufleet.vllm.plugins.module_utils._state import units
-from ansible_collections.gpufleet.vllm.plugins.module_utils._state.store import Store, instances
 from ansible_collections.gpufleet.vllm.plugins.modules import vllm_drain as module
 from ansible_collections.gpufleet.vllm.tests.unit.plugins.module_utils._rollout.doubles import Engine
 from ansible_collections.gpufleet.vllm.tests.unit.plugins.module_utils._rollout.scene import FakeEntrance, Scene
+from ansible_collections.gpufleet.vllm.tests.unit.plugins.modules.shown_host import known_to, ran
 
 Json = dict[str, t.Any]
 LENGTH = 1024
 
 
-class Ended(Exception):
-    """exit_json or fail_json, with the result."""
-
-    def __init__(self, result: Json) -> None:
-        super().__init__(result)
-        self.result = result
-
-
 @pytest.fixture
 def scene(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> Scene:
     """A host as the module sees it."""
-    made = Scene(tmp_path)
-    state_dir = str(tmp_path / "state")
-
-    def ended(_module: t.Any, **result: t.Any) -> None:
-        raise Ended(result)
-
+    made = known_to(module, tmp_path, monkeypatch)
     monkeypatch.setattr(module, "Host", lambda: made.host)
-    monkeypatch.setattr(module, "Store", lambda name: Store(name, state_dir))
-    monkeypatch.setattr(module, "instances", lambda: instances(state_dir))
-    monkeypatch.setattr(AnsibleModule, "exit_json", ended)
-    monkeypatch.setattr(AnsibleModule, "fail_json", lambda _module, **result: ended(_module, failed=True, **result))
     return made
 
 
 def run(state: str, check: bool = False, **args: t.Any) -> Json:
-    given = {"state": state, "_ansible_check_mode": check, **args}
-    with patch_module_args(given), pytest.raises(Ended) as end:
-        module.main()
-    return end.value.result
+    return ran(module, state=state, _ansible_check_mode=check, **args)
 
 
 def told(scene: Scene) -> list[str]:
