@@ -22,7 +22,8 @@ import typing as t
 import yaml
 
 CHECKOUT = pathlib.Path(__file__).resolve().parents[2]
-ACTIONS = pathlib.Path(__file__).resolve().parent / "files" / "scripted"
+FILES = pathlib.Path(__file__).resolve().parent / "files"
+ACTIONS = FILES / "scripted"
 Json = dict[str, t.Any]
 
 
@@ -55,6 +56,8 @@ class Fleet:
     folder: pathlib.Path
     hosts: dict[str, Json]
     groups: dict[str, list[str]] = dataclasses.field(default_factory=dict)
+    # Refuses what no script answers. With `local` it is done to the machine that tests.
+    connection: str = "gpufleet.vllm.untouched"
 
     def _collection(self) -> pathlib.Path:
         """The checkout as a collection, with scripted actions in the place of its own."""
@@ -62,6 +65,8 @@ class Fleet:
         if here.exists():
             return self.folder / "collections"
         (here / "plugins" / "action").mkdir(parents=True)
+        (here / "plugins" / "connection").mkdir()
+        (here / "plugins" / "connection" / "untouched.py").symlink_to(FILES / "untouched.py")
         for name in ("roles", "playbooks", "meta", "galaxy.yml"):
             (here / name).symlink_to(CHECKOUT / name)
         for name in ("callback", "lookup", "modules", "module_utils", "plugin_utils"):
@@ -74,7 +79,7 @@ class Fleet:
 
     def _inventory(self) -> pathlib.Path:
         here = {
-            "ansible_connection": "local",
+            "ansible_connection": self.connection,
             "ansible_python_interpreter": sys.executable,
             "ansible_become": False,
             "gpu_detect_host_class": "cpu",
@@ -101,5 +106,8 @@ class Fleet:
             "ANSIBLE_NOCOLOR": "1",
         }
         done = subprocess.run(command, cwd=self.folder, env=environment, capture_output=True, text=True, check=False)
+        if done.returncode:
+            # Shown where a test fails: why a task was refused stands in it.
+            sys.stderr.write(done.stdout + done.stderr)
         asked = [json.loads(line) for line in log.read_text().splitlines()]
         return Ended(done.returncode, done.stdout + done.stderr, [tuple(one) for one in asked])

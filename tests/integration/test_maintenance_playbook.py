@@ -21,7 +21,7 @@ def maintained(folder: pathlib.Path, tasks: str = "", *options: str, **hosts: Js
     file = folder / "tasks.yml"
     file.write_text(tasks)
     own = {"vllm_maintenance_tasks": str(file)} if tasks else {}
-    return Fleet(folder, hosts).run("maintenance", *options, **NOTHING, **own)
+    return Fleet(folder, hosts, connection="local").run("maintenance", *options, **NOTHING, **own)
 
 
 def test_one_host_after_another(tmp_path: pathlib.Path) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import pathlib
 
 import pytest
+import yaml
 
 from ansible_collections.gpufleet.vllm.tests.integration.scripted_hosts import Fleet, Json, restart
 
@@ -236,3 +237,13 @@ def test_a_scope_that_is_none_is_refused(tmp_path: pathlib.Path) -> None:
     ended = Fleet(tmp_path, {"g1": GOOD}).run(vllm_server_rollback_scope="fleet")
     assert (ended.code, ended.kinds) == (2, [])
     assert "vllm_server_rollback_scope is 'fleet': write host or run." in ended.said
+
+
+def test_what_no_script_answers_is_not_done_to_the_machine_that_tests(tmp_path: pathlib.Path) -> None:
+    """A new role's task that calls a module of Ansible's own."""
+    task = {"name": "Touch", "ansible.builtin.file": {"path": str(tmp_path / "done"), "state": "touch", "mode": "0600"}}
+    play = {"name": "Touch", "hosts": "gpu_hosts", "gather_facts": False, "tasks": [task]}
+    (tmp_path / "touch.yml").write_text(yaml.safe_dump([play]))
+    ended = Fleet(tmp_path, {"g1": GOOD}).run(str(tmp_path / "touch.yml"))
+    assert (ended.code, (tmp_path / "done").exists()) == (2, False)
+    assert "this task would run on a host, and the hosts of this test are none" in " ".join(ended.said.split())

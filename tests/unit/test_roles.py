@@ -19,7 +19,16 @@ PLAYBOOKS = sorted((CHECKOUT / "playbooks").glob("*.yml"))
 SECTIONS = ["Requirements", "Variables", "Example", "What it changes on a host", "How to undo it"]
 READS = "gpufleet.vllm.role_settings"
 LOOKS = "observe.yml"
+PREPARES = ("prepare.yml", "site.yml")
 TAKES = ("ansible.builtin.import_role", "ansible.builtin.include_role")
+
+
+def as_numbers(version: str) -> tuple[int, ...]:
+    return tuple(int(part) for part in version.split("."))
+
+
+def galaxy_version() -> tuple[int, ...]:
+    return as_numbers(yaml.safe_load((CHECKOUT / "galaxy.yml").read_text())["version"])
 
 
 def mappings(node: t.Any) -> t.Iterator[Json]:
@@ -102,6 +111,15 @@ def test_metadata(role: str) -> None:
 
 
 @pytest.mark.parametrize("role", ROLES)
+def test_a_role_is_of_a_release_that_is_out_or_comes_next(role: str) -> None:
+    major, minor, _patch = galaxy_version()
+    found = yaml.safe_load((CHECKOUT / "roles" / role / "meta" / "argument_specs.yml").read_text())
+    added = str(found["argument_specs"]["settings"].get("version_added"))
+    problem = f"version_added of roles/{role}/meta/argument_specs.yml is {added}: of a new role {major}.{minor + 1}.0"
+    assert re.fullmatch(r"\d+\.\d+\.\d+", added) and as_numbers(added) <= (major, minor + 1, 0), problem
+
+
+@pytest.mark.parametrize("role", ROLES)
 def test_a_role_reads_its_variables(role: str) -> None:
     tasks = [yaml.safe_load(path.read_text()) for path in (CHECKOUT / "roles" / role / "tasks").glob("*.yml")]
     assert role in read_by(tasks), f"no task below roles/{role}/tasks is {READS} with `role: {role}`"
@@ -111,6 +129,16 @@ def test_a_role_reads_its_variables(role: str) -> None:
 def test_a_playbook_takes_the_role(role: str) -> None:
     taken = {name for _name, play in plays() for name in taken_by(play)}
     assert role in taken, f"no playbook imports gpufleet.vllm.{role}"
+
+
+@pytest.mark.parametrize("role", ROLES)
+def test_what_prepares_a_host_does_so_in_its_turn_too_and_is_told(role: str) -> None:
+    taken = {name: {role for other, play in plays() if other == name for role in taken_by(play)} for name in PREPARES}
+    if role in taken["prepare.yml"]:
+        assert role in taken["site.yml"], f"playbooks/prepare.yml takes {role}, playbooks/site.yml does not"
+        # A host is looked at for the others.
+        told = role == "gpu_detect" or f"`{role}_" in (CHECKOUT / "docs" / "prepare.md").read_text()
+        assert told, f"the first table of docs/prepare.md has no row with a variable of {role}"
 
 
 @pytest.mark.parametrize("play", [play for _name, play in plays()], ids=[name for name, _play in plays()])

@@ -18,6 +18,9 @@ SAID = {"verified": "verified", "rolled_back": "CUDA out of memory. It was rolle
 
 
 class ActionModule(real_rollout.ActionModule):  # type: ignore[misc,unused-ignore]
+    # Nothing is brought to the host: a folder for it would be one of the machine that tests run on.
+    TRANSFERS_FILES = False
+
     def _start(self, one: Due, task_vars: Json) -> Json:
         instance, request = one.instance, one.request
         with open(task_vars["script_log"], "a", encoding="utf-8") as log:
