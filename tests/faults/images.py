@@ -17,9 +17,8 @@ import typing as t
 import urllib.parse
 
 from lab import registry
+from lab.vllm_image import NAME, VERSION
 
-NAME = "vllm-cpu"
-VERSION = "0.32.0"
 MANIFEST = "application/vnd.oci.image.manifest.v1+json"
 LAYER = "application/vnd.oci.image.layer.v1.tar"
 REGISTRY = registry.known()
