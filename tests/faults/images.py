@@ -16,10 +16,10 @@ import time
 import typing as t
 import urllib.parse
 
-from lab import registry
+from lab import registry, vllm_image
 
-NAME = "vllm-cpu"
-VERSION = "0.32.0"
+NAME = vllm_image.NAME
+VERSION = vllm_image.VERSION
 MANIFEST = "application/vnd.oci.image.manifest.v1+json"
 LAYER = "application/vnd.oci.image.layer.v1.tar"
 REGISTRY = registry.known()

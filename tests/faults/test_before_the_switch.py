@@ -66,9 +66,10 @@ def test_f06_pickled_weights(row: Row) -> None:
 
 def test_f07_image_not_to_be_had(row: Row) -> None:
     """The image's registry is dead: the pull comes before the stop."""
+    nowhere = f"127.0.0.1:5999/{images.NAME}:{images.VERSION}"
     with row.asking():
-        play = row.roll_out(row.changed(), vllm_server_image="127.0.0.1:5999/vllm-cpu:0.32.0")
-    row.refused(play, "refused before anything was touched (image.pull)", "127.0.0.1:5999/vllm-cpu:0.32.0")
+        play = row.roll_out(row.changed(), vllm_server_image=nowhere)
+    row.refused(play, "refused before anything was touched (image.pull)", nowhere)
     row.nothing_touched()
 
 

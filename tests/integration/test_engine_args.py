@@ -20,12 +20,12 @@ import pytest
 from ansible_collections.gpufleet.vllm.plugins.module_utils._vllm import schema
 from ansible_collections.gpufleet.vllm.plugins.plugin_utils import schema_files
 from ansible_collections.gpufleet.vllm.tests.integration import lab_image, random_plans
+from lab.vllm_image import NAME, VERSION
 
 Json = dict[str, t.Any]
 CHECKOUT = pathlib.Path(__file__).resolve().parents[2]
 FILES = CHECKOUT / "roles" / "vllm_server" / "files"
-VERSION = "0.32.0"
-REPOSITORY = f"vllm-cpu:{VERSION}"
+REPOSITORY = f"{NAME}:{VERSION}"
 PLANS = 300
 # One process brings the image, and takes it away again.
 pytestmark = pytest.mark.xdist_group("image")
@@ -44,7 +44,7 @@ def image(tmp_path_factory: pytest.TempPathFactory) -> t.Iterator[str]:
     folder = tmp_path_factory.mktemp("image")
     brought = f"gpufleet-test-{REPOSITORY}"
     try:
-        lab_image.bring("vllm-cpu", VERSION, brought, folder)
+        lab_image.bring(NAME, VERSION, brought, folder)
     except lab_image.NotThereError as error:
         pytest.fail(f"there is no {REPOSITORY}: {error}; `make lab` brings it")
     finally:
@@ -161,5 +161,5 @@ def test_playbook_asks_an_image_once(image: str, shipped: schema.Schema, tmp_pat
 def test_playbook_refuses_another_release(image: str, tmp_path: pathlib.Path) -> None:
     ended = _playbook(image, tmp_path, "0.31.0")
     assert ended.returncode != 0
-    assert "holds vLLM 0.32.0" in ended.stdout
+    assert f"holds vLLM {VERSION}" in ended.stdout
     assert not (tmp_path / "read" / "0.31.0.json").exists()

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import pathlib
+import re
 
 import pytest
 
@@ -29,17 +30,24 @@ def test_another_vllm_is_not_changed_in_silence(tmp_path: pathlib.Path, times: i
 
 
 def test_hosts_are_told_the_release_that_the_lab_makes() -> None:
-    """Scenarios, the demo and the tests of the parser run what lab/vllm_image.py makes."""
+    """Scenarios, the demo and the lab's page run what lab/vllm_image.py makes."""
     checkout = pathlib.Path(__file__).resolve().parents[3]
-    pages = {
-        "molecule/shared/inventory/group_vars/gpu_hosts.yml": [":{}", "vllm_server_version: {}"],
-        "inventories/demo/group_vars/cpu.yml": ["vllm_server_version: {}"],
-        "tests/integration/test_engine_args.py": ['VERSION = "{}"'],
-        "lab/README.md": ["vLLM {}"],
+    version, tagged = vllm_image.VERSION, re.compile(rf"/{vllm_image.NAME}:\d")
+    files = [path for folder in ("inventories", "molecule") for path in (checkout / folder).rglob("*.yml")]
+    wanted = {
+        path: [f'/{vllm_image.NAME}:{version}"', f"vllm_server_version: {version}\n"]
+        for path in files
+        if tagged.search(path.read_text())
     }
-    wanted = [(page, line.format(vllm_image.VERSION)) for page in pages for line in pages[page]]
-    missing = [f"{page}: {line}" for page, line in wanted if line not in (checkout / page).read_text()]
-    assert missing == [], f"these are to say it too: {missing}"
+    assert len(wanted) >= 3, "nobody runs the lab's image any more"
+    wanted[checkout / "lab" / "README.md"] = [f"| vLLM {version}, its CPU build", f"| with vLLM {version} |"]
+    missing = [
+        f"{path.relative_to(checkout)}: {line!r}"
+        for path, lines in wanted.items()
+        for line in lines
+        if line not in path.read_text()
+    ]
+    assert missing == [], f"lab/vllm_image.py makes {version}; these are to say it too: {missing}"
 
 
 def test_each_tiny_model_is_made_in_one_of_three_ways(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:

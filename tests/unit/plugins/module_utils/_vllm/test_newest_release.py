@@ -17,6 +17,8 @@ from ansible_collections.gpufleet.vllm.tests.unit.plugins.module_utils._plan.fle
 CHECKOUT = pathlib.Path(__file__).resolve().parents[5]
 MODULE_UTILS = CHECKOUT / "plugins" / "module_utils"
 RECIPE = CHECKOUT / "docs" / "contributing" / "vllm-release.md"
+# What the recipe names of vLLM itself.
+OF_VLLM = {"vllm/v1/metrics/loggers.py", "config/speculative.py"}
 
 
 def knows_a_release(source: str) -> bool:
@@ -57,6 +59,16 @@ def not_in(page: pathlib.Path, files: t.Iterable[pathlib.Path]) -> set[str]:
     names = {path.relative_to(MODULE_UTILS) for path in files}
     listed = first_column(page)
     return {name.as_posix() for name in names if not {name.as_posix(), name.parent.as_posix()} & listed}
+
+
+def test_the_files_that_the_recipe_names_are_there() -> None:
+    """By their path in the checkout, in module_utils or in the tests of it, or by their name alone."""
+    below = [CHECKOUT, MODULE_UTILS, CHECKOUT / "tests" / "unit" / "plugins" / "module_utils"]
+    alone = {path.name for room in ("plugins", "roles", "tests") for path in (CHECKOUT / room).rglob("*.py")}
+    named = set(re.findall(r"`([\w./*-]*\w(?:\.py|\.yml|/))`", RECIPE.read_text())) - OF_VLLM
+    gone = {name for name in named - alone if not any(any(folder.glob(name)) for folder in below)}
+    assert len(named) > 40
+    assert gone == set(), "docs/contributing/vllm-release.md names them: say what they are called now"
 
 
 def test_every_file_that_knows_a_release_is_in_the_recipe_and_on_the_page() -> None:

@@ -23,7 +23,7 @@ from ansible_collections.gpufleet.vllm.tests.unit.plugins.module_utils._plan imp
         ("0.32.0+cpu", "0.32.0", False),
         ("0.32.1", "0.32.0", True),
         ("0.15.1", "0.14.0", True),
-        ("1.0.0", "0.33.0", True),
+        ("1.0.0", fleet.HISTORY["versions"][-1], True),
         ("0.11.1rc2", "0.11.1", False),
     ],
 )

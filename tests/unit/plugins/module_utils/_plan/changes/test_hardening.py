@@ -52,7 +52,10 @@ def test_no_host_of_the_inventories_is_restarted_by_an_upgrade(host: str) -> Non
         for name, found in recorded.items()
         if name in active
     ]
-    found = shipped.plan(HOSTS[host], seen)
+    # The inventories go on to newer releases of vLLM, which do restart; the recorded ones do not.
+    served = next(iter(recorded.values()))["release"]
+    then = {"vllm_server_version": served["version"], "vllm_server_image": served["image"]}
+    found = shipped.plan({**HOSTS[host], **then}, seen)
     assert found.errors == ()
     assert [plan["change"] for plan in found.plans] == ["none"] * len(found.plans)
     for plan in found.plans:
