@@ -44,9 +44,7 @@ class Test:
 
 
 def digest(test: pathlib.Path, checkout: pathlib.Path = CHECKOUT) -> str:
-    """Changes with the file of tests, with what tests share, with data beside it, with all that is tested, and with what
-    is recorded.
-    """
+    """Changes with the file of tests, what tests share, data beside it, all that is tested, and what is recorded."""
     shared = [
         path
         for path in (checkout / "tests").rglob("*")
@@ -138,9 +136,7 @@ def record(told: t.Callable[[str], None]) -> list[Test]:
     return found
 
 
-def chosen(
-    tests: t.Iterable[Test], module: str, lines: t.Collection[int], users: t.Collection[str] = ()
-) -> list[Test]:
+def chosen(tests: t.Iterable[Test], module: str, lines: t.Collection[int], users: t.Collection[str] = ()) -> list[Test]:
     """The tests that run one of the lines, quickest first, while they take no more than ENOUGH.
 
     With no lines, which is where the import runs them, all that run the module at all; then those that run one of its

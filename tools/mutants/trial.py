@@ -97,7 +97,7 @@ def _own_first(module: str, met: t.Sequence[Test]) -> list[list[Test]]:
 
 
 def _met_by(mutant: Mutant, source: str, tests: t.Sequence[Test], diff: str) -> Result:
-    """Run tests in the copy while it has the mutant in it; what was not done in time, and what is after it, once more."""
+    """Run tests in the copy while it has the mutant in it; from what was not done in time on, once more."""
     with tree.changed(mutant.module, mutant.code(source)):
         status, last = _run(tests, 1.0)
         if status in NOT_IN_TIME:

@@ -140,7 +140,8 @@ def test_a_mutant_meets_no_more_tests_than_are_enough() -> None:
 def test_who_imports_a_module() -> None:
     classes = f"{rooms.MODULE_UTILS}/_rollout/classes.py"
     assert {path.rpartition("/")[2] for path in imports.importers(classes)} == {"failure.py", "test_classes.py"}
-    source = "from . import a\nfrom ..b.c import d\nfrom ansible_collections.gpufleet.vllm.e import f\nfrom os import g\n"
+    ours = "from ansible_collections.gpufleet.vllm.e import f"
+    source = f"from . import a\nfrom ..b.c import d\n{ours}\nfrom os import g\n"
     found = imports.imported(pathlib.PurePath("x/y/m.py"), source)
     assert found == {"x/y.py", "x/y/a.py", "x/b/c.py", "x/b/c/d.py", "e.py", "e/f.py"}
 
