@@ -36,8 +36,8 @@ def test_where_the_log_is_kept_is_told_where_it_is_kept(kept: str) -> None:
 
 def test_what_serves_after_a_rollback() -> None:
     assert failure.rolled_back_text(NAME, BAD, FAULT, None, "") == (
-        f"assistant: release {BAD.short} failed {FAILED} It was rolled back. There was no release before it: nothing of "
-        "it is left running. Take less."
+        f"assistant: release {BAD.short} failed {FAILED} It was rolled back. There was no release before it: nothing "
+        "of it is left running. Take less."
     )
     assert f"Release {HELD.short} serves again, proved" in failure.rolled_back_text(NAME, BAD, FAULT, HELD, "")
     other = entry(1024, release=release(instance="architect"))
