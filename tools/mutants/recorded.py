@@ -137,15 +137,17 @@ def record(told: t.Callable[[str], None]) -> list[Test]:
 
 
 def chosen(tests: t.Iterable[Test], module: str, lines: t.Collection[int], users: t.Collection[str] = ()) -> list[Test]:
-    """The tests that run one of the lines, quickest first, while they take no more than ENOUGH.
+    """The tests that run one of the lines, while they take no more than ENOUGH: those of files that import the module
+    first, as they are about it, and of these the quickest.
 
     With no lines, which is where the import runs them, all that run the module at all; then those that run one of its
     USERS, which import it, or are in the file of one.
     """
-    wanted, tests = set(lines), sorted(tests, key=lambda test: (test.seconds, test.name))
+    wanted, users = set(lines), set(users)
+    tests = sorted(tests, key=lambda test: (test.file not in users, test.seconds, test.name))
     met = [test for test in tests if module in test.lines and (not wanted or wanted & set(test.lines[module]))]
     if not wanted:
-        ran, users = {test.name for test in met}, set(users)
+        ran = {test.name for test in met}
         met += [one for one in tests if one.name not in ran and (one.file in users or users & one.lines.keys())]
     before = itertools.accumulate((test.seconds for test in met), initial=0.0)
     return [test for test, seconds in zip(met, before, strict=False) if seconds + test.seconds <= ENOUGH or not seconds]

@@ -79,8 +79,7 @@ def limit(tests: t.Sequence[Test]) -> float:
 
 def try_one(mutant: Mutant, source: str, tests: t.Sequence[Test]) -> Result:
     """Change the copy, run the tests that meet the change, and put the copy back."""
-    met = chosen(tests, mutant.module, mutant.lines, () if mutant.lines else importers(mutant.module))
-    diff = mutant.diff(source)
+    diff, met = mutant.diff(source), chosen(tests, mutant.module, mutant.lines, importers(mutant.module))
     if not met:
         return Result(mutant, UNMET, "no test runs it", diff)
     for tests_at_once in _own_first(mutant.module, met):

@@ -42,7 +42,8 @@ RELEASE: t.Any = {"bind": "127.0.0.1", "port": 8000, "served_model_names": ["ass
 
 
 def expected(smoke: dict[str, t.Any], **arguments: t.Any) -> Expectation:
-    return expectation({**RELEASE, "arguments": arguments}, {"smoke": smoke})
+    release: t.Any = {**RELEASE, "arguments": arguments}
+    return expectation(release, {"smoke": smoke})
 
 
 def refused(ask: t.Callable[[], object]) -> NotProved:
@@ -181,7 +182,7 @@ def test_what_may_be_listed_is_looked_at_where_no_adapter_is_planned() -> None:
 def test_each_bound_has_the_pace_measured(bound: str) -> None:
     http = Script(models=MODELS, chat=HELLO, stream=(TOKEN,))
     ticks = iter((0.0, 0.12345, 1.98765))
-    proof = prove(http, dataclasses.replace(EXPECTED, **{bound: 0.1}), lambda: next(ticks))
+    proof = prove(http, dataclasses.replace(EXPECTED, **t.cast(t.Any, {bound: 0.1})), lambda: next(ticks))
     assert proof.pace == Pace(0.123, 1.988)
     assert [warning.partition(":")[0] for warning in proof.warnings] == [f"smoke.{bound}"]
 

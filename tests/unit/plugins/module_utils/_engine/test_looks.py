@@ -34,7 +34,8 @@ RELEASE: t.Any = {"bind": "127.0.0.1", "port": 8000, "served_model_names": ["ass
 
 
 def expected(smoke: dict[str, t.Any], **arguments: t.Any) -> Expectation:
-    return expectation({**RELEASE, "arguments": arguments}, {"smoke": smoke})
+    release: t.Any = {**RELEASE, "arguments": arguments}
+    return expectation(release, {"smoke": smoke})
 
 
 def refused(ask: t.Callable[[], object]) -> NotProved:
@@ -73,10 +74,10 @@ def test_what_the_engine_broke_at_has_its_advice_too(failure_class: str, of: str
 
 
 def test_a_look_is_short_and_what_has_to_be_done_has_two_minutes() -> None:
-    release = {**RELEASE, "container": {"volumes": [f"/srv/adapters:{FOLDER}:ro"]}}
+    release: t.Any = {**RELEASE, "container": {"volumes": [f"/srv/adapters:{FOLDER}:ro"]}}
     planned: t.Any = {"adapters": {"sql": {"path": f"{FOLDER}/sql", "sha256": "a"}}}
     http = Script(models=MODELS, load_lora_adapter=Reply(200, "ok"))
-    served = {**release, "served_model_names": ["assistant", "alias"]}
+    served: t.Any = {**release, "served_model_names": ["assistant", "alias"]}
     assert live_adapters.amiss(http, URL, served, planned) == ["adapter sql is not loaded"]
     assert live_adapters.bring(http, URL, served, planned, {}, {}) == ["sql loaded"]
     assert http.limits == [10.0, 120.0, 120.0]
@@ -86,7 +87,7 @@ def test_a_look_is_short_and_what_has_to_be_done_has_two_minutes() -> None:
     ("count", "lines", "more"), [(10, 10, ""), (11, 11, "1 more adapters are loaded, and not planned")]
 )
 def test_ten_names_are_told(count: int, lines: int, more: str) -> None:
-    release = {**RELEASE, "container": {"volumes": [f"/srv/adapters:{FOLDER}:ro"]}}
+    release: t.Any = {**RELEASE, "container": {"volumes": [f"/srv/adapters:{FOLDER}:ro"]}}
     cards = [{"id": "assistant"}, *({"id": f"{at}" * 200, "root": "/tmp"} for at in range(count))]
     told = live_adapters.amiss(Script(models=Reply(200, {"data": cards})), URL, release, {})
     assert (len(told), told[0]) == (lines, f"adapter {'0' * 80} is loaded, and not planned")

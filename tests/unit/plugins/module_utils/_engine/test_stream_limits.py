@@ -32,7 +32,8 @@ RELEASE: t.Any = {"bind": "127.0.0.1", "port": 8000, "served_model_names": ["ass
 
 
 def expected(smoke: dict[str, t.Any], **arguments: t.Any) -> Expectation:
-    return expectation({**RELEASE, "arguments": arguments}, {"smoke": smoke})
+    release: t.Any = {**RELEASE, "arguments": arguments}
+    return expectation(release, {"smoke": smoke})
 
 
 def refused(ask: t.Callable[[], object]) -> NotProved:
