@@ -5,11 +5,13 @@
 
 from __future__ import annotations
 
+import dataclasses
 import typing as t
 
 import pytest
 
 from ansible_collections.gpufleet.vllm.plugins.module_utils._engine import live_adapters, liveness
+from ansible_collections.gpufleet.vllm.plugins.module_utils._engine.adapters import must_serve
 from ansible_collections.gpufleet.vllm.plugins.module_utils._engine.expect import (
     Expectation,
     expectation,
@@ -23,9 +25,11 @@ from ansible_collections.gpufleet.vllm.plugins.module_utils._engine.smoke_errors
 from ansible_collections.gpufleet.vllm.plugins.module_utils._engine.speech import asked as asked_to_hear
 from ansible_collections.gpufleet.vllm.plugins.module_utils._vllm.live_adapters import FOLDER
 from ansible_collections.gpufleet.vllm.tests.unit.plugins.module_utils._engine.script import (
+    EXPECTED,
     MODELS,
     URL,
     Script,
+    completion,
     message,
 )
 
@@ -92,6 +96,34 @@ def test_ten_names_are_told(count: int, lines: int, more: str) -> None:
     told = live_adapters.amiss(Script(models=Reply(200, {"data": cards})), URL, release, {})
     assert (len(told), told[0]) == (lines, f"adapter {'0' * 80} is loaded, and not planned")
     assert (told[-1] if more else "") == more
+
+
+@pytest.mark.parametrize(
+    "reply",
+    [Reply(503, {"data": []}), Reply(401, {"error": "Unauthorized"}), Reply(200, "<html>"), Reply(200, {"data": None})],
+    ids=["a list with an error", "an error", "no JSON", "no list"],
+)
+def test_what_is_no_list_of_models_tells_of_no_adapter(reply: Reply) -> None:
+    """Nothing is loaded or unloaded by it, whatever it holds."""
+    release: t.Any = {**RELEASE, "container": {"volumes": [f"/srv/adapters:{FOLDER}:ro"]}}
+    asks: list[t.Callable[[Http], object]] = [
+        lambda http: live_adapters.amiss(http, URL, release, {}),
+        lambda http: live_adapters.bring(http, URL, release, {}, {}, {}),
+        lambda http: must_serve(http, dataclasses.replace(EXPECTED, adapters=("sql",)), 1024),
+    ]
+    for ask in asks:
+        http = Script(models=reply)
+        with pytest.raises(NotProved, match=f"/v1/models answered {reply.status}") as refused:
+            ask(http)
+        assert refused.value.failure_class == "smoke.models" and len(http.asked) == 1
+
+
+def test_the_least_that_can_be_asked_is_the_same_each_time() -> None:
+    """No chance in it, and no more than a token."""
+    http = Script(completions=completion("a"))
+    liveness.one_answer(http, URL, "a", 9)
+    body = {"model": "a", "prompt": "Hello", "max_tokens": 1, "temperature": 0}
+    assert http.asked == [("/v1/completions", body)]
 
 
 class Asked(Http):
