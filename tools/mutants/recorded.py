@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import hashlib
 import itertools
 import json
@@ -43,19 +44,29 @@ class Test:
         return self.name.partition("::")[0]
 
 
+@functools.cache
+def _everything(checkout: pathlib.Path) -> dict[pathlib.Path, bytes]:
+    """Of the tests what is no file of tests, and all that is tested."""
+    shared = [path for path in (checkout / "tests").rglob("*") if not path.name.startswith("test_")]
+    tested = [*(checkout / "plugins").rglob("*"), *(checkout / "roles").rglob("*.yml")]
+    return {path: path.read_bytes() for path in [*shared, *tested] if path.is_file() and path.suffix != ".pyc"}
+
+
 def digest(test: pathlib.Path, checkout: pathlib.Path = CHECKOUT) -> str:
     """Changes with the file of tests, what tests share, data beside it, all that is tested, and what is recorded."""
-    shared = [
+    others = _everything(checkout)
+    met = [
         path
-        for path in (checkout / "tests").rglob("*")
-        if not path.name.startswith("test_")
-        and (path.suffix == ".py" or "data" in path.parts or test.parent in path.parents)
+        for path in others
+        if (checkout / "tests") not in path.parents
+        or path.suffix == ".py"
+        or "data" in path.parts
+        or test.parent in path.parents
     ]
-    tested = [*(checkout / "plugins").rglob("*"), *(checkout / "roles").rglob("*.yml")]
     summed = hashlib.sha256(f"{RECORD} {' '.join(ROOMS)}\0".encode())
-    for path in sorted([test, *shared, *tested]):
-        if path.is_file() and path.suffix != ".pyc":
-            summed.update(f"{path.relative_to(checkout)}\0".encode() + path.read_bytes() + b"\0")
+    for path in sorted([test, *met]):
+        content = others[path] if path in others else path.read_bytes()
+        summed.update(f"{path.relative_to(checkout)}\0".encode() + content + b"\0")
     return summed.hexdigest()
 
 

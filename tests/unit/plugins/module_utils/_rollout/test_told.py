@@ -81,3 +81,10 @@ def test_an_error_that_nobody_thought_of_is_told_with_its_place_in_a_line() -> N
         told = failure.unexpected(error)
     assert " at test_told.py:" in told and told.isprintable()
     assert failure.unexpected(KeyError("name")) == "an unexpected error, please report it: KeyError('name')"
+
+
+def test_the_words_of_an_error_are_its_cause_and_nothing_else() -> None:
+    """They stand in the middle of sentences."""
+    assert str(failure.Failed(OOM, "the log")) == str(failure.Failed(OOM)) == "CUDA out of memory."
+    assert str(failure.Refused("port.busy", "port 8000 is taken", "Choose another.")) == "port 8000 is taken"
+    assert failure.Failed(OOM).log == ""
