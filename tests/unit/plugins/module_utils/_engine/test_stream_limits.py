@@ -20,14 +20,16 @@ from ansible_collections.gpufleet.vllm.plugins.module_utils._engine.http_client 
     NoAnswer,
     NotAStream,
 )
+from ansible_collections.gpufleet.vllm.plugins.module_utils._engine.prove import prove
 from ansible_collections.gpufleet.vllm.plugins.module_utils._engine.smoke_errors import NotProved
 from ansible_collections.gpufleet.vllm.plugins.module_utils._engine.streaming import Streamed, must_stream
 from ansible_collections.gpufleet.vllm.tests.unit.plugins.module_utils._engine.script import (
+    EXPECTED,
+    MODELS,
     Script,
     message,
 )
 
-HELLO = message(content="Hello")
 RELEASE: t.Any = {"bind": "127.0.0.1", "port": 8000, "served_model_names": ["assistant"], "arguments": {}}
 
 
@@ -117,6 +119,16 @@ def test_how_it_came_is_told_from_the_first_piece_to_the_last() -> None:
 )
 def test_how_many_tokens_were_made(events: list[t.Any], tokens: int) -> None:
     assert str(refused(lambda: streamed(*events))).endswith(f"all {tokens} tokens came in one piece")
+
+
+def test_of_several_choices_the_first_is_the_answer() -> None:
+    """Nobody asks for more than one; a server may add some."""
+    two = {"choices": [*piece("a")["choices"], {"index": 1, "delta": {}}]}
+    ends = {"choices": [*piece("", "stop")["choices"], {"index": 1, "delta": {}, "finish_reason": None}]}
+    assert streamed(*[two] * 9, ends) == ""
+    both = message(content="Hello")
+    both.body["choices"].append({"index": 1, "message": {"content": "Bye"}})
+    assert prove(Script(models=MODELS, chat=both), EXPECTED).answer == "Hello"
 
 
 def test_each_piece_is_a_token_where_nobody_says_more() -> None:

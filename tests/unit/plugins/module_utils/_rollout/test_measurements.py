@@ -49,6 +49,14 @@ def test_a_verified_start_is_remembered(measuring: Scene) -> None:
     assert one["key"] == measurements.key_of(measuring.host, state.current)
 
 
+def test_a_repair_that_starts_it_afresh_is_remembered_too(measuring: Scene) -> None:
+    measuring.roll_out(OLD)
+    pathlib.Path(measuring.store.state_dir, measurements.FILE).unlink()
+    measuring.docker.containers.clear()
+    assert measuring.ask("repair", OLD) == "repaired"
+    assert [one["max_model_len"] for one in listed(measuring)] == [OLD]
+
+
 def test_it_outlives_its_instance(measuring: Scene) -> None:
     measuring.roll_out(OLD)
     before = listed(measuring)
