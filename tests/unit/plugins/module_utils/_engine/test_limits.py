@@ -17,6 +17,7 @@ from ansible_collections.gpufleet.vllm.plugins.module_utils._engine.expect impor
     Check,
     Expectation,
     Question,
+    Ranking,
     expectation,
 )
 from ansible_collections.gpufleet.vllm.plugins.module_utils._engine.http_client import (
@@ -24,6 +25,7 @@ from ansible_collections.gpufleet.vllm.plugins.module_utils._engine.http_client 
     Reply,
 )
 from ansible_collections.gpufleet.vllm.plugins.module_utils._engine.latency import Pace, measure
+from ansible_collections.gpufleet.vllm.plugins.module_utils._engine.liveness import one_answer
 from ansible_collections.gpufleet.vllm.plugins.module_utils._engine.openai_client import has_no_chat_template
 from ansible_collections.gpufleet.vllm.plugins.module_utils._engine.pooled import asked, pools
 from ansible_collections.gpufleet.vllm.plugins.module_utils._engine.prove import healthy, prove
@@ -140,6 +142,42 @@ def test_the_same_text_is_alike_by_99_hundredths(angle: float, same: bool) -> No
         assert prove(http, numbers).answer == "2 numbers"
     else:
         assert "alike by 0.989 (their cosine)" in str(refused(lambda: prove(http, numbers)))
+
+
+# The first of several
+
+TWO_NAMES = dataclasses.replace(EXPECTED, served_model_names=("assistant", "alias"))
+LISTED = Reply(
+    200, {"data": [{"id": "alias", "max_model_len": 7}, {"id": "assistant", "max_model_len": 1024}, {"id": "other"}]}
+)
+
+
+def answers_in_numbers(path: str, *entries: dict[str, t.Any]) -> Script:
+    none = Reply(404, {"detail": "Not Found"})
+    silent = {"embeddings": none, "classify": none, "pooling": none, "score": none}
+    return Script(models=LISTED, **{**silent, path: Reply(200, {"data": list(entries)})})
+
+
+def test_a_server_is_asked_by_its_first_name_and_has_the_length_of_that() -> None:
+    http = Script(models=LISTED, chat=HELLO, transcriptions=Reply(200, {"text": "well"}))
+    assert prove(http, TWO_NAMES).max_model_len == 1024
+    assert http.asked[-1][1]["model"] == "assistant"
+    heard = prove(http, dataclasses.replace(TWO_NAMES, transcribes=True))
+    assert (heard.answer, heard.completion_tokens) == ("well", 0)
+    assert b'name="model"\r\n\r\nassistant\r\n' in http.asked[-1][1].data
+    numbers = answers_in_numbers("score", {"score": [0.9, 0.3]}, {"score": [0.5, 0.6]})
+    proof = prove(numbers, dataclasses.replace(TWO_NAMES, pools=True, rank=Ranking("q", ("good", "bad"))))
+    assert (proof.checks, proof.completion_tokens) == (("rank",), 0)
+    assert {body["model"] for path, body in numbers.asked if body} == {"assistant"}
+
+
+def test_a_class_is_that_of_the_first_entry() -> None:
+    http = answers_in_numbers("classify", {"label": "a", "probs": [0.2, 0.8]}, {"label": "b", "probs": [0.2, 0.5, 0.3]})
+    assert prove(http, dataclasses.replace(TWO_NAMES, pools=True)).answer == "class 'a' of 2"
+    good, none = {"embedding": [0.5]}, {"embedding": []}
+    assert one_answer(answers_in_numbers("embeddings", good, none), URL, "a", 9, pools=True).status == 200
+    with pytest.raises(NoAnswer, match="no numbers"):
+        one_answer(answers_in_numbers("embeddings", none, good), URL, "a", 9, pools=True)
 
 
 # The proof
