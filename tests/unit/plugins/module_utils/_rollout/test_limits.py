@@ -15,6 +15,7 @@ import pytest
 
 from ansible_collections.gpufleet.vllm.plugins.module_utils._docker.client import DockerError
 from ansible_collections.gpufleet.vllm.plugins.module_utils._door.instances import Door
+from ansible_collections.gpufleet.vllm.plugins.module_utils._engine import metrics
 from ansible_collections.gpufleet.vllm.plugins.module_utils._gpu.nvml import Nvml
 from ansible_collections.gpufleet.vllm.plugins.module_utils._rollout import (
     classes,
@@ -25,6 +26,7 @@ from ansible_collections.gpufleet.vllm.plugins.module_utils._rollout import (
 from ansible_collections.gpufleet.vllm.plugins.module_utils._rollout.drain import (
     ended,
     has_way_in,
+    in_flight,
     in_words,
     keep_out,
 )
@@ -166,6 +168,19 @@ def test_it_has_ended_once_looks_in_succession_find_nothing(
     monkeypatch.setattr(f"{ended.__module__}.in_flight", lambda _http, _entry: next(found))
     assert ended(scene.host, entry(), limit, looks) == left
     assert scene.clock.now == takes
+
+
+def test_an_engine_that_is_asked_what_it_has_in_flight_may_take_five_seconds(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    limits: list[float] = []
+
+    def page(_http: object, _url: str, within: float, names: t.Sequence[str]) -> dict[str, float]:
+        limits.append(within)
+        return dict.fromkeys(names, 0.0)
+
+    monkeypatch.setattr(metrics, "series", page)
+    assert (in_flight(scene.host.http, entry()), limits) == (0, [5.0])
 
 
 @pytest.mark.parametrize(
