@@ -154,7 +154,7 @@ LISTED = Reply(
 
 def answers_in_numbers(path: str, *entries: dict[str, t.Any]) -> Script:
     none = Reply(404, {"detail": "Not Found"})
-    silent = {"embeddings": none, "classify": none, "pooling": none, "score": none}
+    silent: dict[str, t.Any] = {"embeddings": none, "classify": none, "pooling": none, "score": none}
     return Script(models=LISTED, **{**silent, path: Reply(200, {"data": list(entries)})})
 
 
@@ -174,7 +174,8 @@ def test_a_server_is_asked_by_its_first_name_and_has_the_length_of_that() -> Non
 def test_a_class_is_that_of_the_first_entry() -> None:
     http = answers_in_numbers("classify", {"label": "a", "probs": [0.2, 0.8]}, {"label": "b", "probs": [0.2, 0.5, 0.3]})
     assert prove(http, dataclasses.replace(TWO_NAMES, pools=True)).answer == "class 'a' of 2"
-    good, none = {"embedding": [0.5]}, {"embedding": []}
+    good: dict[str, t.Any] = {"embedding": [0.5]}
+    none: dict[str, t.Any] = {"embedding": []}
     assert one_answer(answers_in_numbers("embeddings", good, none), URL, "a", 9, pools=True).status == 200
     with pytest.raises(NoAnswer, match="no numbers"):
         one_answer(answers_in_numbers("embeddings", none, good), URL, "a", 9, pools=True)

@@ -11,6 +11,7 @@ from ansible_collections.gpufleet.vllm.plugins.module_utils._diagnosis.diagnosis
 from ansible_collections.gpufleet.vllm.plugins.module_utils._rollout import failure
 from ansible_collections.gpufleet.vllm.plugins.module_utils._rollout.failure import Fault
 from ansible_collections.gpufleet.vllm.tests.unit.plugins.module_utils._rollout.releases import NAME, entry, release
+from ansible_collections.gpufleet.vllm.tests.unit.plugins.module_utils._rollout.scene import Scene
 
 OOM = Diagnosis("oom", "CUDA out of memory.", "Take less.")
 FAULT = Fault("ready", OOM, 7.0)
@@ -88,3 +89,25 @@ def test_the_words_of_an_error_are_its_cause_and_nothing_else() -> None:
     assert str(failure.Failed(OOM, "the log")) == str(failure.Failed(OOM)) == "CUDA out of memory."
     assert str(failure.Refused("port.busy", "port 8000 is taken", "Choose another.")) == "port 8000 is taken"
     assert failure.Failed(OOM).log == ""
+
+
+@pytest.mark.parametrize("kind", ["repair", "live"])
+def test_what_was_planned_for_another_release_is_told_with_both(scene: Scene, kind: str) -> None:
+    scene.roll_out(1024)
+    assert scene.ask(kind, 2048) == "refused"
+    assert (
+        f"it was planned for release {BAD.digest[:12]}, and release {HELD.digest[:12]} is current"
+        in (scene.last()["detail"])
+    )
+
+
+def test_what_a_rollback_was_to_leave_is_told_with_what_is_current(scene: Scene) -> None:
+    scene.roll_out(1024)
+    current = scene.store.load().current
+    assert current is not None
+    assert scene.request({"kind": "rollback", "from": BAD.digest, "container": "c" * 64}) == "refused"
+    leaves = f"it was to go back from release {BAD.digest[:12]} (container {'c' * 12})"
+    assert (
+        f"{leaves}, and release {HELD.digest[:12]} (container {current.container_id}) is current."
+        in (scene.last()["detail"])
+    )
