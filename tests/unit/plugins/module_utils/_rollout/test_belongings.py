@@ -14,20 +14,12 @@ from ansible_collections.gpufleet.vllm.plugins.module_utils._rollout import (
     belongings,
 )
 from ansible_collections.gpufleet.vllm.plugins.module_utils._rollout.failure import Failed, rejects
-from ansible_collections.gpufleet.vllm.tests.unit.plugins.module_utils._rollout.doubles import Engine
 from ansible_collections.gpufleet.vllm.tests.unit.plugins.module_utils._rollout.releases import (
     release,
 )
 from ansible_collections.gpufleet.vllm.tests.unit.plugins.module_utils._rollout.scene import Scene
 
 OLD, NEW = 1024, 2048
-MIB = 2**20
-BROKEN = Engine(ready_after=99, exits_after=2.0, log=((1.0, "error: unrecognized arguments: --nope"),))
-
-
-def details(scene: Scene) -> list[str]:
-    lines, _offset = scene.store.stages_from(0)
-    return [line["detail"] for line in lines]
 
 
 @pytest.mark.parametrize(

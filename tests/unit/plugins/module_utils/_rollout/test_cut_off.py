@@ -11,9 +11,7 @@ import typing as t
 import pytest
 
 from ansible_collections.gpufleet.vllm.plugins.module_utils._docker.client import DockerError
-from ansible_collections.gpufleet.vllm.plugins.module_utils._rollout import (
-    containers,
-)
+from ansible_collections.gpufleet.vllm.plugins.module_utils._rollout import containers, steps
 from ansible_collections.gpufleet.vllm.plugins.module_utils._rollout.recover import repair_cut_off, rest_cut_off
 from ansible_collections.gpufleet.vllm.plugins.module_utils._state.state import State
 from ansible_collections.gpufleet.vllm.tests.unit.plugins.module_utils._rollout.doubles import Engine
@@ -25,13 +23,7 @@ from ansible_collections.gpufleet.vllm.tests.unit.plugins.module_utils._rollout.
 from ansible_collections.gpufleet.vllm.tests.unit.plugins.module_utils._rollout.scene import Scene
 
 OLD, NEW = 1024, 2048
-MIB = 2**20
 BROKEN = Engine(ready_after=99, exits_after=2.0, log=((1.0, "error: unrecognized arguments: --nope"),))
-
-
-def details(scene: Scene) -> list[str]:
-    lines, _offset = scene.store.stages_from(0)
-    return [line["detail"] for line in lines]
 
 
 @pytest.mark.parametrize(
@@ -115,3 +107,19 @@ def test_a_candidate_that_docker_does_not_remove_leaves_the_release_before_it_kn
     state = scene.store.load()
     assert state.candidate is None and state.failed == scene.last()["detail"]
     assert state.current is not None and state.current.digest == plan(OLD)["digest"]
+
+
+def test_a_release_of_which_clients_cannot_be_told_is_not_committed(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scene.roll_out(OLD)
+
+    def full(*_args: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(steps, "write", full)
+    assert scene.roll_out(NEW) == "rolled_back"
+    assert scene.last()["facts"]["failure"]["failure_class"] == "disk.full"
+    assert scene.serves() == OLD
+    monkeypatch.undo()
+    scene.assert_settled()
