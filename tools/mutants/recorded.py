@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import hashlib
 import itertools
 import json
@@ -22,6 +23,8 @@ from .rooms import BUILD, CHECKOUT, MODULE_UTILS, ROOMS, TESTS
 
 Lines = dict[str, list[int]]
 RECORDS: t.Final = BUILD / "records"
+# The shape of a record: one more where it is another.
+RECORD: t.Final = 2
 LONGEST: t.Final = 1800.0
 # Seconds of tests that a mutant meets at most, quickest first: what kills a process a hundred times is the last to say
 # that a comparison is wrong. One that only a later test would catch counts as one that survives.
@@ -41,26 +44,38 @@ class Test:
         return self.name.partition("::")[0]
 
 
-def digest(test: pathlib.Path, checkout: pathlib.Path = CHECKOUT) -> str:
-    """Changes with the file of tests, with what tests share, with data beside it, and with all that is tested."""
-    shared = [
-        path
-        for path in (checkout / "tests").rglob("*")
-        if not path.name.startswith("test_")
-        and (path.suffix == ".py" or "data" in path.parts or test.parent in path.parents)
-    ]
+@functools.cache
+def _everything(checkout: pathlib.Path) -> dict[pathlib.Path, bytes]:
+    """Of the tests what is no file of tests, and all that is tested."""
+    shared = [path for path in (checkout / "tests").rglob("*") if not path.name.startswith("test_")]
     tested = [*(checkout / "plugins").rglob("*"), *(checkout / "roles").rglob("*.yml")]
-    summed = hashlib.sha256()
-    for path in sorted([test, *shared, *tested]):
-        if path.is_file() and path.suffix != ".pyc" and "mutants" not in path.parts:
-            summed.update(f"{path.relative_to(checkout)}\0".encode() + path.read_bytes() + b"\0")
+    return {path: path.read_bytes() for path in [*shared, *tested] if path.is_file() and path.suffix != ".pyc"}
+
+
+def digest(test: pathlib.Path, checkout: pathlib.Path = CHECKOUT) -> str:
+    """Changes with the file of tests, what tests share, data beside it, all that is tested, and what is recorded."""
+    others = _everything(checkout)
+    met = [
+        path
+        for path in others
+        if (checkout / "tests") not in path.parents
+        or path.suffix == ".py"
+        or "data" in path.parts
+        or test.parent in path.parents
+    ]
+    summed = hashlib.sha256(f"{RECORD} {' '.join(ROOMS)}\0".encode())
+    for path in sorted([test, *met]):
+        content = others[path] if path in others else path.read_bytes()
+        summed.update(f"{path.relative_to(checkout)}\0".encode() + content + b"\0")
     return summed.hexdigest()
 
 
 def steady() -> None:
-    """The same examples each time, and no search for smaller ones: that a test fails is all that is asked."""
+    """The same examples each time, and no search for smaller ones: that a test fails is all that is asked. None fails
+    for being slow, as on a busy machine: a trial has limits of its own.
+    """
     found = (hypothesis.Phase.explicit, hypothesis.Phase.generate)
-    hypothesis.settings.register_profile("mutants", derandomize=True, database=None, phases=found)
+    hypothesis.settings.register_profile("mutants", derandomize=True, database=None, phases=found, deadline=None)
     hypothesis.settings.load_profile("mutants")
 
 
@@ -132,12 +147,18 @@ def record(told: t.Callable[[str], None]) -> list[Test]:
     return found
 
 
-def chosen(tests: t.Iterable[Test], module: str, lines: t.Collection[int]) -> list[Test]:
-    """The tests that run one of the lines, quickest first, while they take no more than ENOUGH; with no lines all that
-    run the module at all.
+def chosen(tests: t.Iterable[Test], module: str, lines: t.Collection[int], users: t.Collection[str] = ()) -> list[Test]:
+    """The tests that run one of the lines, while they take no more than ENOUGH: those of files that import the module
+    first, as they are about it, and of these the quickest.
+
+    With no lines, which is where the import runs them, all that run the module at all; then those that run one of its
+    USERS, which import it, or are in the file of one.
     """
-    wanted = set(lines)
+    wanted, users = set(lines), set(users)
+    tests = sorted(tests, key=lambda test: (test.file not in users, test.seconds, test.name))
     met = [test for test in tests if module in test.lines and (not wanted or wanted & set(test.lines[module]))]
-    met.sort(key=lambda test: (test.seconds, test.name))
+    if not wanted:
+        ran = {test.name for test in met}
+        met += [one for one in tests if one.name not in ran and (one.file in users or users & one.lines.keys())]
     before = itertools.accumulate((test.seconds for test in met), initial=0.0)
     return [test for test, seconds in zip(met, before, strict=False) if seconds + test.seconds <= ENOUGH or not seconds]

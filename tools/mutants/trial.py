@@ -13,6 +13,7 @@ import signal
 import typing as t
 
 from . import tree
+from .imports import importers
 from .made import Mutant
 from .recorded import Test, chosen, steady
 from .rooms import BUILD
@@ -20,11 +21,18 @@ from .rooms import BUILD
 # A test is given what it took when it was recorded, this many times over, and some seconds more; so is the whole.
 PATIENCE: t.Final = 10.0
 SECONDS: t.Final = 15.0
+# One that was not done by then has so many times as long, once: a machine that is busy catches no mutant.
+AGAIN: t.Final = 4.0
 KILLED, SURVIVED, TIMEOUT, UNMET = "killed", "survived", "timeout", "unmet"
 # Of pytest: tests failed, interrupted (a module is not importable), an error of its own, a conftest that is not
 # importable; and of `tree.run`: ended by a signal.
 CAUGHT: t.Final = (1, 2, 3, 4, -2)
+# All passed, or none is there any more.
+NOT_CAUGHT: t.Final = (0, 5)
 OVERDUE: t.Final = 99
+# The whole, or one test.
+NOT_IN_TIME: t.Final = (-1, OVERDUE)
+SAID: t.Final = BUILD / "said.txt"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -42,31 +50,36 @@ class Result:
 
 
 class Only:
-    """A plugin of pytest: some tests, in an order, until one fails or hangs. Tells which failed."""
+    """A plugin of pytest: some tests, in an order, until one fails or hangs. Tells which failed or hung."""
 
-    def __init__(self, tests: t.Sequence[Test], failed: pathlib.Path) -> None:
+    def __init__(self, tests: t.Sequence[Test], met: pathlib.Path, times: float = 1.0) -> None:
         self._place = {test.name: at for at, test in enumerate(tests)}
-        self._seconds = {test.name: test.seconds for test in tests}
-        self._failed = failed
+        self._seconds = {test.name: times * limit([test]) for test in tests}
+        self._met = met
 
     def pytest_sessionstart(self) -> None:
         steady()
         signal.signal(signal.SIGALRM, lambda _number, _frame: os._exit(OVERDUE))
 
     def pytest_runtest_logstart(self, nodeid: str) -> None:
-        signal.setitimer(signal.ITIMER_REAL, SECONDS + PATIENCE * self._seconds[nodeid])
+        self._met.write_text(nodeid)
+        signal.setitimer(signal.ITIMER_REAL, self._seconds.get(nodeid, max(self._seconds.values())))
 
     def pytest_collection_modifyitems(self, items: list[t.Any]) -> None:
-        items[:] = sorted((one for one in items if one.nodeid in self._place), key=lambda one: self._place[one.nodeid])
+        """A mutant may give a test other parameters, by which it is known: then all of that test are run."""
+        gone = {name.partition("[")[0] for name in self._place.keys() - {one.nodeid for one in items}}
+        items[:] = [one for one in items if one.nodeid in self._place or one.nodeid.partition("[")[0] in gone]
+        items.sort(key=lambda one: self._place.get(one.nodeid, len(self._place)))
 
-    def pytest_runtest_logreport(self, report: t.Any) -> None:
-        if report.failed:
-            self._failed.write_text(report.nodeid)
+
+def limit(tests: t.Sequence[Test]) -> float:
+    """Seconds that tests are given."""
+    return SECONDS + PATIENCE * sum(test.seconds for test in tests)
 
 
 def try_one(mutant: Mutant, source: str, tests: t.Sequence[Test]) -> Result:
     """Change the copy, run the tests that meet the change, and put the copy back."""
-    diff, met = mutant.diff(source), chosen(tests, mutant.module, mutant.lines)
+    diff, met = mutant.diff(source), chosen(tests, mutant.module, mutant.lines, importers(mutant.module))
     if not met:
         return Result(mutant, UNMET, "no test runs it", diff)
     for tests_at_once in _own_first(mutant.module, met):
@@ -83,20 +96,28 @@ def _own_first(module: str, met: t.Sequence[Test]) -> list[list[Test]]:
 
 
 def _met_by(mutant: Mutant, source: str, tests: t.Sequence[Test], diff: str) -> Result:
-    """Run tests in the copy while it has the mutant in it."""
-    failed, said = BUILD / "failed.txt", BUILD / "said.txt"
-    failed.unlink(missing_ok=True)
-    files = sorted({test.file for test in tests})
-    seconds = SECONDS + PATIENCE * sum(test.seconds for test in tests)
+    """Run tests in the copy while it has the mutant in it; from what was not done in time on, once more."""
     with tree.changed(mutant.module, mutant.code(source)):
-        status = tree.run(["--exitfirst", *files], Only(tests, failed), said, seconds)
-    if status == 0:
+        status, last = _run(tests, 1.0)
+        if status in NOT_IN_TIME:
+            at = next((at for at, test in enumerate(tests) if test.name == last), 0)  # 0: it came to none
+            status, last = _run(tests[at:], AGAIN)
+    if status in NOT_CAUGHT:
         return Result(mutant, SURVIVED, "", diff)
-    if status in (-1, OVERDUE):
-        return Result(mutant, TIMEOUT, "", diff)
+    if status in NOT_IN_TIME:
+        return Result(mutant, TIMEOUT, last, diff)
     if status not in CAUGHT:
-        raise SystemExit(f"{said.read_text()}\npytest ended with {status} for {mutant}")
-    return Result(mutant, KILLED, failed.read_text() if failed.exists() else "import", diff)
+        raise SystemExit(f"{SAID.read_text()}\npytest ended with {status} for {mutant}")
+    return Result(mutant, KILLED, last or "import", diff)
+
+
+def _run(tests: t.Sequence[Test], times: float) -> tuple[int, str]:
+    """The status, and the test that was run last, '' where none came to be run."""
+    met = BUILD / "met.txt"
+    met.unlink(missing_ok=True)
+    files = sorted({test.file for test in tests})
+    status = tree.run(["--exitfirst", *files], Only(tests, met, times), SAID, times * limit(tests))
+    return status, met.read_text() if met.exists() else ""
 
 
 def written(result: Result) -> str:

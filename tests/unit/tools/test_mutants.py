@@ -5,16 +5,20 @@
 
 from __future__ import annotations
 
+import contextlib
+import dataclasses
 import pathlib
 import shutil
 import subprocess
 import sys
 import textwrap
+import types
 
 import pytest
 from cosmic_ray.mutating import mutate_code
 
-from ansible_collections.gpufleet.vllm.tools.mutants import made, page, recorded, rooms, trial
+from ansible_collections.gpufleet.vllm.plugins.plugin_utils import host_program
+from ansible_collections.gpufleet.vllm.tools.mutants import imports, made, page, recorded, rooms, tree, trial
 
 CHECKOUT = rooms.CHECKOUT
 
@@ -115,18 +119,36 @@ TESTS = [
         ("m.py", (9,), []),
         ("m.py", (), ["quick", "slow"]),
         ("n.py", (2,), ["other"]),
+        ("table.py", (), ["quick", "slow", "other"]),
+        ("table.py", (2,), []),
     ],
 )
-def test_a_mutant_meets_the_tests_that_run_its_lines_quickest_first(
+def test_a_mutant_meets_the_tests_that_run_its_lines_those_about_it_first_and_then_the_quickest(
     module: str, lines: tuple[int, ...], names: list[str]
 ) -> None:
-    assert [test.name.partition("::")[2] for test in recorded.chosen(TESTS, module, lines)] == names
+    """A table is run by its import alone: what looks into it imports it."""
+    users = ["n.py", "test_a.py"] if module == "table.py" else []
+    assert [test.name.partition("::")[2] for test in recorded.chosen(TESTS, module, lines, users)] == names
 
 
 def test_a_mutant_meets_no_more_tests_than_are_enough() -> None:
     long = [recorded.Test(f"test_a.py::{at}", recorded.ENOUGH / 2 + at, {"m.py": [1]}) for at in (3, 2, 1, 0)]
     assert [test.name for test in recorded.chosen(long, "m.py", (1,))] == ["test_a.py::0"]
     assert len(recorded.chosen([recorded.Test("test_a.py::x", 99.0, {"m.py": [1]})], "m.py", (1,))) == 1
+
+
+def test_who_imports_a_module() -> None:
+    classes = f"{rooms.MODULE_UTILS}/_rollout/classes.py"
+    assert {path.rpartition("/")[2] for path in imports.importers(classes)} >= {"failure.py", "test_classes.py"}
+    assert not {path for path in imports.importers(classes) if path.endswith(("rollback.py", "test_drain.py"))}
+    ours = "from ansible_collections.gpufleet.vllm.e import f"
+    source = f"from . import a\nfrom ..b.c import d\n{ours}\nfrom os import g\n"
+    found = imports.imported(pathlib.PurePath("x/y/m.py"), source)
+    assert found == {"x/y.py", "x/y/a.py", "x/b/c.py", "x/b/c/d.py", "e.py", "e/f.py"}
+
+
+def test_each_room_of_the_hosts_program_is_there() -> None:
+    assert {module[0] for module in host_program.packed(CHECKOUT / rooms.MODULE_UTILS)} <= set(rooms.ROOMS)
 
 
 def test_each_room_is_there() -> None:
@@ -138,6 +160,51 @@ def test_each_room_is_there() -> None:
 
 def result(outcome: str, line: int = 3, diff: str = "-a\n+b") -> trial.Result:
     return trial.Result(made.Mutant("x/module_utils/_a/m.py", "AddNot", 0, line, (3, 4)), outcome, "5 tests", diff)
+
+
+SLOW = [recorded.Test(f"test_a.py::{name}", 1.0, {"m.py": [1]}) for name in ("a", "b", "c")]
+SOURCE = "def f(a):\n    return a > 4\n"
+
+
+@pytest.mark.parametrize(
+    ("statuses", "outcome", "by"),
+    [
+        ([(0, "c")], trial.SURVIVED, ""),
+        ([(5, "")], trial.SURVIVED, ""),
+        ([(1, "b")], trial.KILLED, "b"),
+        ([(2, "")], trial.KILLED, "import"),
+        ([(trial.OVERDUE, "b"), (0, "c")], trial.SURVIVED, ""),
+        ([(trial.OVERDUE, "b"), (1, "c")], trial.KILLED, "c"),
+        ([(trial.OVERDUE, "b"), (trial.OVERDUE, "b")], trial.TIMEOUT, "b"),
+        ([(-1, ""), (-1, "")], trial.TIMEOUT, ""),
+    ],
+)
+def test_what_is_not_done_in_time_has_longer_once(
+    monkeypatch: pytest.MonkeyPatch, statuses: list[tuple[int, str]], outcome: str, by: str
+) -> None:
+    """A machine that is busy catches no mutant. What passed before is not run again."""
+    asked: list[tuple[list[str], float]] = []
+
+    def run(tests: list[recorded.Test], times: float) -> tuple[int, str]:
+        asked.append(([test.name[-1] for test in tests], times))
+        status, last = statuses[len(asked) - 1]
+        return status, last and f"test_a.py::{last}"
+
+    monkeypatch.setattr(trial, "_run", run)
+    monkeypatch.setattr(tree, "changed", lambda _module, _code: contextlib.nullcontext())
+    mutant = next(one for one in made.mutants("m.py", SOURCE) if one.operator == "NumberReplacer")
+    found = trial.try_one(mutant, SOURCE, [dataclasses.replace(one, lines={"m.py": [2]}) for one in SLOW])
+    assert found.outcome == outcome
+    assert found.by == ("3 tests" if outcome == trial.SURVIVED else by if by in ("", "import") else f"test_a.py::{by}")
+    again = [(["b", "c"] if statuses[0][1] else ["a", "b", "c"], trial.AGAIN)]
+    assert asked == [(["a", "b", "c"], 1.0), *(again if len(statuses) > 1 else [])]
+
+
+def test_a_test_whose_parameters_a_mutant_changes_is_run_with_all_of_them(tmp_path: pathlib.Path) -> None:
+    known = [recorded.Test(f"test_a.py::{name}", 0.1, {}) for name in ("other", "each[one]", "each[two]")]
+    items = [types.SimpleNamespace(nodeid=f"test_a.py::{name}") for name in ("each[2]", "each[one]", "more", "other")]
+    trial.Only(known, tmp_path / "met").pytest_collection_modifyitems(items)
+    assert [one.nodeid[11:] for one in items] == ["other", "each[one]", "each[2]"]
 
 
 def test_a_result_is_read_as_it_was_written() -> None:
@@ -161,34 +228,55 @@ def test_a_page_has_the_share_and_keeps_what_was_found_out_about_a_survivor() ->
 
 
 MODULE = """
+import time
+
+from .table import AGES
+
+
 def of_age(years):
-    return years >= 18
+    return years >= AGES[0]
 
 
 def unmet(years):
     return years > 99
-"""
-TEST = """
-import pathlib
 
-CODE = compile(pathlib.Path("plugins/module_utils/_room/m.py").read_text(), "plugins/module_utils/_room/m.py", "exec")
-SPACE = {}
-exec(CODE, SPACE)
+
+def wait(done):
+    while not done:
+        time.sleep(0.01)
+"""
+TABLE = "AGES = (18, 21)\n"
+TEST = """
+import sys
+
+sys.path.insert(0, "plugins/module_utils")
+
+from _room import m
 
 
 def test_of_age():
-    assert SPACE["of_age"](40) and SPACE["of_age"](18) and not SPACE["of_age"](3)
+    assert m.of_age(40) and m.of_age(18) and not m.of_age(3)
+
+
+def test_wait():
+    m.wait(True)
 """
 
 
 def test_a_whole_run_tells_what_no_test_notices(tmp_path: pathlib.Path) -> None:
-    """17 for 18 is noticed by nobody, and neither is anything in a function that no test calls."""
+    """17 for 18 is noticed by nobody, and neither is anything in a function that no test calls. What never ends is
+    caught, and so is a number of a table, which is run by its import alone.
+    """
     shutil.copytree(CHECKOUT / "tools" / "mutants", tmp_path / "tools" / "mutants")
     own = tmp_path / "tools" / "mutants" / "rooms.py"
     text = own.read_text()
     own.write_text(text.replace(text[text.index("ROOMS:") : text.index("\nMODULE_UTILS")], 'ROOMS = ("_room",)'))
+    limits = tmp_path / "tools" / "mutants" / "trial.py"
+    quick = limits.read_text().replace("SECONDS: t.Final = 15.0", "SECONDS: t.Final = 1.0")
+    limits.write_text(quick.replace("AGAIN: t.Final = 4.0", "AGAIN: t.Final = 2.0"))
     for name, content in {
         "plugins/module_utils/_room/m.py": MODULE,
+        "plugins/module_utils/_room/table.py": TABLE,
         "tests/unit/plugins/test_m.py": TEST,
         "docs/mutants-result.md": "",
         "pyproject.toml": "[tool.pytest.ini_options]\n",
@@ -202,8 +290,9 @@ def test_a_whole_run_tells_what_no_test_notices(tmp_path: pathlib.Path) -> None:
     asked = [sys.executable, "-m", "tools.mutants", "--sample", "0", "--page"]
     done = subprocess.run(asked, cwd=tmp_path, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
-    assert "_room: 8 of 8 mutants, 5 survived (62.5 %)" in done.stdout
+    assert "_room: 17 of 17 mutants, 10 survived (58.8 %)" in done.stdout
     said = (tmp_path / "docs" / "mutants-result.md").read_text()
-    assert "+    return years >= 17" in said and "+    return years > 18" not in said
-    assert said.count("no test runs it") == 4
+    assert "+AGES = ( 17, 21)" in said and "+    return years > AGES[0]" not in said
+    assert "+    while done:" not in said and "+AGES = ( 19, 21)" not in said
+    assert said.count("no test runs it") == 7
     assert (tmp_path / "plugins/module_utils/_room/m.py").read_text() == MODULE

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import dataclasses
+import fcntl
 import json
 import pathlib
 import typing as t
@@ -47,6 +48,30 @@ def test_a_verified_start_is_remembered(measuring: Scene) -> None:
     assert state.current is not None
     assert one["at"] == state.current.verified_at
     assert one["key"] == measurements.key_of(measuring.host, state.current)
+
+
+def test_a_repair_that_starts_it_afresh_is_remembered_too(measuring: Scene) -> None:
+    measuring.roll_out(OLD)
+    pathlib.Path(measuring.store.state_dir, measurements.FILE).unlink()
+    measuring.docker.containers.clear()
+    assert measuring.ask("repair", OLD) == "repaired"
+    assert [one["max_model_len"] for one in listed(measuring)] == [OLD]
+
+
+def test_what_another_instance_remembers_while_this_one_waits_for_it_is_kept(
+    measuring: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = pathlib.Path(measuring.store.state_dir, measurements.FILE)
+    theirs = Measurement("b" * 64, "2026-11-26T10:00:00Z", kv_tokens=5)
+    lock = fcntl.flock
+
+    def waited_for(file: t.Any, how: int) -> None:
+        path.write_text(json.dumps([theirs.as_dict()]))
+        lock(file, how | fcntl.LOCK_NB)
+
+    monkeypatch.setattr(fcntl, "flock", waited_for)
+    assert measuring.roll_out(OLD) == "verified"
+    assert [one["key"] for one in listed(measuring)][:1] == [theirs.key] and len(listed(measuring)) == 2
 
 
 def test_it_outlives_its_instance(measuring: Scene) -> None:
