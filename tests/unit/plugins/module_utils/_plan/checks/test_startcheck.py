@@ -136,29 +136,6 @@ def test_schemes_of_compressed_tensors(
 
 
 @pytest.mark.parametrize(
-    ("experts", "algorithm", "version", "capability", "refused"),
-    [
-        # vllm-project/vllm#33416: FlashInfer's kernels were asked for majors 9 and 10 alone, in one release.
-        (256, "NVFP4", "0.15.0", "12.0", True),
-        (256, "NVFP4", "0.15.0", "12.1", True),
-        (256, "NVFP4", "0.15.0", "10.0", False),
-        (256, "NVFP4", "0.14.0", "12.0", False),
-        (256, "NVFP4", "0.15.1", "12.0", False),
-        (256, "FP8", "0.15.0", "12.0", False),
-        (None, "NVFP4", "0.15.0", "12.0", False),
-    ],
-)
-def test_experts_of_nvfp4_on_the_newest_cards(
-    experts: int | None, algorithm: str, version: str, capability: str, refused: bool
-) -> None:
-    section = {"quant_method": "modelopt", "quant_algo": algorithm}
-    more = {"num_experts": experts} if experts else {}
-    errors, _warnings = said({**PLAIN, **more, "quantization_config": section}, version, capabilities=(capability,))
-    assert bool(errors) == refused
-    assert all(f"on compute capability {capability}: use 0.15.1 or newer" in text for text in errors)
-
-
-@pytest.mark.parametrize(
     ("section", "backend", "refused"),
     [
         # map_nvfp4_backend, map_fp8_backend and map_unquantized_backend of layers/fused_moe/oracle.
