@@ -10,7 +10,12 @@ Private to the collection: may change without notice.
 
 from __future__ import annotations
 
+import typing as t
+
+from .gates import CONNECTORS_ARE_ASKED, NEWEST_KNOWN
 from .schema import Version
+
+MANAGER = "disable_hybrid_kv_cache_manager"
 
 # Those of vLLM that never did; another one may be anybody's.
 NEVER = ("LMCacheConnectorV1", "LMCacheMPConnector", "P2pNcclConnector", "SharedStorageConnector")
@@ -19,6 +24,15 @@ SINCE: dict[str, Version] = {
     "MooncakeConnector": (0, 20, 0),
     "OffloadingConnector": (0, 21, 0),
 }
+
+
+def turns_the_manager_off(values: t.Mapping[str, t.Any], at: Version) -> str:
+    """The connector for which vLLM turns the hybrid KV cache manager off by itself; '' where it does not."""
+    section = values.get("kv_transfer_config")
+    name = str(section.get("kv_connector") or "") if isinstance(section, dict) else ""
+    if not name or values.get(MANAGER) is not None or at > NEWEST_KNOWN:
+        return ""
+    return name if knows_one_kind(name, at) or not CONNECTORS_ARE_ASKED.open_at(at) else ""
 
 
 def knows_one_kind(name: str, at: Version) -> bool:

@@ -8,11 +8,10 @@ Private to the collection: may change without notice.
 
 from __future__ import annotations
 
-from ..._vllm.connectors import knows_one_kind
-from ..._vllm.gates import CONNECTORS_ARE_ASKED, NO_SEGMENTS_WITH_CONNECTORS, OFFLOADED_CACHE
+from ..._vllm.connectors import MANAGER, knows_one_kind, turns_the_manager_off
+from ..._vllm.gates import NO_SEGMENTS_WITH_CONNECTORS, OFFLOADED_CACHE
 from .starting import Start
 
-MANAGER = "disable_hybrid_kv_cache_manager"
 ALLOCATOR = "PYTORCH_CUDA_ALLOC_CONF"
 SEGMENTS = "expandable_segments:True"
 # With it vLLM takes a connector that knows several kinds.
@@ -63,14 +62,24 @@ def _offloaded(start: Start) -> str:
 
 def _several_kinds(start: Start) -> str:
     """Without the manager, windows become whole and states do not: unify_hybrid_kv_cache_specs."""
-    kinds, name = start.kinds(), _name(start)
-    if not name or start.values.get(MANAGER) is not None or "linear" not in kinds or len(kinds) < 2:
-        return ""
-    if CONNECTORS_ARE_ASKED.open_at(start.at) and not knows_one_kind(name, start.at):
+    kinds, name = start.kinds(), turns_the_manager_off(start.values, start.at)
+    if not name or "linear" not in kinds or len(kinds) < 2:
         return ""
     return (
         f"kv_transfer_config with {name} turns the hybrid KV cache manager off in vLLM {start.version}, and "
         f"{start.model.name} needs it: beside attention it has layers that keep states. Leave it out."
+    )
+
+
+def caution(start: Start) -> str:
+    """What such a connector costs a model with windows, which serves all the same where memory lasts."""
+    kinds, name = start.kinds(), turns_the_manager_off(start.values, start.at)
+    if not name or "linear" in kinds or not kinds & {"sliding", "chunked"}:
+        return ""
+    return (
+        f"kv_transfer_config with {name} turns the hybrid KV cache manager off in vLLM {start.version}: layers with "
+        f"windows keep the whole length, and {start.model.name} has such. Set {MANAGER} to false where the connector "
+        "knows them."
     )
 
 

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from ..._findings.checks import Doubt
 from ..._settings.names import listed
-from ..._vllm.capabilities import SPARSE
+from ..._vllm.capabilities import SPARSE, SPARSE_KERNELS
 from ..._vllm.gates import OFFLOAD_OF_ONE_KIND, TURBOQUANT_WITH_STATES
 from ..._vllm.images import parse_capability
 from ..._vllm.schema import of_release, version_key
@@ -51,7 +51,8 @@ def problems(start: Start) -> list[Doubt]:
 def cautions(start: Start) -> list[str]:
     """What may stop it, where the image's release is not sure."""
     found = [] if states_release(start.image) else [_turboquant(start)]
-    return [f"{text} The image may be newer than its version says." for text in found if text]
+    doubted = [f"{text} The image may be newer than its version says." for text in found if text]
+    return [*doubted, *filter(None, [connectors.caution(start)])]
 
 
 def _architecture(start: Start) -> str:
@@ -84,9 +85,11 @@ def _sparse(start: Start) -> str:
     if not kind.startswith("deepseek_v4") and not (text.get("index_topk") and text.get("kv_lora_rank")):
         return ""
     majors = of_release(SPARSE, start.at) or ()
+    # Whoever names a backend is not given vLLM's own choice.
+    named = bool(start.values.get("attention_backend") or start.variables.get("VLLM_ATTENTION_BACKEND"))
     for capability in start.capabilities:
         known = parse_capability(capability)
-        if known is not None and known[0] not in majors:
+        if known is not None and known[0] not in majors and not (named and known[0] in SPARSE_KERNELS):
             return (
                 f"{start.model.name} has sparse latent attention, which needs compute capability "
                 f"{' or '.join(f'{major}.x' for major in majors)} in vLLM {start.version}; this GPU has {capability}."

@@ -5,10 +5,12 @@
 
 from __future__ import annotations
 
+import types
 import typing as t
 
 import pytest
 
+from ansible_collections.gpufleet.vllm.plugins.module_utils._plan import memory_request
 from ansible_collections.gpufleet.vllm.plugins.module_utils._plan.checks import blocks, conflicts, drafting, startcheck
 from ansible_collections.gpufleet.vllm.plugins.module_utils._vllm.gates import NEWEST_KNOWN
 from ansible_collections.gpufleet.vllm.plugins.module_utils._vllm.schema import version_text
@@ -172,6 +174,38 @@ def test_what_a_release_refuses(case: Case) -> None:
 )
 def test_of_a_release_that_nobody_has_read_nothing_is_said(case: Case) -> None:
     assert sentences(case, UNREAD) == []
+
+
+WINDOWS: Json = {**HEADS, "model_type": "gemma3_text", "sliding_window": 128}
+WINDOWS["layer_types"] = ["sliding_attention", "full_attention"] * 2
+
+
+@pytest.mark.parametrize(
+    ("config", "version", "values", "said"),
+    [
+        # vllm-project/vllm#41830: vLLM turned it off for each connector, until #41847.
+        (WINDOWS, "0.20.1", OFFLOADING, True),
+        (WINDOWS, "0.22.0", OFFLOADING, False),
+        (WINDOWS, "0.22.0", CONNECTOR, True),
+        (WINDOWS, "0.22.0", {**CONNECTOR, "disable_hybrid_kv_cache_manager": True}, False),
+        (WINDOWS, UNREAD, CONNECTOR, False),
+        (HEADS, "0.20.1", CONNECTOR, False),
+    ],
+)
+def test_windows_that_a_connector_makes_whole_are_told(config: Json, version: str, values: Json, said: bool) -> None:
+    start = startcheck.Start(values, {}, model(config), version, "docker.io/vllm/vllm-openai:v0.20.1")
+    found = startcheck.cautions(start)
+    assert bool(found) == said
+    assert all("layers with windows keep the whole length" in text for text in found)
+
+
+def test_windows_that_a_connector_makes_whole_are_counted_whole() -> None:
+    asked = {"max_model_len": 16384, "kv_transfer_config": {"kv_connector": "LMCacheConnectorV1"}}
+    sums = []
+    for values in ({**asked, "disable_hybrid_kv_cache_manager": False}, asked):
+        placement = types.SimpleNamespace(values=values, schema=fleet.schema_of("0.20.0"))
+        sums.append(memory_request._arguments(placement).get("disable_hybrid_kv_cache_manager"))
+    assert sums == [False, True]
 
 
 MTP: Json = {"speculative_config": {"method": "mtp", "num_speculative_tokens": 3}}
