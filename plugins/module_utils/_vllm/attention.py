@@ -64,6 +64,12 @@ BACKENDS: dict[str, Backend] = {
     "FLASHINFER_MLA": Backend(latent=True, majors=(10,)),
     "FLASH_ATTN_MLA": Backend(latent=True, majors=(9,), fp8=((ALWAYS, ()),)),
 }
+# Models that vLLM gives latent attention, by model_type: is_deepseek_mla in transformers_utils. Others with the same
+# keys in config.json are run without.
+LATENT = (
+    "deepseek_v2", "deepseek_v3", "deepseek_v32", "glm4_moe_lite", "glm_moe_dsa", "kimi_k2", "kimi_linear",
+    "longcat_flash",
+)  # fmt: skip
 # Names of older releases.
 GONE = ("XFORMERS",)
 

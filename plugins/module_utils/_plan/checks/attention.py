@@ -9,6 +9,7 @@ Private to the collection: may change without notice.
 from __future__ import annotations
 
 from ..._vllm import attention, together
+from ..model import quantized
 from ..model.architecture import Architecture
 from .starting import Start
 
@@ -22,6 +23,8 @@ def problem(start: Start) -> str:
     stated = start.values.get("attention_backend") or together.stated(start.values, "attention_config.backend")
     known = start.model.architecture
     if not isinstance(stated, str) or known is None or start.values.get("hf_overrides"):
+        return ""
+    if known.mla and str(quantized.text_config(start.config).get("model_type") or "") not in attention.LATENT:
         return ""
     asked = attention.Asked(
         latent=known.mla and not start.switch(MLA_OFF),

@@ -52,6 +52,8 @@ def _offloaded(start: Start) -> str:
     """The manager is chosen before kv_offloading_size becomes a connector."""
     stated = start.values
     free = stated.get(MANAGER) is True or stated.get("kv_transfer_config") or stated.get("kv_events_config")
+    # With chunks vLLM turns the manager off by itself.
+    free = free or "chunked" in start.kinds()
     if not _offloads(start) or free or start.switch(SIMPLE) or not OFFLOADED_CACHE.open_at(start.at):
         return ""
     return (

@@ -35,6 +35,8 @@ def files(method: str, **more: t.Any) -> Json:
 
 
 FP4: Json = {**EXPERTS, "quantization_config": {"quant_method": "modelopt", "quant_algo": "NVFP4"}}
+CHUNKS: Json = {**HEADS, "model_type": "llama4_text", "attention_chunk_size": 64}
+CHUNKS["layer_types"] = ["chunked_attention", "full_attention"] * 2
 CONNECTOR: Json = {"kv_transfer_config": {"kv_connector": "LMCacheConnectorV1", "kv_role": "kv_both"}}
 OFFLOADING: Json = {"kv_transfer_config": {"kv_connector": "OffloadingConnector", "kv_role": "kv_both"}}
 HYBRID: Json = {**LINEAR, "linear_num_key_heads": 4, "linear_num_value_heads": 4}
@@ -95,6 +97,7 @@ CASES = [
     Case(LATENT, "0.20.0", "9.0", backend("FLASHMLA"), ""),
     Case(LATENT, "0.20.0", "12.0", backend("FLASHMLA"), "needs compute capability 9.x or 10.x"),
     Case(LATENT, "0.20.0", "9.0", backend("FLASHINFER"), "", {"VLLM_MLA_DISABLE": "1"}),
+    Case({**LATENT, "model_type": "minicpm3"}, "0.20.0", "9.0", backend("FLASHINFER"), ""),
     Case(HEADS, "0.20.0", "9.0", backend("TRITON_MLA"), "for latent attention (MLA) only"),
     Case(HEADS, "0.20.0", "9.0", backend("XFORMERS"), "is gone"),
     Case(HEADS, "0.20.0", "9.0", backend("SOMEBODYS_OWN"), ""),
@@ -121,6 +124,7 @@ CASES = [
     Case(HEADS, "0.16.0", "9.0", {"kv_offloading_size": 8}, "set disable_hybrid_kv_cache_manager"),
     Case(HEADS, "0.16.0", "9.0", {"kv_offloading_size": 8, "disable_hybrid_kv_cache_manager": True}, ""),
     Case(HEADS, "0.16.0", "9.0", {"kv_offloading_size": 0}, ""),
+    Case(CHUNKS, "0.16.0", "9.0", {"kv_offloading_size": 8}, ""),
     Case(HEADS, "0.13.0", "9.0", {"kv_offloading_size": 8}, ""),
     Case(HEADS, "0.21.0", "9.0", {"kv_offloading_size": 8}, ""),
     Case(HEADS, "0.21.0", "9.0", {"kv_offloading_size": 8}, "kv_offloading_size", NO_SEGMENTS),
@@ -152,6 +156,7 @@ CASES = [
     Case(files("compressed-tensors"), "0.24.0", "8.6", {"kv_cache_dtype": "fp8_e5m2"}, ""),
     Case(HEADS, "0.20.0", "9.0", {"enable_expert_parallel": True}, "has no experts"),
     Case(EXPERTS, "0.20.0", "9.0", {"enable_expert_parallel": True}, ""),
+    Case({**HEADS, "ffn": {"moe_top_k": 2}}, "0.20.0", "9.0", {"enable_expert_parallel": True}, ""),
     Case(HEADS, "0.20.0", "9.0", {"enable_mamba_cache_stochastic_rounding": True}, "needs compute capability 10.x"),
     Case(HEADS, "0.20.0", "10.0", {"enable_mamba_cache_stochastic_rounding": True}, ""),
     Case(
