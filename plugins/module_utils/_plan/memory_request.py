@@ -16,6 +16,8 @@ from .._docker.release import Release
 from .._gpu.fact import Facts, Gpu, MigDevice, Process
 from .._gpu.fact import GpuMemory as MemoryFact
 from .._state.observed import Observed
+from .._vllm import connectors
+from .._vllm.schema import version_key
 from .host_load import UTILISATION, HostLoad, Placement
 from .memory.request import Caches, Claim, GpuMemory, Holder, MemoryRequest
 from .memory.settings import number
@@ -33,7 +35,7 @@ def request(placement: Placement, host_load: HostLoad) -> MemoryRequest:
     return MemoryRequest(
         version=placement.schema.version,
         model=placement.model.name,
-        arguments=placement.values,
+        arguments=_arguments(placement),
         config=placement.model.config,
         architecture=placement.model.architecture,
         weights_bytes=placement.model.weights_bytes,
@@ -47,6 +49,12 @@ def request(placement: Placement, host_load: HostLoad) -> MemoryRequest:
         caches=_caches(placement, host_load),
         plugins=("gguf", "bitsandbytes", str(asked)) if host_load.plugins_allowed else (),
     )
+
+
+def _arguments(placement: Placement) -> t.Mapping[str, t.Any]:
+    """What a connector turns off by itself is off for the sums too."""
+    off = connectors.turns_the_manager_off(placement.values, version_key(placement.schema.version))
+    return {**placement.values, connectors.MANAGER: True} if off else placement.values
 
 
 def _caches(placement: Placement, host_load: HostLoad) -> Caches | None:

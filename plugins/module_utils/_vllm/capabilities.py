@@ -88,4 +88,29 @@ CACHE_TYPES: dict[str, Majors] = {
 }
 # Sparse latent attention (DeepSeek V3.2 and V4, GLM 5): majors with a kernel. The backends'
 # supports_compute_capability in v1/attention/backends/mla and models/deepseek_v4.
-SPARSE: Majors = (((0, 24, 0), (9, 10, 12)), ((0, 0, 0), (9, 10)))
+# In 0.11.1 to 0.12.0 vLLM itself asks for one on 10.x that is not sparse (vllm-project/vllm#30214).
+SPARSE: Majors = (((0, 24, 0), (9, 10, 12)), ((0, 13, 0), (9, 10)), ((0, 11, 1), (9,)), ((0, 0, 0), (9, 10)))
+# What has one in every release, where it is asked for by name.
+SPARSE_KERNELS = (9, 10)
+# Kernels for experts, by how their files are quantized and by moe_backend: majors that have one.
+# _supports_current_device and _supports_quant_scheme in layers/fused_moe, read in 0.17.0 to 0.33.0; a backend that is
+# not here runs on any, or nobody knows.
+EXPERTS: dict[str, dict[str, Majors]] = {
+    "NVFP4": {
+        "b12x": (((0, 0, 0), (12,)),),
+        "cutlass": (((0, 0, 0), (10, 11, 12)),),
+        "flashinfer_b12x": (((0, 0, 0), (12,)),),
+        "flashinfer_cutedsl": (((0, 0, 0), (10,)),),
+        "flashinfer_cutlass": (((0, 15, 1), (10, 11, 12)), ((0, 0, 0), (10,))),
+        "flashinfer_trtllm": (((0, 0, 0), (10,)),),
+    },
+    "FP8": {
+        "deep_gemm": (((0, 23, 0), (9, 10, 12)), ((0, 0, 0), (9, 10))),
+        "flashinfer_cutlass": (((0, 0, 0), (9, 10, 11, 12)),),
+        "flashinfer_trtllm": (((0, 0, 0), (10,)),),
+    },
+    "unquantized": {
+        "flashinfer_cutlass": (((0, 0, 0), (9, 10, 11, 12)),),
+        "flashinfer_trtllm": (((0, 0, 0), (10,)),),
+    },
+}

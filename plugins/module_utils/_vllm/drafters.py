@@ -56,6 +56,74 @@ TARGETS: tuple[tuple[Version, tuple[str, ...]], ...] = (
 TARGETS_END: Version = (0, 22, 0)
 
 
+# Models with layers of their own that guess ahead (MTP), by model_type or by architecture, and since when: what
+# hf_config_override of config/speculative.py rewrites, read in 0.11.0 to 0.32.0. In 0.33.0 Transformers has more.
+GUESSING: dict[Version, tuple[str, ...]] = {
+    (0, 11, 0): (
+        "Glm4MoeForCausalLM",
+        "MiMoForCausalLM",
+        "deepseek_v3",
+        "deepseek_v32",
+        "ernie4_5_moe",
+        "longcat_flash",
+        "qwen3_next",
+    ),
+    (0, 11, 1): ("pangu_ultra_moe",),
+    (0, 14, 0): ("exaone_moe",),
+    (0, 16, 0): ("Glm4MoeLiteForCausalLM", "GlmOcrForConditionalGeneration", "glm_moe_dsa", "step3p5"),
+    (0, 17, 0): ("nemotron_h", "qwen3_5", "qwen3_5_moe"),
+    (0, 19, 0): ("nemotron_h_puzzle",),
+    (0, 20, 0): ("NemotronH_Super_Omni_Reasoning_V3", "deepseek_v4", "hy_v3", "exaone4_5"),
+    (0, 21, 0): ("MiMoV2FlashForCausalLM", "MiMoV2ForCausalLM", "MiMoV2OmniForCausalLM"),
+    (0, 22, 0): ("intern_s2_preview", "qwen3_5_moe_text"),
+    (0, 23, 0): ("Step3p5ForCausalLM", "Step3p7ForConditionalGeneration", "step3p7"),
+    (0, 24, 0): ("minimax_m3_vl",),
+    (0, 25, 0): ("bailing_hybrid",),
+    (0, 26, 0): ("inkling_mm_model", "inkling_model", "longcat_flash_ngram"),
+    (0, 27, 0): ("kimi_k3",),
+    (0, 28, 0): ("dots3_note", "interns2_mobius", "qwen3_5_text"),
+    (0, 29, 0): ("NemotronH_Omni_Reasoning_V3", "hy_v4", "qwen4_exp", "qwen4_exp_text"),
+    (0, 30, 0): ("deepseek_v41", "glm5_next"),
+}
+GUESSING_READ: tuple[Version, Version] = ((0, 11, 0), (0, 33, 0))
+# Families that had none in any release that was read, and what people ask it of: their names settle it.
+NEVER_GUESSING = (
+    "llama",
+    "llama4",
+    "mistral",
+    "mistral3",
+    "qwen2",
+    "qwen2_moe",
+    "qwen2_5_vl",
+    "qwen2_vl",
+    "qwen3",
+    "qwen3_moe",
+    "qwen3_vl",
+    "qwen3_vl_moe",
+    "gemma2",
+    "gemma3",
+    "gemma3_text",
+    "gpt_oss",
+    "phi3",
+    "mixtral",
+    "minimax_m2",
+    "seed_oss",
+    "granite",
+    "olmo2",
+    "olmo3",
+)
+
+
+def guesses(model_type: str, architecture: str, at: Version) -> Version | bool | None:
+    """Whether a release takes the model's own MTP layers, or the release that brings it; None: not known."""
+    if not GUESSING_READ[0] <= at < GUESSING_READ[1]:
+        return None
+    since = next((since for since, names in GUESSING.items() if {model_type, architecture} & set(names)), None)
+    if since is None:
+        return False if model_type in NEVER_GUESSING else None
+    return True if at >= since else since
+
+
 # Keys of speculative_config, in the release that they were read in; a later one has these and may have more.
 KEYS_READ: Version = (0, 32, 0)
 KEYS: frozenset[str] = frozenset({

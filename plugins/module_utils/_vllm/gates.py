@@ -48,7 +48,7 @@ SUBCOMMAND = Gate(
 AUTO_LENGTH = Gate("auto_length", (0, 14, 0), "`max_model_len: auto` is taken", "its log: `Auto-fit max_model_len`")
 DRAFTS_OR_PROCESSORS = Gate(
     "drafts_or_processors",
-    (0, 16, 0),
+    (0, 11, 1),
     "a start with logits_processors and speculative_config is refused; of releases before it nobody has read that",
     "vllm/v1/sample/logits_processor, build_logitsprocs",
 )
@@ -90,12 +90,58 @@ WHOLE_BLOCKS_OF_EXPERTS = Gate(
     "vllm/model_executor/layers/quantization/fp8.py, Fp8MoEMethod.create_weights",
     until=(0, 29, 0),
 )
-NO_FP4_EXPERTS_ON_12 = Gate(
-    "no_fp4_experts_on_12",
+CHOSEN_EXPERTS = Gate(
+    "chosen_experts",
     (0, 15, 0),
-    "experts of NVFP4 have no kernel that takes compute capability 12.x",
-    "vllm-project/vllm#33416, mended by #33417",
-    until=(0, 15, 1),
+    "`VLLM_USE_FLASHINFER_MOE_FP4` with experts of NVFP4 ends the start where FlashInfer has no kernel; without it "
+    "vLLM takes another, as on compute capability 12.x in 0.15.0 (vllm-project/vllm#33416)",
+    "vllm/model_executor/layers/fused_moe/oracle/nvfp4.py, select_nvfp4_moe_backend",
+    until=(0, 24, 0),
+)
+ADAPTERS_AND_DRAFTS = Gate(
+    "adapters_and_drafts",
+    (0, 11, 1),
+    "with enable_lora a batch has to hold what all requests guess",
+    "vllm/engine/arg_utils.py, create_engine_config",
+)
+HALF_OF_AWQ = Gate(
+    "half_of_awq",
+    (0, 10, 0),
+    "`quantization: awq`, by that name, takes float16 only; awq_marlin and no name take bfloat16 too",
+    "get_supported_act_dtypes of AWQConfig",
+    until=(0, 24, 0),
+)
+HALF_OF_GPTQ = Gate(
+    "half_of_gptq",
+    (0, 10, 0),
+    "`quantization: gptq`, by that name, takes float16 only; gptq_marlin and no name take bfloat16 too",
+    "get_supported_act_dtypes of GPTQConfig",
+    until=(0, 22, 0),
+)
+SCALES_OF_INTEGERS = Gate(
+    "scales_of_integers",
+    (0, 24, 0),
+    "an fp8_e5m2 cache goes with compressed-tensors files that have no scales of a cache",
+    "vllm/model_executor/layers/attention/attention.py, _init_kv_cache_quant",
+)
+OFFLOADED_CACHE = Gate(
+    "offloaded_cache",
+    (0, 14, 0),
+    "`kv_offloading_size` is refused unless disable_hybrid_kv_cache_manager is set",
+    "create_connector in kv_connector/factory.py: OffloadingConnector was no SupportsHMA",
+    until=(0, 21, 0),
+)
+CONNECTORS_ARE_ASKED = Gate(
+    "connectors_are_asked",
+    (0, 22, 0),
+    "a connector of kv_transfer_config that knows several kinds of layers keeps the hybrid manager on",
+    "vllm/config/vllm.py, VllmConfig",
+)
+NO_SEGMENTS_WITH_CONNECTORS = Gate(
+    "no_segments_with_connectors",
+    (0, 21, 0),
+    "a KV connector and PYTORCH_CUDA_ALLOC_CONF with expandable_segments:True are refused together",
+    "vllm/config/vllm.py, _verify_kv_transfer_compat",
 )
 PREFIX_BY_PATH = Gate(
     "prefix_by_path",
@@ -105,7 +151,8 @@ PREFIX_BY_PATH = Gate(
 )
 
 GATES: tuple[Gate, ...] = (
-    WHOLE_BLOCKS_OF_EXPERTS, OFFLOAD_OF_ONE_KIND, SUBCOMMAND, AUTO_LENGTH, TOOL_CALL_NEEDS_PARSER,
-    NO_FP4_EXPERTS_ON_12, DRAFTS_OR_PROCESSORS, TURBOQUANT_WITH_STATES, TEMPERATURE_BOUND, KEYS_OUT_OF_THE_LOG,
-    PREFIX_BY_PATH,
+    WHOLE_BLOCKS_OF_EXPERTS, HALF_OF_AWQ, HALF_OF_GPTQ, OFFLOAD_OF_ONE_KIND, SUBCOMMAND, ADAPTERS_AND_DRAFTS,
+    DRAFTS_OR_PROCESSORS, AUTO_LENGTH, TOOL_CALL_NEEDS_PARSER, OFFLOADED_CACHE, CHOSEN_EXPERTS,
+    TURBOQUANT_WITH_STATES, NO_SEGMENTS_WITH_CONNECTORS, CONNECTORS_ARE_ASKED,
+    SCALES_OF_INTEGERS, TEMPERATURE_BOUND, KEYS_OUT_OF_THE_LOG, PREFIX_BY_PATH,
 )  # fmt: skip

@@ -65,3 +65,25 @@ EXPERT_BACKENDS: dict[str, frozenset[str]] = {
 }  # fmt: skip
 # MambaBackendEnum in config/mamba.py of 0.20.0 to 0.32.0.
 STATE_BACKENDS = ("triton", "flashinfer")
+# Methods that need allow_deprecated_quantization: DEPRECATED_QUANTIZATION_METHODS, read in 0.14.0 to 0.33.0.
+DEPRECATED: tuple[tuple[Version, tuple[str, ...]], ...] = (
+    ((0, 23, 0), ("fbgemm_fp8", "fp_quant")),
+    ((0, 20, 0), ("tpu_int8", "fbgemm_fp8", "fp_quant")),
+    ((0, 19, 0), ("tpu_int8", "fbgemm_fp8", "fp_quant", "experts_int8", "petit_nvfp4")),
+    ((0, 16, 0), ("tpu_int8", "ptpc_fp8", "fbgemm_fp8", "fp_quant", "experts_int8", "petit_nvfp4")),
+    (
+        (0, 15, 0),
+        ("tpu_int8", "ptpc_fp8", "fbgemm_fp8", "fp_quant", "bitblas", "gptq_marlin_24", "gptq_bitblas", "experts_int8",
+         "ipex", "petit_nvfp4"),
+    ),
+    (
+        (0, 14, 0),
+        ("deepspeedfp", "tpu_int8", "ptpc_fp8", "fbgemm_fp8", "fp_quant", "bitblas", "gptq_marlin_24", "gptq_bitblas",
+         "hqq", "experts_int8", "ipex", "auto-round", "rtn", "petit_nvfp4"),
+    ),
+)  # fmt: skip
+# Models that no release runs in float16: _FLOAT16_NOT_SUPPORTED_MODELS in config/model.py, read in 0.11.0 to 0.33.0.
+NO_HALF: tuple[tuple[Version, tuple[str, ...]], ...] = (
+    ((0, 27, 0), ("gemma2", "gemma3", "gemma3_text", "glm4")),
+    ((0, 11, 0), ("gemma2", "gemma3", "gemma3_text", "glm4", "plamo2")),
+)

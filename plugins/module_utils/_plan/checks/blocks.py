@@ -4,7 +4,8 @@
 """Files quantized in blocks, split over tensor parallel ranks: a rank's part has to be whole blocks.
 
 Source: vLLM 0.25.1 to 0.33.0, `validate_fp8_block_shape` (layers/quantization/utils/fp8_utils.py) for what is split by
-its inputs, and Fp8MoEMethod.create_weights (layers/quantization/fp8.py) for experts.
+its inputs, and Fp8MoEMethod.create_weights (layers/quantization/fp8.py) for experts. Of AWQ: create_weights of awq.py
+and auto_awq.py in 0.11.0 to 0.33.0, to which AWQ-Marlin leaves such a layer.
 
 Private to the collection: may change without notice.
 """
@@ -41,6 +42,8 @@ class Part(t.NamedTuple):
 def problems(values: Values, model: Model, version: str) -> list[Doubt]:
     """What vLLM would refuse while it builds the model, as one sentence."""
     section = quantized.section(model.config) or {}
+    if section.get("quant_method") == "awq":
+        return _groups(values, model, section)
     blocks = section.get("weight_block_size")
     if values.get("quantization") not in (None, "fp8") or section.get("quant_method") != "fp8":
         return []
@@ -51,6 +54,20 @@ def problems(values: Values, model: Model, version: str) -> list[Doubt]:
         if not part.divides(ranks) and not _left_out(part, section):
             return [Doubt("quantization", _text(part, ranks, model))]
     return []
+
+
+def _groups(values: Values, model: Model, section: Values) -> list[Doubt]:
+    """AWQ: `The input size is not aligned with the quantized weight shape`. Experts fall back to finer groups."""
+    size, text = section.get("group_size", section.get("q_group_size")), quantized.text_config(model.config or {})
+    if not figures.whole(size) or figures.integer(text, "num_experts", "n_routed_experts", "num_local_experts"):
+        return []
+    ranks = figures.integer(values, "tensor_parallel_size") or 1
+    part = Part(
+        "each layer's MLP", figures.integer(text, "intermediate_size"), t.cast(int, size), ("down_proj", ".mlp")
+    )
+    if part.divides(ranks) or _left_out(part, section):
+        return []
+    return [Doubt("quantization", _text(part, ranks, model).replace("weight_block_size", "group_size"))]
 
 
 def _left_out(part: Part, section: Values) -> bool:

@@ -12,7 +12,8 @@ import typing as t
 
 from ..._engine.pooled import ARGUMENTS
 from ..._findings.checks import Doubt
-from ..._vllm.gates import AUTO_LENGTH, DRAFTS_OR_PROCESSORS, NEWEST_KNOWN
+from ..._vllm import together
+from ..._vllm.gates import ADAPTERS_AND_DRAFTS, AUTO_LENGTH, DRAFTS_OR_PROCESSORS, NEWEST_KNOWN
 from ..._vllm.methods import STATE_BACKENDS
 from ..._vllm.schema import Schema, version_key
 
@@ -56,24 +57,41 @@ def _automatic_length(values: Values, schema: Schema) -> str:
 
 
 def _graph_sizes(values: Values, schema: Schema) -> str:
-    if values.get("max_cudagraph_capture_size") is not None and values.get("cudagraph_capture_sizes") is not None:
-        return "max_cudagraph_capture_size and cudagraph_capture_sizes exclude each other: keep one."
-    return ""
+    """_set_cudagraph_sizes in config/vllm.py: the largest that is stated twice has to be the same."""
+    largest, sizes = values.get("max_cudagraph_capture_size"), values.get("cudagraph_capture_sizes")
+    if values.get("enforce_eager") is True or not isinstance(sizes, list) or not isinstance(largest, int):
+        return ""
+    if not sizes or max(sizes) == largest:
+        return ""
+    return (
+        f"max_cudagraph_capture_size ({largest}) is not the largest of cudagraph_capture_sizes ({max(sizes)}): keep "
+        "one of them."
+    )
+
+
+def _adapters_and_drafts(values: Values, schema: Schema) -> str:
+    """create_engine_config in engine/arg_utils.py: a batch has to hold what every request may guess."""
+    tokens, sequences = values.get("max_num_batched_tokens"), values.get("max_num_seqs")
+    section = values.get("speculative_config")
+    guesses = section.get("num_speculative_tokens") if isinstance(section, dict) else None
+    known = ADAPTERS_AND_DRAFTS.open_at(version_key(schema.version)) and version_key(schema.version) <= NEWEST_KNOWN
+    if not known or values.get("enable_lora") is not True:
+        return ""
+    if not (isinstance(tokens, int) and isinstance(sequences, int) and isinstance(guesses, int)):
+        return ""
+    if tokens >= sequences * (guesses + 1):
+        return ""
+    return (
+        f"max_num_batched_tokens ({tokens}) is below max_num_seqs x (num_speculative_tokens + 1), which is "
+        f"{sequences * (guesses + 1)}, and with enable_lora vLLM wants room for every guess: raise it, or lower "
+        "max_num_seqs."
+    )
 
 
 def _drafts_and_processors(values: Values, schema: Schema) -> str:
     known = DRAFTS_OR_PROCESSORS.open_at(version_key(schema.version)) and version_key(schema.version) <= NEWEST_KNOWN
     if known and values.get("logits_processors") and values.get("speculative_config"):
         return "logits_processors and speculative_config exclude each other: leave one of them out."
-    return ""
-
-
-def _redundant_experts(values: Values, schema: Schema) -> str:
-    """ParallelConfig (config/parallel.py) of 0.10.1 to 0.32.0."""
-    stated = values.get("eplb_config")
-    inside = stated.get("num_redundant_experts") if isinstance(stated, dict) else None
-    if (values.get("num_redundant_experts") or inside) and not values.get("enable_eplb"):
-        return "num_redundant_experts is for balancing experts: set enable_eplb, or leave it out."
     return ""
 
 
@@ -111,7 +129,7 @@ TOGETHER: tuple[t.Callable[[Values, Schema], str], ...] = (
     _automatic_length,
     _graph_sizes,
     _drafts_and_processors,
-    _redundant_experts,
+    _adapters_and_drafts,
     _states_backend,
     _answers,
 )
@@ -122,4 +140,6 @@ NEVER = (_answers,)
 def contradictions(values: Values, schema: Schema) -> list[Doubt]:
     """One doubt for each pair of arguments that vLLM would refuse together."""
     found = [(rule, rule(values, schema)) for rule in TOGETHER]
-    return [Doubt(None if rule in NEVER else "value", text) for rule, text in found if text]
+    of_rules = [Doubt(None if rule in NEVER else "value", text) for rule, text in found if text]
+    of_rows = dict.fromkeys(together.problems(values, version_key(schema.version)))
+    return [*of_rules, *(Doubt("value", text) for text in of_rows)]

@@ -44,7 +44,51 @@ def problem(values: Values, model: Model, version: str) -> str:
             f"speculative_config.method {method} is not supported for {model.name} ({kind}) in vLLM {version}, only "
             f"for {listed(fitting)}."
         )
+    return _own_layers(stated or {}, model, version) if method.endswith("mtp") else ""
+
+
+def _own_layers(stated: Values, model: Model, version: str) -> str:
+    """MTP by the model's own layers: SpeculativeConfig, hf_config_override and what follows it."""
+    config = model.config or {}
+    named = config.get("architectures")
+    architecture = str(named[0]) if isinstance(named, list) and named else ""
+    kind = str(config.get("model_type") or "")
+    if stated.get("model") or not kind:
+        return ""
+    taken = drafters.guesses(kind, architecture, version_key(version))
+    if taken is False:
+        return (
+            f"speculative_config.method {stated['method']} guesses with layers of the model itself, and {model.name} "
+            f"({kind}) has none that vLLM {version} knows: leave speculative_config out, or name a drafter."
+        )
+    if isinstance(taken, tuple):
+        return (
+            f"speculative_config.method {stated['method']} for {model.name} ({kind}) comes with vLLM "
+            f"{version_text(taken)} and is not supported in {version}: use a newer image."
+        )
+    layers = _layers(config)
+    tokens = stated.get("num_speculative_tokens")
+    if not taken or layers is None or not isinstance(tokens, int) or isinstance(tokens, bool):
+        return ""
+    if not layers:
+        return (
+            f"{model.name} has no layers that guess ahead (config.json), and speculative_config.method is "
+            f"{stated['method']}: leave speculative_config out, or take files that have them."
+        )
+    if tokens > layers and tokens % layers:
+        return (
+            f"speculative_config.num_speculative_tokens is {tokens}, and {model.name} has {layers} layers that guess "
+            "ahead: a larger number has to be a multiple of that."
+        )
     return ""
+
+
+def _layers(config: t.Mapping[str, t.Any]) -> int | None:
+    """n_predict: how many layers guess; None where config.json does not say."""
+    text = quantized.text_config(config)
+    found = [text.get(key) for key in ("num_nextn_predict_layers", "mtp_num_hidden_layers")]
+    whole = [one for one in found if isinstance(one, int) and not isinstance(one, bool)]
+    return whole[0] if len(whole) == 1 else None
 
 
 def misspelt(values: Values, version: str) -> list[str]:

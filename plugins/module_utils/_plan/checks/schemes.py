@@ -10,43 +10,58 @@ from __future__ import annotations
 
 import typing as t
 
-from ..._vllm.capabilities import SCHEMES
-from ..._vllm.gates import NEWEST_KNOWN, NO_FP4_EXPERTS_ON_12
-from ..._vllm.images import parse_capability
+from ..._vllm.capabilities import EXPERTS, SCHEMES
+from ..._vllm.gates import CHOSEN_EXPERTS
 from ..._vllm.methods import EXPERT_BACKENDS
-from ..._vllm.schema import of_release, version_key
+from ..._vllm.schema import of_release
 from ..model import figures, quantized
+from .starting import Start
 
-# The major capability of RTX 50, RTX PRO Blackwell and GB10.
-NEWEST = 12
+FLASHINFER = "VLLM_USE_FLASHINFER_MOE_FP4"
+# What FlashInfer is asked for besides: latency is flashinfer_trtllm alone.
+FLASHINFER_KIND = "VLLM_FLASHINFER_MOE_BACKEND"
+NAMES = {"latency": "flashinfer_trtllm", "throughput": "flashinfer_cutlass", "masked_gemm": "flashinfer_cutedsl"}
 
 
-def problem(config: t.Mapping[str, t.Any] | None, version: str, capabilities: t.Sequence[str]) -> str:
+def problem(start: Start) -> str:
     """Why such GPUs run no scheme of these files; '' where they do, or nobody knows."""
-    at = version_key(version)
-    if NO_FP4_EXPERTS_ON_12.open_at(at) and _experts_of_fp4(config):
-        newest = next((text for text in capabilities if (parse_capability(text) or (0, 0))[0] == NEWEST), "")
-        if newest:
-            return (
-                f"vLLM {version} has no kernel for experts of NVFP4 on compute capability {newest}: use "
-                f"{NO_FP4_EXPERTS_ON_12.first_without} or newer."
-            )
+    at, config = start.at, start.model.config
+    chosen = _flashinfer(start)
+    if chosen:
+        return chosen
     if quantized.of_files(config) != "compressed-tensors":
         return ""
     for kind in kinds(config):
         lowest = of_release(SCHEMES[kind], at)
-        for text in capabilities:
-            known = parse_capability(text)
-            if known is not None and lowest is not None and known < lowest:
+        for known in start.gpus():
+            if lowest is not None and known < lowest:
                 return (
                     f"Its files are compressed-tensors with {kind}, which needs compute capability {lowest[0]}."
-                    f"{lowest[1]} in vLLM {version}, this GPU has {text}."
+                    f"{lowest[1]} in vLLM {start.version}, this GPU has {known[0]}.{known[1]}."
                 )
     return ""
 
 
-def experts_backend(values: t.Mapping[str, t.Any], config: t.Mapping[str, t.Any] | None, version: str) -> str:
+def _flashinfer(start: Start) -> str:
+    """A kernel of FlashInfer that a variable asks for; by itself vLLM takes another one where there is none."""
+    if not start.switch(FLASHINFER) or not CHOSEN_EXPERTS.open_at(start.at) or not _experts_of_fp4(start.model.config):
+        return ""
+    if str(start.values.get("moe_backend") or "auto") != "auto":
+        return ""
+    stated = NAMES.get(str(start.variables.get(FLASHINFER_KIND) or "").lower(), "flashinfer_cutlass")
+    majors = of_release(EXPERTS["NVFP4"][stated], start.at) or ()
+    for known in start.gpus():
+        if known[0] not in majors:
+            return (
+                f"env.{FLASHINFER} asks for a kernel of FlashInfer, which has none for experts of NVFP4 on compute "
+                f"capability {known[0]}.{known[1]} in vLLM {start.version}: leave it out, vLLM then takes another."
+            )
+    return ""
+
+
+def experts_backend(start: Start) -> str:
     """Why vLLM refuses a moe_backend for experts of such files; '' where it does not, or nobody knows."""
+    values, config = start.values, start.model.config
     asked = str(values.get("moe_backend") or "").lower().replace("-", "_")
     kind = "NVFP4" if _experts_of_fp4(config) else ""
     if not kind and _experts(config):
@@ -57,12 +72,21 @@ def experts_backend(values: t.Mapping[str, t.Any], config: t.Mapping[str, t.Any]
     elsewhere = asked in {name for names in EXPERT_BACKENDS.values() for name in names}
     # With adapters vLLM chooses for experts that are not quantized, whatever is asked for.
     asks_more = kind == "unquantized" and (values.get("quantization") is not None or bool(values.get("enable_lora")))
-    known = version_key(version) <= NEWEST_KNOWN and not _experts_left_out(config)
-    if taken is None or asked in taken or not elsewhere or asks_more or not known:
+    if taken is None or not elsewhere or asks_more or not start.known or _experts_left_out(config):
         return ""
+    if asked not in taken:
+        return (
+            f"moe_backend {asked} is not supported for {kind} experts, as the files have them: use one of "
+            f"{', '.join(sorted(taken))}, or leave it to vLLM."
+        )
+    majors = of_release(EXPERTS[kind].get(asked, ()), start.at)
+    without = [known for known in start.gpus() if majors is not None and known[0] not in majors]
+    if not without or majors is None:
+        return ""
+    needed = " or ".join(f"{major}.x" for major in majors)
     return (
-        f"moe_backend {asked} is not supported for {kind} experts, as the files have them: use one of "
-        f"{', '.join(sorted(taken))}, or leave it to vLLM."
+        f"moe_backend {asked} has no kernel for {kind} experts on this GPU in vLLM {start.version}: it needs compute "
+        f"capability {needed}, this GPU has {without[0][0]}.{without[0][1]}. Leave it to vLLM."
     )
 
 

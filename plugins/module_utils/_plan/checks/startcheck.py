@@ -10,49 +10,21 @@ Private to the collection: may change without notice.
 
 from __future__ import annotations
 
-import dataclasses
-import typing as t
-
 from ..._findings.checks import Doubt
 from ..._settings.names import listed
-from ..._vllm.capabilities import SPARSE
+from ..._vllm.capabilities import SPARSE, SPARSE_KERNELS
 from ..._vllm.gates import OFFLOAD_OF_ONE_KIND, TURBOQUANT_WITH_STATES
 from ..._vllm.images import parse_capability
-from ..._vllm.schema import Version, of_release, version_key
-from ..memory.catalogue import Model
+from ..._vllm.schema import of_release, version_key
 from ..model import quantized
-from . import schemes
+from . import attention, connectors, methods, schemes
 from .image import states_release
+from .starting import Start
 
-Values = t.Mapping[str, t.Any]
+__all__ = ["Start", "cautions", "problems"]
 # get_pp_indices in distributed/utils.py.
 PARTITION = "VLLM_PP_LAYER_PARTITION"
 PORT = "VLLM_PORT"
-
-
-@dataclasses.dataclass(frozen=True)
-class Start:
-    """One engine that is to start.
-
-    CAPABILITIES: of its GPUs, as NVML writes them. ARCHITECTURES: names of models' classes to [since, gone, ...].
-    """
-
-    values: Values
-    variables: t.Mapping[str, str]
-    model: Model
-    version: str
-    image: str
-    capabilities: tuple[str, ...] = ()
-    architectures: t.Mapping[str, t.Sequence[str]] = dataclasses.field(default_factory=dict)
-
-    @property
-    def at(self) -> Version:
-        return version_key(self.version)
-
-    def kinds(self) -> set[str]:
-        """Kinds of layers that keep something for each request."""
-        known = self.model.architecture
-        return set() if known is None else {one.kind for one in known.layers.kept if one.count}
 
 
 def problems(start: Start) -> list[Doubt]:
@@ -60,13 +32,16 @@ def problems(start: Start) -> list[Doubt]:
     found = [
         Doubt("capability", _sparse(start)),
         Doubt("capability", _architecture(start)),
-        Doubt("capability", schemes.problem(start.model.config, start.version, start.capabilities)),
+        Doubt("capability", schemes.problem(start)),
+        Doubt("capability", attention.problem(start)),
         Doubt("quantization", quantized.unread(start.model.config, start.version)),
         Doubt("value", _offload(start)),
         Doubt("value", _partition(start)),
         Doubt("value", _port(start)),
         Doubt("value", _one_kind(start)),
-        Doubt("value", schemes.experts_backend(start.values, start.model.config, start.version)),
+        Doubt("value", schemes.experts_backend(start)),
+        Doubt("value", connectors.problem(start)),
+        *methods.problems(start),
     ]
     if states_release(start.image):
         found.append(Doubt("value", _turboquant(start)))
@@ -76,7 +51,8 @@ def problems(start: Start) -> list[Doubt]:
 def cautions(start: Start) -> list[str]:
     """What may stop it, where the image's release is not sure."""
     found = [] if states_release(start.image) else [_turboquant(start)]
-    return [f"{text} The image may be newer than its version says." for text in found if text]
+    doubted = [f"{text} The image may be newer than its version says." for text in found if text]
+    return [*doubted, *filter(None, [connectors.caution(start)])]
 
 
 def _architecture(start: Start) -> str:
@@ -109,9 +85,11 @@ def _sparse(start: Start) -> str:
     if not kind.startswith("deepseek_v4") and not (text.get("index_topk") and text.get("kv_lora_rank")):
         return ""
     majors = of_release(SPARSE, start.at) or ()
+    # Whoever names a backend is not given vLLM's own choice.
+    named = bool(start.values.get("attention_backend") or start.variables.get("VLLM_ATTENTION_BACKEND"))
     for capability in start.capabilities:
         known = parse_capability(capability)
-        if known is not None and known[0] not in majors:
+        if known is not None and known[0] not in majors and not (named and known[0] in SPARSE_KERNELS):
             return (
                 f"{start.model.name} has sparse latent attention, which needs compute capability "
                 f"{' or '.join(f'{major}.x' for major in majors)} in vLLM {start.version}; this GPU has {capability}."

@@ -129,8 +129,8 @@ def test_second_names(given: t.Any, name: t.Any, value: t.Any) -> None:
         ),
         (
             "0.32.0",
-            {"speculative_model": "[ngram]", "ngram_prompt_lookup_max": 4},
-            {"speculative_config": {"method": "ngram", "prompt_lookup_max": 4}},
+            {"speculative_model": "[ngram]", "num_speculative_tokens": 2, "ngram_prompt_lookup_max": 4},
+            {"speculative_config": {"method": "ngram", "num_speculative_tokens": 2, "prompt_lookup_max": 4}},
             "speculative_config",
         ),
         ("0.10.0", {"enable_reasoning": True, "reasoning_parser": "qwen3"}, {"reasoning_parser": "qwen3"}, "left out"),
@@ -186,7 +186,7 @@ def test_old_spellings_are_translated_with_a_warning(
             "a full prompt fits into no batch",
         ),
         ("0.13.0", {"max_model_len": "auto"}, "comes with vLLM 0.14.0"),
-        ("0.32.0", {"max_cudagraph_capture_size": 8, "cudagraph_capture_sizes": [8]}, "exclude each other"),
+        ("0.32.0", {"max_cudagraph_capture_size": 8, "cudagraph_capture_sizes": [4]}, "is not the largest"),
         (
             "0.32.0",
             {"logits_processors": ["a.b:C"], "speculative_config": {"method": "ngram", "num_speculative_tokens": 2}},
@@ -210,10 +210,11 @@ def test_refused(version: t.Any, given: t.Any, says: t.Any) -> None:
     [
         # What nobody has read of a release is not refused there.
         (
-            "0.15.0",
+            "0.11.0",
             {"logits_processors": ["a.b:C"], "speculative_config": {"method": "ngram", "num_speculative_tokens": 2}},
         ),
         ("0.32.0", {"mamba_backend": "cpu"}),
+        ("0.32.0", {"max_cudagraph_capture_size": 8, "cudagraph_capture_sizes": [4, 8]}),
     ],
 )
 def test_not_refused(version: str, given: t.Any) -> None:

@@ -47,6 +47,7 @@ def said(config: Json | None, version: str, image: str = OFFICIAL, **changes: t.
         (SPARSE, "0.20.0", "9.0", False),
         (SPARSE, "0.24.0", "12.0", False),
         (SPARSE, "0.33.0", "8.6", True),
+        (SPARSE, "0.13.0", "10.0", False),
         ({**PLAIN, "model_type": "deepseek_v4"}, "0.20.0", "8.9", True),
         ({**PLAIN, "model_type": "deepseek_v3", "kv_lora_rank": 512}, "0.20.0", "8.9", False),
         (PLAIN, "0.20.0", "8.9", False),
@@ -57,6 +58,20 @@ def test_sparse_latent_attention(config: Json | None, version: str, capability: 
     errors, _warnings = said(config, version, capabilities=("9.0", capability))
     assert bool(errors) == refused
     assert all("needs compute capability 9.x or 10.x" in text and capability in text for text in errors)
+
+
+@pytest.mark.parametrize(
+    ("version", "changes", "refused"),
+    [
+        # vllm-project/vllm#30214, mended by #30195: it asked for CUTLASS_MLA by itself.
+        ("0.12.0", {}, True),
+        ("0.11.0", {}, False),
+        ("0.12.0", {"variables": {"VLLM_ATTENTION_BACKEND": "FLASHMLA_SPARSE"}}, False),
+    ],
+)
+def test_sparse_latent_attention_that_vllm_asks_another_backend_for(version: str, changes: Json, refused: bool) -> None:
+    errors, _warnings = said(SPARSE, version, capabilities=("10.0",), **changes)
+    assert bool(errors) == refused
 
 
 @pytest.mark.parametrize(
@@ -133,29 +148,6 @@ def test_schemes_of_compressed_tensors(
     errors, _warnings = said({**PLAIN, "quantization_config": section}, version, capabilities=(capability,))
     assert bool(errors) == bool(says)
     assert all(says in text for text in errors)
-
-
-@pytest.mark.parametrize(
-    ("experts", "algorithm", "version", "capability", "refused"),
-    [
-        # vllm-project/vllm#33416: FlashInfer's kernels were asked for majors 9 and 10 alone, in one release.
-        (256, "NVFP4", "0.15.0", "12.0", True),
-        (256, "NVFP4", "0.15.0", "12.1", True),
-        (256, "NVFP4", "0.15.0", "10.0", False),
-        (256, "NVFP4", "0.14.0", "12.0", False),
-        (256, "NVFP4", "0.15.1", "12.0", False),
-        (256, "FP8", "0.15.0", "12.0", False),
-        (None, "NVFP4", "0.15.0", "12.0", False),
-    ],
-)
-def test_experts_of_nvfp4_on_the_newest_cards(
-    experts: int | None, algorithm: str, version: str, capability: str, refused: bool
-) -> None:
-    section = {"quant_method": "modelopt", "quant_algo": algorithm}
-    more = {"num_experts": experts} if experts else {}
-    errors, _warnings = said({**PLAIN, **more, "quantization_config": section}, version, capabilities=(capability,))
-    assert bool(errors) == refused
-    assert all(f"on compute capability {capability}: use 0.15.1 or newer" in text for text in errors)
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,143 @@
+# Copyright: gpufleet.vllm contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What the attention backends that one can ask for do not do, by release; a start that asks for it all the same ends.
+
+Rows are (first release that it holds for, what holds), newest first. Source: the backends' classes in
+v1/attention/backends (`supported_kv_cache_dtypes`, `supports_head_size`, `supports_compute_capability`,
+`supports_combination`, `supports_sink`, `is_mla`), and `validate_configuration` that asks them all; read in 0.13.0,
+which has the argument, to 0.33.0. Left to vLLM itself, it takes one that does.
+
+Private to the collection: may change without notice.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import typing as t
+
+from .gates import NEWEST_KNOWN
+from .schema import Version, of_release, version_text
+
+Capability = tuple[int, int]
+FIRST_READ: Version = (0, 13, 0)
+ALWAYS: Version = (0, 0, 0)
+
+
+@dataclasses.dataclass(frozen=True)
+class Backend:
+    """LATENT: whether it is made for latent attention. LOWEST, MAJORS: of the GPU; MAJORS empty where any does.
+
+    FP8: majors on which it reads an FP8 cache, none where on no GPU, and None where on all. HEADS: sizes that it has,
+    LARGEST the largest where it has all below. SINKS: majors on which it takes attention sinks, None where on all.
+    """
+
+    latent: bool
+    lowest: tuple[tuple[Version, Capability], ...] = ()
+    majors: tuple[int, ...] = ()
+    fp8: tuple[tuple[Version, tuple[int, ...] | None], ...] = ((ALWAYS, None),)
+    heads: tuple[tuple[Version, tuple[int, ...]], ...] = ()
+    largest: tuple[tuple[Version, int], ...] = ()
+    sinks: tuple[tuple[Version, tuple[int, ...] | None], ...] = ((ALWAYS, None),)
+
+
+BACKENDS: dict[str, Backend] = {
+    "FLASH_ATTN": Backend(
+        latent=False,
+        lowest=((ALWAYS, (8, 0)),),
+        fp8=(((0, 27, 0), (9, 10)), (ALWAYS, (9,))),
+        # From 0.20.0 on larger ones go where FlashAttention 4 does.
+        largest=(((0, 20, 0), 512), (ALWAYS, 256)),
+        sinks=(((0, 20, 0), (9, 10)), (ALWAYS, (9,))),
+    ),
+    "FLASHINFER": Backend(
+        latent=False,
+        lowest=(((0, 24, 0), (8, 0)), (ALWAYS, (7, 5))),
+        heads=(((0, 22, 0), (64, 128, 256, 512)), (ALWAYS, (64, 128, 256))),
+        sinks=(((0, 30, 0), (9, 10, 12)), ((0, 28, 0), (10, 12)), (ALWAYS, (10,))),
+    ),
+    "TRITON_ATTN": Backend(latent=False),
+    "FLEX_ATTENTION": Backend(latent=False, fp8=((ALWAYS, ()),), sinks=((ALWAYS, ()),)),
+    "TRITON_MLA": Backend(latent=True, fp8=(((0, 18, 0), None), (ALWAYS, ()))),
+    "FLASHMLA": Backend(latent=True, majors=(9, 10)),
+    "CUTLASS_MLA": Backend(latent=True, majors=(10,)),
+    "FLASHINFER_MLA": Backend(latent=True, majors=(10,)),
+    "FLASH_ATTN_MLA": Backend(latent=True, majors=(9,), fp8=((ALWAYS, ()),)),
+}
+# Models that vLLM gives latent attention, by model_type: is_deepseek_mla in transformers_utils. Others with the same
+# keys in config.json are run without.
+LATENT = (
+    "deepseek_v2", "deepseek_v3", "deepseek_v32", "glm4_moe_lite", "glm_moe_dsa", "kimi_k2", "kimi_linear",
+    "longcat_flash",
+)  # fmt: skip
+# Names of older releases.
+GONE = ("XFORMERS",)
+
+
+@dataclasses.dataclass(frozen=True)
+class Asked:
+    """What a model and its GPUs ask of a backend. LATENT: its layers keep latents. HEAD: sizes of its heads."""
+
+    latent: bool
+    head: tuple[int, ...]
+    cache_dtype: str
+    sinks: bool
+    capabilities: tuple[Capability, ...]
+
+
+def problem(name: str, at: Version, asked: Asked) -> str:
+    """Why the release refuses the backend; '' where it does not, or nobody knows."""
+    if not FIRST_READ <= at <= NEWEST_KNOWN:
+        return ""
+    release = version_text(at)
+    if name in GONE:
+        return f"attention_backend {name} is gone from vLLM {release}: leave it out, or take FLASH_ATTN or TRITON_ATTN."
+    known = BACKENDS.get(name)
+    if known is None:
+        return ""
+    why = next((text for text in _reasons(known, at, asked) if text), "")
+    return (
+        f"attention_backend {name} {why} in vLLM {release}: leave it out, vLLM then takes one that does." if why else ""
+    )
+
+
+def _reasons(known: Backend, at: Version, asked: Asked) -> t.Iterator[str]:
+    if asked.latent and not known.latent:
+        yield "is not for latent attention (MLA), as the model has it,"
+    if known.latent and not asked.latent:
+        yield "is for latent attention (MLA) only, which the model has not,"
+    yield _of_heads(known, at, asked)
+    for capability in asked.capabilities:
+        yield _of_gpu(known, at, asked, capability)
+
+
+def _of_heads(known: Backend, at: Version, asked: Asked) -> str:
+    sizes, largest = of_release(known.heads, at), of_release(known.largest, at)
+    for size in () if asked.latent else asked.head:
+        if sizes is not None and size not in sizes:
+            return f"has heads of {' or '.join(map(str, sizes))} only, and the model has heads of {size},"
+        if largest is not None and size > largest:
+            return f"has heads of up to {largest}, and the model has heads of {size},"
+    return ""
+
+
+def _of_gpu(known: Backend, at: Version, asked: Asked, capability: Capability) -> str:
+    this = f"this GPU has {capability[0]}.{capability[1]},"
+    lowest = of_release(known.lowest, at)
+    if lowest is not None and capability < lowest:
+        return f"needs compute capability {lowest[0]}.{lowest[1]}, {this}"
+    if known.majors and capability[0] not in known.majors:
+        return f"needs compute capability {_majors(known.majors)}, {this}"
+    reads = of_release(known.fp8, at)
+    if asked.cache_dtype.startswith("fp8") and reads is not None and capability[0] not in reads:
+        where = f"on compute capability {_majors(reads)} only, {this}" if reads else "on no GPU,"
+        return f"reads kv_cache_dtype {asked.cache_dtype} {where}"
+    sinks = of_release(known.sinks, at)
+    if asked.sinks and sinks is not None and capability[0] not in sinks:
+        where = f"on compute capability {_majors(sinks)} only, {this}" if sinks else "on no GPU,"
+        return f"takes the model's attention sinks {where}"
+    return ""
+
+
+def _majors(majors: t.Sequence[int]) -> str:
+    return " or ".join(f"{major}.x" for major in majors)

@@ -1,0 +1,254 @@
+# Copyright: gpufleet.vllm contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Arguments that a release refuses together. Each row of the table, which names its source, has an example here."""
+
+from __future__ import annotations
+
+import typing as t
+
+import pytest
+
+from ansible_collections.gpufleet.vllm.plugins.module_utils._vllm import together
+from ansible_collections.gpufleet.vllm.plugins.module_utils._vllm.gates import NEWEST_KNOWN
+from ansible_collections.gpufleet.vllm.plugins.module_utils._vllm.schema import Version
+from ansible_collections.gpufleet.vllm.plugins.module_utils._vllm.together import ROWS, Together
+
+Json = dict[str, t.Any]
+
+
+def drafts(**keys: t.Any) -> Json:
+    return {"speculative_config": keys}
+
+
+# Row to what meets it, words of the sentence, and what no longer meets it.
+EXAMPLES: dict[str, tuple[Json, str, Json]] = {
+    "eplb_without_expert_parallel": (
+        {"enable_eplb": True, "tensor_parallel_size": 4},
+        "set enable_expert_parallel",
+        {"enable_expert_parallel": True},
+    ),
+    "eplb_on_one_gpu": (
+        {"enable_eplb": True, "enable_expert_parallel": True},
+        "the instance is on one",
+        {"data_parallel_size": 2},
+    ),
+    "asynchronous_eplb": (
+        {"eplb_config": {"use_async": True, "policy": "swipe"}},
+        "it is swipe",
+        {"eplb_config": {"use_async": True}},
+    ),
+    "redundant_experts": (
+        {"eplb_config": {"num_redundant_experts": 8}},
+        "set enable_eplb",
+        {"eplb_config": {"num_redundant_experts": 0}},
+    ),
+    "redundant_experts_of_old": ({"num_redundant_experts": 8}, "set enable_eplb", {"num_redundant_experts": 0}),
+    "local_ranks": (
+        {"data_parallel_size_local": 4},
+        "(4) is above data_parallel_size (1)",
+        {"data_parallel_size": 4},
+    ),
+    "external_balancer": ({"data_parallel_external_lb": True}, "of 2 or more", {"data_parallel_size": 2}),
+    "hybrid_balancer": (
+        {"data_parallel_hybrid_lb": True},
+        "data_parallel_size_local",
+        {"data_parallel_size_local": 2, "data_parallel_size": 2},
+    ),
+    "decode_context_parallel": (
+        {"decode_context_parallel_size": 3, "tensor_parallel_size": 8},
+        "tensor_parallel_size (8) is no multiple",
+        {"decode_context_parallel_size": 4},
+    ),
+    "adapters_in_memory": (
+        {"enable_lora": True, "max_loras": 8, "max_cpu_loras": 4},
+        "max_cpu_loras (4) is below max_loras (8)",
+        {"max_cpu_loras": 8},
+    ),
+    "any_whitespace": (
+        {"structured_outputs_config": {"disable_any_whitespace": True}},
+        "and it is auto",
+        {"structured_outputs_config": {"disable_any_whitespace": True, "backend": "xgrammar"}},
+    ),
+    "additional_properties": (
+        {"structured_outputs_config": {"disable_additional_properties": True, "backend": "xgrammar"}},
+        "it is xgrammar",
+        {"structured_outputs_config": {"disable_additional_properties": True, "backend": "guidance"}},
+    ),
+    "partial_prefills": ({"max_num_partial_prefills": 4}, "is 4", {"max_num_partial_prefills": 1}),
+    "long_partial_prefills": ({"max_long_partial_prefills": 2}, "is 2", {"max_long_partial_prefills": 1}),
+    "attention_twice": (
+        {"attention_backend": "FLASHINFER", "attention_config": {"backend": "FLASHINFER"}},
+        "are one thing",
+        {"attention_config": {"flash_attn_version": 2}},
+    ),
+    "graph_sizes_twice": (
+        {"cudagraph_capture_sizes": [1, 2], "compilation_config": {"cudagraph_capture_sizes": [1]}},
+        "are one thing",
+        {"compilation_config": {}},
+    ),
+    "largest_graph_twice": (
+        {"max_cudagraph_capture_size": 8, "compilation_config": {"max_cudagraph_capture_size": 8}},
+        "are one thing",
+        {"compilation_config": {}},
+    ),
+    "autotune_twice": (
+        {"enable_flashinfer_autotune": False, "kernel_config": {"enable_flashinfer_autotune": True}},
+        "are one thing",
+        {"kernel_config": {}},
+    ),
+    "drafter_parallel": (
+        drafts(method="eagle3", model="d", num_speculative_tokens=2, tensor_parallel_size=2),
+        "draft_tensor_parallel_size",
+        drafts(method="eagle3", model="d", num_speculative_tokens=2, draft_tensor_parallel_size=1),
+    ),
+    "drafter_split": (
+        {
+            "tensor_parallel_size": 4,
+            **drafts(method="eagle3", model="d", num_speculative_tokens=2, draft_tensor_parallel_size=2),
+        },
+        "tensor_parallel_size (4)",
+        {"tensor_parallel_size": 2},
+    ),
+    "lookup_bounds": (
+        drafts(method="ngram", num_speculative_tokens=2, prompt_lookup_min=5, prompt_lookup_max=4),
+        "(5) is above",
+        drafts(method="ngram", num_speculative_tokens=2, prompt_lookup_min=4, prompt_lookup_max=4),
+    ),
+    "no_guesses": (
+        drafts(method="mtp", num_speculative_tokens=0),
+        "is 0",
+        drafts(method="mtp", num_speculative_tokens=1),
+    ),
+    "guesses_of_nobody": (
+        drafts(num_speculative_tokens=3),
+        "name what guesses",
+        drafts(num_speculative_tokens=3, model="d"),
+    ),
+    "drafter_missing": (
+        drafts(method="eagle3", num_speculative_tokens=3),
+        "state speculative_config.model",
+        drafts(method="eagle3", num_speculative_tokens=3, model="d"),
+    ),
+    "guesses_uncounted": (
+        drafts(method="ngram"),
+        "num_speculative_tokens",
+        drafts(method="ngram", num_speculative_tokens=2),
+    ),
+    "fast_prefill_with_drafts": (
+        {"kv_sharing_fast_prefill": True, **drafts(method="mtp", num_speculative_tokens=1)},
+        "does not go with",
+        {"kv_sharing_fast_prefill": False},
+    ),
+    "asynchronous_guesses": (
+        {"async_scheduling": True, **drafts(method="ngram", num_speculative_tokens=4)},
+        "ngram: leave it out",
+        {"async_scheduling": None},
+    ),
+    "asynchronous_unpadded": (
+        {"async_scheduling": True, **drafts(method="mtp", num_speculative_tokens=1, disable_padded_drafter_batch=True)},
+        "exclude each other",
+        {"async_scheduling": False},
+    ),
+    "two_batches_without_kernels": (
+        {"enable_dbo": True},
+        "it is allgather_reducescatter",
+        {"all2all_backend": "deepep_low_latency"},
+    ),
+    "state_blocks_without_prefixes": (
+        {"mamba_block_size": 64, "enable_prefix_caching": False},
+        "enable_prefix_caching is false",
+        {"enable_prefix_caching": True},
+    ),
+    "state_rounding": (
+        {"enable_mamba_cache_stochastic_rounding": True},
+        "it is auto",
+        {"mamba_ssm_cache_dtype": "float16"},
+    ),
+    "state_algorithm": ({"mamba_ssu_algorithm": "simple"}, "it is triton", {"mamba_backend": "flashinfer"}),
+    "traces_to_nowhere": (
+        {"collect_detailed_traces": ["all"]},
+        "otlp_traces_endpoint",
+        {"otlp_traces_endpoint": "grpc://127.0.0.1:4317"},
+    ),
+    "metrics_without_counts": (
+        {"enable_per_request_metrics": True, "disable_log_stats": True},
+        "disable_log_stats",
+        {"disable_log_stats": False},
+    ),
+    "outputs_without_requests": ({"enable_log_outputs": True}, "enable_log_requests", {"enable_log_requests": True}),
+    "places_without_binding": ({"numa_bind_nodes": [0]}, "needs numa_bind", {"numa_bind": True}),
+    "cores_without_binding": ({"numa_bind_cpus": ["0-3"]}, "needs numa_bind", {"numa_bind": True}),
+    "profiles_to_nowhere": (
+        {"profiler_config": {"profiler": "torch"}},
+        "needs torch_profiler_dir",
+        {"profiler_config": {"profiler": "torch", "torch_profiler_dir": "/profiles"}},
+    ),
+    "profiles_of_nobody": (
+        {"profiler_config": {"torch_profiler_dir": "/profiles"}},
+        "it is none",
+        {"profiler_config": {}},
+    ),
+    "counts_of_no_guesses": (
+        {"per_request_spec_decode_metrics": "summary"},
+        "needs speculative_config",
+        drafts(method="mtp", num_speculative_tokens=1),
+    ),
+    "threads_of_the_loader": (
+        {"model_loader_extra_config": {"enable_multithread_load": True}, "safetensors_load_strategy": "prefetch"},
+        "safetensors_load_strategy prefetch",
+        {"safetensors_load_strategy": "lazy"},
+    ),
+    "routes_in_stages": (
+        {"enable_return_routed_experts": True, "pipeline_parallel_size": 2},
+        "pipeline_parallel_size 2",
+        {"pipeline_parallel_size": 1},
+    ),
+}
+
+
+def newest(row: Together) -> Version:
+    """The newest release that has it."""
+    return NEWEST_KNOWN if row.until is None else (row.until[0], row.until[1] - 1, 0)
+
+
+def test_every_row_has_an_example() -> None:
+    assert set(EXAMPLES) == {row.name for row in ROWS}
+    assert len({row.name for row in ROWS}) == len(ROWS)
+
+
+@pytest.mark.parametrize("row", ROWS, ids=lambda row: row.name)
+def test_a_row_refuses_what_meets_it_and_nothing_else(row: Together) -> None:
+    values, words, mended = EXAMPLES[row.name]
+    (said,) = together.problems(values, row.since)
+    assert words in said
+    assert "{" not in said
+    assert together.problems(values, newest(row)) == [said]
+    assert together.problems({**values, **mended}, row.since) == []
+
+
+@pytest.mark.parametrize("row", ROWS, ids=lambda row: row.name)
+def test_a_row_is_silent_of_releases_without_it_and_of_those_that_nobody_has_read(row: Together) -> None:
+    values, _words, _mended = EXAMPLES[row.name]
+    after = (NEWEST_KNOWN[0], NEWEST_KNOWN[1] + 1, 0)
+    for version in ((0, 9, 0), after, *([row.until] if row.until else [])):
+        assert together.problems(values, version) == [], version
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        {},
+        {"speculative_config": {"method": "mtp", "num_speculative_tokens": 2}},
+        {"speculative_config": "text"},
+        {"eplb_config": None, "structured_outputs_config": [], "profiler_config": "text"},
+        {"decode_context_parallel_size": "4", "max_cpu_loras": True, "enable_lora": True},
+        {"max_cpu_loras": 1},
+        {
+            "async_scheduling": True,
+            "speculative_config": {"method": "eagle3", "model": "d", "num_speculative_tokens": 2},
+        },
+    ],
+)
+def test_what_serves_or_cannot_be_read_is_no_row(values: Json) -> None:
+    assert together.problems(values, (0, 26, 0)) == []
