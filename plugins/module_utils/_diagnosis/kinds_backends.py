@@ -52,6 +52,13 @@ KINDS: tuple[Kind, ...] = (
                 "Choose another attention_backend, or leave the choice to vLLM: the line says what this one lacks.",
             ),
             Case(r"No valid (?:\w+ ){0,2}(?:attention|prefill) backend found"),
+            Case(
+                r"share no supported KV cache block size|No KV cache layout satisfies",
+                "Leave {set} out, and vLLM takes what its attention backends share.",
+                set_by=("block_size", "attention_backend", "attention_config", "VLLM_KV_CACHE_LAYOUT"),
+                since="0.33.0",
+            ),
+            Case(r"share no supported KV cache block size|No KV cache layout satisfies", since="0.33.0"),
             Case(r"FlashAttention only supports|FlashMLA.{0,40}only supported|Sinks are only supported"),
             Case(
                 r"(?:FA|FlashAttention|"
@@ -130,6 +137,11 @@ KINDS: tuple[Kind, ...] = (
             Case(r"LoRA is not supported for|does not support LoRA yet|is not supported for LoRA"),
             Case(r"LoRA.{0,80}must be consistent with the base model"),
             Case(r"Loading lora .{0,200} failed|No adapter found for"),
+            # vllm/lora 0.33.0: what is read of an adapter, and how it is put into the model.
+            Case(
+                r"^(?:ValueError|AssertionError|KeyError|FileNotFoundError|TypeError)\b",
+                frames=r"/lora/(?:lora_model|lora_weights|peft_helper|model_manager|request|resolver)\.py",
+            ),
         ),
     ),
 )

@@ -101,6 +101,7 @@ KINDS: tuple[Kind, ...] = (
         "Much of the GPU's memory is taken (`nvidia-smi` shows by what): free it, or lower gpu_memory_utilization.",
         (
             Case(r"Free memory on device.{0,80} on startup is less than"),
+            Case(r"cudaGetDeviceCount\(\).{0,200}[Ee]rror 2: out of memory"),
             Case(r"Externally held weights on device", since="0.33.0"),
         ),
         of_the_moment=True,
@@ -142,7 +143,7 @@ KINDS: tuple[Kind, ...] = (
             ),
             Case(r"cudaHost(?:Alloc|Register).{0,80}(?:fail|error)|pin_memory.{0,60}fail|UVA is not available"),
             Case(r"requires uva \(pin memory\)"),
-            Case(r"std::bad_alloc"),
+            Case(r"std::bad_alloc|Cannot allocate memory \((?:os error )?12\)|node running low on memory"),
         ),
     ),
     Kind(
@@ -188,7 +189,7 @@ KINDS: tuple[Kind, ...] = (
         "disk.full",
         "a disk is full",
         "Make room on the disk that the line names.",
-        (Case(r"No space left on device|\[Errno 28\]|Disk quota exceeded"),),
+        (Case(r"[Nn]o space left on device|\[Errno 28\]|Disk quota exceeded"),),
         of_the_moment=True,
     ),
 )

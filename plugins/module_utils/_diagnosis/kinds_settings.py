@@ -41,6 +41,14 @@ KINDS: tuple[Kind, ...] = (
             ),
             Case(r"(?:Unknown|Invalid) .{1,120}Valid (?:options|modes|kinds|layouts|values)(?: are)?: "),
             Case(
+                r"^(?!.{0,80}quant)(?:\w+\.)*(?:Value error, |\w+Error: )(?:Unknown|Unrecognized|Invalid|Unsupported) "
+                r".{1,160}?(?:[Ss]upported values are|(?:[Ee]xpected|[Mm]ust be) one of|Valid \w+ are)"
+            ),
+            Case(
+                r"Unknown config format `(?P<format>[^`]{1,60})`",
+                "This release has no config_format {format}: correct it, or leave it out, and vLLM finds the format.",
+            ),
+            Case(
                 r"(?:Invalid|Unknown|Unsupported) attention backend|Attention backend '\w+' has been removed",
                 "This release has no such attention backend: correct {set}, or leave it out.",
                 set_by=("attention_backend", "attention_config", "mm_encoder_attn_backend", "VLLM_ATTENTION_BACKEND"),
@@ -66,6 +74,12 @@ KINDS: tuple[Kind, ...] = (
             Case(r"error: argument [^:]{1,200}: (?:invalid [^:]{0,80} value|expected |\d+ validation error)"),
             Case(r"Input should be (?:a valid|an instance of|an object|a finite|greater|less)"),
             Case(r"type=(?:dataclass_type|int_type|bool_type|float_type|string_type|int_parsing|bool_parsing)\b"),
+            Case(
+                r"invalid literal for int\(\) with base 10: '(?:GPU|MIG)-",
+                "This release takes CUDA_VISIBLE_DEVICES as numbers alone: leave it out, since the container holds "
+                "no other "
+                "GPUs, or use a newer image.",
+            ),
             Case(r"(?:argparse\.)?ArgumentTypeError: "),
         ),
     ),
@@ -77,6 +91,11 @@ KINDS: tuple[Kind, ...] = (
             Case(r"Unexpected keyword argument"),
             # What is wrong for VllmConfig as a whole is in the model's files.
             Case(r"^(?!.{0,200}validation errors? for VllmConfig).{0,900}Extra inputs are not permitted"),
+            Case(
+                r"Unexpected extra config keys for|is not an allowed Tensorizer argument",
+                "Remove from model_loader_extra_config the keys that the line names: this load_format has no such "
+                "ones.",
+            ),
             Case(r"(?:EngineArgs|Config)\.__init__\(\) got an unexpected keyword argument"),
         ),
     ),
@@ -157,9 +176,10 @@ KINDS: tuple[Kind, ...] = (
             Case(r"World size .{0,40}is larger than the number of available GPUs"),
             Case(r"[Tt]ensor parallel size \(?\d+\)? (?:cannot be larger|exceeds)"),
             Case(r"number of required \w+ exceeds the total number of available"),
-            Case(r"CUDA error: invalid device ordinal"),
+            Case(r"CUDA error: invalid device ordinal|[Ee]rror 101: invalid device ordinal"),
             Case(r"local rank \d+ is out of bounds|replica size \(\d+\) exceeds the number of visible"),
             Case(r"Cannot provide a placement group"),
+            Case(r"Error computing (?:assigned_physical_gpu_ids|device indices)|is out of range for assigned_physical"),
         ),
     ),
     Kind(

@@ -101,6 +101,10 @@ _FLAG = re.compile(r"--(?:no-)?([a-z][a-z0-9]*(?:-[a-z0-9]+)*)")
 _WORD = re.compile(r"\b[a-z][a-z0-9]*(?:_[a-z0-9]+)+\b")
 _VARIABLE = re.compile(r"\b(?:VLLM|NCCL|HF|CUDA|PYTORCH|TORCH|FLASHINFER|TRITON)_[A-Z0-9_]+\b")
 _MOST = 3
+# A mapping that is an argument of its own has its checks in a file, and in a class, of its name.
+_CONFIG_FILE = re.compile(r"/vllm/config/(\w+)\.py")
+_CONFIG_CLASS = re.compile(r"validation errors? for (\w+Config)\b")
+_HUMP = re.compile(r"(?<=[a-z])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
 
 
 def of_release(release: t.Mapping[str, t.Any]) -> dict[str, str]:
@@ -124,6 +128,18 @@ def of_log(lines: t.Iterable[str]) -> dict[str, str]:
         if blocks is not None:
             found[blocks["name"]] = blocks["value"]
     return found
+
+
+def checked_in(text: str, frames: t.Sequence[str]) -> list[str] | None:
+    """The argument whose own code refused something; [] where it was vLLM's settings as a whole, None where "
+    "neither."""
+    heading = _CONFIG_CLASS.search(text)
+    file = _CONFIG_FILE.search(frames[-1]) if frames else None
+    if heading is None and file is None:
+        return None
+    classes = [_HUMP.sub("_", heading[1]).lower()] if heading else []
+    files = [f"{file[1]}_config"] if file else []
+    return [name for name in dict.fromkeys([*classes, *files]) if name in NAMES]
 
 
 def spoken_of(text: str, known: t.Mapping[str, str]) -> list[str]:

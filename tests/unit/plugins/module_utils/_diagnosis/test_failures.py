@@ -447,6 +447,72 @@ REAL = [
         "ray.cluster",
         "ValueError: Current node has no GPU available. current_node_resource={}. vLLM engine cannot start",
     ),
+    # vllm 0.33.0: v1/engine/utils.py, model_loader/weight_cache and sharded_state_loader.py, config/parallel.py,
+    # v1/attention/backends/utils.py, transformers_utils/config.py, config/speculative.py.
+    (
+        "ray.cluster",
+        "ValueError: Not enough resources to allocate 2 placement groups, only created 1 placement groups.",
+    ),
+    ("ray.cluster", "AssertionError: The DP master node (ip: 10.0.0.1) is missing or dead"),
+    ("tp.gpus", 'Exception: Error computing device indices for x: local range: [0, 2) base value: "0"'),
+    ("weights.cache", "vllm.x.WeightCacheUnavailableError: Cannot connect to weight cache daemon at /run/x: refused"),
+    ("weights.cache", "vllm.x.CacheConfigMismatchError: WeightCacheKey mismatch on fields: dtype"),
+    ("flag.json_key", "ValueError: Unexpected extra config keys for load format sharded_state: {'x'}"),
+    ("flag.choice", "ValueError: Unrecognized distributed executor backend x. Supported values are 'ray', 'mp'"),
+    ("flag.choice", "ValueError: Unknown config format `x`."),
+    ("attention.none", "ValueError: The attention backends share no supported KV cache block size (x)."),
+    ("model.config", "ValueError: The text_config extracted from the model config does not have `num_attention_heads`"),
+    ("image.package", "ImportError: Arctic Inference is required for suffix decoding. Install via `pip install x`."),
+    # CUDA, torch, NVML, Triton, FlashInfer.
+    ("gpu.busy", "torch.AcceleratorError: CUDA error: CUDA-capable device(s) is/are busy or unavailable"),
+    ("gpu.busy", "RuntimeError: CUDA error: MPS client failed to connect to the MPS control daemon or the MPS server"),
+    ("gpu.none", "RuntimeError: CUDA unknown error - this may be due to an incorrectly set up environment"),
+    ("gpu.none", "pynvml.NVMLError_DriverNotLoaded: Driver Not Loaded"),
+    ("gpu.none", "RuntimeError: 0 active drivers ([]). There should only be one."),
+    ("tp.gpus", "RuntimeError: Unexpected error from cudaGetDeviceCount(). Error 101: invalid device ordinal"),
+    ("mem.busy", "RuntimeError: Unexpected error from cudaGetDeviceCount(). Error 2: out of memory"),
+    ("driver.old", "RuntimeError: CUDA error: API call is not supported in the installed CUDA driver"),
+    ("kernel.absent", "RuntimeError: FlashInfer Internal Error: Invalid configuration : NUM_MMA_Q=1"),
+    (
+        "image.cuda",
+        "RuntimeError: flashinfer-jit-cache version (0.5.2+cu129) does not match flashinfer version (0.5.3)",
+    ),
+    ("flag.type", "ValueError: invalid literal for int() with base 10: 'GPU-1a2b'"),
+    ("nccl.error", "torch.distributed.DistBackendError: NCCL error, Duplicate GPU detected : rank 1 and rank 0"),
+    (
+        "shm.hang",
+        "torch.distributed.DistStoreError: Timed out after 601 seconds waiting for clients. 1/2 clients joined.",
+    ),
+    # NVIDIA's container toolkit, Docker, shells, Python.
+    ("gpu.none", "nvidia-container-cli: device error: GPU-1a2b: unknown device: unknown"),
+    (
+        "gpu.hook",
+        "nvidia-container-cli: mount error: failed to add device rules: unable to find any existing device filters",
+    ),
+    ("gpu.hook", "nvidia-container-cli: ldcache error: process /sbin/ldconfig failed with error code: 1: unknown"),
+    ("mount.missing", 'invalid mount config for type "bind": bind source path does not exist: /srv/models'),
+    ("mount.missing", "IsADirectoryError: [Errno 21] Is a directory: '/etc/vllm/template.jinja'"),
+    ("image.command", "bash: line 1: vllm: command not found"),
+    ("image.command", "/usr/bin/python3: No module named vllm.entrypoints.openai.api_server"),
+    ("disk.full", "failed to register layer: write /x: no space left on device"),
+    ("disk.error", "OSError: No such device (os error 19)"),
+    ("mem.host", "OSError: Unable to mmap 9976 bytes from file </models/x.safetensors>: Cannot allocate memory (12)"),
+    ("mem.host", "ray.exceptions.OutOfMemoryError: Task was killed due to the node running low on memory."),
+    ("cache.readonly", "RuntimeError: could not open /dev/shm/x: Permission denied"),
+    (
+        "net.address",
+        'zmq.error.ZMQError: ipc path "/x/y" is longer than 107 characters (sizeof(sockaddr_un.sun_path)).',
+    ),
+    # huggingface_hub 1.x with httpx, transformers, sentencepiece, tokenizers.
+    (
+        "model.gated",
+        "huggingface_hub.errors.HfHubHTTPError: 403 Forbidden: None. Cannot access content at: https://hub.test",
+    ),
+    ("model.missing", "httpx.ReadTimeout: The read operation timed out"),
+    ("model.config", "ValueError: Due to a serious vulnerability issue in `torch.load`, even with `weights_only=True`"),
+    ("model.broken", "RuntimeError: Internal: could not parse ModelProto from /models/x/tokenizer.model"),
+    ("model.broken", "Exception: expected value at line 1 column 1"),
+    ("model.config", "json.decoder.JSONDecodeError: Expecting ',' delimiter: line 5 column 3 (char 50)"),
 ]
 
 
