@@ -13,7 +13,7 @@ from __future__ import annotations
 import re
 import typing as t
 
-from .._outside.documents import Json, parse
+from .._outside.documents import parse
 from .._outside.printable import printable_lines
 
 # Characters. A whole start of vLLM with its wrappers around the cause has less than a fifth of it.
@@ -93,17 +93,17 @@ def _records(log: str) -> t.Iterator[str]:
     """The lines of a log, a bar of progress apart from what follows it; of a record in JSON those that it holds."""
     for line in log.replace("\r\n", "\n").replace("\r", "\n").split("\n"):
         record = _record(line)
-        texts = [record[key] for key in _JSON_TEXTS if isinstance(record.get(key), str)] if record else []
-        if not texts:
+        texts = [] if record is None else [record[key] for key in _JSON_TEXTS if isinstance(record.get(key), str)]
+        if record is None or not texts:
             yield line
             continue
-        level = next((record[key] for key in _JSON_LEVELS if isinstance(record.get(key), str)), "").upper()
+        level = next((str(record[key]) for key in _JSON_LEVELS if key in record), "").upper()
         before = f"{level}: " if level in _LEVELS else ""
         for text in texts:
             yield from (before + part for part in text.rstrip("\n").split("\n"))
 
 
-def _record(line: str) -> dict[str, Json] | None:
+def _record(line: str) -> dict[str, t.Any] | None:
     if line[:2] != '{"' or line.rstrip()[-1:] != "}":
         return None
     try:
