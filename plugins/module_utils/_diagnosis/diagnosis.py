@@ -197,7 +197,8 @@ def _unknown(root: Event, known: t.Mapping[str, str]) -> Diagnosis:
         )
     if _LACKING_SAID_BY.match(line) and _LACKING.search(line):
         return _lacking(line, root, known)
-    if _MISTAKE.match(line) and any(_OF_VLLM.search(frame) for frame in root.frames):
+    ours = any(_OF_VLLM.search(frame) for frame in root.frames) if root.frames else bool(root.where)
+    if _MISTAKE.match(line) and ours:
         place_more = " It is mostly a mistake of this release with such a model or such settings: try another release."
     else:
         place_more = ""

@@ -106,7 +106,15 @@ KINDS: tuple[Kind, ...] = (
         "Choose one of the moe_backend values that the line lists, or leave it to vLLM. It holds for the "
         "drafter's layers too: "
         "an MTP drafter without quantization, set in speculative_config, takes fewer of them.",
-        (Case(r"moe_backend ?=?.{0,40}is (?:not|only) supported|LoRA is not supported with moe_backend"),),
+        (
+            Case(r"moe_backend ?=?.{0,40}is (?:not|only) supported|LoRA is not supported with moe_backend"),
+            Case(
+                r"MoE backend '?(?P<backend>\w+)'? does not support",
+                "{backend} cannot run this model's experts here; the line says why: choose another moe_backend, or "
+                "leave "
+                "it to vLLM. Where none is left, use another build of the model, or a newer image.",
+            ),
+        ),
     ),
     Kind(
         "fusion.multicast",

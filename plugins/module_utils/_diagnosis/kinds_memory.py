@@ -19,6 +19,11 @@ _BLOCKS = (
     "number of blocks that "
     "one request of max_model_len needs."
 )
+_BYTES = (
+    "{set} is all that the KV cache gets, whatever is free, and gpu_memory_utilization changes nothing: leave it "
+    "out, or "
+    "set it to at least what one request of max_model_len needs, or lower max_model_len."
+)
 _TOO_SMALL = (
     r"larger than (?:the available KV cache memory|the maximum number of tokens that can be stored in KV cache)"
 )
@@ -42,6 +47,7 @@ KINDS: tuple[Kind, ...] = (
         "The weights leave no room: use a smaller or quantized model, more GPUs, or a higher gpu_memory_utilization.",
         (
             Case(r"No available memory for the cache blocks", _BLOCKS, set_by=("num_gpu_blocks_override",)),
+            Case(r"No available memory for the cache blocks", _BYTES, set_by=("kv_cache_memory_bytes",)),
             Case(
                 r"No available memory for the cache blocks",
                 "The weights and the batch leave no room in the share of the GPU that is asked for: raise "
@@ -59,6 +65,7 @@ KINDS: tuple[Kind, ...] = (
         "Lower max_model_len to the estimate in the log, or raise gpu_memory_utilization.",
         (
             Case(_TOO_SMALL, _BLOCKS, set_by=("num_gpu_blocks_override",)),
+            Case(_TOO_SMALL, _BYTES, set_by=("kv_cache_memory_bytes",)),
             Case(
                 _TOO_SMALL + r".{0,200}estimated maximum model length is (?P<length>\d+)",
                 "Lower max_model_len to at most {length}, or raise gpu_memory_utilization.",
@@ -73,6 +80,7 @@ KINDS: tuple[Kind, ...] = (
         "Use a smaller model or more memory.",
         (
             Case(r"Cannot auto-fit max_model_len: not enough GPU memory", _BLOCKS, set_by=("num_gpu_blocks_override",)),
+            Case(r"Cannot auto-fit max_model_len: not enough GPU memory", _BYTES, set_by=("kv_cache_memory_bytes",)),
             Case(r"Cannot auto-fit max_model_len: not enough GPU memory"),
         ),
         step="fewer sequences and batched tokens",

@@ -134,6 +134,11 @@ KINDS: tuple[Kind, ...] = (
             Case(r"Current node has no \w+ available\.|No available node types can fulfill"),
             Case(r"Not enough resources to allocate \d+ (?:placement groups|DP ranks)|in Ray cluster\."),
             Case(r"DP master node .{0,80}is missing or dead|Not enough total available nodes"),
+            Case(
+                r"Every node should have a unique IP address",
+                "Ray's nodes say one address: set VLLM_HOST_IP on each to its own, or nowhere.",
+            ),
+            Case(r"Failed to connect to Ray cluster|No node info found matching attributes"),
             Case(r"Ray is not initialized although|ray\.exceptions\.RaySystemError|Ray workers have not started"),
         ),
     ),

@@ -37,7 +37,7 @@ _TIME = re.compile(
 _LEVEL = re.compile(
     r"(?P<level>TRACE|DEBUG|INFO|WARN(?:ING)?|ERROR|CRITICAL|FATAL)"
     r"(?: (?:\d{4}-)?\d\d-\d\d \d\d:\d\d:\d\d(?:[.,]\d{1,9})?(?: \d\d:\d\d)? \[?(?P<where>[^\s\]]{0,100})\] ?|"
-    r": {0,8}| (?=\S))"
+    r" \[(?P<at>[\w./-]{1,100}\.py:\d{1,6})\] ?|: {0,8}| (?=\S))"
 )
 _RAY_LEVEL = re.compile(r"(?P<level>INFO|WARNING|ERROR) (?P<where>\w+\.py:\d+) -- ")
 _MOST_PREFIXES = 12
@@ -128,7 +128,8 @@ def said(line: str) -> Said:
         if found is None and not level:
             found = _LEVEL.match(line, at) or _RAY_LEVEL.match(line, at)
             if found is not None:
-                level, where = found["level"], found.groupdict().get("where") or ""
+                said_at = found.groupdict()
+                level, where = found["level"], said_at.get("where") or said_at.get("at") or ""
         if found is None:
             # Only before a prefix does an indentation mean nothing.
             blank = len(line) - len(line[at:].lstrip(" ")) if line[at : at + 1] == " " else at

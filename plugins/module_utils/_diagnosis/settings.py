@@ -97,9 +97,11 @@ NAMES = frozenset(
         "worker_cls", "worker_extension_cls",
     )
 )  # fmt: skip
+_RESERVED = re.compile(r"reserved (?P<gib>[\d.]{1,12}) GiB memory for KV Cache as specified by kv_cache_memory_bytes")
 _FLAG = re.compile(r"--(?:no-)?([a-z][a-z0-9]*(?:-[a-z0-9]+)*)")
 _WORD = re.compile(r"\b[a-z][a-z0-9]*(?:_[a-z0-9]+)+\b")
 _VARIABLE = re.compile(r"\b(?:VLLM|NCCL|HF|CUDA|PYTORCH|TORCH|FLASHINFER|TRITON)_[A-Z0-9_]+\b")
+_OF_VARIABLES = re.compile(r"\b(?:environ\w*|env|variables?|[Ss]et|[Uu]nset|export)\b")
 _MOST = 3
 # A mapping that is an argument of its own has its checks in a file, and in a class, of its name.
 _CONFIG_FILE = re.compile(r"/vllm/config/(\w+)\.py")
@@ -124,6 +126,9 @@ def of_log(lines: t.Iterable[str]) -> dict[str, str]:
         said = _SAID.search(line)
         if said is not None and not found:
             found = {pair["name"]: (pair["value"] or "set").strip("'") for pair in _PAIR.finditer(said["args"])}
+        reserved = _RESERVED.search(line)
+        if reserved is not None:
+            found["kv_cache_memory_bytes"] = f"{reserved['gib']} GiB"
         blocks = _BLOCKS.search(line)
         if blocks is not None:
             found[blocks["name"]] = blocks["value"]
@@ -146,5 +151,8 @@ def spoken_of(text: str, known: t.Mapping[str, str]) -> list[str]:
     """The arguments and variables that a message names, those first that are set."""
     flags = [name.replace("-", "_") for name in _FLAG.findall(text)]
     words = [name for name in _WORD.findall(text) if name in known or name in NAMES]
-    names = dict.fromkeys([*flags, *words, *_VARIABLE.findall(text)])
+    # Backends have names like those of variables.
+    spoken = _VARIABLE.findall(text) if _OF_VARIABLES.search(text) else []
+    variables = [name for name in _VARIABLE.findall(text) if name in known or name in spoken or f"{name}=" in text]
+    names = dict.fromkeys([*flags, *words, *variables])
     return sorted(names, key=lambda name: name not in known)[:_MOST]

@@ -513,6 +513,15 @@ REAL = [
     ("model.broken", "RuntimeError: Internal: could not parse ModelProto from /models/x/tokenizer.model"),
     ("model.broken", "Exception: expected value at line 1 column 1"),
     ("model.config", "json.decoder.JSONDecodeError: Expecting ',' delimiter: line 5 column 3 (char 50)"),
+    # Public reports of 2026, in other words: Ray over nodes, NVML, FlashAttention 3, FlashInfer's experts, argparse.
+    ("ray.cluster", "ConnectionError: Failed to connect to Ray cluster at 10.2.0.31:31642"),
+    ("ray.cluster", "RuntimeError: Every node should have a unique IP address. Got 2 nodes with node ids x"),
+    ("tp.gpus", "vllm.third_party.pynvml.NVMLError_InvalidArgument: Invalid Argument"),
+    ("dtype.model", "RuntimeError: For FP16/BF16 input, output must have the same dtype as inputs. For FP8 input"),
+    ("moe.backend", "ValueError: NvFp4 MoE backend 'FLASHINFER_CUTLASS' does not support the deployment configuration"),
+    ("flag.type", "vllm serve: error: argument --compilation-config/-cc: Invalid JSON: expected value at line 2"),
+    ("flag.type", "ValueError: enable_multithread_load must be a bool, got str"),
+    ("flag.choice", "ValueError: block_size_m must be one of (8, 16, 32, 48, 64), got 4"),
 ]
 
 

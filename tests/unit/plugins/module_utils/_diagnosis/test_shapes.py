@@ -134,3 +134,39 @@ def test_a_mistake_is_not_called_a_lack() -> None:
 def test_an_adapter_that_cannot_be_read_is_told_by_where_it_was_read() -> None:
     log = said(CORE, TRACEBACK, FRAME.format("lora/peft_helper.py", "from_dict"), "    x", "ValueError: Missing: r")
     assert diagnose(log, 1).failure_class == "lora.adapter"
+
+
+@pytest.mark.parametrize(
+    "text", ["[core.py:1330] ", "11-20 10:00:00 [core.py:1330] ", "2026-11-20 10:00:00 [core.py:1330] "]
+)
+def test_the_file_that_speaks_is_no_part_of_what_it_says(text: str) -> None:
+    assert (
+        diagnose(f"(EngineCore pid=1) ERROR {text}ValueError: the moon is full", 1).cause
+        == "ValueError: the moon is full"
+    )
+
+
+def test_a_size_of_the_cache_that_is_set_is_the_cause_and_no_share_of_the_gpu() -> None:
+    """v1/worker/gpu_worker.py and v1/core/kv_cache_utils.py of 0.33.0."""
+    log = (
+        "(Worker pid=2) INFO 09-22 01:20:17 [gpu_worker.py:544] Initial free memory 93.95 GiB, reserved 4.0 GiB "
+        "memory for "
+        "KV Cache as specified by kv_cache_memory_bytes config and skipped memory profiling.\n"
+        f"{CORE}ValueError: To serve at least one request with the model's max seq len (9), 7.89 GiB KV cache is needed, "
+        "which is larger than the available KV cache memory (4.0 GiB). the estimated maximum model length is 530432."
+    )
+    found = diagnose(log, 1)
+    assert found.failure_class == "kv.too_small"
+    assert "kv_cache_memory_bytes (it is 4.0 GiB) is all that" in found.advice
+    assert "raise gpu_memory_utilization" not in found.advice
+
+
+def test_a_backend_is_not_taken_for_a_variable() -> None:
+    log = said(CORE, "ValueError: FLASHINFER_MOONS and VLLM_MOONS are no moons")
+    assert "FLASHINFER_MOONS is set" not in diagnose(log, 1).advice
+    log = said(CORE, "ValueError: the environment variable VLLM_MOONS is no number")
+    assert "how VLLM_MOONS is set" in diagnose(log, 1).advice
+
+
+def test_a_mistake_of_vllms_own_code_is_known_by_who_says_it() -> None:
+    assert "try another release" in diagnose(said(CORE, "IndexError: list index out of range"), 1).advice
