@@ -152,7 +152,7 @@ def test_a_size_of_the_cache_that_is_set_is_the_cause_and_no_share_of_the_gpu() 
         "(Worker pid=2) INFO 09-22 01:20:17 [gpu_worker.py:544] Initial free memory 93.95 GiB, reserved 4.0 GiB "
         "memory for "
         "KV Cache as specified by kv_cache_memory_bytes config and skipped memory profiling.\n"
-        f"{CORE}ValueError: To serve at least one request with the model's max seq len (9), 7.89 GiB KV cache is needed, "
+        f"{CORE}ValueError: To serve at least one request with max seq len (9), 7.8 GiB KV cache is needed, "
         "which is larger than the available KV cache memory (4.0 GiB). the estimated maximum model length is 530432."
     )
     found = diagnose(log, 1)
