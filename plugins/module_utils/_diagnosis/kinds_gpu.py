@@ -171,7 +171,7 @@ KINDS: tuple[Kind, ...] = (
         (
             Case(r"CUDA-capable device(?:\(s\)|s)? (?:is/are|are) busy or unavailable|cudaErrorDevicesUnavailable"),
             Case(
-                r"MPS client failed to connect|cudaErrorMps\w+|the MPS server",
+                r"MPS client failed to connect|cudaErrorMps\w+",
                 "The container sees the socket of CUDA's MPS (CUDA_MPS_PIPE_DIRECTORY) and its daemon does not "
                 "answer: start "
                 "`nvidia-cuda-mps-control -d` on the host, or keep that folder out of the container.",

@@ -254,7 +254,7 @@ KINDS: tuple[Kind, ...] = (
         "The image has no such program: use an image of vLLM's server (vllm/vllm-openai), and leave its entry point.",
         (
             Case(r"executable file not found in \$PATH|exec: .{0,100}: not found|exec format error"),
-            Case(r"exec .{0,100}: no such file or directory|: command not found$"),
+            Case(r"exec .{0,100}: no such file or directory|\b(?:vllm|python[\d.]*): command not found$"),
             Case(r"can't open file '[^']{1,200}'|^\S{0,80}python\S*: No module named "),
         ),
         lead=True,

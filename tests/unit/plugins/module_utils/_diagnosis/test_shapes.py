@@ -170,3 +170,10 @@ def test_a_backend_is_not_taken_for_a_variable() -> None:
 
 def test_a_mistake_of_vllms_own_code_is_known_by_who_says_it() -> None:
     assert "try another release" in diagnose(said(CORE, "IndexError: list index out of range"), 1).advice
+
+
+@pytest.mark.parametrize(
+    "line", ["start.sh: line 3: numactl: command not found", "cp: cannot stat 'x': Permission denied"]
+)
+def test_what_a_launcher_lacked_did_not_stop_the_engine(line: str) -> None:
+    assert diagnose(f"{line}\n{CORE}{CAUSE}\n{WRAPPERS}", 1).cause == CAUSE
