@@ -19,7 +19,8 @@ from .kinds import Match
 _CONSEQUENCES = re.compile(
     r"RuntimeError: cancelled|^TimeoutError:?$|TimeoutError: RPC call to|CancelledError|BrokenPipeError|EOFError|"
     r"Connection(?:Reset|Aborted|Refused)?Error|Connection (?:reset|closed) by|Broken pipe|recvValue failed|"
-    r"DistNetworkError(?!.{0,200}EADDRINUSE)|ContextTerminated|ZMQError(?!.{0,40}in use)|can't register atexit|"
+    r"DistNetworkError(?!.{0,200}EADDRINUSE)|ContextTerminated|ZMQError(?!.{0,40}in use|.{0,300}longer than)|"
+    r"can't register atexit|"
     r"Exception ignored in|leaked (?:shared_memory|semaphore)|destroy_process_group|"
     r"Process group watchdog thread terminated|c10::DistBackendError|TCPStore|HeartbeatMonitor"
 )
@@ -84,7 +85,8 @@ def _rank(event: Event, match: Match) -> tuple[bool, bool]:
 
 
 def root(life: t.Sequence[Event]) -> Event | None:
-    """Of failures that are of no class: the newest of the innermost process, in the words of its chain that explain."""
+    """Of failures that are of no class: the newest of the innermost process, in the words of its chain that "
+    "explain."""
     own = [event for event in life if event.exception and _by_itself(event)]
     if not own:
         return next((event for event in reversed(life) if event.pydantic and _by_itself(event)), None)

@@ -57,7 +57,19 @@ _SILENT = re.compile(
 )
 # A warning of vLLM's, no error: a worker that hangs, or one that compiles for long.
 _HANGING = re.compile(r"No available shared memory broadcast block found in \d+ second")
-_REFUSING = re.compile(r"^(?:Value error, |(?:\w+\.)*(?:ValueError|NotImplementedError|AssertionError|TypeError)\b)")
+_REFUSING = re.compile(
+    r"^(?:Value error, |Assertion failed, |"
+    r"(?:\w+\.)*(?:ValueError|\w*ValidationError|NotImplementedError|AssertionError|TypeError)\b|"
+    r"(?:\w+\.)*(?:RuntimeError|FileNotFoundError|ImportError): .{0,300}\b(?:must|should|requires?|[Pp]lease|[Tt]ry|"
+    r"but)\b)"
+)
+# What no setting alone is at fault for: with this model, on this GPU, this release cannot do it.
+_LACKING = re.compile(
+    r"\bnot (?:yet |currently |been )?(?:supported|implemented|available|compatible)|"
+    r"does(?: not|n't) (?:currently |yet )?support|[Uu]nsupported|\bonly supports?\b|\bonly (?:be )?supported|"
+    r"[Ii]ncompatible|^NotImplementedError\b|[Nn]o (?:\w+ ){0,3}(?:kernel|backend)s? "
+)
+_LACKING_SAID_BY = re.compile(r"^(?:\w+\.)*(?:ValueError|NotImplementedError|AssertionError|RuntimeError|TypeError)\b")
 # What no setting is refused by: vLLM's own code did not foresee something.
 _MISTAKE = re.compile(
     r"(?:AttributeError|TypeError|NameError|UnboundLocalError|IndexError|KeyError|ZeroDivisionError)\b"
@@ -171,20 +183,35 @@ def _busy(line: str, advice: str) -> Diagnosis:
 def _unknown(root: Event, known: t.Mapping[str, str]) -> Diagnosis:
     """A failure of no class: what it speaks of that can be set, where it was, and who wants to know."""
     line = _fit(root.shown)
-    names = settings.spoken_of(root.text, known)
+    checked = settings.checked_in(root.text, root.frames)
+    names = list(dict.fromkeys([*settings.spoken_of(root.text, known), *(checked or ())]))
     given = [name for name in names if name in known]
     if names and _REFUSING.match(line):
         other = f", or leave {' and '.join(given)} out, and vLLM chooses" if given else ""
         return Diagnosis(
             "flag.refused", line, f"vLLM refuses how {_listed(names, known)} is set: do as the line says{other}."
         )
-    if _MISTAKE.match(line) and any(_OF_VLLM.search(frame) for frame in root.frames):
+    if checked is not None and _REFUSING.match(line):
+        return Diagnosis(
+            "flag.refused", line, "vLLM refuses these settings, or this model with them: do as the line says."
+        )
+    if _LACKING_SAID_BY.match(line) and _LACKING.search(line):
+        return _lacking(line, root, known)
+    ours = any(_OF_VLLM.search(frame) for frame in root.frames) if root.frames else bool(root.where)
+    if _MISTAKE.match(line) and ours:
         place_more = " It is mostly a mistake of this release with such a model or such settings: try another release."
     else:
         place_more = ""
     named = f" It speaks of {', '.join(names)}." if names else ""
     place = places.said_of([_fit(frame) for frame in root.frames], known)
     return Diagnosis("unknown", line, _reported(f"{named} {place}".rstrip() + place_more))
+
+
+def _lacking(line: str, root: Event, known: t.Mapping[str, str]) -> Diagnosis:
+    """What this release cannot do: what may be done without the part that says so, then another release or build."""
+    place = places.said_of([_fit(frame) for frame in root.frames], known)
+    told = f"{failures.BESIDES['release.lacks'].advice} {place}".rstrip()
+    return Diagnosis("release.lacks", line, told)
 
 
 def _listed(names: t.Sequence[str], known: t.Mapping[str, str]) -> str:

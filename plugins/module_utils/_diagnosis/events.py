@@ -22,7 +22,9 @@ WRAPPERS = re.compile(
     r"EngineCore failed to start|[Ee]ngine core (?:proc \S+ )?(?:initialization failed|exited|died)|"
     r"WorkerProc (?:initialization failed|failed|hit an exception)|Worker proc .{0,80} died unexpectedly|"
     r"EngineCore encountered an? (?:issue|fatal error)|EngineDeadError|EngineGenerateError|"
-    r"EngineCore hit an exception|[Gg]ot fatal signal from worker|Failed core proc|"
+    r"DP Coordinator process failed|Input socket thread died during startup|DPSupervisor exited before startup|"
+    r"Did not receive response from front-end process|EngineCore hit an exception|[Gg]ot fatal signal from worker|"
+    r"Failed core proc|"
     r"Engine process failed to start|Frontend process failed|One or more workers failed|Executor failed|"
     r"Ray workers have not started|AsyncLLM output_handler failed|Invocation of .{0,60} method failed|"
     r"Error executing method|ChildFailedError|RayActorError|ActorDiedError|The actor (?:is dead|died)|"
@@ -77,7 +79,7 @@ class Event:
     def shown(self) -> str:
         """The line, with those below it where it only heads them."""
         if self.pydantic:
-            said = next((line for line in self.more if line.startswith("Value error, ")), "")
+            said = next((line for line in self.more if line.startswith(("Value error, ", "Assertion failed, "))), "")
             if said and not _PARSER.match(self.line):
                 return said
             return " ".join((self.line, *self.more[:3]))

@@ -53,6 +53,12 @@ BESIDES: dict[str, Besides] = {
         "vLLM refuses settings, or the way they are combined; its line names them",
         "Do as the line says, or leave out what it names and is set.",
     ),
+    "release.lacks": Besides(
+        "something that this release does not do, with this model, on this GPU or with these settings",
+        "This release does not do what the line says, with this model, on this GPU or with these settings: use a "
+        "newer "
+        "image, or another build of the model (another quantization).",
+    ),
     "host.oom": Besides(
         "the kernel killed the container, which had no memory left",
         "Give the host or the container more memory, or plan a smaller model or KV cache.",

@@ -52,6 +52,13 @@ KINDS: tuple[Kind, ...] = (
                 "Choose another attention_backend, or leave the choice to vLLM: the line says what this one lacks.",
             ),
             Case(r"No valid (?:\w+ ){0,2}(?:attention|prefill) backend found"),
+            Case(
+                r"share no supported KV cache block size|No KV cache layout satisfies",
+                "Leave {set} out, and vLLM takes what its attention backends share.",
+                set_by=("block_size", "attention_backend", "attention_config", "VLLM_KV_CACHE_LAYOUT"),
+                since="0.33.0",
+            ),
+            Case(r"share no supported KV cache block size|No KV cache layout satisfies", since="0.33.0"),
             Case(r"FlashAttention only supports|FlashMLA.{0,40}only supported|Sinks are only supported"),
             Case(
                 r"(?:FA|FlashAttention|"
@@ -99,7 +106,15 @@ KINDS: tuple[Kind, ...] = (
         "Choose one of the moe_backend values that the line lists, or leave it to vLLM. It holds for the "
         "drafter's layers too: "
         "an MTP drafter without quantization, set in speculative_config, takes fewer of them.",
-        (Case(r"moe_backend ?=?.{0,40}is (?:not|only) supported|LoRA is not supported with moe_backend"),),
+        (
+            Case(r"moe_backend ?=?.{0,40}is (?:not|only) supported|LoRA is not supported with moe_backend"),
+            Case(
+                r"MoE backend '?(?P<backend>\w+)'? does not support",
+                "{backend} cannot run this model's experts here; the line says why: choose another moe_backend, or "
+                "leave "
+                "it to vLLM. Where none is left, use another build of the model, or a newer image.",
+            ),
+        ),
     ),
     Kind(
         "fusion.multicast",
@@ -130,6 +145,11 @@ KINDS: tuple[Kind, ...] = (
             Case(r"LoRA is not supported for|does not support LoRA yet|is not supported for LoRA"),
             Case(r"LoRA.{0,80}must be consistent with the base model"),
             Case(r"Loading lora .{0,200} failed|No adapter found for"),
+            # vllm/lora 0.33.0: what is read of an adapter, and how it is put into the model.
+            Case(
+                r"^(?:ValueError|AssertionError|KeyError|FileNotFoundError|TypeError)\b",
+                frames=r"/lora/(?:lora_model|lora_weights|peft_helper|model_manager|request|resolver)\.py",
+            ),
         ),
     ),
 )

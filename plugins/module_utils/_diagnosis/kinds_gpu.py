@@ -81,7 +81,7 @@ KINDS: tuple[Kind, ...] = (
             Case(r"PTX was compiled with an unsupported toolchain|CUDA_ERROR_UNSUPPORTED_PTX_VERSION"),
             Case(
                 r"CUDA driver version is insufficient for CUDA runtime version|cudaErrorInsufficientDriver|"
-                r"[Ee]rror 35\b"
+                r"[Ee]rror 35\b|not supported in the installed CUDA driver"
             ),
         ),
         lead=True,
@@ -92,7 +92,21 @@ KINDS: tuple[Kind, ...] = (
         "NVIDIA's container toolkit on the host serves GPUs by CDI, and they were asked for through its "
         "older hook: have them given by "
         "CDI (`nvidia.com/gpu=...`), or set its mode to auto in /etc/nvidia-container-runtime/config.toml.",
-        (Case(r"Runtime Hook directly .{0,80}is not supported|Using requested mode 'cdi'"),),
+        (
+            Case(r"Runtime Hook directly .{0,80}is not supported|Using requested mode 'cdi'"),
+            Case(
+                r"nvidia-container-cli: mount error: .{0,200}(?:device rules|cgroup|bpf)",
+                "NVIDIA's toolkit may not set the cgroup's device rules here (Docker without root, a container in a "
+                "container): have GPUs given by CDI (`nvidia.com/gpu=...`), or set no-cgroups = true in "
+                "/etc/nvidia-container-runtime/config.toml.",
+            ),
+            Case(
+                r"nvidia-container-cli: (?!initialization|detection|requirement|device)\w+ error",
+                "NVIDIA's older hook does not get this image and this host together; the line says at what: have "
+                "GPUs given "
+                "by CDI (`nvidia.com/gpu=...`), or update the toolkit.",
+            ),
+        ),
         lead=True,
     ),
     Kind(
@@ -114,7 +128,7 @@ KINDS: tuple[Kind, ...] = (
         (
             Case(r"Failed to infer device type"),
             Case(r"Device string must not be empty"),
-            Case(r"Found no NVIDIA driver|No CUDA GPUs are available|no CUDA-capable device is detected"),
+            Case(r"Found no NVIDIA driver|No (?:CUDA|HIP) GPUs are available|no CUDA-capable device is detected"),
             Case(r"CUDA driver initialization failed, you might not have a CUDA gpu"),
             Case(r"libcuda\.so(?:\.1)?:? cannot (?:open shared object file|found)|libcuda\.so cannot found"),
             Case(r"NVMLError_LibraryNotFound|NVML Shared Library Not Found|libnvidia-ml\.so\.1: cannot open"),
@@ -125,9 +139,45 @@ KINDS: tuple[Kind, ...] = (
                 "Docker is told to start containers with nvidia-container-runtime, and the host has no such program: "
                 "install NVIDIA's container toolkit, or take that runtime out of /etc/docker/daemon.json.",
             ),
-            Case(r"nvidia-container-cli: (?:initialization|detection) error"),
-            Case(r"Torch not compiled with CUDA enabled"),
+            Case(
+                r"nvidia-container-cli: device error: (?P<gpu>[^:\s]{1,80}): unknown device",
+                "The host has no GPU {gpu} (`nvidia-smi -L` lists them): correct the GPUs of the instance.",
+            ),
+            Case(
+                r"CUDA unknown error - this may be due|CUDA error: initialization error|0 active drivers \(\[\]\)",
+                "CUDA does not start in the container: load the driver's second module on the host (`modprobe "
+                "nvidia-uvm`) "
+                "and see that /dev/nvidia-uvm gets into the container (CDI); after a suspend or an update of the "
+                "driver "
+                "reboot the host.",
+            ),
+            Case(
+                r"NVMLError_DriverNotLoaded|nvml error: driver not loaded",
+                "The driver is not loaded on the host: see why with `nvidia-smi` and `journalctl -k` there, install "
+                "it or "
+                "reboot.",
+            ),
+            Case(r"Torch not compiled with CUDA enabled|PyTorch was compiled without CUDA"),
         ),
+        lead=True,
+    ),
+    Kind(
+        "gpu.busy",
+        "a GPU that takes no further process",
+        "The GPU takes no process now: it is in exclusive mode and somebody has it (`nvidia-smi` shows who; "
+        "`nvidia-smi -c "
+        "DEFAULT` on the host ends that mode), or it is not ready (confidential computing, a reset, an Xid in "
+        "`journalctl -k`).",
+        (
+            Case(r"CUDA-capable device(?:\(s\)|s)? (?:is/are|are) busy or unavailable|cudaErrorDevicesUnavailable"),
+            Case(
+                r"MPS client failed to connect|cudaErrorMps\w+",
+                "The container sees the socket of CUDA's MPS (CUDA_MPS_PIPE_DIRECTORY) and its daemon does not "
+                "answer: start "
+                "`nvidia-cuda-mps-control -d` on the host, or keep that folder out of the container.",
+            ),
+        ),
+        of_the_moment=True,
         lead=True,
     ),
     Kind(
@@ -145,7 +195,10 @@ KINDS: tuple[Kind, ...] = (
             Case(r"device-side assert triggered|cudaErrorIllegalAddress|the launch timed out"),
             Case(r"uncorrectable (?:NVLink|ECC)|ECC error|fallen off the bus|GPU is lost|NVMLError_GpuIsLost"),
             Case(r"CUDA error: (?:unknown error|invalid (?:argument|resource handle|configuration argument))"),
-            Case(r"CUDA error: operation not supported"),
+            Case(
+                r"CUDA error: operation not supported|[Ii]nvalid access of peer GPU memory|"
+                r"CUDNN_STATUS_NOT_INITIALIZED"
+            ),
             Case(r"CUBLAS_STATUS_(?:EXECUTION_FAILED|INTERNAL_ERROR|INVALID_VALUE|NOT_INITIALIZED)"),
         ),
         general=True,
@@ -170,6 +223,10 @@ KINDS: tuple[Kind, ...] = (
         "or the interface "
         "(NCCL_SOCKET_IFNAME).",
         (
+            Case(
+                r"Duplicate GPU detected",
+                "Two ranks were given one GPU: correct CUDA_VISIBLE_DEVICES where it is set, or name each GPU once.",
+            ),
             Case(
                 r"NCCL error|ncclSystemError|ncclInternalError|ncclUnhandledCudaError|ncclInvalidUsage|"
                 r"ncclRemoteError"
@@ -215,6 +272,7 @@ KINDS: tuple[Kind, ...] = (
         (
             Case(r"No available shared memory broadcast block found in \d+ second"),
             Case(r"TimeoutError: RPC call to \w+ timed out"),
+            Case(r"DistStoreError: Timed out|is setting up NCCL communicator and retrieving"),
             Case(r"Watchdog caught collective operation timeout|collective operation timed out"),
         ),
         general=True,

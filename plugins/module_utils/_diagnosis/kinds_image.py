@@ -77,6 +77,7 @@ KINDS: tuple[Kind, ...] = (
                 "capability, a dtype): use another build of the model (another quantization), another dtype where it "
                 "speaks of one, or a newer image.",
             ),
+            Case(r"FlashInfer Internal Error|Failed to launch kernel: invalid|unable to find an engine to execute"),
             Case(r"CUBLAS_STATUS_(?:NOT_SUPPORTED|ARCH_MISMATCH)|cudnnException|CUDNN_STATUS_NOT_SUPPORTED"),
         ),
     ),
@@ -85,7 +86,7 @@ KINDS: tuple[Kind, ...] = (
         "an image that has no kernels for this GPU",
         "Use an image built for this GPU's architecture.",
         (
-            Case(r"no kernel image is available for execution|device kernel image is invalid"),
+            Case(r"no kernel image is available for execution|device kernel image is invalid|invalid device function"),
             Case(r"is not compatible with the current PyTorch installation"),
             Case(r"CUDA error: named symbol not found"),
         ),
@@ -134,7 +135,7 @@ KINDS: tuple[Kind, ...] = (
                 r"Error building extension"
             ),
             Case(r"CalledProcessError: Command '\['[^']{0,200}(?:ninja|nvcc|ptxas)'"),
-            Case(r"No such file or directory: '(?:\S*/)?ninja'|Ninja is required to load"),
+            Case(r"No such file or directory: '(?:\S*/)?ninja'|Cannot find ptxas|Ninja is required to load"),
             Case(r"fatal error: \S+\.(?:h|hpp|cuh): No such file"),
             Case(r"JITBuildError|JIT compilation failed|NVRTC_ERROR|nvrtc: error"),
         ),
@@ -188,7 +189,13 @@ KINDS: tuple[Kind, ...] = (
                 r"lib(?:cudart|cublas\w*|cudnn|nvrtc|nccl|cusparse\w*|cufile|nvJitLink|"
                 r"torch_cuda)\.so\.?\S*: cannot open shared"
             ),
-            Case(r"undefined symbol: \S+"),
+            Case(
+                r"flashinfer-\S+ version \S+ does not match flashinfer version",
+                "FlashInfer's packages in the image are of different releases: use an image in which they are of "
+                "one, with "
+                "nothing installed over it.",
+            ),
+            Case(r"undefined symbol: \S+|cannot enable executable stack"),
             Case(
                 r"'_OpNamespace' '_\w+' object has no attribute|Could not run '_\w*C\w*::\w+'",
                 "vLLM's own kernels of this image were not loaded, or were not built for this platform (a warning "
@@ -216,7 +223,11 @@ KINDS: tuple[Kind, ...] = (
                 r"ImportError: \S+\.so\S*: cannot open shared object file",
                 "The image lacks the system library that the line names: use an image that has it.",
             ),
-            Case(r"[Pp]lease (?:install|run `?pip install)|you need to have .{0,40} installed"),
+            Case(r"Install (?:it )?(?:via|with) `?pip|requires installation of \w+|version >= ?[\d.]+ to load"),
+            Case(
+                r"[Pp]lease (?:install|run `?pip install)|requires the following packages that were not found|"
+                r"you need to have .{0,40} installed"
+            ),
         ),
         general=True,
     ),
@@ -243,7 +254,8 @@ KINDS: tuple[Kind, ...] = (
         "The image has no such program: use an image of vLLM's server (vllm/vllm-openai), and leave its entry point.",
         (
             Case(r"executable file not found in \$PATH|exec: .{0,100}: not found|exec format error"),
-            Case(r"exec .{0,100}: no such file or directory"),
+            Case(r"exec .{0,100}: no such file or directory|\b(?:vllm|python[\d.]*): command not found$"),
+            Case(r"can't open file '[^']{1,200}'|^\S{0,80}python\S*: No module named "),
         ),
         lead=True,
     ),

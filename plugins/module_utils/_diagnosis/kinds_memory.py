@@ -19,6 +19,11 @@ _BLOCKS = (
     "number of blocks that "
     "one request of max_model_len needs."
 )
+_BYTES = (
+    "{set} is all that the KV cache gets, whatever is free, and gpu_memory_utilization changes nothing: leave it "
+    "out, or "
+    "set it to at least what one request of max_model_len needs, or lower max_model_len."
+)
 _TOO_SMALL = (
     r"larger than (?:the available KV cache memory|the maximum number of tokens that can be stored in KV cache)"
 )
@@ -42,6 +47,7 @@ KINDS: tuple[Kind, ...] = (
         "The weights leave no room: use a smaller or quantized model, more GPUs, or a higher gpu_memory_utilization.",
         (
             Case(r"No available memory for the cache blocks", _BLOCKS, set_by=("num_gpu_blocks_override",)),
+            Case(r"No available memory for the cache blocks", _BYTES, set_by=("kv_cache_memory_bytes",)),
             Case(
                 r"No available memory for the cache blocks",
                 "The weights and the batch leave no room in the share of the GPU that is asked for: raise "
@@ -59,6 +65,7 @@ KINDS: tuple[Kind, ...] = (
         "Lower max_model_len to the estimate in the log, or raise gpu_memory_utilization.",
         (
             Case(_TOO_SMALL, _BLOCKS, set_by=("num_gpu_blocks_override",)),
+            Case(_TOO_SMALL, _BYTES, set_by=("kv_cache_memory_bytes",)),
             Case(
                 _TOO_SMALL + r".{0,200}estimated maximum model length is (?P<length>\d+)",
                 "Lower max_model_len to at most {length}, or raise gpu_memory_utilization.",
@@ -73,6 +80,7 @@ KINDS: tuple[Kind, ...] = (
         "Use a smaller model or more memory.",
         (
             Case(r"Cannot auto-fit max_model_len: not enough GPU memory", _BLOCKS, set_by=("num_gpu_blocks_override",)),
+            Case(r"Cannot auto-fit max_model_len: not enough GPU memory", _BYTES, set_by=("kv_cache_memory_bytes",)),
             Case(r"Cannot auto-fit max_model_len: not enough GPU memory"),
         ),
         step="fewer sequences and batched tokens",
@@ -101,6 +109,7 @@ KINDS: tuple[Kind, ...] = (
         "Much of the GPU's memory is taken (`nvidia-smi` shows by what): free it, or lower gpu_memory_utilization.",
         (
             Case(r"Free memory on device.{0,80} on startup is less than"),
+            Case(r"cudaGetDeviceCount\(\).{0,200}[Ee]rror 2: out of memory"),
             Case(r"Externally held weights on device", since="0.33.0"),
         ),
         of_the_moment=True,
@@ -142,7 +151,7 @@ KINDS: tuple[Kind, ...] = (
             ),
             Case(r"cudaHost(?:Alloc|Register).{0,80}(?:fail|error)|pin_memory.{0,60}fail|UVA is not available"),
             Case(r"requires uva \(pin memory\)"),
-            Case(r"std::bad_alloc"),
+            Case(r"std::bad_alloc|Cannot allocate memory \((?:os error )?12\)|node running low on memory"),
         ),
     ),
     Kind(
@@ -188,7 +197,7 @@ KINDS: tuple[Kind, ...] = (
         "disk.full",
         "a disk is full",
         "Make room on the disk that the line names.",
-        (Case(r"No space left on device|\[Errno 28\]|Disk quota exceeded"),),
+        (Case(r"[Nn]o space left on device|\[Errno 28\]|Disk quota exceeded"),),
         of_the_moment=True,
     ),
 )

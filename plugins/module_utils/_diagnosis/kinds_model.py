@@ -34,7 +34,10 @@ KINDS: tuple[Kind, ...] = (
         "is wrong.",
         (
             Case(r"GatedRepoError|gated repo|Cannot access gated|is a gated repository"),
-            Case(r"(?:401|403) Client Error|Access to model .{0,200} is restricted|awaiting a review"),
+            Case(
+                r"(?:401|403) (?:Client Error|Forbidden|Unauthorized)|Access to model .{0,200} is restricted|"
+                r"awaiting a review"
+            ),
             Case(r"Invalid (?:username or password|user token|credentials)|LocalTokenNotFoundError"),
             Case(r"RepositoryNotFoundError|Repository Not Found for url"),
         ),
@@ -52,7 +55,8 @@ KINDS: tuple[Kind, ...] = (
             Case(
                 r"locate the files? on the Hub|couldn't connect to 'https?://|LocalEntryNotFoundError|"
                 r"NameResolutionError|Temporary failure in name resolution|Failed to resolve|Max retries exceeded|"
-                r"Network is unreachable|ConnectTimeout|CERTIFICATE_VERIFY_FAILED|ProxyError",
+                r"Network is unreachable|No route to host|ConnectTimeout|ReadTimeout: |Read timed out|"
+                r"ConnectError: .{0,80}(?:Name or service|resolution)|CERTIFICATE_VERIFY_FAILED|ProxyError",
                 "Put the model on the host, or correct its name; where the engine is to fetch it, the host "
                 "has to reach the Hub "
                 "(network, proxy).",
@@ -72,7 +76,8 @@ KINDS: tuple[Kind, ...] = (
                 # openai_harmony fetches it; vllm#22525, harmony#95 name the variable.
                 r"HarmonyError: error downloading or loading vocab|failed to download or load vocab file",
                 "gpt-oss needs a vocabulary that is not among its files and that it fetches from the network: put "
-                "o200k_base.tiktoken (and cl100k_base.tiktoken) into a folder on the host that is mounted, and name it "
+                "o200k_base.tiktoken (and cl100k_base.tiktoken) into a folder on the host that is mounted, and name "
+                "it "
                 "in TIKTOKEN_ENCODINGS_BASE in the instance's `env`.",
             ),
             Case(r"HFValidationError: Repo id must|Repo id must (?:be|use)"),
@@ -111,7 +116,11 @@ KINDS: tuple[Kind, ...] = (
                 r"unexpected EOF, expected"
             ),
             Case(r"Consistency check failed|IncompleteRead|should be of size \d+"),
-            Case(r"version https://git-lfs|git-lfs pointer"),
+            Case(r"version https://git-lfs|git-lfs pointer|could not parse ModelProto"),
+            Case(
+                r"^Exception: expected value at line 1 column 1",
+                "The model's tokenizer.json is none, as where git fetched it without its large files: fetch it again.",
+            ),
         ),
     ),
     Kind(
@@ -182,6 +191,7 @@ KINDS: tuple[Kind, ...] = (
             ),
             Case(r"AttributeError: .{0,80}(?:Config|Tokenizer\w*|Processor)'? (?:object )?has no attribute"),
             Case(r"KeyError: '(?:default|rope_type|type|mrope|llama3|yarn|\w+_rope)'", frames=r"rope|rotary|config"),
+            Case(r"^KeyError: '\w+'", frames=r"/transformers/models/auto/"),
             Case(r"StrictDataclass\w*Error|has no attribute 'rope_(?:theta|parameters|scaling)'"),
             Case(r"rope_scaling.{0,60}must (?:have|be)|Unknown RoPE scaling type"),
         ),
@@ -215,10 +225,16 @@ KINDS: tuple[Kind, ...] = (
             ),
             Case(r"Unrecognized model in|Should have a `model_type` key|KeyError: 'model_type'"),
             Case(
-                r"Weights only load failed",
+                r"Weights only load failed|serious vulnerability issue in `torch\.load`",
                 "The model's weights are pickles, which can run code: use a build of it with safetensors.",
             ),
-            Case(r"Expecting value: line \d+ column \d+|Extra data: line \d+ column \d+"),
+            Case(r"Expecting (?:value|[^:]{1,60}): line \d+ column \d+|Extra data: line \d+ column \d+"),
+            Case(
+                r"text_config extracted from the model config does not have|Found conflicts between 'rope_type=",
+                "The model's config.json is not as this release reads it (the line says what): use another build of "
+                "the "
+                "model, or a newer image.",
+            ),
             Case(r"Could not detect config format|Failed to load mistral"),
             Case(
                 r"[Cc]ouldn't instantiate the backend tokenizer|Unrecognized (?:processing|image processor|"

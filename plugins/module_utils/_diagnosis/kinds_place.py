@@ -32,6 +32,7 @@ KINDS: tuple[Kind, ...] = (
                 "The container's user may not open the GPU's device: give it the group that owns it on the host.",
             ),
             Case(r"PermissionError: |\[Errno 13\] Permission denied|PermissionError at "),
+            Case(r": Permission denied$"),
             Case(r"Read-only file system|\[Errno 30\]"),
             Case(
                 r"getpwuid\(\): uid not found",
@@ -62,7 +63,7 @@ KINDS: tuple[Kind, ...] = (
         "port.busy",
         "the port is taken",
         "Choose another port, or free this one (`ss -ltnp` on the host shows what holds it).",
-        (Case(r"[Aa]ddress already in use"), Case(r"port is already allocated")),
+        (Case(r"[Aa]ddress already in use|\[Errno 98\]"), Case(r"port is already allocated")),
         of_the_moment=True,
     ),
     Kind(
@@ -70,7 +71,32 @@ KINDS: tuple[Kind, ...] = (
         "an address to listen at that the container does not have",
         "The container has no such address: set host to 0.0.0.0 or leave it out, and VLLM_HOST_IP to an address that "
         "it has.",
-        (Case(r"Cannot assign requested address|\[Errno 99\]|(?:gaierror|Name or service not known).{0,40}bind"),),
+        (
+            Case(
+                r"AF_UNIX path too long|ipc path .{0,300}longer than",
+                "The folder in which the engine's processes keep their sockets has too long a name: set "
+                "VLLM_RPC_BASE_PATH in "
+                "the instance's `env` to a short one, as /tmp, and TMPDIR where that is set.",
+            ),
+            Case(r"Cannot assign requested address|\[Errno 99\]|(?:gaierror|Name or service not known).{0,40}bind"),
+        ),
+    ),
+    Kind(
+        "mount.missing",
+        "something that is mounted into the container is not on the host, or of another kind",
+        "What the line names is mounted from the host, and is not there: put it there, or correct its path.",
+        (
+            Case(
+                r"bind source path does not exist|error while creating mount source path",
+            ),
+            Case(
+                r"IsADirectoryError: |NotADirectoryError: |not a directory: .{0,80}mount a directory onto a file",
+                "A file is a folder here, or the reverse. Docker makes an empty folder of a mounted file that is not "
+                "on the "
+                "host: remove that folder there, put the file in its place, and start again.",
+            ),
+        ),
+        lead=True,
     ),
     Kind(
         "disk.error",
@@ -79,10 +105,24 @@ KINDS: tuple[Kind, ...] = (
         "that was lost has to be mounted again.",
         (
             Case(
+                r"No such device \(os error 19\)|unable to mmap .{0,200}No such device",
+                "The file system that holds the model does not map files into memory, as some shares do not: copy "
+                "the model "
+                "to a disk of the host, or mount the share in another way.",
+            ),
+            Case(
                 r"\[Errno (?:5|107|116|121)\]|Input/output error|Stale file handle|Transport endpoint is not connected"
             ),
         ),
         of_the_moment=True,
+    ),
+    Kind(
+        "weights.cache",
+        "a weight cache whose daemon is not there, or holds other weights",
+        "The engine takes its weights from a daemon on the host (load_format ipc_cache): start that daemon first, of "
+        "the same release, with the same model, settings and GPUs, and in a folder that only its user may open; or "
+        "leave load_format out, and the engine loads them itself.",
+        (Case(r"WeightCacheUnavailableError|CacheConfigMismatchError", since="0.33.0"),),
     ),
     Kind(
         "ray.cluster",
@@ -92,6 +132,13 @@ KINDS: tuple[Kind, ...] = (
         (
             Case(r"[Cc]ould not find any running Ray instance|Ray does not allocate any GPUs"),
             Case(r"Current node has no \w+ available\.|No available node types can fulfill"),
+            Case(r"Not enough resources to allocate \d+ (?:placement groups|DP ranks)|in Ray cluster\."),
+            Case(r"DP master node .{0,80}is missing or dead|Not enough total available nodes"),
+            Case(
+                r"Every node should have a unique IP address",
+                "Ray's nodes say one address: set VLLM_HOST_IP on each to its own, or nowhere.",
+            ),
+            Case(r"Failed to connect to Ray cluster|No node info found matching attributes"),
             Case(r"Ray is not initialized although|ray\.exceptions\.RaySystemError|Ray workers have not started"),
         ),
     ),

@@ -41,6 +41,15 @@ KINDS: tuple[Kind, ...] = (
             ),
             Case(r"(?:Unknown|Invalid) .{1,120}Valid (?:options|modes|kinds|layouts|values)(?: are)?: "),
             Case(
+                r"^(?!.{0,80}quant)(?:\w+\.)*(?:Value error, |\w+Error: )(?:Unknown|Unrecognized|Invalid|Unsupported) "
+                r".{1,160}?(?:[Ss]upported values are|(?:[Ee]xpected|[Mm]ust be) one of|Valid \w+ are)"
+            ),
+            Case(r"^(?:Value error, |ValueError: )(?!.{0,80}quant)[\w. `']{1,60} must be one of \W"),
+            Case(
+                r"Unknown config format `(?P<format>[^`]{1,60})`",
+                "This release has no config_format {format}: correct it, or leave it out, and vLLM finds the format.",
+            ),
+            Case(
                 r"(?:Invalid|Unknown|Unsupported) attention backend|Attention backend '\w+' has been removed",
                 "This release has no such attention backend: correct {set}, or leave it out.",
                 set_by=("attention_backend", "attention_config", "mm_encoder_attn_backend", "VLLM_ATTENTION_BACKEND"),
@@ -58,7 +67,8 @@ KINDS: tuple[Kind, ...] = (
         "Correct the value's type: the line says which is wanted (a mapping is written as one in `engine_args`).",
         (
             Case(
-                _ARGUMENT + r"(?:invalid [^:]{0,80} value|expected |\d+ validation error|Value .{0,200} cannot be)",
+                _ARGUMENT
+                + r"(?:[Ii]nvalid (?:JSON|[^:]{0,80} value)|expected |\d+ validation error|Value .{0,200} cannot be)",
                 "Correct the type of {flag}: the line says which is wanted (a mapping is written as one, "
                 "with its keys, "
                 "in `engine_args`).",
@@ -66,6 +76,17 @@ KINDS: tuple[Kind, ...] = (
             Case(r"error: argument [^:]{1,200}: (?:invalid [^:]{0,80} value|expected |\d+ validation error)"),
             Case(r"Input should be (?:a valid|an instance of|an object|a finite|greater|less)"),
             Case(r"type=(?:dataclass_type|int_type|bool_type|float_type|string_type|int_parsing|bool_parsing)\b"),
+            Case(
+                # vllm/model_executor/model_loader: default_loader.py, runai_streamer_loader.py.
+                r"(?:enable_multithread_load|num_threads|concurrency|memory_limit|distributed) must be an? ",
+                "Correct that key in model_loader_extra_config: the line says which type it takes.",
+            ),
+            Case(
+                r"invalid literal for int\(\) with base 10: '(?:GPU|MIG)-",
+                "This release takes CUDA_VISIBLE_DEVICES as numbers alone: leave it out, since the container holds "
+                "no other "
+                "GPUs, or use a newer image.",
+            ),
             Case(r"(?:argparse\.)?ArgumentTypeError: "),
         ),
     ),
@@ -77,6 +98,11 @@ KINDS: tuple[Kind, ...] = (
             Case(r"Unexpected keyword argument"),
             # What is wrong for VllmConfig as a whole is in the model's files.
             Case(r"^(?!.{0,200}validation errors? for VllmConfig).{0,900}Extra inputs are not permitted"),
+            Case(
+                r"Unexpected extra config keys for|is not an allowed Tensorizer argument",
+                "Remove from model_loader_extra_config the keys that the line names: this load_format has no such "
+                "ones.",
+            ),
             Case(r"(?:EngineArgs|Config)\.__init__\(\) got an unexpected keyword argument"),
         ),
     ),
@@ -146,7 +172,7 @@ KINDS: tuple[Kind, ...] = (
                 r".{0,80}(?:not|must|be) divisible by"
             ),
             Case(r"divisible by (?:tp_size|ep_size|world_size|BLOCK_SIZE|group_size|min_thread|weight quantization)"),
-            Case(r"AssertionError: \d+ is not divisible by \d+"),
+            Case(r"AssertionError: \d+ is not divisib"),
         ),
     ),
     Kind(
@@ -157,9 +183,17 @@ KINDS: tuple[Kind, ...] = (
             Case(r"World size .{0,40}is larger than the number of available GPUs"),
             Case(r"[Tt]ensor parallel size \(?\d+\)? (?:cannot be larger|exceeds)"),
             Case(r"number of required \w+ exceeds the total number of available"),
-            Case(r"CUDA error: invalid device ordinal"),
+            Case(r"CUDA error: invalid device ordinal|[Ee]rror 101: invalid device ordinal"),
             Case(r"local rank \d+ is out of bounds|replica size \(\d+\) exceeds the number of visible"),
+            Case(
+                r"NVMLError_InvalidArgument",
+                "The engine asked the driver for a GPU that the container does not have: give it as many GPUs as it "
+                "has "
+                "ranks (tensor_parallel_size, pipeline_parallel_size and data_parallel_size multiplied), and correct "
+                "CUDA_VISIBLE_DEVICES where it is set.",
+            ),
             Case(r"Cannot provide a placement group"),
+            Case(r"Error computing (?:assigned_physical_gpu_ids|device indices)|is out of range for assigned_physical"),
         ),
     ),
     Kind(
@@ -175,6 +209,17 @@ KINDS: tuple[Kind, ...] = (
         (
             Case(r"The model type .{0,60} does not support float16"),
             Case(r'kv_cache_dtype="\w+" is incompatible with dtype'),
+            Case(
+                r"must have (?:the same )?dtype|expected scalar type \w+ but found|same dtype, but got",
+                "A kernel met numbers of another type than it takes: set {set} to auto, or dtype to bfloat16.",
+                set_by=("kv_cache_dtype", "dtype"),
+            ),
+            Case(
+                r"must have (?:the same )?dtype|expected scalar type \w+ but found|same dtype, but got",
+                "A kernel met numbers of another type than it takes: set dtype to bfloat16, the type that most "
+                "kernels "
+                "take beside an FP8 cache or quantized weights; or use another build of the model.",
+            ),
             Case(r"ValueError: Unknown dtype: "),
         ),
     ),

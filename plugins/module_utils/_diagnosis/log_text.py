@@ -13,6 +13,7 @@ from __future__ import annotations
 import re
 import typing as t
 
+from .._outside.documents import parse
 from .._outside.printable import printable_lines
 
 # Characters. A whole start of vLLM with its wrappers around the cause has less than a fifth of it.
@@ -24,19 +25,28 @@ LINE = 1000
 # Kubernetes), the level, in the ways that vLLM has written it.
 _PROCESS = re.compile(r"\((?P<name>\w[\w.=, -]{0,60}?),? (?:pid|ip)=[^)]{0,80}\) ?")
 _RANK = re.compile(r"\[(?P<name>rank\d{1,5})\]: ?")
-_CONTAINER = re.compile(r"[\w.-]{1,60} {1,20}\| |[A-Z][a-z]{2} [ \d]\d \d\d:\d\d:\d\d \S{1,60} \S{1,60}\[\d+\]: ")
+_CONTAINER = re.compile(
+    r"(?:> )?(?:[\w.-]{1,60} {1,20}\| |\[(?:pod/\S{1,200}\] |default\d{1,4}\]:)|"
+    r"(?:[A-Z][a-z]{2} [ \d]\d \d\d:\d\d:\d\d|\d{4}-\d\d-\d\dT\S{8,30}) \S{1,60} "
+    r"[^\s:()\[\]]{1,60}(?:\[\d+\])?: )|> "
+)
 _COLOUR = re.compile(r"\[\d{1,3}(?:;\d{1,3}){0,4}m")
 _TIME = re.compile(
     r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(?:[.,]\d{1,9})?(?:Z|[+-]\d\d:?\d\d)? (?:(?:stdout|stderr) [FP] )?"
 )
 _LEVEL = re.compile(
     r"(?P<level>TRACE|DEBUG|INFO|WARN(?:ING)?|ERROR|CRITICAL|FATAL)"
-    r"(?: \d\d-\d\d \d\d:\d\d:\d\d(?: \d\d:\d\d)? \[?(?P<where>[^\s\]]{0,100})\] ?|: {0,8}| (?=\S))"
+    r"(?: (?:\d{4}-)?\d\d-\d\d \d\d:\d\d:\d\d(?:[.,]\d{1,9})?(?: \d\d:\d\d)? \[?(?P<where>[^\s\]]{0,100})\] ?|"
+    r" \[(?P<at>[\w./-]{1,100}\.py:\d{1,6})\] ?|: {0,8}| (?=\S))"
 )
 _RAY_LEVEL = re.compile(r"(?P<level>INFO|WARNING|ERROR) (?P<where>\w+\.py:\d+) -- ")
 _MOST_PREFIXES = 12
 HARMLESS = frozenset(("TRACE", "DEBUG", "INFO", "WARN", "WARNING"))
+_LEVELS = HARMLESS | {"ERROR", "CRITICAL", "FATAL"}
 
+# A record in JSON, as a formatter of the operator's or a driver of Docker's writes it: how bad, and what is said.
+_JSON_LEVELS = ("level", "levelname", "severity", "log_level")
+_JSON_TEXTS = ("message", "msg", "event", "log", "exc_info", "exception", "traceback", "stack_trace", "stack")
 # Behind these stands what a client has sent.
 _QUOTED = re.compile(r"(?<![-\w])(?:prompts?|messages|content)['\"]?\s?[:=]")
 # Where such a quote begins, and may go on for lines.
@@ -76,7 +86,31 @@ def lines(log: str) -> list[str]:
     newest = log[-SEARCHED:] if len(log) > SEARCHED else log
     if newest is not log:
         newest = newest.partition("\n")[2] or newest  # half a line does not say that it is harmless
-    return [line[:LINE] for line in printable_lines(newest).split("\n")]
+    return [line[:LINE] for line in printable_lines("\n".join(_records(newest))).split("\n")]
+
+
+def _records(log: str) -> t.Iterator[str]:
+    """The lines of a log, a bar of progress apart from what follows it; of a record in JSON those that it holds."""
+    for line in log.replace("\r\n", "\n").replace("\r", "\n").split("\n"):
+        record = _record(line)
+        texts = [] if record is None else [record[key] for key in _JSON_TEXTS if isinstance(record.get(key), str)]
+        if record is None or not texts:
+            yield line
+            continue
+        level = next((str(record[key]) for key in _JSON_LEVELS if key in record), "").upper()
+        before = f"{level}: " if level in _LEVELS else ""
+        for text in texts:
+            yield from (before + part for part in text.rstrip("\n").split("\n"))
+
+
+def _record(line: str) -> dict[str, t.Any] | None:
+    if line[:2] != '{"' or line.rstrip()[-1:] != "}":
+        return None
+    try:
+        found = parse(line)
+    except ValueError:
+        return None
+    return found if isinstance(found, dict) else None
 
 
 def said(line: str) -> Said:
@@ -94,7 +128,8 @@ def said(line: str) -> Said:
         if found is None and not level:
             found = _LEVEL.match(line, at) or _RAY_LEVEL.match(line, at)
             if found is not None:
-                level, where = found["level"], found.groupdict().get("where") or ""
+                said_at = found.groupdict()
+                level, where = found["level"], said_at.get("where") or said_at.get("at") or ""
         if found is None:
             # Only before a prefix does an indentation mean nothing.
             blank = len(line) - len(line[at:].lstrip(" ")) if line[at : at + 1] == " " else at

@@ -97,10 +97,16 @@ NAMES = frozenset(
         "worker_cls", "worker_extension_cls",
     )
 )  # fmt: skip
+_RESERVED = re.compile(r"reserved (?P<gib>[\d.]{1,12}) GiB memory for KV Cache as specified by kv_cache_memory_bytes")
 _FLAG = re.compile(r"--(?:no-)?([a-z][a-z0-9]*(?:-[a-z0-9]+)*)")
 _WORD = re.compile(r"\b[a-z][a-z0-9]*(?:_[a-z0-9]+)+\b")
 _VARIABLE = re.compile(r"\b(?:VLLM|NCCL|HF|CUDA|PYTORCH|TORCH|FLASHINFER|TRITON)_[A-Z0-9_]+\b")
+_OF_VARIABLES = re.compile(r"\b(?:environ\w*|env|variables?|[Ss]et|[Uu]nset|export)\b")
 _MOST = 3
+# A mapping that is an argument of its own has its checks in a file, and in a class, of its name.
+_CONFIG_FILE = re.compile(r"/vllm/config/(\w+)\.py")
+_CONFIG_CLASS = re.compile(r"validation errors? for (\w+Config)\b")
+_HUMP = re.compile(r"(?<=[a-z])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
 
 
 def of_release(release: t.Mapping[str, t.Any]) -> dict[str, str]:
@@ -120,15 +126,33 @@ def of_log(lines: t.Iterable[str]) -> dict[str, str]:
         said = _SAID.search(line)
         if said is not None and not found:
             found = {pair["name"]: (pair["value"] or "set").strip("'") for pair in _PAIR.finditer(said["args"])}
+        reserved = _RESERVED.search(line)
+        if reserved is not None:
+            found["kv_cache_memory_bytes"] = f"{reserved['gib']} GiB"
         blocks = _BLOCKS.search(line)
         if blocks is not None:
             found[blocks["name"]] = blocks["value"]
     return found
 
 
+def checked_in(text: str, frames: t.Sequence[str]) -> list[str] | None:
+    """The argument whose own code refused something; [] where it was vLLM's settings as a whole, None where "
+    "neither."""
+    heading = _CONFIG_CLASS.search(text)
+    file = _CONFIG_FILE.search(frames[-1]) if frames else None
+    if heading is None and file is None:
+        return None
+    classes = [_HUMP.sub("_", heading[1]).lower()] if heading else []
+    files = [f"{file[1]}_config"] if file else []
+    return [name for name in dict.fromkeys([*classes, *files]) if name in NAMES]
+
+
 def spoken_of(text: str, known: t.Mapping[str, str]) -> list[str]:
     """The arguments and variables that a message names, those first that are set."""
     flags = [name.replace("-", "_") for name in _FLAG.findall(text)]
     words = [name for name in _WORD.findall(text) if name in known or name in NAMES]
-    names = dict.fromkeys([*flags, *words, *_VARIABLE.findall(text)])
+    # Backends have names like those of variables.
+    spoken = _VARIABLE.findall(text) if _OF_VARIABLES.search(text) else []
+    variables = [name for name in _VARIABLE.findall(text) if name in known or name in spoken or f"{name}=" in text]
+    names = dict.fromkeys([*flags, *words, *variables])
     return sorted(names, key=lambda name: name not in known)[:_MOST]

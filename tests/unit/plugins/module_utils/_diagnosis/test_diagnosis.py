@@ -53,7 +53,7 @@ def test_a_worker_that_hangs_is_the_cause_where_no_error_is(log: str, failure_cl
                 "  Value error, the moon is full [type=value_error]",
                 "    For further information visit https://errors.pydantic.dev/2/v/value_error",
             ),
-            "unknown",
+            "flag.refused",
             "Value error, the moon is full [type=value_error]",
         ),
         ("RuntimeError: Worker failed with error 'nothing known'\n", "unknown", "nothing known"),

@@ -1,0 +1,179 @@
+# Copyright: gpufleet.vllm contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""One failure, as it reads through what writes an engine's log, and what a release refuses in words of its own."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from ansible_collections.gpufleet.vllm.plugins.module_utils._diagnosis.diagnosis import diagnose
+from ansible_collections.gpufleet.vllm.tests.unit.plugins.module_utils._engine.engine_logs import (
+    API,
+    CORE,
+    TRACEBACK,
+    WRAPPERS,
+    said,
+)
+
+CAUSE = "torch.OutOfMemoryError: CUDA out of memory. Tried to allocate 1.50 GiB."
+START = "(APIServer pid=1) INFO 11-20 10:00:00 [api_server.py:1] ValueError: No available memory for the cache blocks"
+LINES = (START, f"{CORE}{CAUSE}", *WRAPPERS.splitlines())
+FRAME = '  File "/usr/lib/python3/dist-packages/vllm/{}", line 1, in {}'
+
+
+def in_json(line: str) -> str:
+    """A record of a formatter that an operator set: the level and the words, and a traceback beside them."""
+    level = "INFO" if " INFO " in line else "ERROR"
+    words = line.partition("] ")[2] or line
+    return json.dumps({"timestamp": "2026-11-20", "level": level, "message": "x", "exc_info": words})
+
+
+@pytest.mark.parametrize(
+    "written",
+    [
+        "{}",
+        "vllm-1  | {}",
+        "Nov 20 10:00:00 host1 docker[123]: {}",
+        "Nov 20 10:00:00 host1 vllm: {}",
+        "2026-11-20T10:00:00+0000 host1 docker[123]: {}",
+        "2026-11-20T10:00:00.123456+00:00 host1 vllm[1]: {}",
+        "2026-11-20T10:00:00.123456789Z {}",
+        "2026-11-20T10:00:00.123456789Z stderr F {}",
+        "[pod/vllm-7d9f-abc/vllm] {}",
+        "[pod/vllm-7d9f-abc/vllm] 2026-11-20T10:00:00.123456789Z {}",
+        "[default0]:{}",
+        "> {}",
+        "Loading weights: 10%\r{}",
+    ],
+)
+def test_what_stands_before_a_line_is_no_part_of_it(written: str) -> None:
+    found = diagnose("\n".join(written.format(line) for line in LINES), 1)
+    assert (found.failure_class, found.cause) == ("oom", CAUSE)
+
+
+@pytest.mark.parametrize("end", ["\n", "\r\n"])
+def test_a_log_of_records_in_json_is_read_by_their_levels(end: str) -> None:
+    assert diagnose(end.join(map(in_json, LINES)), 1).cause == CAUSE
+    of_docker = (json.dumps({"log": f"{line}\n", "stream": "stderr", "time": "x"}) for line in LINES)
+    assert diagnose(end.join(of_docker), 1).cause == CAUSE
+
+
+@pytest.mark.parametrize(
+    "line", ['{"level": "ERROR"', '{"a": 1}', '{"message": 5}', "{" + '"a":{' * 5000 + "}", '{"a": 1e999}']
+)
+def test_a_line_that_only_looks_like_a_record_is_itself(line: str) -> None:
+    assert diagnose(f"{line}\n{CORE}{CAUSE}", 1).cause == CAUSE
+
+
+def test_a_level_with_a_whole_date_is_a_level() -> None:
+    log = f"INFO 2026-11-20 10:00:00,123 [a.py:1] {CAUSE}\n"
+    log += "ERROR 2026-11-20 10:00:01,123 [a.py:1] ValueError: Unknown dtype: x"
+    assert diagnose(log, 1).cause == "ValueError: Unknown dtype: x"
+
+
+@pytest.mark.parametrize(
+    ("heading", "told"),
+    [
+        ("SpeculativeConfig", "how speculative_config is set"),
+        ("KVTransferConfig", "how kv_transfer_config is set"),
+        ("EPLBConfig", "how eplb_config is set"),
+        ("ModelConfig", "these settings, or this model with them"),
+    ],
+)
+@pytest.mark.parametrize("kind", ["Value error", "Assertion failed"])
+def test_a_mapping_whose_own_code_refuses_it_is_named(kind: str, heading: str, told: str) -> None:
+    log = said(
+        API, f"pydantic_core._pydantic_core.ValidationError: 1 validation error for {heading}", f"  {kind}, the moon"
+    )
+    found = diagnose(log, 1)
+    assert (found.failure_class, found.cause) == ("flag.refused", f"{kind}, the moon")
+    assert told in found.advice and "leave" not in found.advice
+
+
+def test_what_is_set_may_be_left_out() -> None:
+    log = said(API, TRACEBACK, FRAME.format("config/profiler.py", "f"), "    raise x", "ValueError: the moon is full")
+    found = diagnose(log, 1, release={"arguments": {"profiler_config": {"profiler": "x"}}})
+    assert found.failure_class == "flag.refused"
+    assert "leave profiler_config out" in found.advice
+
+
+@pytest.mark.parametrize(
+    ("frame", "line", "advised"),
+    [
+        (
+            ("v1/attention/backends/x.py", "__init__"),
+            "NotImplementedError: XImpl reads no sinks",
+            "Try another attention_backend",
+        ),
+        (
+            ("model_executor/layers/quantization/x.py", "f"),
+            "ValueError: Unsupported layer skip match mode: x",
+            "another build of the model",
+        ),
+        (
+            ("model_executor/layers/fused_moe/x.py", "f"),
+            "RuntimeError: x does not support y",
+            "Try another moe_backend",
+        ),
+    ],
+)
+def test_what_a_release_does_not_do_is_told_as_that(frame: tuple[str, str], line: str, advised: str) -> None:
+    found = diagnose(said(CORE, TRACEBACK, FRAME.format(*frame), "    raise x", line) + WRAPPERS, 1)
+    assert (found.failure_class, found.cause) == ("release.lacks", line)
+    assert advised in found.advice
+
+
+def test_a_mistake_is_not_called_a_lack() -> None:
+    log = said(CORE, TRACEBACK, FRAME.format("v1/core/x.py", "f"), "    x", "KeyError: 'not supported'")
+    assert diagnose(log, 1).failure_class == "unknown"
+
+
+def test_an_adapter_that_cannot_be_read_is_told_by_where_it_was_read() -> None:
+    log = said(CORE, TRACEBACK, FRAME.format("lora/peft_helper.py", "from_dict"), "    x", "ValueError: Missing: r")
+    assert diagnose(log, 1).failure_class == "lora.adapter"
+
+
+@pytest.mark.parametrize(
+    "text", ["[core.py:1330] ", "11-20 10:00:00 [core.py:1330] ", "2026-11-20 10:00:00 [core.py:1330] "]
+)
+def test_the_file_that_speaks_is_no_part_of_what_it_says(text: str) -> None:
+    assert (
+        diagnose(f"(EngineCore pid=1) ERROR {text}ValueError: the moon is full", 1).cause
+        == "ValueError: the moon is full"
+    )
+
+
+def test_a_size_of_the_cache_that_is_set_is_the_cause_and_no_share_of_the_gpu() -> None:
+    """v1/worker/gpu_worker.py and v1/core/kv_cache_utils.py of 0.33.0."""
+    log = (
+        "(Worker pid=2) INFO 09-22 01:20:17 [gpu_worker.py:544] Initial free memory 93.95 GiB, reserved 4.0 GiB "
+        "memory for "
+        "KV Cache as specified by kv_cache_memory_bytes config and skipped memory profiling.\n"
+        f"{CORE}ValueError: To serve at least one request with max seq len (9), 7.8 GiB KV cache is needed, "
+        "which is larger than the available KV cache memory (4.0 GiB). the estimated maximum model length is 530432."
+    )
+    found = diagnose(log, 1)
+    assert found.failure_class == "kv.too_small"
+    assert "kv_cache_memory_bytes (it is 4.0 GiB) is all that" in found.advice
+    assert "raise gpu_memory_utilization" not in found.advice
+
+
+def test_a_backend_is_not_taken_for_a_variable() -> None:
+    log = said(CORE, "ValueError: FLASHINFER_MOONS and VLLM_MOONS are no moons")
+    assert "FLASHINFER_MOONS is set" not in diagnose(log, 1).advice
+    log = said(CORE, "ValueError: the environment variable VLLM_MOONS is no number")
+    assert "how VLLM_MOONS is set" in diagnose(log, 1).advice
+
+
+def test_a_mistake_of_vllms_own_code_is_known_by_who_says_it() -> None:
+    assert "try another release" in diagnose(said(CORE, "IndexError: list index out of range"), 1).advice
+
+
+@pytest.mark.parametrize(
+    "line", ["start.sh: line 3: numactl: command not found", "cp: cannot stat 'x': Permission denied"]
+)
+def test_what_a_launcher_lacked_did_not_stop_the_engine(line: str) -> None:
+    assert diagnose(f"{line}\n{CORE}{CAUSE}\n{WRAPPERS}", 1).cause == CAUSE
