@@ -5,12 +5,13 @@
 
     python tests/bench/door.py [--requests 2000] [--clients 16] [--litellm /tmp/litellm/bin/litellm]
 
-Needs haproxy. The engine is a stand-in that answers at once. Requests go in turn to the engine, to the door of the role
-(keys, paths, `model` in the body, log) and to litellm, over connections that are kept, so that all of them have the same
-machine. `added_ms` is how much longer than the engine's is the median, and the 99th of 100, of each; `of_bare` how many
-requests a second CLIENTS get, as a share of what they get from the engine: on few cores the clients take most of them.
+Needs haproxy. The engine is a stand-in that answers at once. Requests go in turn to the engine, to the door of the
+role (keys, paths, `model` in the body, log) and to litellm, over connections that are kept, so that all of them have
+the same machine. `added_ms` is how much longer than the engine's is the median, and the 99th of 100, of each;
+`of_bare` how many requests a second CLIENTS get, as a share of what they get from the engine: on few cores the clients
+take most of them.
 
-litellm was 1.104.0 (`python3 -m venv /tmp/litellm; /tmp/litellm/bin/pip install 'litellm[proxy]==1.104.0'`).
+litellm was 1.108.7 (`python3 -m venv /tmp/litellm; /tmp/litellm/bin/pip install 'litellm[proxy]==1.108.7'`).
 """
 
 from __future__ import annotations

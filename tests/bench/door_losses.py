@@ -99,10 +99,18 @@ class Lost(t.NamedTuple):
     ended: float
 
 
-def judged(lost: t.Sequence[Lost], happened: t.Mapping[str, float]) -> Json:
+class Happened(t.NamedTuple):
+    """A process that is killed takes connections until the kernel has ended it: nothing happens in no time."""
+
+    began: float
+    done: float
+
+
+def judged(lost: t.Sequence[Lost], happened: t.Mapping[str, Happened]) -> Json:
     """What was lost with each of what happened, and what with none."""
     in_flight = {
-        what: {one.name for one in lost if one.began <= moment <= one.ended} for what, moment in happened.items()
+        what: {one.name for one in lost if one.began <= moment.done and moment.began <= one.ended}
+        for what, moment in happened.items()
     }
     excused: set[str] = set().union(*in_flight.values())
     return {
@@ -162,20 +170,22 @@ def measured(folder: pathlib.Path, requests: int, clients: int) -> Json:
         mine = (door.backends[0].id, servers[address].server)
         return any(kept.up for kept in door.runtime.servers() if (kept.backend, kept.server) == mine)
 
-    happened: dict[str, float] = {}
+    happened: dict[str, Happened] = {}
 
     def killed() -> None:
+        began = time.monotonic()
         engines[HERE].kill()
-        happened["killed"] = time.monotonic()
+        engines[HERE].wait(60)
+        happened["killed"] = Happened(began, time.monotonic())
 
     def back() -> None:
-        engines[HERE].wait(60)
         engines[HERE] = stand_in(HERE, port)
         until(lambda: up(HERE))
 
     def away() -> None:
+        began = time.monotonic()
         ip("-n", NAMESPACE, "link", "set", "eth0", "down")
-        happened["away"] = time.monotonic()
+        happened["away"] = Happened(began, time.monotonic())
 
     load = Load(door.port, requests, {requests // 4: killed, requests // 2: back, requests * 3 // 4: away})
     try:

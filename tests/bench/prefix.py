@@ -1,9 +1,9 @@
 # Copyright: gpufleet.vllm contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What prefix caches give the clients of a door: hit rate and first token, cold, warm and shared. Prints one JSON object.
+"""What prefix caches give the clients of a door: hit rate and first token. Prints one JSON object.
 
-    python tests/bench/prefix.py URL KEY [--model NAME] [--requests 300] [--prefixes 40] --metrics COMMAND [COMMAND ...]
+    python tests/bench/prefix.py URL KEY [--requests 300] [--prefixes 40] --metrics COMMAND [COMMAND ...]
 
 URL is the door's, with /v1. Each COMMAND prints the metrics of one engine, by a shell, such as
 `docker exec HOST curl -s 127.0.0.1:8000/metrics`. It asks for one token, streamed, so that a request is its prompt:

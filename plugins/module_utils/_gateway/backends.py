@@ -32,7 +32,7 @@ REFUSES = "observe layer4 error-limit 1 on-error mark-down"
 # answer that breaks off, or says 5xx, has the engine asked for its health without delay. Only that decides: who can
 # make an engine say 5xx cannot take it from the others.
 BREAKS = "observe layer7 error-limit 1 on-error fastinter"
-AT_ONCE = "100ms"
+AT_ONCE = "20ms"
 # The same for what was sent and never confirmed, where keepalive is not asked.
 CONFIRMED_WITHIN = "tcp-ut 60s"
 

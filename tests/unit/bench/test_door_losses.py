@@ -6,22 +6,23 @@
 from __future__ import annotations
 
 from ansible_collections.gpufleet.vllm.tests.bench import door
-from ansible_collections.gpufleet.vllm.tests.bench.door_losses import Lost, judged
+from ansible_collections.gpufleet.vllm.tests.bench.door_losses import Happened, Lost, judged
 
 
 def test_a_request_that_was_not_in_flight_when_it_happened_is_not_excused() -> None:
-    happened = {"killed": 10.0, "away": 20.0}
+    happened = {"killed": Happened(10, 10.5), "away": Happened(20, 20)}
     lost = [
         Lost("before", "502", 8, 9),
         Lost("across", "502", 9, 11),
+        Lost("meanwhile", "502", 10.4, 12),
         Lost("after", "502", 11, 12),
         Lost("away", "502", 19, 80),
         Lost("both", "IncompleteRead", 9, 21),
     ]
     assert judged(lost, happened) == {
-        "lost": 5,
-        "in_flight": {"killed": 2, "away": 2},
-        "as": {"502": 4, "IncompleteRead": 1},
+        "lost": 6,
+        "in_flight": {"killed": 3, "away": 2},
+        "as": {"502": 5, "IncompleteRead": 1},
         "not_in_flight": ["before", "after"],
     }
     assert judged([], happened)["not_in_flight"] == []
