@@ -163,7 +163,13 @@ class Proxy:
 
         class Pipe(socketserver.BaseRequestHandler):
             def handle(self) -> None:
-                with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", proxy.to), 60) as onward:
+                try:
+                    onward = socket.create_connection(("127.0.0.1", proxy.to), 60)
+                except OSError:
+                    # So that it is broken off after it was sent, whatever is quicker.
+                    self.request.recv(65536)
+                    return
+                with onward:
                     back = threading.Thread(target=passed_on, args=(onward, self.request))
                     back.start()
                     passed_on(self.request, onward)

@@ -23,6 +23,8 @@ from ansible_collections.gpufleet.vllm.tests.unit.plugins.module_utils._gateway.
 pytestmark = needs_haproxy
 # Seconds between two checks that nobody asked for: none is due while a test runs.
 NEVER = 3600
+# HAProxy's own count of a server that three failed checks in succession take out: rise, and fall less one.
+PASSED = "3"
 
 
 class House(t.NamedTuple):
@@ -35,6 +37,14 @@ class House(t.NamedTuple):
         mine = {(backend.id, one.server) for one in backend.endpoints}
         return sum(kept.up for kept in self.door.runtime.servers() if (kept.backend, kept.server) in mine)
 
+    def settled(self) -> int:
+        """Servers of which no check is due: those that HAProxy makes at its start have all passed."""
+        names, *rows = (line.split() for line in self.door.runtime.ask("show", "servers", "state").splitlines()[1:])
+        states = [dict(zip(names[1:], row, strict=False)) for row in rows]
+        return sum(
+            state.get("be_name") == self.door.backends[0].id and state["srv_check_health"] == PASSED for state in states
+        )
+
 
 @pytest.fixture
 def built(tmp_path: pathlib.Path) -> t.Iterator[t.Callable[[int], House]]:
@@ -46,7 +56,9 @@ def built(tmp_path: pathlib.Path) -> t.Iterator[t.Callable[[int], House]]:
         proxies = [Proxy(engine) for engine in engines]
         door = Door(tmp_path, [endpoint(one) for one in proxies], check_interval=NEVER)
         made.extend([door, *proxies, *engines])
-        return House(door, engines)
+        house = House(door, engines)
+        until(lambda: house.settled() == replicas)
+        return house
 
     yield build
     for one in made:
