@@ -26,16 +26,28 @@ BALANCE: t.Final = {
 }
 FASTEST = 2
 SLOWEST_BACK = 5
+# An engine of another host refuses a connection as soon as it is gone: it is out at once, and another one is asked.
+REFUSES = "observe layer4 error-limit 1 on-error mark-down"
+# On its own host the door connects to Docker's proxy, which takes connections for an engine that is gone as well. So an
+# answer that breaks off, or says 5xx, has the engine asked for its health without delay. Only that decides: who can
+# make an engine say 5xx cannot take it from the others.
+BREAKS = "observe layer7 error-limit 1 on-error fastinter"
+AT_ONCE = "20ms"
+# The same for what was sent and never confirmed, where keepalive is not asked.
+CONFIRMED_WITHIN = "tcp-ut 60s"
 
 
 def section(settings: Settings, places: Places, backend: Backend) -> list[str]:
     """A second retry of what an engine has shed goes to another one, so one alone is not asked again."""
     several = len(backend.endpoints) > 1
     interval = settings.check_interval
-    checked = (
-        f"check inter {interval}s fastinter {min(FASTEST, interval)}s downinter {min(SLOWEST_BACK, interval)}s "
-        "fall 3 rise 1 observe layer4 error-limit 1 on-error mark-down init-addr libc,none"
-    )
+
+    def checked(one: Endpoint) -> str:
+        fast, passive = (AT_ONCE, BREAKS) if one.here else (f"{min(FASTEST, interval)}s", REFUSES)
+        slow = f"{min(SLOWEST_BACK, interval)}s"
+        times = f"inter {interval}s fastinter {fast} downinter {slow}"
+        return f"check {times} fall 3 rise 1 {passive} {CONFIRMED_WITHIN} init-addr libc,none"
+
     full = f" maxconn {settings.in_flight}" if settings.in_flight else ""
     lines = [
         *BALANCE[settings.balance],
@@ -44,7 +56,7 @@ def section(settings: Settings, places: Places, backend: Backend) -> list[str]:
         "option httpchk GET /health",
         "http-check expect status 200",
         *_authorization(places, backend),
-        *(f"{_server(one)} {checked}{full}{'' if one.active else ' disabled'}" for one in backend.endpoints),
+        *(f"{_server(one)} {checked(one)}{full}{'' if one.active else ' disabled'}" for one in backend.endpoints),
     ]
     room = f"{places.run}/{backend.id}.sock"
     if settings.waits:
@@ -65,7 +77,10 @@ def _waiting_room(settings: Settings, places: Places, backend: Backend, room: st
         "balance leastconn",
         f"retries {settings.wait_seconds}",
         "retry-on conn-failure",
-        *(f"{_server(one)} track {backend.id}/{one.server} init-addr libc,none" for one in backend.endpoints),
+        *(
+            f"{_server(one)} track {backend.id}/{one.server} {CONFIRMED_WITHIN} init-addr libc,none"
+            for one in backend.endpoints
+        ),
         f"server nobody {NOBODY} backup",
     ]
     return [f"listen {backend.id}.waits", *(f"    {line}" for line in lines)]

@@ -101,6 +101,11 @@ def _defaults(settings: Settings) -> list[str]:
             "timeout http-keep-alive 60s",
             f"timeout client {settings.timeout}s",
             f"timeout server {settings.timeout}s",
+            # A host that is gone without a word ends nothing: who waits for it learns so within a minute.
+            "option srvtcpka",
+            "srvtcpka-idle 30s",
+            "srvtcpka-intvl 10s",
+            "srvtcpka-cnt 3",
             f"timeout queue {max(settings.wait_seconds, 1)}s",
             *(
                 f"http-error status {status} content-type application/json string '{answers.document(own)}'"

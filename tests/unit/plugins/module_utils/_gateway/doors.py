@@ -154,6 +154,48 @@ class Engine:
         self.thread.join()
 
 
+class Proxy:
+    """As Docker's: takes a connection whether or not the engine is there, and breaks it off then."""
+
+    def __init__(self, engine: Engine) -> None:
+        self.name, self.port, self.to = engine.name, free_port(), engine.port
+        proxy = self
+
+        class Pipe(socketserver.BaseRequestHandler):
+            def handle(self) -> None:
+                try:
+                    onward = socket.create_connection(("127.0.0.1", proxy.to), 60)
+                except OSError:
+                    # So that it is broken off after it was sent, whatever is quicker.
+                    self.request.recv(65536)
+                    return
+                with onward:
+                    back = threading.Thread(target=passed_on, args=(onward, self.request))
+                    back.start()
+                    passed_on(self.request, onward)
+                    back.join()
+
+        self.server = socketserver.ThreadingTCPServer(("127.0.0.1", self.port), Pipe)
+        self.server.daemon_threads = True
+        self.thread = threading.Thread(target=self.server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
+        self.thread.start()
+
+    def stop(self) -> None:
+        self.server.shutdown()
+        self.server.server_close()
+        self.thread.join()
+
+
+def passed_on(source: socket.socket, target: socket.socket) -> None:
+    """Until either side ends, and then neither says more."""
+    with contextlib.suppress(OSError):
+        while part := source.recv(65536):
+            target.sendall(part)
+    for one in (source, target):
+        with contextlib.suppress(OSError):
+            one.shutdown(socket.SHUT_RDWR)
+
+
 class Door:
     """HAProxy in front of engines, each given as (host, instance, its names, port)."""
 
@@ -247,7 +289,9 @@ class Door:
         return text
 
 
-def endpoint(engine: Engine, host: str = "gpu-1", names: tuple[str, ...] = ("a",), **more: t.Any) -> served.Endpoint:
+def endpoint(
+    engine: Engine | Proxy, host: str = "gpu-1", names: tuple[str, ...] = ("a",), **more: t.Any
+) -> served.Endpoint:
     wrong: list[str] = []
     instance = Instance(engine.name, "some/model", engine.port, names, **more)
     found = served.endpoint(host, instance, [ENGINE], True, "", wrong)
