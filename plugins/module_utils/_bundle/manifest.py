@@ -152,7 +152,7 @@ def read(document: t.Any) -> Bundle:
         raise BadBundle(f"{wrong}: copy the bundle again")
     if digest(document) != document["digest"]:
         raise BadBundle("it is not what it was when it was written, by its own digest: copy the bundle again")
-    found = Bundle(**{key: document[key] for key in _SHAPE})  # type: ignore[typeddict-item]
+    found = t.cast("Bundle", {key: document[key] for key in _SHAPE})
     listed = _items(found["files"])
     for image in found["images"]:
         _must_be_image(image, listed)

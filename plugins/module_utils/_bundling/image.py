@@ -9,6 +9,7 @@ Private to the collection: may change without notice.
 from __future__ import annotations
 
 import hashlib
+import http.client
 import json
 import re
 import typing as t
@@ -127,7 +128,7 @@ class Blobs:
         """Raises Again, Failed."""
         challenges: list[str] = []
 
-        def refusal(status: int, headers: t.Mapping[str, str], path: str) -> str:
+        def refusal(status: int, headers: http.client.HTTPMessage, path: str) -> str:
             if status == 401:
                 challenges.append(headers.get("WWW-Authenticate") or "")
             return f"the registry answers {status} for {path}"

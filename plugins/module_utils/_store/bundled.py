@@ -37,7 +37,7 @@ def listed(request: Request) -> Manifest:
             f"the bundle {root} has {model} as another inventory allowed it (own code, pickles, a GGUF file): make it "
             "anew from this inventory (playbooks/bundle.yml)"
         )
-    return Manifest(**{**found["manifest"], "revision": revision or MAIN})  # type: ignore[typeddict-item]
+    return Manifest(**{**found["manifest"], "revision": revision or MAIN})
 
 
 class Files:

@@ -75,12 +75,9 @@ def test_what_fails_ends_it_and_is_named(wire: Wire, monkeypatch: pytest.MonkeyP
 
 
 def test_all_that_is_wrong_is_told_before_anything_is_fetched(wire: Wire, monkeypatch: pytest.MonkeyPatch) -> None:
-    wrong: Json = {
-        "dir": "bundle",
-        "instances": [{"name": "a", "model": "a b"}],
-        "registries": {"ghcr.io": {"x": "hidden"}},
-    }
-    found = run(wire, monkeypatch, **wrong, endpoint="hub")
+    instances: t.Any = [{"name": "a", "model": "a b"}]
+    registries: t.Any = {"ghcr.io": {"x": "hidden"}}
+    found = run(wire, monkeypatch, dir="bundle", instances=instances, registries=registries, endpoint="hub")
     assert found["failed"] and wire.calls == [] and "hidden" not in found["msg"]
     for said in ("vllm_bundle_dir is 'bundle': write an absolute path", "'a b' is no id", "vllm_server_registries"):
         assert said in found["msg"]

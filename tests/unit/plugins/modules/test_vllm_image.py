@@ -136,9 +136,10 @@ def test_a_check_run_says_how_much_with_what_the_inventory_states(
 
     def own(*args: t.Any, **named: t.Any) -> fetching.Fetching:
         config = str(tmp_path / "none")
-        return fetching.Fetching(
-            *args[:4], lambda _path: free[0], **{**named, "config": config, "registry": t.cast(t.Any, Registries)}
-        )
+        registry: t.Any = Registries
+        docker, clock, note, beat = args[:4]
+        own_names = {**named, "config": config, "registry": registry}
+        return fetching.Fetching(docker, clock, note, beat, lambda _path: free[0], **own_names)
 
     monkeypatch.setattr(vllm_image, "Fetching", own)
     logins = json.dumps({"docker.io": {"username": "u", "password": "hidden-word"}})
