@@ -50,7 +50,7 @@ options:
     elements: str
     default: []
   logins:
-    description: O(registries) as one JSON text. Set by the action.
+    description: O(registries) as one text in JSON, which the action makes of it.
     type: str
     default: ""
   models:
@@ -62,15 +62,15 @@ options:
     type: raw
     default: []
   allow_code:
-    description: See M(gpufleet.vllm.vllm_fetch).
+    description: Whose own Python code comes too, as M(gpufleet.vllm.vllm_fetch) takes it.
     type: raw
     default: []
   allow_dangerous:
-    description: See M(gpufleet.vllm.vllm_fetch).
+    description: What all instances are allowed, as M(gpufleet.vllm.vllm_fetch) takes it.
     type: raw
     default: []
   allow_pickles:
-    description: See M(gpufleet.vllm.vllm_fetch).
+    description: Whose weights may be pickle files, as M(gpufleet.vllm.vllm_fetch) takes it.
     type: list
     elements: str
     default: []
@@ -81,7 +81,7 @@ options:
     type: raw
     default: {}
   endpoint:
-    description: The hub, or a mirror that speaks its protocol.
+    description: The hub that models come from, or a mirror that speaks its protocol.
     type: str
     default: https://huggingface.co
   token:
@@ -89,7 +89,7 @@ options:
     type: str
     default: ""
   bandwidth:
-    description: The most that a download takes, in MB a second. V(0) is no bound.
+    description: The most that this takes of the network, in MB a second. V(0) is no bound.
     type: float
     default: 0
   parts:
@@ -113,7 +113,7 @@ attributes:
     description: Says what is missing, in files and bytes, and writes nothing. Hub and registries are asked.
   diff_mode:
     support: none
-    description: There are no texts to compare.
+    description: What comes is no text to compare.
   idempotent:
     support: full
     description: What is there and right is not fetched again.

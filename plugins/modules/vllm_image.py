@@ -63,7 +63,7 @@ options:
     type: dict
     default: {}
   logins:
-    description: O(registries) as one JSON text. Set by the action.
+    description: O(registries) as one JSON text, in a check run. Set by the action.
     type: str
     default: ""
 attributes:
