@@ -17,6 +17,8 @@ from . import manifest
 from .known import Known, NoFile
 from .manifest import BadBundle, Bundle, Model
 
+# No name of an instance has an underscore.
+RECORDS = "bundle_files"
 # Sentences about files that are wrong; the rest is counted.
 TOLD = 5
 HELP = "copy the bundle again, or make it anew"
@@ -57,7 +59,7 @@ def verified(root: str, state_dir: str = STATE_DIR, keep: bool = True, stated: s
             f"{root} is the bundle {bundle['digest']}, and vllm_bundle_digest is {stated}: bring the one that is meant"
         )
     name = hashlib.sha256(root.encode()).hexdigest()[:16]
-    known = Known(root, os.path.join(state_dir, "bundles", f"{name}.json"), keep)
+    known = Known(root, os.path.join(state_dir, RECORDS, f"{name}.json"), keep)
     wrong = list(_wrong(bundle, known))
     known.save()
     if wrong:

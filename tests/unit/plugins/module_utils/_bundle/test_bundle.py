@@ -41,8 +41,8 @@ def test_one_that_is_whole_is_read_once(root: pathlib.Path, monkeypatch: pytest.
     assert model_of(found, "Org/Model", "v2") is None and model_of(found, "Org/Other", "") is None
     monkeypatch.setattr(hashlib, "sha256", lambda *_raw: pytest.fail("it was hashed again"))
     monkeypatch.setattr(manifest, "digest", lambda document: document["digest"])
-    name = os.listdir(root.parent / "state" / "bundles")[0].removesuffix(".json")
-    known.Known(str(root), f"{state}/bundles/{name}.json").sha256(WEIGHTS)
+    name = os.listdir(root.parent / "state" / "bundle_files")[0].removesuffix(".json")
+    known.Known(str(root), f"{state}/bundle_files/{name}.json").sha256(WEIGHTS)
 
 
 def test_a_look_writes_nothing(root: pathlib.Path) -> None:
