@@ -39,6 +39,7 @@ OPTIONS: Json = {
     "allow_code": {"type": "raw", "default": []},
     "allow_dangerous": {"type": "raw", "default": []},
     "sources": {"type": "raw", "default": {}},
+    "bundle": {"type": "str", "default": ""},
     "allow_pickles": {"type": "list", "elements": "str", "default": []},
     "hub_dir": {"type": "path", "default": "/var/cache/gpufleet/hub"},
     "endpoint": {"type": "str", "default": "https://huggingface.co"},

@@ -86,6 +86,12 @@ options:
         result says so.
     type: raw
     default: {}
+  bundle:
+    description:
+      - Folder of a bundle on the host, as M(gpufleet.vllm.vllm_bundle) makes it. Models come from there, in the place
+        of a hub or an address, and nobody is asked. One that lies on the host by O(sources) comes from there.
+    type: str
+    default: ""
   hub_dir:
     description: The host's hub cache, the folder that holds C(models--ORGANISATION--NAME).
     type: path
@@ -206,6 +212,7 @@ def main() -> None:
             "allow_dangerous": {"type": "raw", "default": []},
             "allow_pickles": {"type": "list", "elements": "str", "default": []},
             "sources": {"type": "raw", "default": {}},
+            "bundle": {"type": "str", "default": ""},
             "hub_dir": {"type": "path", "default": "/var/cache/gpufleet/hub"},
             "endpoint": {"type": "str", "default": "https://huggingface.co"},
             "token": {"type": "str", "default": "", "no_log": True},

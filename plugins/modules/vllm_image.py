@@ -47,10 +47,31 @@ options:
     description: For how many seconds it may take.
     type: int
     default: 3600
+  registries:
+    description:
+      - For a check run, what M(gpufleet.vllm.vllm_image_sources) would have the host know, in the place of what it
+        knows. Like O(mirrors) and O(archives) it is used in check mode only.
+      - Logins go to the host over the connection's standard input.
+    type: dict
+    default: {}
+  mirrors:
+    description: See O(registries).
+    type: dict
+    default: {}
+  archives:
+    description: See O(registries).
+    type: dict
+    default: {}
+  logins:
+    description: O(registries) as one JSON text, in a check run. Set by the action.
+    type: str
+    default: ""
 attributes:
   check_mode:
     support: full
-    description: Says where it would come from. An archive is not read.
+    description:
+      - Says where it would come from, and how many bytes of layers the host lacks where the registry says so. An
+        archive is not read.
   diff_mode:
     support: none
     description: There is nothing to compare.
@@ -90,6 +111,10 @@ origin:
   description: The name that it was pulled by, or the archive.
   returned: success
   type: str
+missing_bytes:
+  description: Bytes of layers that a pull would bring, nothing where the registry does not say.
+  returned: in check mode, where it would be pulled
+  type: int
 notes:
   description: What was worth a line, such as a login that could not be used.
   returned: always
@@ -113,19 +138,34 @@ from ansible_collections.gpufleet.vllm.plugins.module_utils._docker.client impor
 from ansible_collections.gpufleet.vllm.plugins.module_utils._images import brought, sources
 from ansible_collections.gpufleet.vllm.plugins.module_utils._images.fetching import Fetching, NoImage
 from ansible_collections.gpufleet.vllm.plugins.module_utils._images.registry import Registry
+from ansible_collections.gpufleet.vllm.plugins.module_utils._outside import documents
+from ansible_collections.gpufleet.vllm.plugins.module_utils._outside.limited import MIB
 from ansible_collections.gpufleet.vllm.plugins.module_utils._rollout.host import Clock, free_mib
 from ansible_collections.gpufleet.vllm.plugins.module_utils._state.store import STATE_DIR
 
 
-def planned(image: str, archive: sources.Archive | None) -> dict[str, t.Any]:
-    """Where it would come from first."""
-    known = sources.known(STATE_DIR)
+def stated_of(params: dict[str, t.Any]) -> sources.Sources:
+    """What the inventory states, where it is given, before the host knows it."""
+    given = {name: params[name] or {} for name in ("mirrors", "archives")}
+    logins = documents.parse(params["logins"]) if params["logins"] else params["registries"] or {}
+    if logins or any(given.values()):
+        return sources.read({**given, "registries": logins}, [])
+    return sources.known(STATE_DIR)
+
+
+def planned(
+    fetching: Fetching, image: str, archive: sources.Archive | None, known: sources.Sources
+) -> dict[str, t.Any]:
+    """Where it would come from first, and how much that is. Raises NoImage, DockerError."""
     given = archive or known.archives.get(image)
     if given is not None:
         return {"by": "archive", "origin": given.path, "msg": f"{image} would be loaded from {given.path}."}
     mirror = known.mirrored(image)
     by, origin = ("mirror", mirror) if mirror else ("registry", image)
-    return {"by": by, "origin": origin, "msg": f"{image} would be pulled{f' as {mirror}' if mirror else ''}."}
+    missing = fetching.missing(origin, known)
+    how_much = "" if missing is None else f", {missing / MIB:.1f} MiB of layers that are not here"
+    told = f"{image} would be pulled{f' as {mirror}' if mirror else ''}{how_much}."
+    return {"by": by, "origin": origin, "missing_bytes": missing, "msg": told}
 
 
 def main() -> None:
@@ -136,6 +176,10 @@ def main() -> None:
             "archive": {"type": "path"},
             "image_id": {"type": "str"},
             "timeout": {"type": "int", "default": 3600},
+            "registries": {"type": "dict", "default": {}, "no_log": True},
+            "mirrors": {"type": "dict", "default": {}},
+            "archives": {"type": "dict", "default": {}},
+            "logins": {"type": "str", "default": "", "no_log": True},
         },
         required_by={"image_id": ["archive"]},
         supports_check_mode=True,
@@ -159,7 +203,8 @@ def main() -> None:
         if module.check_mode:
             found = brought.find(docker, image, STATE_DIR)
             if found is None:
-                module.exit_json(changed=True, notes=[], **planned(image, archive))
+                told = planned(fetching, image, archive, stated_of(module.params))
+                module.exit_json(changed=True, notes=notes, **told)
             module.exit_json(changed=False, notes=[], by="", origin="", id=found["Id"], msg=f"{image} is there.")
         fetched = fetching.present(image, limit, archive)
     except NoImage as problem:

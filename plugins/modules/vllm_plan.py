@@ -146,6 +146,7 @@ options:
       - C(accept_advisories) plans a release that is refused because of its advisories.
       - C(allow_trust_remote_code) lists the models that may run Python code of their own.
       - C(model_sources) says where models come from that no hub has, by their names. Their engines ask no hub.
+      - With C(hub_offline) no engine asks a hub.
       - C(allow_dangerous) names engine arguments and variables that are planned although they open something. Without
         their names they are refused.
       - C(memory_check), C(capability_check), C(quantization_check) and C(value_check) are V(refuse), or V(warn) to plan

@@ -56,6 +56,9 @@ def read(args: Json, errors: list[str]) -> list[Request]:
     errors += bounds(args)
     if not hub_dir.startswith("/"):
         errors.append(f"vllm_server_hub_dir is {hub_dir!r}: write an absolute path of the host.")
+    bundle = args.get("bundle", "").strip().rstrip("/")
+    if bundle and not bundle.startswith("/"):
+        errors.append(f"vllm_bundle is {bundle!r}: write an absolute path of the host.")
     allow_code = models_allowed(args["allow_code"], errors)
     sources = model_sources.read(args["sources"], errors)
     everywhere = TRUST in names(ALLOW, args["allow_dangerous"], errors)
@@ -84,6 +87,8 @@ def read(args: Json, errors: list[str]) -> list[Request]:
     for request in requests:
         if request["model"] in sources:
             request["source"] = sources[request["model"]]
+        if bundle and not request.get("source", "").startswith("/"):
+            request["bundle"] = bundle
     return requests
 
 

@@ -36,7 +36,7 @@ ARGUMENTS = (
 SETTINGS = (
     *("hub_dir", "cache_dir", "shm_size_mib", "ipc", "timeouts", "smoke", "on_failure", "fallback_steps"),
     *("fallback_shorter", "ask_parser", "watch", "accept_advisories", "allow_trust_remote_code", "memory_check"),
-    *("allow_dangerous", "capability_check", "quantization_check", "value_check", "model_sources"),
+    *("allow_dangerous", "capability_check", "quantization_check", "value_check", "model_sources", "hub_offline"),
 )
 # By roles/vllm_server/tasks/image_sources.yml.
 SOURCES = {"registries": "registries", "mirrors": "image_mirrors", "archives": "image_archives"}

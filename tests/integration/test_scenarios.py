@@ -18,10 +18,10 @@ import pytest
 from ansible_collections.gpufleet.vllm.tests.integration.conftest import SCENARIO
 
 CHECKOUT = pathlib.Path(__file__).resolve().parents[2]
-# driver compiles a kernel module, which takes longer than all others; kinds_more shows more of what kinds does;
+# airgapped installs from a bundle; driver compiles a kernel module, which takes longer than all others; kinds_more shows more of what kinds does;
 # replicas restarts two engines under load; turns starts an engine a dozen times.
 # `molecule test --scenario-name NAME`.
-ON_REQUEST = ("driver", "kinds_more", "replicas", "turns")
+ON_REQUEST = ("airgapped", "driver", "kinds_more", "replicas", "turns")
 FOUND = {path.parent.name for path in (CHECKOUT / "molecule").glob("*/molecule.yml")} - set(ON_REQUEST)
 # Two run at a time: the one with most engines beside those with one.
 FIRST = ("classes", "secrets", "watch")

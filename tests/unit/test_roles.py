@@ -65,7 +65,7 @@ def unread(play: Json) -> set[str]:
         role
         for tasks in lists(play)
         for role in taken_by([{word: task[word]} for task in tasks for word in TAKES if word in task])
-        if role not in read_by(tasks[:1])
+        if role not in read_by(tasks[:1]) | read_by(play.get("tasks", [])[:1])
     }
 
 

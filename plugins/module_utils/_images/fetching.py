@@ -85,6 +85,12 @@ class Fetching:
                 self.note(f"what image came cannot be written down: {error}")
             return fetched
 
+    def missing(self, at: str, stated: sources.Sources) -> int | None:
+        """Bytes that a pull would bring, with nothing written; None where nobody says. Raises NoImage, DockerError."""
+        name = reference.read(at)
+        login, _who = self._login(name.registry, stated)
+        return self._must_have_room(at, self._asked(name, login))
+
     def _left(self, until: float) -> float:
         return max(1.0, until - self.clock.monotonic())
 
@@ -225,20 +231,22 @@ class Fetching:
     def _asked(self, name: reference.Reference, login: Login | None) -> Registry | None:
         return self.registry(name, login, is_plain(name.registry, self.docker.get("/info"))) if self.registry else None
 
-    def _must_have_room(self, at: str, asked: Registry | None) -> None:
-        """Before the first byte: the layers that are missing here fit on Docker's disk as they are, packed."""
+    def _must_have_room(self, at: str, asked: Registry | None) -> int | None:
+        """Before the first byte: the layers that are missing here fit on Docker's disk as they are, packed. How large
+        they are, None where nobody says. Raises NoImage."""
         if asked is None:
-            return
+            return None
         try:
             missing = asked.layers().missing(self._layers())
             free = self.free_mib(self._root())
         except NotTold as problem:
             self.note(f"how large {at} is cannot be asked before its pull: {problem}")
-            return
+            return None
         except OSError:
-            return
+            return None
         if free < missing // MIB:
             raise self.no_room(at, f"{missing // MIB} MiB of it are missing here, and that is how they are packed")
+        return missing
 
     def _layers(self) -> set[str]:
         """What layers the host has, of whatever image."""

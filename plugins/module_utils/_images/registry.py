@@ -97,6 +97,27 @@ class Registry:
         self._name, self._login, self._plain = name, login, plain
         self._authorization = ""
 
+    @property
+    def base(self) -> str:
+        """What addresses of it begin with."""
+        return self._base
+
+    @property
+    def authorization(self) -> str:
+        """What it was told last of who asks; '' before it asked for that. It is for this registry alone."""
+        return self._authorization
+
+    def renew(self, challenge: str) -> None:
+        """Have a new token: they hold for some minutes. Raises NotTold."""
+        self._authorization = self._authorized(challenge)
+
+    def document(self, version: str) -> bytes:
+        """The bytes of a manifest or an index, by tag or digest. Raises NotTold."""
+        return self._get(f"manifests/{version}", KINDS).body
+
+    def blob_address(self, digest: str) -> str:
+        return f"{self._base}blobs/{digest}"
+
     def layers(self) -> Layers:
         """Raises NotTold."""
         manifest = self._manifest(self._name.digest or self._name.tag or "latest")

@@ -104,7 +104,7 @@ def _variables(one: Prepared, variables: t.Mapping[str, str], settings: Json, lo
     found = container_options.variables(instance.container_user, bool(settings.get("cache_dir")))
     if settings.get("hub_dir") and not local:
         found["HF_HUB_CACHE"] = HUB_INSIDE
-    if _no_hub_has(one, settings.get("model_sources") or {}):
+    if settings.get("hub_offline") or _no_hub_has(one, settings.get("model_sources") or {}):
         found["HF_HUB_OFFLINE"] = "1"
     if settings.get("cache_dir"):
         found["VLLM_CACHE_ROOT"] = CACHE_INSIDE

@@ -20,6 +20,7 @@ from .._hub.resolve import MAIN, resolve
 from .._hub.selection import Wish, select
 from .._outside.web import Answer
 from .._state.store import STATE_DIR
+from . import bundled
 from .brought import Brought, Local, brought
 from .desk import FULL, Request
 from .hashes import Hashes
@@ -48,6 +49,8 @@ def resolver(request: Request, token: str, state_dir: str = STATE_DIR, keep: boo
     wish = Wish(code=request["code"], pickles=request["pickles"], gguf=request["gguf"])
     if _is_path(request):
         return lambda: _brought(request, wish, state_dir, keep)
+    if request.get("bundle"):
+        return lambda: bundled.listed(request)
     asking = client(request, token)
 
     def asked() -> Manifest:
@@ -96,6 +99,8 @@ def _brought(request: Request, wish: Wish, state_dir: str, keep: bool) -> Manife
 def opening(request: Request, token: str) -> Open:
     if _is_path(request):
         return _Local(request["source"])
+    if request.get("bundle"):
+        return bundled.Files(request["bundle"])
     asking = client(request, token)
 
     def refusal(status: int, headers: http.client.HTTPMessage, path: str) -> str:

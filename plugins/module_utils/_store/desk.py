@@ -28,9 +28,11 @@ QUICK, FULL = "quick", "full"
 
 
 class _Elsewhere(t.TypedDict, total=False):
-    """`source` is where a model comes from that no hub has: an address, or a path of the host."""
+    """`source` is where a model comes from that no hub has: an address, or a path of the host. `bundle` is the folder
+    of a bundle on the host, which has it in the place of a hub or an address."""
 
     source: str
+    bundle: str
 
 
 class Request(_Elsewhere):
@@ -63,6 +65,7 @@ _SHAPE: documents.Shape = {
     "pickles": bool,
     "gguf": str,
     "source?": str,
+    "bundle?": str,
 }
 
 

@@ -75,7 +75,9 @@ class Opening:
         refusal: Refusal,
         silence: float = SILENCE,
         context: ssl.SSLContext | None = None,
+        scheme: str = "Bearer",
     ) -> None:
+        self._scheme = scheme
         self._home, self._token, self._refusal = origin(urlsplit(endpoint)), token, refusal
         self._silence, self._context = silence, context
 
@@ -106,7 +108,7 @@ class Opening:
         scheme, host, port = origin(where)
         headers = {"User-Agent": AGENT, "Accept": "*/*", **wanted(begin)}
         if self._token and (scheme, host, port) == self._home:
-            headers["Authorization"] = f"Bearer {self._token}"
+            headers["Authorization"] = f"{self._scheme} {self._token}"
         if scheme == "https":
             context = self._context or ssl.create_default_context()
             connection: http.client.HTTPConnection = http.client.HTTPSConnection(

@@ -242,6 +242,7 @@ def _settings(given: Json, errors: list[str]) -> Json:
     for key in ("env", "defaults"):
         settings[key] = _mapping(settings, key, errors, "settings.")
     settings["accept_advisories"] = switch(settings.get("accept_advisories"), "vllm_server_accept_advisories", errors)
+    settings["hub_offline"] = switch(settings.get("hub_offline"), "vllm_server_hub_offline", errors)
     settings["fallback_shorter"] = switch(settings.get("fallback_shorter"), "vllm_server_fallback_shorter", errors)
     asked = settings.get("ask_parser")
     settings["ask_parser"] = True if types.is_blank(asked) else switch(asked, "vllm_server_ask_parser", errors)

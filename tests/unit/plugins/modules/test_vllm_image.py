@@ -15,6 +15,7 @@ from ansible.module_utils.basic import AnsibleModule
 from ansible.module_utils.testing import patch_module_args
 
 from ansible_collections.gpufleet.vllm.plugins.module_utils._images import brought, fetching, sources
+from ansible_collections.gpufleet.vllm.plugins.module_utils._images.registry import Layers
 from ansible_collections.gpufleet.vllm.plugins.module_utils._prune import needed
 from ansible_collections.gpufleet.vllm.plugins.modules import vllm_image, vllm_prune
 from ansible_collections.gpufleet.vllm.tests.unit.plugins.module_utils._prune.test_images import Host
@@ -114,3 +115,42 @@ def test_where_it_cannot_be_told_nothing_is_removed(host: Host, tmp_path: pathli
     (tmp_path / "state" / "assistant").mkdir(parents=True)
     (tmp_path / "state" / "assistant" / "state.json").write_text("{")
     assert run(vllm_prune)["msg"].startswith("Nothing was removed: the state of assistant is not known")
+
+
+class Registries:
+    """What a registry says: 3 MiB of one layer, to whoever comes with the login."""
+
+    asked: t.ClassVar[list[t.Any]] = []
+
+    def __init__(self, name: t.Any, login: t.Any, _plain: bool) -> None:
+        self.asked.append((name.registry, login and login.password))
+
+    def layers(self) -> Layers:
+        return Layers({"sha256:layer": 3 * 2**20})
+
+
+def test_a_check_run_says_how_much_with_what_the_inventory_states(
+    host: Host, tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    free = [4]
+
+    def own(*args: t.Any, **named: t.Any) -> fetching.Fetching:
+        config = str(tmp_path / "none")
+        registry: t.Any = Registries
+        docker, clock, note, beat = args[:4]
+        own_names = {**named, "config": config, "registry": registry}
+        return fetching.Fetching(docker, clock, note, beat, lambda _path: free[0], **own_names)
+
+    monkeypatch.setattr(vllm_image, "Fetching", own)
+    logins = json.dumps({"docker.io": {"username": "u", "password": "hidden-word"}})
+    told = run(vllm_image, check=True, image=IMAGE, logins=logins)
+    assert told["msg"] == f"{IMAGE} would be pulled, 3.0 MiB of layers that are not here."
+    assert told["missing_bytes"] == 3 * 2**20 and Registries.asked[-1] == ("docker.io", "hidden-word")
+    assert not (tmp_path / "state").exists()
+    assert "hidden-word" not in repr(told)
+    told = run(vllm_image, check=True, image=IMAGE, archives={IMAGE: "/srv/a.tar"})
+    assert told["msg"] == f"{IMAGE} would be loaded from /srv/a.tar."
+    free[0] = 2
+    told = run(vllm_image, check=True, image=IMAGE)
+    assert told["failure"]["failure_class"] == "disk.full" and "3 MiB of it are missing" in told["msg"]
+    assert host.done == []

@@ -52,3 +52,12 @@ def test_what_an_instance_says_itself_comes_first() -> None:
 def test_a_source_that_is_none_stops_the_plan() -> None:
     errors = fleet.outcome(settings=settings({"acme/tuned": "models"})).errors
     assert any(text.startswith("vllm_server_model_sources['acme/tuned'] is 'models'") for text in errors)
+
+
+@pytest.mark.parametrize("model", ["acme/tuned", "/models/tuned"])
+def test_where_no_hub_is_to_be_asked_no_engine_asks_one(model: str) -> None:
+    one = [fleet.instance(model=model)]
+    offline = {"hub_dir": "/var/cache/gpufleet/hub", "hub_offline": "true"}
+    found = fleet.plan(instances=one, models=THERE, settings=offline)["release"]["env"]
+    plain = fleet.plan(instances=one, models=THERE, settings=settings({}))["release"]["env"]
+    assert found == {**plain, "HF_HUB_OFFLINE": "1"} and "HF_HUB_OFFLINE" not in plain

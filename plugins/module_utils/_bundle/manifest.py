@@ -1,0 +1,207 @@
+# Copyright: gpufleet.vllm contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What a bundle says of itself: one folder with images and models, for hosts that have no network.
+
+    bundle.json                     this, the last file that is written
+    images/HEX/                     an OCI layout, by the digest of its manifest
+    models/ORGANISATION--NAME/COMMIT/PATH
+    .gpufleet/                      what is on its way, and what was hashed: of no use elsewhere
+
+It has no time and no name of a machine in it, so that the same content has the same digest wherever it is made.
+
+Private to the collection: may change without notice.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+import typing as t
+
+from .._hub import manifest as models
+from .._hub.manifest import SHA256, BadManifest, Manifest, path_problem
+from .._images.reference import DIGEST
+from .._outside import documents
+from .._outside.printable import printable
+
+FILE, WORK = "bundle.json", ".gpufleet"
+IMAGES, MODELS = "images", "models"
+KIND, SCHEMA = "gpufleet.vllm.bundle", 1
+# A bundle of a hundred models has some thousand files.
+FILES_LIMIT = 200_000
+TEXT_LIMIT = 128 * 2**20
+SAID = 120
+_ID = re.compile(r"sha256:[0-9a-f]{64}")
+
+
+class BadBundle(ValueError):
+    """What is wrong with it, as a sentence without its full stop."""
+
+
+class Item(t.TypedDict):
+    """A file: its path in the bundle, how long it is, and what it hashes to."""
+
+    path: str
+    size: int
+    sha256: str
+
+
+class Image(t.TypedDict):
+    """`image` as it is planned, `digest` of its manifest, `id` of its configuration, `folder` of its OCI layout."""
+
+    image: str
+    digest: str
+    id: str
+    folder: str
+
+
+class Model(t.TypedDict):
+    """`manifest` lists the files below `folder`; the others say what was allowed besides what is safe."""
+
+    folder: str
+    manifest: Manifest
+    code: bool
+    pickles: bool
+    gguf: str
+
+
+class Bundle(t.TypedDict):
+    """`hosts` are those that it was made for; `digest` is that of everything else in it."""
+
+    schema: int
+    kind: str
+    hosts: list[str]
+    images: list[Image]
+    models: list[Model]
+    files: list[Item]
+    digest: str
+
+
+ITEM: documents.Shape = {"path": str, "size": int, "sha256": str}
+IMAGE: documents.Shape = {"image": str, "digest": str, "id": str, "folder": str}
+MODEL: documents.Shape = {"folder": str, "manifest": {}, "code": bool, "pickles": bool, "gguf": str}
+_SHAPE: documents.Shape = {
+    "schema": int,
+    "kind": str,
+    "hosts": [str],
+    "images": [IMAGE],
+    "models": [MODEL],
+    "files": [ITEM],
+    "digest": str,
+}
+
+
+def digest(bundle: t.Mapping[str, t.Any]) -> str:
+    """Of everything in it but the digest itself."""
+    rest = {key: value for key, value in bundle.items() if key != "digest"}
+    return f"sha256:{hashlib.sha256(json.dumps(rest, sort_keys=True).encode()).hexdigest()}"
+
+
+def made(
+    hosts: t.Iterable[str], images: t.Iterable[Image], models_: t.Iterable[Model], files: t.Iterable[Item]
+) -> Bundle:
+    """Each thing once, in one order. Raises BadBundle."""
+    found = Bundle(
+        schema=SCHEMA,
+        kind=KIND,
+        hosts=sorted(set(hosts)),
+        images=sorted(_once(images), key=lambda one: one["image"]),
+        models=sorted(_once(models_), key=lambda one: (one["folder"], one["manifest"]["revision"])),
+        files=sorted(_once(files), key=lambda one: one["path"]),
+        digest="",
+    )
+    found["digest"] = digest(found)
+    return read(json.loads(json.dumps(found)))
+
+
+T = t.TypeVar("T")
+
+
+def _once(values: t.Iterable[T]) -> list[T]:
+    return list({json.dumps(one, sort_keys=True): one for one in values}.values())
+
+
+def dump(bundle: Bundle) -> str:
+    return json.dumps(bundle, sort_keys=True, indent=1) + "\n"
+
+
+def parse(text: str) -> Bundle:
+    """A bundle's manifest from its text. Raises BadBundle."""
+    try:
+        return read(documents.parse(text))
+    except BadBundle:
+        raise
+    except ValueError as error:
+        raise BadBundle(f"it is no valid JSON ({printable(error)[:SAID]}): copy the bundle again") from error
+
+
+def read(document: t.Any) -> Bundle:
+    """The same from JSON that anybody may have written. Raises BadBundle."""
+    if not isinstance(document, dict) or document.get("kind") != KIND:
+        raise BadBundle("it is not of a bundle: name the folder that playbooks/bundle.yml has made")
+    schema = document.get("schema")
+    if schema != SCHEMA:
+        raise BadBundle(
+            f"it is of schema {_said(schema)}, and this release reads {SCHEMA}: take the release of gpufleet.vllm that "
+            "made it, or a newer one"
+        )
+    wrong = documents.misfit(document, _SHAPE, "it")
+    if wrong:
+        raise BadBundle(f"{wrong}: copy the bundle again")
+    if digest(document) != document["digest"]:
+        raise BadBundle("it is not what it was when it was written, by its own digest: copy the bundle again")
+    found = t.cast("Bundle", {key: document[key] for key in _SHAPE})
+    listed = _items(found["files"])
+    for image in found["images"]:
+        _must_be_image(image, listed)
+    found["models"] = [_model(one, listed) for one in found["models"]]
+    return found
+
+
+def _items(files: t.Sequence[Item]) -> set[str]:
+    if len(files) > FILES_LIMIT:
+        raise BadBundle(f"it has more than {FILES_LIMIT} files")
+    paths: set[str] = set()
+    for one in files:
+        _must_be_path(one["path"])
+        if one["path"] in paths:
+            raise BadBundle(f"it lists {_said(one['path'])} twice")
+        if not 0 <= one["size"] <= models.FILE_LIMIT or not SHA256.fullmatch(one["sha256"]):
+            raise BadBundle(f"what it says of {_said(one['path'])} is no size and SHA-256")
+        paths.add(one["path"])
+    return paths
+
+
+def _must_be_path(path: str) -> None:
+    wrong = path_problem(path)
+    if wrong or path.split("/", maxsplit=1)[0] not in (IMAGES, MODELS):
+        raise BadBundle(f"the path {_said(path)} {wrong or f'leads out of {IMAGES} and {MODELS}'}")
+
+
+def _must_be_image(image: Image, listed: t.Container[str]) -> None:
+    stated = DIGEST.search(image["image"])
+    _must_be_path(image["folder"])
+    if not _ID.fullmatch(image["digest"]) or not _ID.fullmatch(image["id"]) or not image["image"].isprintable():
+        raise BadBundle(f"the image {_said(image['image'])} has no digest and id")
+    if stated is not None and stated[1] != image["digest"]:
+        raise BadBundle(f"the image {_said(image['image'])} is listed with the digest {image['digest']}")
+    if f"{image['folder']}/index.json" not in listed:
+        raise BadBundle(f"it does not list the files of the image {_said(image['image'])}")
+
+
+def _model(one: Model, listed: t.Container[str]) -> Model:
+    _must_be_path(one["folder"])
+    try:
+        manifest = models.read(one["manifest"])
+    except BadManifest as error:
+        raise BadBundle(f"the model of {_said(one['folder'])} is none: {error}") from error
+    missing = next((file for file in manifest["files"] if f"{one['folder']}/{file['path']}" not in listed), None)
+    if missing is not None:
+        raise BadBundle(f"it does not list {_said(missing['path'])} of {manifest['model']}")
+    return Model(folder=one["folder"], manifest=manifest, code=one["code"], pickles=one["pickles"], gguf=one["gguf"])
+
+
+def _said(value: t.Any) -> str:
+    return repr(printable(str(value)[: 2 * SAID])[:SAID])

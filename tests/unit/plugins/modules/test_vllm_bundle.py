@@ -1,0 +1,75 @@
+# Copyright: gpufleet.vllm contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The modules of a bundle, one after another, as the playbook calls them."""
+
+from __future__ import annotations
+
+import pathlib
+import typing as t
+
+import pytest
+from ansible.module_utils.basic import AnsibleModule
+from ansible.module_utils.testing import patch_module_args
+
+from ansible_collections.gpufleet.vllm.plugins.module_utils._bundling import parts
+from ansible_collections.gpufleet.vllm.plugins.module_utils._store.transfer import Failed
+from ansible_collections.gpufleet.vllm.plugins.modules import vllm_bundle, vllm_bundle_facts
+from ansible_collections.gpufleet.vllm.tests.unit.plugins.module_utils._bundle import bundles
+
+Json = dict[str, t.Any]
+
+
+class Ended(Exception):
+    """exit_json or fail_json, with the result."""
+
+    def __init__(self, result: Json) -> None:
+        super().__init__(result)
+        self.result = result
+
+
+@pytest.fixture(autouse=True)
+def ends(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    def ended(_module: t.Any, **result: t.Any) -> None:
+        raise Ended(result)
+
+    for name in ("exit_json", "fail_json"):
+        monkeypatch.setattr(AnsibleModule, name, ended)
+    warned: list[str] = []
+    monkeypatch.setattr(AnsibleModule, "warn", lambda _module, text: warned.append(text))
+    monkeypatch.setattr(vllm_bundle_facts, "STATE_DIR", str(tmp_path / "state"))
+    return warned
+
+
+def run(module: t.Any, check: bool = False, **args: t.Any) -> Json:
+    with patch_module_args({**args, "_ansible_check_mode": check}), pytest.raises(Ended) as end:
+        module.main()
+    return end.value.result
+
+
+def test_what_came_is_written_down_and_used(tmp_path: pathlib.Path, ends: list[str]) -> None:
+    root = tmp_path / "bundle"
+    part = bundles.part(root, bundles.hub()).part
+    ended = run(vllm_bundle, dir=str(root), parts=[part], hosts=["gpu01"])
+    assert ended["changed"] and ended["digest"].startswith("sha256:")
+    found = run(vllm_bundle_facts, check=True, path=str(root), images=["v:1"])
+    assert found["digest"] == ended["digest"] and found["archives"] == {} and not (tmp_path / "state").exists()
+    assert "has not got v:1: what is not on the host is pulled" in ends[0]
+    assert run(vllm_bundle_facts, path=str(root))["msg"].startswith(f"{root} is whole: 0 images, 1 models")
+
+
+def test_what_is_wrong_is_one_sentence(tmp_path: pathlib.Path) -> None:
+    assert "there is nothing to bundle" in run(vllm_bundle, dir=str(tmp_path), parts=[])["msg"]
+    assert "what came is not understood: parts[0] has no files" in run(vllm_bundle, dir="/b", parts=[{}])["msg"]
+    assert run(vllm_bundle_facts, path=str(tmp_path / "no"))["msg"].endswith("where everything is installed.")
+    assert "write an absolute path of the host" in run(vllm_bundle_facts, path="b")["msg"]
+
+
+def test_a_hub_that_is_away_is_told(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def away(*_words: t.Any) -> t.NoReturn:
+        raise Failed("the hub is away")
+
+    monkeypatch.setattr(parts, "model", away)
+    assert run(vllm_bundle, dir=str(tmp_path), request={"model": "a/b"})["msg"] == "the hub is away."
+    monkeypatch.setattr(parts, "model", lambda *_words: (_ for _ in ()).throw(OSError(28, "full", "/srv")))
+    assert run(vllm_bundle, dir=str(tmp_path), request={"model": "a/b"})["msg"].startswith("The disk of /srv is full")
