@@ -18,8 +18,8 @@ import pytest
 from ansible_collections.gpufleet.vllm.tests.integration.conftest import SCENARIO
 
 CHECKOUT = pathlib.Path(__file__).resolve().parents[2]
-# airgapped installs from a bundle; driver compiles a kernel module, which takes longer than all others; kinds_more shows more of what kinds does;
-# replicas restarts two engines under load; turns starts an engine a dozen times.
+# airgapped installs from a bundle; driver compiles a kernel module, which takes longer than all others; kinds_more
+# shows more of what kinds does; replicas restarts two engines under load; turns starts an engine a dozen times.
 # `molecule test --scenario-name NAME`.
 ON_REQUEST = ("airgapped", "driver", "kinds_more", "replicas", "turns")
 FOUND = {path.parent.name for path in (CHECKOUT / "molecule").glob("*/molecule.yml")} - set(ON_REQUEST)
