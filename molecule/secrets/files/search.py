@@ -29,6 +29,8 @@ FOLDERS = (
 TEMPORARY = ("~/.ansible", "~/.ansible_async", "/tmp/ansible*", "/var/tmp/ansible*")
 LARGEST = 64 * 2**20
 PAUSE = 0.2
+# Nanoseconds: what was written later than that may be written once more, and its time be the same.
+SETTLED = 10**9
 
 
 def forms(secret: str) -> list[bytes]:
@@ -61,8 +63,11 @@ class Search:
         if not stat.S_ISREG(now.st_mode) or now.st_size > LARGEST:
             return False
         state = (now.st_ino, now.st_size, now.st_mtime_ns)
-        known, self.read[path] = self.read.get(path), state
-        return known != state
+        if self.read.get(path) == state:
+            return False
+        if time.time_ns() - now.st_mtime_ns > SETTLED:
+            self.read[path] = state
+        return True
 
     def processes(self) -> None:
         for pid in (name for name in os.listdir("/proc") if name.isdigit()):

@@ -40,8 +40,8 @@ EMOTIONS: Json = {
 }  # fmt: skip
 PROCESS_REWARD: Json = {
     "architectures": ["Qwen2ForProcessRewardModel"], "model_type": "qwen2", "num_hidden_layers": 28,
-    "hidden_size": 3584, "num_attention_heads": 28, "num_key_value_heads": 4, "intermediate_size": 18944, "vocab_size": 152064,
-    "max_position_embeddings": 4096, "torch_dtype": "bfloat16",
+    "hidden_size": 3584, "num_attention_heads": 28, "num_key_value_heads": 4, "intermediate_size": 18944,
+    "vocab_size": 152064, "max_position_embeddings": 4096, "torch_dtype": "bfloat16",
 }  # fmt: skip
 CATALOGUE = json.loads((fleet.ROLE / "files" / "models.json").read_text())["models"]
 DRAFTER: Json = {"architectures": ["LlamaForCausalLMEagle3"], "model_type": "llama", "num_hidden_layers": 1}
