@@ -1,7 +1,7 @@
 # Copyright: gpufleet.vllm contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What can be typed: up, down, engine, registry, images, bare, host, control, status."""
+"""What can be typed: up, down, engine, registry, images, audio, bare, host, control, status."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import concurrent.futures
 import shutil
 import sys
 
-from lab import control, engine, host_image, processor, registry, store, vllm_image
+from lab import audio_image, control, engine, host_image, processor, registry, store, vllm_image
 from lab.gpu import edge
 from lab.tools import LABEL, WORK, LabError, run, succeeds
 
@@ -39,6 +39,11 @@ def _up(arguments: argparse.Namespace) -> None:
     _engine(arguments)
     _images(arguments)
     _status(arguments)
+
+
+def _audio(arguments: argparse.Namespace) -> None:
+    _engine(arguments)
+    print(audio_image.build(registry.start()))
 
 
 def _bare(arguments: argparse.Namespace) -> None:
@@ -97,6 +102,7 @@ def main(words: list[str] | None = None) -> int:
         ("engine", _engine, "install and start the Docker engine only"),
         ("registry", _registry, "start the registry and print its address"),
         ("images", _images, "make the images that are missing or out of date"),
+        ("audio", _audio, "make the vLLM that reads sounds, on top of the one that is there, and print its name"),
         ("status", _status, "say what is there"),
     ):
         commands.add_parser(name, help=text, description=text).set_defaults(run=run_it)

@@ -93,14 +93,21 @@ class Repository:
         finally:
             connection.close()
 
+    def _read(self, tag: str) -> tuple[dict[str, t.Any], dict[str, t.Any]] | None:
+        """Manifest and config of a tagged image, None where there is no such image."""
+        status, _headers, manifest = self._call(
+            "GET", f"/v2/{self._name}/manifests/{tag}", headers={"Accept": MANIFEST}
+        )
+        if status != http.client.OK:
+            return None
+        read = json.loads(manifest)
+        status, _headers, config = self._call("GET", f"/v2/{self._name}/blobs/{read['config']['digest']}")
+        return (read, json.loads(config)) if status == http.client.OK else None
+
     def labels(self, tag: str) -> dict[str, str]:
         """The labels of a tagged image; empty where there is no such image."""
-        status, _headers, body = self._call("GET", f"/v2/{self._name}/manifests/{tag}", headers={"Accept": MANIFEST})
-        if status != http.client.OK:
-            return {}
-        config = json.loads(body)["config"]["digest"]
-        status, _headers, body = self._call("GET", f"/v2/{self._name}/blobs/{config}")
-        return dict(json.loads(body)["config"].get("Labels") or {}) if status == http.client.OK else {}
+        found = self._read(tag)
+        return dict(found[1]["config"].get("Labels") or {}) if found else {}
 
     def _upload(self, digest: str, size: int, body: t.Any) -> None:
         status, _headers, _body = self._call("HEAD", f"/v2/{self._name}/blobs/{digest}")
@@ -117,31 +124,50 @@ class Repository:
 
     def push(self, tag: str, image: Image, layers: t.Sequence[Layer]) -> str:
         """Send an image and return the digest of its manifest."""
-        config = json.dumps(
-            {
-                "architecture": "amd64",
-                "os": "linux",
-                "created": dt.datetime.now(dt.UTC).isoformat(),
-                "config": {
-                    "Entrypoint": list(image.entrypoint),
-                    "Env": [f"{key}={value}" for key, value in sorted(image.env.items())],
-                    "Labels": dict(image.labels),
-                },
-                "rootfs": {"type": "layers", "diff_ids": [layer.diff_id for layer in layers]},
+        config = {
+            "architecture": "amd64",
+            "os": "linux",
+            "config": {
+                "Entrypoint": list(image.entrypoint),
+                "Env": [f"{key}={value}" for key, value in sorted(image.env.items())],
+                "Labels": dict(image.labels),
             },
-            sort_keys=True,
-        ).encode()
-        config_digest = f"sha256:{hashlib.sha256(config).hexdigest()}"
+        }
+        return self._put(tag, config, [], [], layers)
+
+    def extend(self, tag: str, to: str, layer: Layer, labels: t.Mapping[str, str]) -> str:
+        """Send a tagged image once more under another tag, with a layer and labels on top; the manifest's digest."""
+        found = self._read(tag)
+        if found is None:
+            raise LabError(f"the registry has no {self._name}:{tag}")
+        manifest, config = found
+        said = {**config["config"], "Labels": {**(config["config"].get("Labels") or {}), **labels}}
+        return self._put(to, {**config, "config": said}, manifest["layers"], config["rootfs"]["diff_ids"], [layer])
+
+    def _put(
+        self,
+        tag: str,
+        config: t.Mapping[str, t.Any],
+        below: t.Sequence[t.Any],
+        diff_ids: t.Sequence[str],
+        layers: t.Sequence[Layer],
+    ) -> str:
+        """Send layers on top of those below, which the registry has, with their config."""
         for layer in layers:
             with layer.path.open("rb") as file:
                 self._upload(layer.digest, layer.size, file)
-        self._upload(config_digest, len(config), config)
+        rootfs = {"type": "layers", "diff_ids": [*diff_ids, *(layer.diff_id for layer in layers)]}
+        now = dt.datetime.now(dt.UTC).isoformat()
+        told = json.dumps({**config, "created": now, "rootfs": rootfs}, sort_keys=True).encode()
+        config_digest = f"sha256:{hashlib.sha256(told).hexdigest()}"
+        self._upload(config_digest, len(told), told)
+        sent = [{"mediaType": LAYER, "digest": layer.digest, "size": layer.size} for layer in layers]
         manifest = json.dumps(
             {
                 "schemaVersion": 2,
                 "mediaType": MANIFEST,
-                "config": {"mediaType": CONFIG, "digest": config_digest, "size": len(config)},
-                "layers": [{"mediaType": LAYER, "digest": layer.digest, "size": layer.size} for layer in layers],
+                "config": {"mediaType": CONFIG, "digest": config_digest, "size": len(told)},
+                "layers": [*below, *sent],
             }
         ).encode()
         status, _headers, said = self._call(

@@ -44,14 +44,15 @@ def _python_with_pip() -> pathlib.Path:
     return environment
 
 
-def install(site: pathlib.Path, *requirements: str) -> None:
-    """Install into a directory from the index that pip is set up for here."""
+def install(site: pathlib.Path, *requirements: str, alone: bool = False) -> None:
+    """Install into a directory from the index that pip is set up for here; alone is without what they require."""
     environment = _python_with_pip()
     run(
         *(environment / "bin" / "python", "-c", RUN_PIP),
         *("install", "--quiet", "--no-compile", "--target", site, "--only-binary", ":all:"),
         *("--python-version", PYTHON, *(word for name in PLATFORMS for word in ("--platform", name))),
         *shlex.split(os.environ.get("GPUFLEET_LAB_PIP_ARGS", "")),
+        *(("--no-deps",) if alone else ()),
         *requirements,
         log=work_directory("log") / "pip.log",
     )

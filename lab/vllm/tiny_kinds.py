@@ -24,6 +24,8 @@ from transformers import (
     LlamaConfig,
     LlamaForSequenceClassification,
     PreTrainedModel,
+    Qwen2Config,
+    Qwen2Model,
 )
 
 HEAD_DIM = 64  # what vLLM's attention takes on the CPU
@@ -62,6 +64,28 @@ def decoder(words: int) -> LlamaConfig:
         id2label=CLASSES,
         label2id={name: number for number, name in CLASSES.items()},
     )
+
+
+def rewards(words: int, folder: pathlib.Path) -> None:
+    """One number for each token. Its head is one that vLLM knows and transformers does not: two layers, 0 and 2."""
+    config = Qwen2Config(
+        vocab_size=words,
+        hidden_size=2 * HEAD_DIM,
+        intermediate_size=2 * HEAD_DIM,
+        num_hidden_layers=1,
+        num_attention_heads=2,
+        num_key_value_heads=2,
+        max_position_embeddings=LENGTH,
+        architectures=["Qwen2ForRewardModel"],
+    )
+    tokenizer().save_pretrained(folder)
+    config.save_pretrained(folder)
+    weights = {f"model.{name}": weight for name, weight in Qwen2Model(config).state_dict().items()}
+    for layer, rows in ((0, 2 * HEAD_DIM), (2, 1)):
+        weights[f"score.{layer}.weight"] = torch.randn(rows, 2 * HEAD_DIM)
+        weights[f"score.{layer}.bias"] = torch.zeros(rows)
+    half = {name: weight.to(torch.bfloat16).contiguous() for name, weight in weights.items()}
+    save_file(half, folder / "model.safetensors")
 
 
 def write(model: PreTrainedModel, folder: pathlib.Path) -> None:
@@ -107,6 +131,7 @@ def main(directory: str) -> None:
     adapter(to / "tiny-adapter-wide", rank=64)
     adapter(to / "tiny-adapter-narrow", width=BASE_WIDTH // 2)
     adapter(to / "tiny-adapter-foreign", part="no_such_proj")
+    rewards(words, to / "tiny-rewards")
 
 
 if __name__ == "__main__":

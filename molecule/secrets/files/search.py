@@ -15,6 +15,7 @@ import base64
 import json
 import os
 import pathlib
+import stat
 import subprocess
 import sys
 import time
@@ -28,6 +29,8 @@ FOLDERS = (
 TEMPORARY = ("~/.ansible", "~/.ansible_async", "/tmp/ansible*", "/var/tmp/ansible*")
 LARGEST = 64 * 2**20
 PAUSE = 0.2
+# Nanoseconds: what was written later than that may be written once more, and its time be the same.
+SETTLED = 10**9
 
 
 def forms(secret: str) -> list[bytes]:
@@ -41,6 +44,7 @@ class Search:
 
     def __init__(self, secret: str, own: t.Sequence[str] = ()) -> None:
         self.forms, self.own, self.found = forms(secret), set(own), set[str]()
+        self.read: dict[str, tuple[int, int, int]] = {}
 
     def look(self, place: str, content: bytes) -> None:
         if any(form in content for form in self.forms):
@@ -48,11 +52,22 @@ class Search:
 
     def file(self, path: str, place: str = "") -> None:
         try:
-            if not path.startswith("/proc/") and (os.path.getsize(path) > LARGEST or not os.path.isfile(path)):
-                return
-            self.look(place or path, pathlib.Path(path).read_bytes())
+            if path.startswith("/proc/") or self._is_new(path):
+                self.look(place or path, pathlib.Path(path).read_bytes())
         except OSError:  # it has ended, or is gone
             return
+
+    def _is_new(self, path: str) -> bool:
+        """Whether a file was not read as it is now. A run is watched all the time, and leaves thousands of them."""
+        now = os.stat(path)
+        if not stat.S_ISREG(now.st_mode) or now.st_size > LARGEST:
+            return False
+        state = (now.st_ino, now.st_size, now.st_mtime_ns)
+        if self.read.get(path) == state:
+            return False
+        if time.time_ns() - now.st_mtime_ns > SETTLED:
+            self.read[path] = state
+        return True
 
     def processes(self) -> None:
         for pid in (name for name in os.listdir("/proc") if name.isdigit()):

@@ -33,11 +33,23 @@ WHISPER: Json = {
     "encoder_attention_heads": 20, "decoder_attention_heads": 20, "max_source_positions": 1500,
     "max_target_positions": 448, "num_mel_bins": 128, "torch_dtype": "float16",
 }  # fmt: skip
+EMOTIONS: Json = {
+    "architectures": ["RobertaForSequenceClassification"], "model_type": "roberta", "num_hidden_layers": 12,
+    "hidden_size": 768, "num_attention_heads": 12, "intermediate_size": 3072, "vocab_size": 50265,
+    "max_position_embeddings": 514, "id2label": {"0": "admiration", "15": "gratitude"},
+}  # fmt: skip
+PROCESS_REWARD: Json = {
+    "architectures": ["Qwen2ForProcessRewardModel"], "model_type": "qwen2", "num_hidden_layers": 28,
+    "hidden_size": 3584, "num_attention_heads": 28, "num_key_value_heads": 4, "intermediate_size": 18944,
+    "vocab_size": 152064, "max_position_embeddings": 4096, "torch_dtype": "bfloat16",
+}  # fmt: skip
 CATALOGUE = json.loads((fleet.ROLE / "files" / "models.json").read_text())["models"]
 DRAFTER: Json = {"architectures": ["LlamaForCausalLMEagle3"], "model_type": "llama", "num_hidden_layers": 1}
 MODELS: dict[str, tuple[Json, int]] = {
     "BAAI/bge-m3": (ENCODER, 2_271_064_456),
     "BAAI/bge-reranker-v2-m3": ({**ENCODER, "architectures": ["XLMRobertaForSequenceClassification"]}, 2_271_071_852),
+    "SamLowe/roberta-base-go_emotions": (EMOTIONS, 500_000_000),
+    "Qwen/Qwen2.5-Math-PRM-7B": (PROCESS_REWARD, 14_200_000_000),
     VISION: (CATALOGUE[VISION]["config"], 4_255_140_312),
     "openai/whisper-large-v3-turbo": (WHISPER, 1_617_824_864),
     LLAMA: (CONFIGS[LLAMA], 16_060_556_672),
@@ -80,10 +92,14 @@ def test_each_is_planned(name: str) -> None:
 def test_each_kind_is_proved_by_what_it_is_for() -> None:
     assert smoke("embedding") == {"dimension": 1024}
     assert smoke("reranker")["rank"]["documents"][0] == "It runs for ten hours."
+    assert smoke("classifier")["pattern"] == "gratitude"
     assert smoke("vision") == {"image": True}
     assert smoke("speech") == {"transcription": True}
-    for name in ("adapter", "template", "drafter", "own-image"):
+    for name in ("reward", "adapter", "template", "drafter", "own-image"):
         assert smoke(name) == {}
+    for name in ("embedding", "reranker", "classifier", "reward"):
+        said = " ".join(plan(name)["warnings"])
+        assert "does not generate" in said or EXAMPLES[name].get("engine_args", {}).get("runner") == "pooling"
 
 
 def test_files_are_mounted_and_the_image_is_its_own() -> None:
