@@ -209,7 +209,7 @@ def test_windows_that_a_connector_makes_whole_are_counted_whole() -> None:
     sums = []
     for values in ({**asked, "disable_hybrid_kv_cache_manager": False}, asked):
         placement = types.SimpleNamespace(values=values, schema=fleet.schema_of("0.20.0"))
-        sums.append(memory_request._arguments(placement).get("disable_hybrid_kv_cache_manager"))
+        sums.append(memory_request._arguments(t.cast("t.Any", placement)).get("disable_hybrid_kv_cache_manager"))
     assert sums == [False, True]
 
 
