@@ -53,6 +53,9 @@ SPECULATIVE = "speculative_config"
 METHOD = f"{SPECULATIVE}.method"
 TOKENS = f"{SPECULATIVE}.num_speculative_tokens"
 MODEL = f"{SPECULATIVE}.model"
+PER_BATCH = f"{SPECULATIVE}.num_speculative_tokens_per_batch_size"
+# Arguments that say the same as a key of speculative_config.
+NO_SHORTHANDS = tuple(Term(name, "unset") for name in ("spec_method", "spec_model", "spec_tokens"))
 PARALLEL_CONFIG = "vllm/config/parallel.py, ParallelConfig"
 ENGINE_ARGUMENTS = "vllm/engine/arg_utils.py, create_engine_config"
 OF_SPECULATION = "vllm/config/speculative.py, SpeculativeConfig"
@@ -111,7 +114,13 @@ ROWS: tuple[Together, ...] = (
     ),
     Together(
         "hybrid_balancer",
-        (Term("data_parallel_hybrid_lb", "true"), Term("data_parallel_size_local", "unset")),
+        (
+            Term("data_parallel_hybrid_lb", "true"),
+            Term("data_parallel_size_local", "unset"),
+            # A rank that is named turns it off, and of several nodes vLLM counts the ranks itself.
+            Term("data_parallel_rank", "unset"),
+            Term("nnodes", "one of", (1,), 1),
+        ),
         "data_parallel_hybrid_lb needs data_parallel_size_local: state how many ranks run on this host.",
         ENGINE_ARGUMENTS,
     ),
@@ -128,7 +137,12 @@ ROWS: tuple[Together, ...] = (
     ),
     Together(
         "adapters_in_memory",
-        (Term("enable_lora", "true"), Term("max_cpu_loras", "below", "max_loras")),
+        (
+            Term("enable_lora", "true"),
+            # Without an adapter in memory vLLM takes as many as max_loras.
+            Term("max_cpu_loras", "above", 0),
+            Term("max_cpu_loras", "below", "max_loras"),
+        ),
         "max_cpu_loras ({max_cpu_loras}) is below max_loras ({max_loras}): the host keeps every adapter that a GPU "
         "has, raise it or leave it out.",
         "vllm/config/lora.py, LoRAConfig",
@@ -175,7 +189,12 @@ ROWS: tuple[Together, ...] = (
     ),
     Together(
         "attention_twice",
-        (Term("attention_backend", "stated"), Term("attention_config.backend", "stated")),
+        (
+            Term("attention_backend", "stated"),
+            Term("attention_config.backend", "stated"),
+            # It is nothing there: validate_backend_before.
+            Term("attention_config.backend", "none of", ("auto", "AUTO", "Auto")),
+        ),
         "attention_backend and attention_config.backend are one thing: keep one of them.",
         ENGINE_ARGUMENTS,
         since=(0, 13, 0),
@@ -212,6 +231,7 @@ ROWS: tuple[Together, ...] = (
     Together(
         "drafter_split",
         (
+            Term(METHOD, "one of", ("eagle", "eagle3", "mtp", "draft_model")),
             Term(f"{SPECULATIVE}.draft_tensor_parallel_size", "none of", (1, "tensor_parallel_size"), 1),
         ),
         "speculative_config.draft_tensor_parallel_size is {speculative_config.draft_tensor_parallel_size}: it is 1 or "
@@ -237,7 +257,7 @@ ROWS: tuple[Together, ...] = (
     ),
     Together(
         "guesses_of_nobody",
-        (Term(TOKENS, "stated"), Term(MODEL, "unset"), Term(METHOD, "unset")),
+        (Term(TOKENS, "stated"), Term(MODEL, "unset"), Term(METHOD, "unset"), *NO_SHORTHANDS),
         "speculative_config has num_speculative_tokens and neither method nor model: name what guesses.",
         OF_SPECULATION,
         since=(0, 11, 0),
@@ -248,6 +268,7 @@ ROWS: tuple[Together, ...] = (
             Term(TOKENS, "stated"),
             Term(MODEL, "unset"),
             Term(METHOD, "one of", ("eagle", "eagle3", "draft_model", "dflash", "medusa", "mlp_speculator")),
+            *NO_SHORTHANDS,
         ),
         "speculative_config.method {speculative_config.method} guesses with a model of its own, and none is named: "
         "state speculative_config.model.",
@@ -256,7 +277,13 @@ ROWS: tuple[Together, ...] = (
     ),
     Together(
         "guesses_uncounted",
-        (Term(TOKENS, "unset"), Term(METHOD, "one of", ("eagle", "eagle3", "draft_model", "ngram", "ngram_gpu"))),
+        # A drafter's own config.json may count (n_predict).
+        (
+            Term(TOKENS, "unset"),
+            Term(METHOD, "one of", ("ngram", "ngram_gpu")),
+            Term(PER_BATCH, "unset"),
+            *NO_SHORTHANDS,
+        ),
         "speculative_config.method {speculative_config.method} needs num_speculative_tokens: state how many tokens it "
         "guesses at once.",
         OF_SPECULATION,
@@ -304,7 +331,11 @@ ROWS: tuple[Together, ...] = (
     ),
     Together(
         "state_blocks_without_prefixes",
-        (Term("mamba_block_size", "stated"), Term("enable_prefix_caching", "false")),
+        (
+            # As large as max_model_len it is nothing, and who knows that where it is not stated.
+            Term("mamba_block_size", "below", "max_model_len"),
+            Term("enable_prefix_caching", "false"),
+        ),
         "mamba_block_size is for prefix caching, and enable_prefix_caching is false: leave one of them out.",
         "vllm/config/vllm.py, validate_mamba_block_size",
         since=(0, 11, 1),
@@ -313,7 +344,8 @@ ROWS: tuple[Together, ...] = (
         "state_rounding",
         (
             Term("enable_mamba_cache_stochastic_rounding", "true"),
-            Term("mamba_ssm_cache_dtype", "none of", ("float16",), "auto"),
+            # Not stated, a model may bring its own.
+            Term("mamba_ssm_cache_dtype", "one of", ("float32", "bfloat16")),
         ),
         "enable_mamba_cache_stochastic_rounding needs mamba_ssm_cache_dtype float16, and it is "
         "{mamba_ssm_cache_dtype}: state it, or leave the rounding out.",
@@ -370,7 +402,7 @@ ROWS: tuple[Together, ...] = (
         (Term("profiler_config.profiler", "one of", ("torch",)), Term("profiler_config.torch_profiler_dir", "unset")),
         "profiler_config.profiler torch needs torch_profiler_dir: state where profiles go.",
         "vllm/config/profiler.py",
-        since=(0, 13, 0),
+        since=(0, 16, 0),
     ),
     Together(
         "profiles_of_nobody",
@@ -380,23 +412,16 @@ ROWS: tuple[Together, ...] = (
         ),
         "profiler_config.torch_profiler_dir is for profiler torch, and it is {profiler_config.profiler}: name it.",
         "vllm/config/profiler.py",
-        since=(0, 13, 0),
-    ),
-    Together(
-        "counts_of_no_guesses",
-        (
-            Term("per_request_spec_decode_metrics", "none of", ("none",), "none"),
-            Term(SPECULATIVE, "unset"),
-        ),
-        "per_request_spec_decode_metrics needs speculative_config: leave it out.",
-        "vllm/config/vllm.py, VllmConfig",
-        since=(0, 29, 0),
+        since=(0, 16, 0),
     ),
     Together(
         "threads_of_the_loader",
         (
             Term("model_loader_extra_config.enable_multithread_load", "true"),
             Term("safetensors_load_strategy", "none of", ("lazy",), "lazy"),
+            # Other loaders do not ask.
+            Term("load_format", "one of", ("auto", "hf", "safetensors"), "auto"),
+            Term("quantization", "unset"),
         ),
         "model_loader_extra_config.enable_multithread_load does not go with safetensors_load_strategy "
         "{safetensors_load_strategy}: leave one of them out.",

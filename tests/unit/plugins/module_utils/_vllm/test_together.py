@@ -156,13 +156,13 @@ EXAMPLES: dict[str, tuple[Json, str, Json]] = {
         {"all2all_backend": "deepep_low_latency"},
     ),
     "state_blocks_without_prefixes": (
-        {"mamba_block_size": 64, "enable_prefix_caching": False},
+        {"mamba_block_size": 64, "max_model_len": 4096, "enable_prefix_caching": False},
         "enable_prefix_caching is false",
         {"enable_prefix_caching": True},
     ),
     "state_rounding": (
-        {"enable_mamba_cache_stochastic_rounding": True},
-        "it is auto",
+        {"enable_mamba_cache_stochastic_rounding": True, "mamba_ssm_cache_dtype": "float32"},
+        "it is float32",
         {"mamba_ssm_cache_dtype": "float16"},
     ),
     "state_algorithm": ({"mamba_ssu_algorithm": "simple"}, "it is triton", {"mamba_backend": "flashinfer"}),
@@ -188,11 +188,6 @@ EXAMPLES: dict[str, tuple[Json, str, Json]] = {
         {"profiler_config": {"torch_profiler_dir": "/profiles"}},
         "it is none",
         {"profiler_config": {}},
-    ),
-    "counts_of_no_guesses": (
-        {"per_request_spec_decode_metrics": "summary"},
-        "needs speculative_config",
-        drafts(method="mtp", num_speculative_tokens=1),
     ),
     "threads_of_the_loader": (
         {"model_loader_extra_config": {"enable_multithread_load": True}, "safetensors_load_strategy": "prefetch"},
@@ -252,3 +247,49 @@ def test_a_row_is_silent_of_releases_without_it_and_of_those_that_nobody_has_rea
 )
 def test_what_serves_or_cannot_be_read_is_no_row(values: Json) -> None:
     assert together.problems(values, (0, 26, 0)) == []
+
+
+@pytest.mark.parametrize(
+    ("version", "values"),
+    [
+        # create_engine_config: none in memory, or fewer, is nothing said.
+        ((0, 33, 0), {"enable_lora": True, "max_cpu_loras": 0}),
+        ((0, 33, 0), {"attention_backend": "FLASHINFER", "attention_config": {"backend": "auto"}}),
+        ((0, 10, 0), {"data_parallel_hybrid_lb": True, "data_parallel_size": 4, "data_parallel_rank": 1}),
+        ((0, 33, 0), {"data_parallel_hybrid_lb": True, "data_parallel_size": 4, "nnodes": 2}),
+        # Only a drafter that is a model is split.
+        (
+            (0, 20, 0),
+            {
+                "tensor_parallel_size": 4,
+                **drafts(method="ngram", num_speculative_tokens=2, draft_tensor_parallel_size=2),
+            },
+        ),
+        # n_predict of the drafter's config.json.
+        ((0, 20, 0), drafts(method="eagle", model="d")),
+        ((0, 22, 0), {**drafts(method="ngram"), "spec_tokens": 2}),
+        ((0, 22, 0), {**drafts(num_speculative_tokens=2), "spec_method": "ngram"}),
+        ((0, 22, 0), {**drafts(method="eagle3", num_speculative_tokens=2), "spec_model": "d"}),
+        # Files of speculators bring a drafter of their own, and there are the short arguments.
+        ((0, 29, 0), {"per_request_spec_decode_metrics": "summary"}),
+        # With a directory the profiler is torch, and a variable may name it.
+        ((0, 13, 0), {"profiler_config": {"torch_profiler_dir": "/profiles"}}),
+        ((0, 15, 1), {"profiler_config": {"profiler": "torch"}}),
+        # As large as max_model_len it is no size of its own.
+        ((0, 20, 0), {"mamba_block_size": 4096, "max_model_len": 4096, "enable_prefix_caching": False}),
+        ((0, 20, 0), {"mamba_block_size": 4096, "enable_prefix_caching": False}),
+        # A model's own type of states is filled in before it is asked for.
+        ((0, 33, 0), {"enable_mamba_cache_stochastic_rounding": True}),
+        # Only the default loader asks.
+        (
+            (0, 24, 0),
+            {
+                "model_loader_extra_config": {"enable_multithread_load": True},
+                "safetensors_load_strategy": "prefetch",
+                "load_format": "runai_streamer",
+            },
+        ),
+    ],
+)
+def test_what_vllm_serves_all_the_same_is_not_refused(version: Version, values: Json) -> None:
+    assert together.problems(values, version) == []
