@@ -65,9 +65,10 @@ _REFUSING = re.compile(
 )
 # What no setting alone is at fault for: with this model, on this GPU, this release cannot do it.
 _LACKING = re.compile(
-    r"\bnot (?:yet |currently |been )?(?:supported|implemented|available|compatible)|"
-    r"does(?: not|n't) (?:currently |yet )?support|[Uu]nsupported|\bonly supports?\b|\bonly (?:be )?supported|"
-    r"[Ii]ncompatible|^NotImplementedError\b|[Nn]o (?:\w+ ){0,3}(?:kernel|backend)s? "
+    r"\bnot (?:yet |currently |been )?(?:supported|implemented|compatible)|"
+    r"does(?: not|n't) (?:currently |yet )?support|[Uu]nsupported(?! (?:operand|format|pickle))|"
+    r"\bonly supports?\b|\bonly (?:be )?supported|[Ii]ncompatible|"
+    r"^NotImplementedError\b|[Nn]o (?:\w+ ){0,3}(?:kernel|backend)s? "
 )
 _LACKING_SAID_BY = re.compile(r"^(?:\w+\.)*(?:ValueError|NotImplementedError|AssertionError|RuntimeError|TypeError)\b")
 # What no setting is refused by: vLLM's own code did not foresee something.

@@ -126,8 +126,19 @@ def test_what_a_release_does_not_do_is_told_as_that(frame: tuple[str, str], line
     assert advised in found.advice
 
 
-def test_a_mistake_is_not_called_a_lack() -> None:
-    log = said(CORE, TRACEBACK, FRAME.format("v1/core/x.py", "f"), "    x", "KeyError: 'not supported'")
+@pytest.mark.parametrize(
+    "line",
+    [
+        "KeyError: 'not supported'",
+        "TypeError: unsupported operand type(s) for +: 'NoneType' and 'int'",
+        "ValueError: unsupported format character 'x'",
+        "ValueError: unsupported pickle protocol: 9",
+        # A peer, a port or a package that is away is no matter of the release.
+        "RuntimeError: the store of the group is not available",
+    ],
+)
+def test_a_mistake_is_not_called_a_lack(line: str) -> None:
+    log = said(CORE, TRACEBACK, FRAME.format("v1/core/x.py", "f"), "    x", line)
     assert diagnose(log, 1).failure_class == "unknown"
 
 
