@@ -44,7 +44,7 @@ attributes:
     description: The file is written in check mode too. It belongs to no host.
   diff_mode:
     support: none
-    description: No host is changed.
+    description: Nothing on a host is ever changed.
   idempotent:
     support: partial
     description: A file that is there is refused.

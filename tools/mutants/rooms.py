@@ -12,7 +12,20 @@ CHECKOUT: t.Final = pathlib.Path(__file__).resolve().parents[2]
 # Rooms of `plugins/module_utils/`: all that `gpufleet-host` is packed from, and the planner.
 ROOMS: t.Final = (
     *("_rollout", "_turns", "_state", "_watch", "_host", "_engine", "_diagnosis", "_plan"),
-    *("_outside", "_docker", "_door", "_images", "_store", "_hub", "_model", "_gpu", "_prepare", "_settings", "_vllm"),
+    *(
+        "_outside",
+        "_docker",
+        "_door",
+        "_images",
+        "_store",
+        "_bundle",
+        "_hub",
+        "_model",
+        "_gpu",
+        "_prepare",
+        "_settings",
+        "_vllm",
+    ),
 )
 MODULE_UTILS: t.Final = "plugins/module_utils"
 # Where tests of them are; which of these meet a mutant is recorded, not written down.

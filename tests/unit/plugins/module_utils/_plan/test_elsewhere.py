@@ -270,7 +270,12 @@ def test_models_that_do_not_generate(name: str, architecture: str, says: str) ->
         ("chat_template", "/vllm-workspace/examples/tool_chat_template_hermes.jinja", "/srv/models/tiny", False),
         ("chat_template", "{{ messages }}", "/srv/models/tiny", False),
         ("tool_parser_plugin", "/opt2/parser.py", "/srv/models/tiny", True),
-        ("speculative_config", {"method": "eagle3", "model": "/models/draft"}, "/srv/models/tiny", True),
+        (
+            "speculative_config",
+            {"method": "eagle3", "model": "/models/draft", "num_speculative_tokens": 3},
+            "/srv/models/tiny",
+            True,
+        ),
     ],
 )
 def test_files_that_the_container_does_not_see(argument: str, value: t.Any, model: str, refused: bool) -> None:
