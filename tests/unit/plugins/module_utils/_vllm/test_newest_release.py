@@ -18,7 +18,7 @@ CHECKOUT = pathlib.Path(__file__).resolve().parents[5]
 MODULE_UTILS = CHECKOUT / "plugins" / "module_utils"
 RECIPE = CHECKOUT / "docs" / "contributing" / "vllm-release.md"
 # What the recipe names of vLLM itself.
-OF_VLLM = {"vllm/v1/metrics/loggers.py", "config/speculative.py"}
+OF_VLLM = {"vllm/v1/metrics/loggers.py", "config/speculative.py", "engine/arg_utils.py"}
 
 
 def knows_a_release(source: str) -> bool:
