@@ -70,7 +70,7 @@ def render(found: t.Sequence[Served], made: t.Sequence[Adopted]) -> str:
     for served, one in zip(found, made, strict=True):
         lines += [f"  # {printable(served['what'])}"]
         lines += [f"  # - {printable(remark)}" for remark in one.remarks]
-        lines += [f"  {line}" for line in _yaml([_marked(one.instance)])]
+        lines += [f"  {line}" for line in _yaml([_instance(one.instance)])]
     beside = {name: value for name, value in stated.items() if name != INSTANCES}
     if beside:
         lines += ["", *_yaml(_marked(beside))]
@@ -81,13 +81,18 @@ def _yaml(value: t.Any) -> list[str]:
     return yaml.dump(value, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=WIDTH).splitlines()
 
 
-def _marked(value: t.Any, key: str = "") -> t.Any:
-    """Braces of others are no templates; the one of the API key is ours."""
+def _instance(instance: t.Mapping[str, t.Any]) -> dict[str, t.Any]:
+    """The place of its own API key is a template of ours. What has that name further down was said by a host."""
+    return {name: value if name == "api_key" else _marked(value) for name, value in instance.items()}
+
+
+def _marked(value: t.Any) -> t.Any:
+    """Braces of others are no templates, whatever they stand under."""
     if isinstance(value, dict):
-        return {name: _marked(one, str(name)) for name, one in value.items()}
+        return {_marked(name): _marked(one) for name, one in value.items()}
     if isinstance(value, list):
         return [_marked(one) for one in value]
-    return Unsafe(value) if isinstance(value, str) and key != "api_key" and _is_template(value) else value
+    return Unsafe(value) if isinstance(value, str) and _is_template(value) else value
 
 
 def _is_template(text: str) -> bool:

@@ -13,6 +13,7 @@ import re
 import typing as t
 
 from .._outside import documents
+from .._plan.arguments import shorthand
 from .._settings.names import canonical
 from .._vllm.schema import Argument, Schema
 
@@ -47,6 +48,9 @@ def read(words: t.Sequence[str], schema: Schema) -> Words:
             joined, equals, flag = level[1], "=" if level[1] else "", "-O"
         name, dot, key = canonical(flag).partition(".")
         name = aliases.get(name, name)
+        if name not in schema.arguments and not dot and flag.startswith("--"):
+            # An abbreviation, as vLLM's parser takes it.
+            name = shorthand.unabbreviated(name, schema) or name
         known = schema.arguments.get(name)
         behind = 0 if equals else _values_behind(words, at, known, bool(dot))
         values = [joined] if equals else list(words[at : at + behind])

@@ -13,6 +13,7 @@ import re
 import typing as t
 
 from .._findings.findings import Findings
+from .._outside.concealing import MASK
 from .._plan.arguments import translate
 from .._settings.names import listed
 from .._vllm import path_arguments
@@ -122,6 +123,10 @@ def _told(served: Served, version: str, release: str, own: t.Mapping[str, t.Any]
             (known and not served["image"], f"It runs without a container: choose an image that holds vLLM {version}."),
             (tokens, "It has a token of the hub: state vllm_server_hub_token from a vault where a model is gated."),
             (others, f"Secrets that were not read, and are not passed on: {listed(others)}."),
+            (
+                MASK in str({name: one for name, one in words.arguments.items() if name not in KEYS}),
+                f"{MASK} stands for a secret that was not read: write a variable of a vault in its place.",
+            ),
             (words.unknown, f"vLLM {release} has no {listed(sorted(set(words.unknown)))}."),
             ("config" in own, f"It reads {own.get('config')}: write what stands there under engine_args."),
             (

@@ -8,10 +8,15 @@ Private to the collection: may change without notice.
 
 from __future__ import annotations
 
+import json
 import typing as t
 
-from .._outside.concealing import MASK, concealed_text, is_secret_variable
+from .._outside import documents
+from .._outside.concealing import MASK, concealed, concealed_log, concealed_text, is_secret_variable
 from .._settings.names import canonical
+
+# Options with a secret behind them. vLLM's parser takes their beginnings too.
+SECRET_OPTIONS = ("api_key", "hf_token")
 
 
 class Mount(t.TypedDict):
@@ -53,15 +58,16 @@ def without_secrets(words: t.Sequence[str]) -> tuple[list[str], list[str]]:
     for word in words:
         if word.startswith("-"):
             flag, equals, _value = word.partition("=")
-            hiding = is_secret_variable(canonical(flag).upper())
-            if hiding:
-                found.append(canonical(flag))
+            secret = _secret_option(flag)
+            hiding = bool(secret) and not equals
+            if secret:
+                found.append(secret)
                 kept.append(f"{flag}={MASK}" if equals else word)
                 continue
         elif hiding:
             kept.append(MASK)
             continue
-        shown = concealed_text(word)
+        shown = _concealed(word)
         if shown != word:
             found.append(next((canonical(one.partition("=")[0]) for one in reversed(kept) if one[:1] == "-"), "a word"))
         kept.append(shown)
@@ -71,8 +77,26 @@ def without_secrets(words: t.Sequence[str]) -> tuple[list[str], list[str]]:
 def variables_without_secrets(variables: t.Mapping[str, str]) -> tuple[dict[str, str], list[str]]:
     """The same of variables; those that are secrets are left out."""
     kept = {
-        name: value
-        for name, value in variables.items()
-        if not is_secret_variable(name) and concealed_text(value) == value
+        name: value for name, value in variables.items() if not is_secret_variable(name) and _concealed(value) == value
     }
     return kept, sorted(set(variables) - set(kept))
+
+
+def _secret_option(flag: str) -> str:
+    """The secret that an option takes, by its whole name; '' where it takes none."""
+    name = canonical(flag)
+    begun = [whole for whole in SECRET_OPTIONS if len(name) > 2 and whole.startswith(name)]
+    return begun[0] if begun else name if is_secret_variable(name.replace(".", "_")) else ""
+
+
+def _concealed(word: str) -> str:
+    """A word, and what it holds as JSON, with the secrets in it masked."""
+    option, equals, document = word.partition("=") if word.startswith("-") else ("", "", word)
+    if not document.lstrip().startswith(("{", "[")):
+        return concealed_text(word)
+    try:
+        held = documents.parse(document)
+    except ValueError:
+        return concealed_log(word)
+    masked = concealed(held)
+    return word if masked == held else f"{option}{equals}{json.dumps(masked, ensure_ascii=False)}"

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import json
 import pathlib
 import typing as t
 
@@ -68,3 +69,16 @@ def test_the_file_is_never_replaced(tmp_path: pathlib.Path) -> None:
     assert vllm_adopt._write(str(target), "a") == ""
     assert "cannot be written (File exists)" in vllm_adopt._write(str(target), "b")
     assert target.read_text() == "a"
+
+
+@pytest.mark.parametrize("option", ["--lora-modules", "--kv-transfer-config", "--kv-transfer-config.x"])
+@pytest.mark.parametrize("name", ["api_key", "name", "{{ evil }}"])
+def test_nothing_that_a_host_says_is_a_template(option: str, name: str) -> None:
+    """Only the place of an instance's own key is: one of that name further down would run on the control node."""
+    (served,) = pasted.servers("vllm serve m --api-key k")
+    told = {**served, "words": [*served["words"], option, json.dumps({name: "{{ evil }}"})]}
+    found = [t.cast("t.Any", told)]
+    made = adopted_inventory.adopt(found, *schema_files.load(str(ROLE / "files" / "engine_args")))
+    text = adopted_inventory.render(found, made)
+    live = [line for line in text.splitlines() if "{{" in line and "!unsafe" not in line]
+    assert live == ["    api_key: '{{ vault_vllm_api_key_m }}'"]

@@ -39,6 +39,7 @@ def test_engine_arguments(words: str, engine_args: dict[str, object]) -> None:
         ("vllm serve m --brand-new 1", "vLLM 0.26.0 has no --brand-new."),
         ("vllm serve m --config c.yaml", "It reads c.yaml: write what stands there under engine_args."),
         ("vllm serve m --ssl-keyfile k", "It speaks TLS itself"),
+        ('vllm serve m --kv-transfer-config \'{"password": "x"}\'', "*** stands for a secret that was not read"),
         ("vllm serve m --uds /run/x", "It listens on no port of its own"),
         ("vllm serve --port 1", "No model is named"),
         ("vllm serve m", "with no key: state an api_key"),
@@ -59,11 +60,35 @@ def test_nothing_is_remarked_without_need() -> None:
 
 
 @pytest.mark.parametrize(
-    "word", ["--api-key=topsecret", "--api-key topsecret other", "--hf-token topsecret", "--x https://u:topsecret@h/"]
+    "word",
+    [
+        "--api-key=topsecret",
+        "--api-key topsecret other",
+        "--api-k topsecret",
+        "--hf-tok=topsecret",
+        "--hf-token topsecret",
+        "--x https://u:topsecret@h/",
+        '--kv-transfer-config \'{"kv_connector_extra_config": {"password": "topsecret"}}\'',
+        '--kv-transfer-config=\'{"password": "topsecret"}\'',
+        '--kv-transfer-config \'{"password": "topsecret"\'',
+        "--kv-transfer-config.kv_connector_extra_config.token topsecret",
+        '--lora-modules \'{"name": "a", "path": "/a", "api_key": "topsecret"}\'',
+    ],
 )
 def test_a_secret_goes_no_further(word: str) -> None:
     (served,) = pasted.servers(f"vllm serve m {word}")
     assert served["withheld"] and "topsecret" not in str(served) + str(adopted(served))
+
+
+def test_what_is_joined_hides_no_word_behind_it() -> None:
+    assert typed("vllm serve --api-key=k m --port 7").instance["model"] == "m"
+
+
+def test_abbreviations_are_vllms_own() -> None:
+    made = typed("vllm serve m --served-model foo --gpu-memory-utilizatio 0.5 --max-model=7 --api-k k")
+    assert made.instance["served_model_name"] == "foo"
+    assert made.instance["api_key"] == "{{ vault_vllm_api_key_foo }}"
+    assert made.instance["engine_args"] == {"gpu_memory_utilization": 0.5, "max_model_len": 7}
 
 
 def test_names_are_an_instances_own() -> None:
