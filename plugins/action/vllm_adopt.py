@@ -21,6 +21,8 @@ OPTIONS = {
     "text": {"type": "str", "default": ""},
     "file": {"type": "path", "default": ""},
 }
+# Of two files for one host Ansible reads one.
+ENDINGS = (".yml", ".yaml", ".json")
 display = Display()
 
 
@@ -33,8 +35,9 @@ class ActionModule(ToldAction):
     def run(self, tmp: str | None = None, task_vars: Json | None = None) -> Json:
         _checked, args = self.validate_argument_spec(OPTIONS)
         target = str(args["file"])
-        if target and os.path.lexists(target):
-            return {"failed": True, "msg": f"{target} is there already, and is not replaced: name another, or move it."}
+        there = _there(target) if target else ""
+        if there:
+            return {"failed": True, "msg": f"{there} is there already, and is not replaced: name another, or move it."}
         try:
             history, readings = schema_files.load(str(args["schemas"]))
         except schema_files.BadSchemaError as error:
@@ -65,6 +68,12 @@ class ActionModule(ToldAction):
 
     def _arguments(self) -> Json:
         return {}
+
+
+def _there(target: str) -> str:
+    """What Ansible reads variables of the same host from: the file, its other endings, a folder; '' where none is."""
+    stem = os.path.splitext(target)[0]
+    return next((path for path in (target, stem, *(stem + end for end in ENDINGS)) if os.path.lexists(path)), "")
 
 
 def _write(target: str, text: str) -> str:

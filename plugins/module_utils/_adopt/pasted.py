@@ -19,6 +19,11 @@ ASSIGNED = re.compile(r"([A-Za-z_]\w*)=(.*)", re.DOTALL)
 NAMED = re.compile(r"\$(?:\{(\w+)(?::?-([^}]*))?\}|(\w+|[@*#?]))")
 BEFORE = ("exec", "sudo", "nohup", "time", "export", "env", "-E", "command")
 BETWEEN = frozenset(";&|")
+# Where output goes is no word of a command; the number before it neither.
+INTO = frozenset("<>&")
+STREAM = re.compile(r"(?<=\s)[012](?=>)")
+# What only a shell can work out.
+WORKED_OUT = re.compile(r"\$[({]|`|^\(")
 # Options of `docker run` that take no value; all others take one.
 ALONE = frozenset(
     (
@@ -28,6 +33,7 @@ ALONE = frozenset(
 )  # fmt: skip
 # Single letters that stand together: `-it`, `-dit`.
 LETTERS = re.compile(r"-[dit]{2,}")
+JOINED = re.compile(r"-[a-z][^-]")
 
 
 class NotUnderstood(ValueError):
@@ -57,20 +63,25 @@ def servers(text: str) -> list[Served]:
 
 def _commands(text: str) -> list[list[str]]:
     """The words of each command, quotes and continued lines understood as a shell does."""
-    joined = re.sub(r"\\\r?\n", " ", text)
+    joined = STREAM.sub("", re.sub(r"\\\r?\n", " ", text))
     found: list[list[str]] = []
     for line in joined.splitlines():
         if not line.strip() or line.lstrip().startswith("#"):
             continue
-        lexer = shlex.shlex(line, posix=True, punctuation_chars="".join(BETWEEN))
+        lexer = shlex.shlex(line, posix=True, punctuation_chars=";&|<>")
         lexer.whitespace_split = True
         try:
             words = list(lexer)
         except ValueError as error:
             raise NotUnderstood(f"{line.strip()[:60]!r} cannot be read ({error}): close what it opens.") from error
         command: list[str] = []
+        redirected = False
         for word in words:
-            if set(word) <= BETWEEN:
+            if set(word) & {"<", ">"} and set(word) <= INTO:
+                redirected = True
+            elif redirected:
+                redirected = False
+            elif set(word) <= BETWEEN:
                 found.append(command)
                 command = []
             else:
@@ -116,6 +127,8 @@ def _filled(text: str, known: t.Mapping[str, str]) -> str:
             return found[2]
         raise NotUnderstood(f"${name} has no value there: write what it stands for.")
 
+    if WORKED_OUT.search(NAMED.sub("", text)):
+        raise NotUnderstood("a shell has to work out a part of it ($(...), an array): write what comes of that.")
     return NAMED.sub(value, text)
 
 
@@ -160,6 +173,8 @@ def _docker_run(words: t.Sequence[str]) -> _Run | None:
     options: list[tuple[str, str]] = []
     while at < len(words) and words[at].startswith("-"):
         name, equals, value = words[at].partition("=")
+        if JOINED.match(words[at]) and not LETTERS.fullmatch(words[at]):
+            name, equals, value = words[at][:2], "=", words[at][2:].lstrip("=")
         at += 1
         if not equals and name not in ALONE and not LETTERS.fullmatch(name):
             value = words[at] if at < len(words) else ""
@@ -197,7 +212,8 @@ def _in_container(run: _Run) -> Served:
 def _published(run: _Run, words: t.Sequence[str]) -> tuple[int, str]:
     if "host" in run.all("--network", "--net"):
         return 0, ""
-    asked = next((words[at + 1] for at, word in enumerate(words[:-1]) if word == "--port"), "8000")
+    joined = [word.partition("=")[2] for word in words if word.startswith("--port=")]
+    asked = [*(value for flag, value in zip(words, words[1:]) if flag == "--port"), *joined, "8000"][0]
     for one in run.all("-p", "--publish"):
         *front, inside = one.partition("/")[0].rsplit(":", 2)
         if inside == asked and front and front[-1].isdecimal():

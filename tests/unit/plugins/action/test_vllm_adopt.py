@@ -71,6 +71,15 @@ def test_the_file_is_never_replaced(tmp_path: pathlib.Path) -> None:
     assert target.read_text() == "a"
 
 
+@pytest.mark.parametrize("there", ["g1.yml", "g1.yaml", "g1.json", "g1"])
+def test_variables_that_the_host_has_already_are_not_hidden(tmp_path: pathlib.Path, there: str) -> None:
+    from ansible_collections.gpufleet.vllm.plugins.action import vllm_adopt  # noqa: PLC0415
+
+    assert vllm_adopt._there(str(tmp_path / "g1.yml")) == ""
+    (tmp_path / there).touch()
+    assert vllm_adopt._there(str(tmp_path / "g1.yml")) == str(tmp_path / there)
+
+
 @pytest.mark.parametrize("option", ["--lora-modules", "--kv-transfer-config", "--kv-transfer-config.x"])
 @pytest.mark.parametrize("name", ["api_key", "name", "{{ evil }}"])
 def test_nothing_that_a_host_says_is_a_template(option: str, name: str) -> None:

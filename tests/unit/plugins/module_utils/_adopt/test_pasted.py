@@ -77,6 +77,7 @@ def test_several_servers_of_one_script() -> None:
         ("-p 10.0.0.1:8001:8000/tcp", 8001, "10.0.0.1"),
         ("--network host", 8000, "0.0.0.0"),
         ("-p 9:9", 8000, ""),
+        ("-p8001:8000", 8001, "0.0.0.0"),
     ],
 )
 def test_the_port_of_the_host(options: str, port: int, bind: str) -> None:
@@ -96,9 +97,26 @@ def test_the_port_of_the_host(options: str, port: int, bind: str) -> None:
         ("", "no vLLM server is started there"),
         ("docker run", "no vLLM server is started there"),
         ("docker run -p", "no vLLM server is started there"),
+        ("vllm serve m --port $(cat port)", "a shell has to work out a part of it"),
+        ("vllm serve m `cat options`", "a shell has to work out a part of it"),
+        ("ARGS=(--port 1)\nvllm serve m ${ARGS[@]}", "a shell has to work out a part of it"),
     ],
 )
 def test_what_is_not_understood_is_said(text: str, said: str) -> None:
     with pytest.raises(NotUnderstood) as refused:
         servers(text)
     assert said in str(refused.value)
+
+
+def test_where_output_goes_is_no_part_of_it() -> None:
+    for end in ("> log 2>&1 &", ">log", "2> errors >> log", "< /dev/null | tee log"):
+        (served,) = servers(f"nohup vllm serve m --max-num-seqs 2 {end}")
+        assert served["words"] == ["m", "--max-num-seqs", "2"]
+    (quoted,) = servers("vllm serve m --chat-template 'a > b'")
+    assert quoted["words"][-1] == "a > b"
+
+
+def test_variables_that_stand_joined() -> None:
+    (served,) = servers("docker run -eA=1 -e=B=2 -p 1:9 --rm -it vllm/vllm-openai m --port=9")
+    assert (served["image"], served["words"][0], served["port"]) == ("vllm/vllm-openai", "m", 1)
+    assert served["variables"] == {"A": "1", "B": "2"}
