@@ -67,7 +67,7 @@ class ActionModule(ToldAction):
         return {**result, "servers": servers, "variables": stated, "yaml": text}
 
     def _arguments(self) -> Json:
-        return {}
+        return {"schemas": self._task.args["schemas"]}
 
 
 def _there(target: str) -> str:

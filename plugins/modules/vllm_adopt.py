@@ -115,7 +115,15 @@ from ansible_collections.gpufleet.vllm.plugins.module_utils._docker.client impor
 
 
 def main() -> None:
-    module = AnsibleModule(argument_spec={}, supports_check_mode=True)
+    # What becomes of them is the action's to do.
+    module = AnsibleModule(
+        argument_spec={
+            "schemas": {"type": "path", "required": True},
+            "text": {"type": "str", "default": ""},
+            "file": {"type": "path", "default": ""},
+        },
+        supports_check_mode=True,
+    )
     problem = ""
     try:
         contained = containers.look(Docker())

@@ -158,6 +158,7 @@ digest:
 """
 
 import os
+import pathlib
 import typing as t
 
 from ansible.module_utils.basic import AnsibleModule
@@ -171,7 +172,7 @@ from ansible_collections.gpufleet.vllm.plugins.module_utils._outside import docu
 from ansible_collections.gpufleet.vllm.plugins.module_utils._store.disk import disk_problem
 from ansible_collections.gpufleet.vllm.plugins.module_utils._store.transfer import Failed
 
-LOGINS = "~/.docker/config.json"
+LOGINS = ".docker/config.json"
 
 
 def part(module: AnsibleModule, folder: BundleFolder) -> parts.Came:
@@ -181,7 +182,7 @@ def part(module: AnsibleModule, folder: BundleFolder) -> parts.Came:
         return parts.model(folder, args["request"], args["token"], module.check_mode)
     registries = documents.parse(args["logins"]) if args["logins"] else args["registries"]
     stated = sources.read({"registries": registries, "mirrors": args["mirrors"]}, [])
-    plain, config = args["insecure_registries"], os.path.expanduser(LOGINS)
+    plain, config = args["insecure_registries"], os.path.join(pathlib.Path.home(), LOGINS)
     return parts.image(folder, args["image"], stated, plain, args["architecture"], config, module.check_mode)
 
 

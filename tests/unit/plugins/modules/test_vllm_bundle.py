@@ -71,5 +71,9 @@ def test_a_hub_that_is_away_is_told(tmp_path: pathlib.Path, monkeypatch: pytest.
 
     monkeypatch.setattr(parts, "model", away)
     assert run(vllm_bundle, dir=str(tmp_path), request={"model": "a/b"})["msg"] == "the hub is away."
-    monkeypatch.setattr(parts, "model", lambda *_words: (_ for _ in ()).throw(OSError(28, "full", "/srv")))
+
+    def full(*_words: t.Any) -> t.NoReturn:
+        raise OSError(28, "full", "/srv")
+
+    monkeypatch.setattr(parts, "model", full)
     assert run(vllm_bundle, dir=str(tmp_path), request={"model": "a/b"})["msg"].startswith("The disk of /srv is full")

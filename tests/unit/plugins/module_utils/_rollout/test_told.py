@@ -71,6 +71,7 @@ def test_a_refusal_says_what_was_touched(rolled_back: bool) -> None:
 
 
 def test_an_error_that_nobody_thought_of_is_told_with_its_place_in_a_line() -> None:
+    told = ""
     try:
         raise KeyError("a\nb" * 500)
     except KeyError as error:
