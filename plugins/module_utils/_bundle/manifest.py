@@ -29,9 +29,9 @@ from .._outside.printable import printable
 FILE, WORK = "bundle.json", ".gpufleet"
 IMAGES, MODELS = "images", "models"
 KIND, SCHEMA = "gpufleet.vllm.bundle", 1
-# A bundle of a hundred models has some thousand files.
-FILES_LIMIT = 200_000
-TEXT_LIMIT = 128 * 2**20
+# A bundle of a hundred models has some thousand files. Parsed, a text takes many times its bytes of a host's memory.
+FILES_LIMIT = 50_000
+TEXT_LIMIT = 48 * 2**20
 SAID = 120
 _ID = re.compile(r"sha256:[0-9a-f]{64}")
 
@@ -112,8 +112,31 @@ def made(
         files=sorted(_once(files), key=lambda one: one["path"]),
         digest="",
     )
+    _must_be_one((one["image"], one["image"], one["digest"]) for one in found["images"])
+    _must_be_one(
+        (
+            # Where no hub is, the commit is that of the files, and what is allowed decides which those are.
+            json.dumps(
+                [one["manifest"]["model"], one["manifest"]["revision"], one["code"], one["pickles"], one["gguf"]]
+            ),
+            f"{one['manifest']['model']} at {one['manifest']['revision']}",
+            one["manifest"]["commit"],
+        )
+        for one in found["models"]
+    )
     found["digest"] = digest(found)
     return read(json.loads(json.dumps(found)))
+
+
+def _must_be_one(rows: t.Iterable[tuple[str, str, str]]) -> None:
+    """A tag or a branch may move between two hosts of one run; nobody could say which one is meant then."""
+    seen: dict[str, str] = {}
+    for key, name, what in rows:
+        if seen.setdefault(key, what) != what:
+            raise BadBundle(
+                f"{_said(name)} was {seen[key]} for one host and {what} for another, as it moved in between: run the "
+                "playbook again, or name it by its digest or commit"
+            )
 
 
 T = t.TypeVar("T")

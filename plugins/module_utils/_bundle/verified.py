@@ -35,11 +35,16 @@ def opened(root: str) -> Bundle:
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
         with open(descriptor, encoding="utf-8") as file:
+            found = os.fstat(descriptor).st_size
+            if found > manifest.TEXT_LIMIT:
+                raise BadBundle(f"{path} has {found} bytes, and none has more than {manifest.TEXT_LIMIT}: {HELP}")
             text = file.read(manifest.TEXT_LIMIT)
     except FileNotFoundError:
         raise BadBundle(
             f"{root} has no {manifest.FILE}, which is written last: end playbooks/bundle.yml first, and copy all of it"
         ) from None
+    except BadBundle:
+        raise
     except (OSError, ValueError) as error:
         raise BadBundle(f"{path} cannot be read ({getattr(error, 'strerror', None) or error}): {HELP}") from error
     try:
@@ -77,9 +82,12 @@ def _wrong(bundle: Bundle, known: Known) -> t.Iterator[str]:
             yield f"{one['path']} {problem}"
 
 
-def model_of(bundle: Bundle, model: str, revision: str) -> Model | None:
-    """The one that was made for that revision, or whose commit it is; '' is the hub's own."""
+def models_of(bundle: Bundle, model: str, revision: str) -> list[Model]:
+    """Those that were made for that revision, or whose commit it is; '' is the hub's own.
+
+    Several where hosts allow a model different things, or have different GGUF files of it.
+    """
     asked = revision or "main"
     fit = [one for one in bundle["models"] if one["manifest"]["model"] == model]
     exact = [one for one in fit if one["manifest"]["revision"] == asked]
-    return next(iter(exact or [one for one in fit if one["manifest"]["commit"] == asked]), None)
+    return exact or [one for one in fit if one["manifest"]["commit"] == asked]

@@ -49,6 +49,8 @@ class BundleFolder:
         self._boot = boot_id()
         self._lock: int | None = None
         self.received = 0
+        if os.path.lexists(root) and not os.path.isdir(root):
+            raise Failed(f"vllm_bundle_dir is {root}, which is no folder: name another one, or move away what is there")
         if keep:
             make_folder(os.path.join(root, WORK, "parts"))
             self._lock = os.open(os.path.join(root, WORK, "lock"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
@@ -97,13 +99,8 @@ class BundleFolder:
 
     def must_have_room(self, due: t.Sequence[Due], what: str) -> None:
         """Before the first byte. Raises Failed."""
-        missing = sum(max(0, one.file["size"] - one.there) for one in due)
-        free, _inodes = room_at(self.root)
-        if due and missing + RESERVE > free:
-            raise Failed(
-                f"{size(missing)} of {what} are missing, and {self.root} has room for {size(max(0, free - RESERVE))}: "
-                "free some there, or take another vllm_bundle_dir"
-            )
+        if due:
+            must_have_room(self.root, sum(max(0, one.file["size"] - one.there) for one in due), what)
 
     def fetch(self, due: t.Sequence[Due], opening: Open) -> None:
         """Several at a time; the first that fails ends the others. Raises Failed, OSError."""
@@ -126,6 +123,25 @@ class BundleFolder:
             raise first
 
     def _fetch(self, missing: Due, transfer: Transfer) -> None:
+        try:
+            self._bring(missing, transfer)
+        except (NotADirectoryError, IsADirectoryError) as error:
+            raise Failed(
+                f"{os.path.join(self.root, missing.path)} cannot be put there, as {self._in_the_way(missing.path)}: "
+                "move that away, then run again; what came is kept"
+            ) from error
+
+    def _in_the_way(self, path: str) -> str:
+        """A folder in a file's place, or what is no folder, a link among it, where one has to be."""
+        for place in (f"{WORK}/parts/{_part(path)}", path):
+            names = place.split("/")
+            for count in range(1, len(names)):
+                above = os.path.join(self.root, *names[:count])
+                if os.path.islink(above) or (os.path.exists(above) and not os.path.isdir(above)):
+                    return f"{above} is a link or a file, where a folder has to be"
+        return "a folder has its name"
+
+    def _bring(self, missing: Due, transfer: Transfer) -> None:
         *folders, name = missing.path.split("/")
         with Folder.at(self.root) as root, root.below(WORK, "parts") as parts:
             partial = Partial(parts, _part(missing.path), self._boot)
@@ -151,6 +167,16 @@ class BundleFolder:
         """As it is listed, once it is there. Raises NoFile, OSError."""
         sha256 = self._known.sha256(path)
         return Item(path=path, size=os.stat(os.path.join(self.root, path)).st_size, sha256=sha256)
+
+
+def must_have_room(root: str, missing: int, what: str) -> None:
+    """Raises Failed."""
+    free, _inodes = room_at(root)
+    if missing + RESERVE > free:
+        raise Failed(
+            f"{size(missing)} of {what} are missing, and {root} has room for {size(max(0, free - RESERVE))}: free some "
+            "there, or take another vllm_bundle_dir"
+        )
 
 
 def _part(path: str) -> str:

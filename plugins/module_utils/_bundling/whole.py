@@ -19,6 +19,7 @@ from .._outside.documents import Json
 from .._state.durable import write_atomically
 from .._store.progress import size
 from . import parts as shapes
+from .folder import must_have_room
 
 
 def write(root: str, parts: t.Sequence[Json], hosts: t.Sequence[str], keep: bool) -> Json:
@@ -32,6 +33,7 @@ def write(root: str, parts: t.Sequence[Json], hosts: t.Sequence[str], keep: bool
         raise BadBundle("there is nothing to bundle: no instance of the inventory has an image or a model of a hub")
     if not keep:
         missing = sum({(one.get("image") or one["model"])["folder"]: one["missing"] for one in parts}.values())
+        must_have_room(root, missing, "the bundle")
         told = f"{_counted(images, models)}, for {len(hosts)} hosts: {size(missing)} would be fetched to {root}."
         return {"changed": bool(missing), "msg": told[:1].upper() + told[1:]}
     bundle = manifest.made(hosts, images, models, [item for one in parts for item in one["files"]])
@@ -39,7 +41,10 @@ def write(root: str, parts: t.Sequence[Json], hosts: t.Sequence[str], keep: bool
     for one in bundle["files"]:
         if known.sha256(one["path"], one["size"]) != one["sha256"]:
             raise BadBundle(f"{one['path']} has changed since it came: run the playbook again")
-    changed = _written(os.path.join(root, FILE), manifest.dump(bundle))
+    text = manifest.dump(bundle)
+    if len(text) > manifest.TEXT_LIMIT:
+        raise BadBundle(f"its manifest would have {len(text)} bytes, and {manifest.TEXT_LIMIT} are read: make several")
+    changed = _written(os.path.join(root, FILE), text)
     total = sum(one["size"] for one in bundle["files"])
     told = (
         f"{root} is whole: {_counted(bundle['images'], bundle['models'])}, {len(bundle['files'])} files, "

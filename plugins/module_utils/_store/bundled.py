@@ -23,21 +23,22 @@ def listed(request: Request) -> Manifest:
     """The files of what is asked for, as its hub listed them when the bundle was made. Raises Failed."""
     root, model, revision = request["bundle"], request["model"], request["revision"]
     try:
-        found = verified.model_of(verified.opened(root), model, revision)
+        found = verified.models_of(verified.opened(root), model, revision)
     except BadBundle as error:
         raise Failed(str(error)) from error
-    if found is None:
+    if not found:
         raise Failed(
             f"the bundle {root} has no {model} at {revision or MAIN}: make it anew from this inventory "
             "(playbooks/bundle.yml)"
         )
     asked = (request["code"], request["pickles"], request["gguf"])
-    if asked != (found["code"], found["pickles"], found["gguf"]):
+    fit = next((one for one in found if asked == (one["code"], one["pickles"], one["gguf"])), None)
+    if fit is None:
         raise Failed(
             f"the bundle {root} has {model} as another inventory allowed it (own code, pickles, a GGUF file): make it "
             "anew from this inventory (playbooks/bundle.yml)"
         )
-    return Manifest(**{**found["manifest"], "revision": revision or MAIN})
+    return Manifest(**{**fit["manifest"], "revision": revision or MAIN})
 
 
 class Files:

@@ -14,7 +14,7 @@ import pytest
 
 from ansible_collections.gpufleet.vllm.plugins.module_utils._bundle import known, manifest
 from ansible_collections.gpufleet.vllm.plugins.module_utils._bundle.manifest import BadBundle
-from ansible_collections.gpufleet.vllm.plugins.module_utils._bundle.verified import model_of, verified
+from ansible_collections.gpufleet.vllm.plugins.module_utils._bundle.verified import models_of, verified
 from ansible_collections.gpufleet.vllm.tests.unit.plugins.module_utils._bundle import bundles
 from ansible_collections.gpufleet.vllm.tests.unit.plugins.module_utils._store import models
 
@@ -37,8 +37,8 @@ def refused(root: pathlib.Path, **named: t.Any) -> str:
 def test_one_that_is_whole_is_read_once(root: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
     state = str(root.parent / "state")
     found = verified(str(root), state)
-    assert model_of(found, "Org/Model", "") == model_of(found, "Org/Model", models.COMMIT) == found["models"][0]
-    assert model_of(found, "Org/Model", "v2") is None and model_of(found, "Org/Other", "") is None
+    assert models_of(found, "Org/Model", "") == models_of(found, "Org/Model", models.COMMIT) == found["models"]
+    assert models_of(found, "Org/Model", "v2") == models_of(found, "Org/Other", "") == []
     monkeypatch.setattr(hashlib, "sha256", lambda *_raw: pytest.fail("it was hashed again"))
     monkeypatch.setattr(manifest, "digest", lambda document: document["digest"])
     name = os.listdir(root.parent / "state" / "bundle_files")[0].removesuffix(".json")
@@ -136,3 +136,8 @@ def test_a_manifest_that_is_cut_off_or_changed_is_told(root: pathlib.Path) -> No
     path.unlink()
     path.symlink_to("/etc/hostname")
     assert "cannot be read" in refused(root)
+
+
+def test_a_manifest_that_is_too_long_is_not_read(root: pathlib.Path) -> None:
+    os.truncate(root / manifest.FILE, manifest.TEXT_LIMIT + 1)
+    assert f"has {manifest.TEXT_LIMIT + 1} bytes, and none has more than {manifest.TEXT_LIMIT}" in refused(root)

@@ -92,6 +92,69 @@ def test_two_do_not_make_one_at_a_time_and_a_full_disk_is_told_first(
     assert hub.asked == []
 
 
+def test_a_look_says_that_all_of_it_together_has_no_room(
+    tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one = t.cast(Json, bundles.part(tmp_path, bundles.hub(), check=True).part)
+    monkeypatch.setattr(folders, "RESERVE", 0)
+    monkeypatch.setattr(folders, "room_at", lambda _path: (one["missing"], 9))
+    assert whole.write(str(tmp_path), [one, one], ["a"], keep=False)["changed"]
+    other = json.loads(json.dumps(one).replace(models.COMMIT, "d" * 40))
+    with pytest.raises(Failed, match=r"18.0 kB of the bundle are missing, and .* has room for 9.0 kB: free some"):
+        whole.write(str(tmp_path), [one, other], ["a"], keep=False)
+
+
+@pytest.mark.parametrize("place", ["models", ".gpufleet/parts"])
+def test_a_link_in_the_place_of_a_folder_is_named(tmp_path: pathlib.Path, place: str) -> None:
+    elsewhere, root = tmp_path / "elsewhere", tmp_path / "b"
+    elsewhere.mkdir()
+    (root / place).parent.mkdir(parents=True)
+    (root / place).symlink_to(elsewhere)
+    with pytest.raises(Failed, match=f"as {root / place} is a link or a file, where a folder has to be: move that"):
+        bundles.part(root, bundles.hub())
+    assert not list(elsewhere.iterdir())
+
+
+def test_a_folder_in_the_place_of_a_file_is_named(tmp_path: pathlib.Path) -> None:
+    path = tmp_path / bundles.part(tmp_path, bundles.hub()).part["files"][0]["path"]
+    path.unlink()
+    path.mkdir()
+    with pytest.raises(Failed, match=f"{path} cannot be put there, as a folder has its name: move that away"):
+        bundles.part(tmp_path, bundles.hub())
+
+
+@pytest.mark.parametrize("check", [True, False])
+def test_what_is_no_folder_is_named(tmp_path: pathlib.Path, check: bool) -> None:
+    (tmp_path / "b").write_text("of somebody else")
+    with pytest.raises(Failed, match=f"vllm_bundle_dir is {tmp_path / 'b'}, which is no folder: name another one"):
+        bundles.part(tmp_path / "b", bundles.hub(), check)
+    assert (tmp_path / "b").read_text() == "of somebody else"
+
+
+def test_a_revision_or_a_tag_that_moved_between_two_hosts_is_refused(tmp_path: pathlib.Path) -> None:
+    one = t.cast(Json, bundles.part(tmp_path, bundles.hub()).part)
+    moved = json.loads(json.dumps({**one, "files": []}).replace(models.COMMIT, "d" * 40))
+    with pytest.raises(BadBundle, match=r"'Org/Model at main' was c{40} for one host and d{40} for another"):
+        whole.write(str(tmp_path), [one, moved], ["a", "b"], keep=True)
+    images = [
+        manifest.Image(image="o/v:1", digest=f"sha256:{it * 64}", id=f"sha256:{it * 64}", folder=f"images/{it * 64}")
+        for it in "12"
+    ]
+    with pytest.raises(BadBundle, match=r"'o/v:1' was sha256:1{64} for one host and sha256:2{64} for another"):
+        manifest.made(["a", "b"], images, [], [])
+    assert not (tmp_path / manifest.FILE).exists()
+
+
+def test_a_manifest_that_no_host_would_read_is_not_written(
+    tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    part = t.cast(Json, bundles.part(tmp_path, bundles.hub()).part)
+    monkeypatch.setattr(manifest, "TEXT_LIMIT", 100)
+    with pytest.raises(BadBundle, match="bytes, and 100 are read: make several"):
+        whole.write(str(tmp_path), [part], ["a"], keep=True)
+    assert not (tmp_path / manifest.FILE).exists()
+
+
 def test_the_manifest_comes_last_and_once(tmp_path: pathlib.Path) -> None:
     part = t.cast(Json, bundles.part(tmp_path, bundles.hub()).part)
     looked = whole.write(str(tmp_path / "none"), [{**part, "missing": 9}, {**part, "missing": 9}], ["a"], keep=False)

@@ -10,6 +10,7 @@ import typing as t
 
 import pytest
 
+from ansible_collections.gpufleet.vllm.plugins.module_utils._bundling import whole
 from ansible_collections.gpufleet.vllm.plugins.module_utils._store import asking, progress
 from ansible_collections.gpufleet.vllm.plugins.module_utils._store.mover import Ended, Mover
 from ansible_collections.gpufleet.vllm.tests.unit.plugins.module_utils._bundle import bundles
@@ -53,6 +54,17 @@ def test_what_the_bundle_has_not_got(tmp_path: pathlib.Path, asked: dict[str, t.
     bundles.made(tmp_path / "bundle")
     ended = fetched(tmp_path, "a", **asked)
     assert ended.outcome == progress.FAILED and said in ended.detail
+
+
+def test_hosts_may_allow_one_model_different_things(tmp_path: pathlib.Path) -> None:
+    root = tmp_path / "bundle"
+    one = t.cast("dict[str, t.Any]", bundles.part(root, bundles.hub()).part)
+    other = {**one, "model": {**one["model"], "code": True}}
+    whole.write(str(root), [one, other], ["a", "b"], keep=True)
+    for code in (False, True):
+        assert fetched(tmp_path, f"code-{code}", code=code).outcome == progress.WHOLE
+    ended = fetched(tmp_path, "pickles", pickles=True)
+    assert ended.outcome == progress.FAILED and "as another inventory allowed it" in ended.detail
 
 
 def test_a_byte_that_changes_after_the_look_is_found_when_it_is_copied(
