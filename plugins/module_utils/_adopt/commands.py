@@ -18,6 +18,8 @@ FILE = re.compile(r"(?:.*/)?vllm/entrypoints/openai/api_server\.py")
 SHELLS = ("sh", "bash", "dash", "ash", "zsh")
 # The program stands among the first words: further behind is what a server was told, which may say anything.
 FIRST = 24
+# Where vLLM listens that was told no port.
+DEFAULT_PORT = "8000"
 
 
 def serving(words: t.Sequence[str]) -> list[str] | None:
@@ -33,6 +35,16 @@ def serving(words: t.Sequence[str]) -> list[str] | None:
         if os.path.basename(word) in SHELLS and re.fullmatch(r"-\w*c", following) and at + 2 < len(words):
             return _in_shell(words[at + 2])
     return None
+
+
+def port(words: t.Sequence[str]) -> str:
+    """The port that the server was told, as it is written: the last one, as vLLM's parser has it."""
+    found = DEFAULT_PORT
+    for at, word in enumerate(words):
+        flag, equals, value = word.partition("=")
+        if flag == "--port":
+            found = value if equals else next(iter(words[at + 1 : at + 2]), found)
+    return found
 
 
 def _in_shell(script: str) -> list[str] | None:

@@ -20,8 +20,6 @@ from .._outside.limited import MIB
 from . import commands
 from .served import Mount, Served, variables_without_secrets, without_secrets
 
-# Where vLLM listens in a container whose words name no port.
-PORT = "8000"
 COMPOSE = "com.docker.compose.service"
 ALL = "all"
 
@@ -70,6 +68,7 @@ def _served(container: Json, engine: Engine) -> Served | None:
         "host_ipc": text(host.get("IpcMode")) == "host",
         "contained": True,
         "withheld": sorted({*secrets, *hidden}),
+        "unread": [],
         "stop": f"docker update --restart=no {shlex.quote(name)} && docker stop {shlex.quote(name)}",
     }
 
@@ -96,9 +95,7 @@ def _port(words: t.Sequence[str], host: Json) -> tuple[int, str]:
     """The port and the address of the host that lead to the server; 0 and '' where it has the host's own network."""
     if text(host.get("NetworkMode")) == "host":
         return 0, ""
-    asked = next((words[at + 1] for at, word in enumerate(words[:-1]) if word == "--port"), None)
-    asked = asked or next((word.partition("=")[2] for word in words if word.startswith("--port=")), PORT)
-    for published in records(mapping(host.get("PortBindings")).get(f"{asked}/tcp")):
+    for published in records(mapping(host.get("PortBindings")).get(f"{commands.port(words)}/tcp")):
         number = text(published.get("HostPort"))
         if number.isdecimal():
             return int(number), text(published.get("HostIp")) or "0.0.0.0"

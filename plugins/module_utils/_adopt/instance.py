@@ -128,6 +128,7 @@ def _told(served: Served, version: str, release: str, own: t.Mapping[str, t.Any]
                 f"{MASK} stands for a secret that was not read: write a variable of a vault in its place.",
             ),
             (words.unknown, f"vLLM {release} has no {listed(sorted(set(words.unknown)))}."),
+            (served["unread"], f"Options of Docker that have no place here: {listed(served['unread'])}."),
             ("config" in own, f"It reads {own.get('config')}: write what stands there under engine_args."),
             (
                 any(name in words.arguments for name in TLS),

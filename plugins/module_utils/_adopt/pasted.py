@@ -13,12 +13,13 @@ import shlex
 import typing as t
 
 from . import commands
-from .served import Mount, Served, variables_without_secrets, without_secrets
+from .served import Mount, Served, bare, variables_without_secrets, without_secrets
 
 ASSIGNED = re.compile(r"([A-Za-z_]\w*)=(.*)", re.DOTALL)
 NAMED = re.compile(r"\$(?:\{(\w+)(?::?-([^}]*))?\}|(\w+|[@*#?]))")
 BEFORE = ("exec", "sudo", "nohup", "time", "export", "env", "-E", "command")
 BETWEEN = frozenset(";&|")
+WHAT = "the command"
 # Where output goes is no word of a command; the number before it neither.
 INTO = frozenset("<>&")
 STREAM = re.compile(r"(?<=\s)[012](?=>)")
@@ -33,6 +34,15 @@ ALONE = frozenset(
 )  # fmt: skip
 # Single letters that stand together: `-it`, `-dit`.
 LETTERS = re.compile(r"-[dit]{2,}")
+# What is read of the others, and what an instance has by itself.
+READ = frozenset(
+    (
+        "--name", "--entrypoint", "-e", "--env", "-p", "--publish", "-v", "--volume", "--mount", "--gpus", "--ipc",
+        "--shm-size", "--network", "--net", "--restart", "--pull", "--runtime", "--platform", "--hostname", "-h",
+        "--label", "-l", "--log-driver", "--log-opt", "--init", "--rm", "-d", "--detach", "-i", "--interactive", "-t",
+        "--tty", "-q", "--quiet",
+    )
+)  # fmt: skip
 JOINED = re.compile(r"-[a-z][^-]")
 
 
@@ -47,7 +57,7 @@ def servers(text: str) -> list[Served]:
     for line in _commands(text):
         words, variables = _assigned(line, known)
         if words and words[0].startswith("-") and not words[0].startswith("-c"):
-            found.append(_bare(words, variables))
+            found.append(bare(words, variables, WHAT))
             continue
         run = _docker_run(words)
         if run is not None:
@@ -55,7 +65,7 @@ def servers(text: str) -> list[Served]:
             continue
         served = commands.serving(words)
         if served is not None:
-            found.append(_bare(served, variables))
+            found.append(bare(served, variables, WHAT))
     if not found:
         raise NotUnderstood("no vLLM server is started there: give a `vllm serve`, a `docker run`, or vLLM's options.")
     return found
@@ -132,29 +142,6 @@ def _filled(text: str, known: t.Mapping[str, str]) -> str:
     return NAMED.sub(value, text)
 
 
-def _bare(words: list[str], variables: dict[str, str]) -> Served:
-    shown, secrets = without_secrets(words)
-    stated, hidden = variables_without_secrets(variables)
-    visible = variables.get("CUDA_VISIBLE_DEVICES", "")
-    return {
-        "what": "the command",
-        "name": "",
-        "words": shown,
-        "image": "",
-        "version": "",
-        "variables": stated,
-        "mounts": [],
-        "port": 0,
-        "bind": "",
-        "gpus": [one.strip() for one in visible.split(",") if one.strip()],
-        "shm_mib": 0,
-        "host_ipc": False,
-        "contained": False,
-        "withheld": sorted({*secrets, *hidden}),
-        "stop": "",
-    }
-
-
 class _Run(t.NamedTuple):
     options: list[tuple[str, str]]
     image: str
@@ -205,6 +192,9 @@ def _in_container(run: _Run) -> Served:
         "host_ipc": "host" in run.all("--ipc"),
         "contained": True,
         "withheld": sorted({*secrets, *hidden}),
+        "unread": sorted(
+            {option for option, _value in run.options if option not in READ and not LETTERS.fullmatch(option)}
+        ),
         "stop": f"docker update --restart=no {shlex.quote(name)} && docker stop {shlex.quote(name)}" if name else "",
     }
 
@@ -212,8 +202,7 @@ def _in_container(run: _Run) -> Served:
 def _published(run: _Run, words: t.Sequence[str]) -> tuple[int, str]:
     if "host" in run.all("--network", "--net"):
         return 0, ""
-    joined = [word.partition("=")[2] for word in words if word.startswith("--port=")]
-    asked = [*(value for flag, value in zip(words, words[1:]) if flag == "--port"), *joined, "8000"][0]
+    asked = commands.port(words)
     for one in run.all("-p", "--publish"):
         *front, inside = one.partition("/")[0].rsplit(":", 2)
         if inside == asked and front and front[-1].isdecimal():

@@ -14,7 +14,7 @@ import shlex
 import typing as t
 
 from . import commands
-from .served import Served, variables_without_secrets, without_secrets
+from .served import Served, bare
 
 # Of /proc no more of a process is read: a command line can be as long as its stack is.
 LONGEST = 256 * 1024
@@ -69,33 +69,16 @@ def look(root: str = "/") -> tuple[list[Served], list[Other]]:
 
 
 def _served(root: str, pid: int, words: list[str]) -> Served:
-    shown, secrets = without_secrets(words)
     environment = {
         name: value
         for name, equals, value in (one.partition("=") for one in _read(root, pid, "environ").split("\0"))
         if equals and TELLING.fullmatch(name)
     }
-    stated, hidden = variables_without_secrets(environment)
     units = UNIT.findall(_read(root, pid, "cgroup"))
     unit = units[-1] if units and not units[-1].startswith(("user@", "session", "ssh")) else ""
-    visible = environment.get("CUDA_VISIBLE_DEVICES", "")
-    return {
-        "what": f"service {unit}" if unit else f"process {pid}",
-        "name": unit.rpartition(".")[0],
-        "words": shown,
-        "image": "",
-        "version": "",
-        "variables": stated,
-        "mounts": [],
-        "port": 0,
-        "bind": "",
-        "gpus": [one.strip() for one in visible.split(",") if one.strip()],
-        "shm_mib": 0,
-        "host_ipc": False,
-        "contained": False,
-        "withheld": sorted({*secrets, *hidden}),
-        "stop": f"systemctl disable --now {shlex.quote(unit)}" if unit else f"kill {pid}",
-    }
+    stop = f"systemctl disable --now {shlex.quote(unit)}" if unit else f"kill {pid}"
+    what = f"service {unit}" if unit else f"process {pid}"
+    return bare(words, environment, what, unit.rpartition(".")[0], stop)
 
 
 def _other(words: t.Sequence[str]) -> str:

@@ -30,7 +30,8 @@ class Served(t.TypedDict):
     """`words` are vLLM's own, behind `vllm serve`. `port` and `bind` are the host's; 0 and '' are what the words say.
 
     `gpus` are indices or UUIDs; none where the server was not told which. `withheld` are names of secrets, whose values
-    stay where they are. `stop` is the command that ends it for good.
+    stay where they are, `unread` options of Docker without a place in an instance. `stop` is the command that ends it
+    for good.
     """
 
     what: str
@@ -47,7 +48,32 @@ class Served(t.TypedDict):
     host_ipc: bool
     contained: bool
     withheld: list[str]
+    unread: list[str]
     stop: str
+
+
+def bare(words: t.Sequence[str], variables: t.Mapping[str, str], what: str, name: str = "", stop: str = "") -> Served:
+    """One outside of containers: its paths and ports are the host's."""
+    shown, secrets = without_secrets(words)
+    stated, hidden = variables_without_secrets(variables)
+    return {
+        "what": what,
+        "name": name,
+        "words": shown,
+        "image": "",
+        "version": "",
+        "variables": stated,
+        "mounts": [],
+        "port": 0,
+        "bind": "",
+        "gpus": [one.strip() for one in variables.get("CUDA_VISIBLE_DEVICES", "").split(",") if one.strip()],
+        "shm_mib": 0,
+        "host_ipc": False,
+        "contained": False,
+        "withheld": sorted({*secrets, *hidden}),
+        "unread": [],
+        "stop": stop,
+    }
 
 
 def without_secrets(words: t.Sequence[str]) -> tuple[list[str], list[str]]:

@@ -14,6 +14,7 @@ import typing as t
 from .._outside import documents, web
 from .._outside.limited import KIB
 from .._vllm.schema import VERSION
+from . import commands
 from .served import Served
 
 ROOM = 16 * KIB
@@ -38,17 +39,11 @@ def told(served: Served) -> Served:
 
 def _address(served: Served) -> tuple[str, int]:
     """Where it listens on the host; port 0 where it cannot be told."""
-    port = served["port"] or _stated_port(served["words"])
+    stated = commands.port(served["words"])
+    port = served["port"] or (int(stated) if stated.isdecimal() and len(stated) <= 5 else 0)
     try:
         bind = ipaddress.ip_address(served["bind"] or LOOPBACK)
     except ValueError:
         return LOOPBACK, max(port, 0)
     host = LOOPBACK if bind.is_unspecified else str(bind)
     return f"[{host}]" if ":" in host else host, max(port, 0)
-
-
-def _stated_port(words: t.Sequence[str]) -> int:
-    behind = [value for flag, value in zip(words, words[1:]) if flag == "--port"]
-    joined = [word.partition("=")[2] for word in words if word.startswith("--port=")]
-    stated = next(iter([*behind, *joined]), "8000")
-    return int(stated) if stated.isdecimal() and len(stated) <= 5 else 0

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import pytest
 
-from ansible_collections.gpufleet.vllm.plugins.module_utils._adopt.commands import serving
+from ansible_collections.gpufleet.vllm.plugins.module_utils._adopt.commands import port, serving
 
 OWN = ["m", "--port", "1"]
 
@@ -45,3 +45,18 @@ def test_found(words: list[str]) -> None:
 )
 def test_not_found(words: list[str]) -> None:
     assert serving(words) is None
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (["m"], "8000"),
+        (["m", "--port", "1"], "1"),
+        (["m", "--port=1"], "1"),
+        (["--port", "1", "m", "--port=2"], "2"),
+        (["m", "--port"], "8000"),
+        (["m", "--served-model-name", "port"], "8000"),
+    ],
+)
+def test_the_port_that_a_server_was_told(words: list[str], told: str) -> None:
+    assert port(words) == told

@@ -48,6 +48,10 @@ def test_engine_arguments(words: str, engine_args: dict[str, object]) -> None:
         ("AWS_SECRET_ACCESS_KEY=x vllm serve m", "Secrets that were not read, and are not passed on: AWS_SECRET"),
         ("docker run -p 1:8000 vllm/vllm-openai /baked/in", "model is /baked/in in its container, which is nowhere"),
         ("docker run -p 1:8000 -v ./m:/m vllm/vllm-openai /m", "model is ./m on the host: write its whole path."),
+        (
+            "docker run -p 1:8000 --env-file .env --ulimit=x -it vllm/vllm-openai m",
+            "Options of Docker that have no place here: --env-file and --ulimit.",
+        ),
         ("docker run -p 1:8000 vllm/vllm-openai:latest m", "Its vLLM release could not be told"),
     ],
 )
