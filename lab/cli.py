@@ -10,7 +10,7 @@ import concurrent.futures
 import shutil
 import sys
 
-from lab import audio_image, control, engine, host_image, processor, registry, store, vllm_image
+from lab import audio_image, control, engine, host_image, processor, registry, seed, store, vllm_image
 from lab.gpu import edge
 from lab.tools import LABEL, WORK, LabError, run, succeeds
 
@@ -22,6 +22,7 @@ def _images(_arguments: argparse.Namespace) -> None:
         for job in [pool.submit(host_image.build), pool.submit(vllm_image.build, at)]:
             job.result()
     edge.build_library()
+    seed.build(at)
 
 
 def _engine(_arguments: argparse.Namespace) -> None:
@@ -57,7 +58,7 @@ def _host(arguments: argparse.Namespace) -> None:
         store.unmount(arguments.name)
     else:
         if arguments.memory:
-            store.mount(arguments.name)
+            seed.sow(store.mount(arguments.name))
         print(edge.write(arguments.name, arguments.description, registry.address()))
 
 

@@ -15,9 +15,11 @@ from lab.tools import WORK, run, work_directory
 LIMIT = "16g"  # of one host: only what is written is taken
 
 
-def mount(name: str) -> None:
+def mount(name: str) -> pathlib.Path:
     unmount(name)
-    run("mount", "-t", "tmpfs", "-o", f"size={LIMIT},mode=0710", "gpufleet-lab", work_directory("stores", name))
+    path = work_directory("stores", name)
+    run("mount", "-t", "tmpfs", "-o", f"size={LIMIT},mode=0710", "gpufleet-lab", path)
+    return path
 
 
 def unmount(name: str) -> None:

@@ -11,7 +11,7 @@ test: setup ## Check everything, then all tests: units, scenarios and faults on 
 	$(MAKE) --jobs=2 lint lab
 	$(MAKE) browser haproxy prometheus skopeo
 	$(MAKE) unit
-	$(PYTHON) -m pytest $(AT_ONCE) tests/integration tests/faults tests/compat --faults ci --kills 5 --releases ci
+	$(PYTHON) -m pytest $(AT_ONCE) tests/integration tests/faults tests/compat --faults ci --kills 3 --releases ci
 
 unit: setup ## Run the unit tests
 	$(PYTHON) -m pytest --numprocesses auto tests/unit

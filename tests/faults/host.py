@@ -28,7 +28,7 @@ STATE_DIRS = "/var/lib/gpufleet/*"
 STAGES = f"{STATE_DIR}/stages.jsonl"
 URL = "http://127.0.0.1:8000"
 # Seconds within which a stage is reached on a machine that is busy with other things.
-STAGE_LIMIT = 400
+STAGE_LIMIT = 1800
 
 Json = dict[str, t.Any]
 
