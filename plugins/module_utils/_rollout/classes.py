@@ -57,7 +57,7 @@ OWN: tuple[Own, ...] = (
     Own("rollback.moved_on", "the host serves another release by now than the one to be rolled back"),
     Own("rollback.none", "no release before it is kept"),
     Own("rolled_back", "an operator rolled it back"),
-    Own("state.unwritable", "the folder of the state cannot be written"),
+    Own("state.unwritable", "the folder of the state cannot be written", True),
     Own("turn.busy", "another member of the group is being changed, or is to be rolled back first", True),
     Own("turn.lost", "the member that is to be put back has no verified release any more", True),
     Own("turn.none", "no verified release of the member rests on the host"),

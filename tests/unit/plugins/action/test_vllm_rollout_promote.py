@@ -54,8 +54,9 @@ def test_a_profile_that_does_not_hold_ends_it_and_is_no_failure(run: t.Callable[
         ("low", "failed", TOLD),
         ("low", "rolled_back", OF_THE_MOMENT),
         ("low", "refused", OF_THE_MOMENT),
+        ("low", "refused", {**OF_THE_MOMENT, "failure_class": "state.unwritable"}),
     ],
-    ids=["the profile it begins at", "nothing is sure to serve", "rolled back by chance", "refused by chance"],
+    ids=["the profile it begins at", "nothing is sure to serve", "rolled back by chance", "refused by chance", "disk"],
 )
 def test_a_promotion_fails_where_no_profile_was_judged(
     run: t.Callable[..., Json], stands_on: str, outcome: str, failure: Json
