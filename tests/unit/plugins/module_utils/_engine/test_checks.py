@@ -84,7 +84,15 @@ def test_passed(one: Check, reply: Reply) -> None:
             "smoke.tool_call",
             "the document is no object",
         ),
-        (TOOL_CALL, message(tool_calls=[call("report_status", "{}")]), "smoke.tool_call", "the document lacks status"),
+        *(
+            (TOOL_CALL, message(tool_calls=[call("report_status", arguments)]), "smoke.tool_call", says)
+            for arguments, says in (
+                ("{}", "the document lacks status"),
+                ('["ok"]', "the document is no object"),
+                ('{"status": "well"}', "the document.status is none of its enum"),
+                ('{"status": "ok", "mood": "good"}', "the document has mood"),
+            )
+        ),
         (TOOL_CALL, NO_TEMPLATE, "smoke.tool_call", "default chat template is no longer allowed"),
         (TOOL_CALL, Reply(500, {"error": "AssertionError"}), "smoke.error", "smoke.tool_call answered 500"),
         (REASONING, message(content="42"), "smoke.reasoning", "the message has no reasoning; '42' came back"),

@@ -244,6 +244,11 @@ def test_what_is_asked_where_nobody_says_what() -> None:
     assert Check("tool_call", Question()).decides
 
 
+def test_a_complete_answer_has_256_tokens_and_one_after_thoughts_1024() -> None:
+    """As docs/smoke.md has it."""
+    assert (expected({}).enough, expected({}, reasoning_parser="qwen3").enough) == (256, 1024)
+
+
 @pytest.mark.parametrize(("planned", "length"), [(-1, None), (0, None), (1, 1)])
 def test_a_planned_length_is_one_of_at_least_a_token(planned: int, length: int | None) -> None:
     assert expected({}, max_model_len=planned).max_model_len == length

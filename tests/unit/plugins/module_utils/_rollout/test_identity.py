@@ -240,27 +240,6 @@ def test_a_release_of_which_no_image_is_known_has_none_to_be_fetched_again(scene
     assert (scene.docker.writes, scene.said) == ([], [])
 
 
-def test_a_leftover_that_has_the_name_of_what_is_to_be_held_makes_room(scene: Scene) -> None:
-    scene.roll_out(OLD)
-    made = theirs(scene, "vllm-assistant-held", {"io.gpufleet.instance": NAME})
-    assert scene.roll_out(NEW) == "verified"
-    assert made not in scene.docker.containers
-    scene.assert_settled()
-
-
-def test_a_leftover_that_docker_does_not_remove_blames_no_release(scene: Scene) -> None:
-    scene.roll_out(OLD)
-    theirs(scene, "vllm-assistant-previous", {"io.gpufleet.instance": NAME})
-    scene.docker.errors["remove vllm-assistant-previous"] = DockerError(500, "read-only file system")
-    assert scene.roll_out(NEW) == "failed"
-    failure = scene.last()["facts"]["failure"]
-    assert (failure["failure_class"], failure["cause"]) == ("docker.away", "read-only file system")
-    assert scene.store.load().rejected == ()
-    scene.docker.errors.clear()
-    assert scene.roll_out(NEW) == "verified"
-    scene.assert_settled()
-
-
 def test_an_image_whose_tag_was_moved_is_not_taken_for_the_one_that_was_verified(scene: Scene) -> None:
     """The rollback has none then. A rollback says so, and takes what the tag names, which has to prove itself."""
     scene.roll_out(OLD)

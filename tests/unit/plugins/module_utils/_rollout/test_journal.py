@@ -6,6 +6,8 @@
 from __future__ import annotations
 
 import errno
+import io
+import sys
 import typing as t
 
 import pytest
@@ -81,6 +83,14 @@ def test_no_line_steers_a_terminal(scene: Scene, capsys: pytest.CaptureFixture[s
     assert scene.last()["detail"] == "removed vllm ok: [gpu1] verified"
     spoken(STEERS)
     assert capsys.readouterr().out == "removed vllm ok: [gpu1] verified\n"
+
+
+def test_a_line_is_out_before_the_next_thing_is_done(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever follows the unit sees it when it is said, and a kill takes none of it away."""
+    out = io.BytesIO()
+    monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(out))
+    spoken("breadcrumb")
+    assert out.getvalue() == b"breadcrumb\n"
 
 
 @pytest.mark.parametrize(("quiet", "speaks"), [(29.0, False), (30.0, True)])

@@ -229,20 +229,6 @@ def test_a_candidate_of_an_image_that_has_a_label_of_ours_is_cleared_away_too(
     assert scene.serves() == (0 if settings else OLD)
 
 
-def test_a_stop_that_leaves_an_older_container_says_so(scene: Scene) -> None:
-    scene.roll_out(OLDEST)
-    scene.roll_out(OLD)
-    scene.engine(NEW, BROKEN)
-    scene.docker.errors["remove vllm-assistant-previous"] = DockerError(500, "read-only file system")
-    assert scene.roll_out(NEW, settings=STOPS) == "stopped"
-    lines, _offset = scene.store.stages_from(0)
-    assert "older containers stay until the next rollout: read-only file system" in [line["detail"] for line in lines]
-    assert scene.serves() == 0
-    scene.docker.errors.clear()
-    assert scene.ask("rollback") == "verified"
-    scene.assert_settled()
-
-
 def test_the_log_that_is_kept_is_that_of_the_start_that_failed(scene: Scene) -> None:
     """Of an engine that never came to a log of its own, what Docker has is kept."""
     scene.roll_out(OLD)

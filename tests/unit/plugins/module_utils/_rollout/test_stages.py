@@ -37,3 +37,24 @@ def test_each_stage_of_the_table_is_entered_somewhere() -> None:
 def test_a_stage_says_what_it_is(stage: Stage) -> None:
     assert len(stage.word) <= WIDTH
     assert stage.happens and stage.failure and "|" not in stage.happens + stage.failure
+
+
+# What an operator sees of each request, on an instance that serves its second release.
+TOLD: dict[str, list[str]] = {
+    "rollout": ["preflight", "breadcrumb", "drain", "stop", "start", "ready", "smoke", "hold", "commit"],
+    "rollback": ["preflight", "breadcrumb", "drain", "stop", "start", "ready", "smoke", "hold", "commit"],
+    "repair": ["preflight", "smoke", "commit"],
+    "live": ["live"],
+    "remove": ["drain", "remove"],
+}
+
+
+@pytest.mark.parametrize(("kind", "stages"), TOLD.items(), ids=TOLD)
+def test_a_request_tells_each_stage_that_it_comes_to(scene: Scene, kind: str, stages: list[str]) -> None:
+    scene.roll_out(512)
+    scene.roll_out(1024)
+    before = scene.store.stages_size()
+    assert scene.ask(kind, 2048 if kind == "rollout" else 1024) not in ("refused", "failed", "rolled_back")
+    lines, _offset = scene.store.stages_from(before)
+    told = [line["stage"] for line in lines]
+    assert [stage for at, stage in enumerate(told) if stage and (at == 0 or told[at - 1] != stage)] == stages
