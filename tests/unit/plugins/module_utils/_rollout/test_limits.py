@@ -194,7 +194,7 @@ def test_what_is_left_in_words(left: int | None, words: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("dies_after", "with_log"), [(4.0, True), (17.0, True), (19.5, False)], ids=["soon", "late", "too late"]
+    ("dies_after", "with_log"), [(4.0, True), (17.5, True), (19.5, False)], ids=["soon", "late", "too late"]
 )
 def test_an_engine_that_broke_has_fifteen_seconds_to_die_of_it(scene: Scene, dies_after: float, with_log: bool) -> None:
     scene.engine(
