@@ -25,6 +25,12 @@ CHECKOUT = pathlib.Path(__file__).resolve().parents[2]
 FILES = pathlib.Path(__file__).resolve().parent / "files"
 ACTIONS = FILES / "scripted"
 Json = dict[str, t.Any]
+# What the inventory states: what has no default, and roles that are off because modules of Ansible's own do their work.
+STATED: t.Final[Json] = {
+    "gpu_detect_host_class": "cpu",
+    "vllm_server_image": "vllm:0.32.0",
+    "vllm_server_version": "0.32.0",
+}
 
 
 @dataclasses.dataclass
@@ -82,9 +88,7 @@ class Fleet:
             "ansible_connection": self.connection,
             "ansible_python_interpreter": sys.executable,
             "ansible_become": False,
-            "gpu_detect_host_class": "cpu",
-            "vllm_server_image": "vllm:0.32.0",
-            "vllm_server_version": "0.32.0",
+            **STATED,
         }
         hosts = {name: {**here, "script": script} for name, script in self.hosts.items()}
         groups = {name: {"hosts": dict.fromkeys(members)} for name, members in self.groups.items()}

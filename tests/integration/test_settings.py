@@ -18,7 +18,7 @@ import yaml
 
 from ansible_collections.gpufleet.vllm.plugins.plugin_utils import role_settings
 from ansible_collections.gpufleet.vllm.tests.data import setting_cases as cases
-from ansible_collections.gpufleet.vllm.tests.integration.scripted_hosts import CHECKOUT, Fleet, restart
+from ansible_collections.gpufleet.vllm.tests.integration.scripted_hosts import CHECKOUT, STATED, Fleet, restart
 from ansible_collections.gpufleet.vllm.tests.unit.plugins.module_utils._driver.machines import facts
 
 Json = dict[str, t.Any]
@@ -164,9 +164,8 @@ def test_a_switch_that_is_switched_off_on_the_command_line(tmp_path: pathlib.Pat
 
 
 def test_blank_answers_reach_the_end_of_the_playbook(tmp_path: pathlib.Path) -> None:
-    # These have no default: a blank one hides what the inventory states, and is refused.
-    needed = ("gpu_detect_host_class", "vllm_server_image", "vllm_server_version")
-    blank = [part for name in OPTIONS if name not in needed for part in ("-e", f"{name}=")]
+    # A blank one hides what the inventory states: it is refused, or turns a role on.
+    blank = [part for name in OPTIONS if name not in STATED for part in ("-e", f"{name}=")]
     ended = Fleet(tmp_path, {"g1": {"plans": [restart()]}}).run("site", *blank)
     assert (ended.code, ended.kinds) == (0, [("g1", "rollout")])
 

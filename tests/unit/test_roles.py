@@ -19,6 +19,10 @@ PLAYBOOKS = sorted((CHECKOUT / "playbooks").glob("*.yml"))
 SECTIONS = ["Requirements", "Variables", "Example", "What it changes on a host", "How to undo it"]
 READS = "gpufleet.vllm.role_settings"
 LOOKS = "observe.yml"
+HOSTS_OF_THE_LAB = (
+    "molecule/shared/inventory/group_vars/gpu_hosts.yml",
+    "lab/hardware/inventory/group_vars/gpu_hosts/all.yml",
+)
 PREPARES = ("prepare.yml", "site.yml")
 TAKES = ("ansible.builtin.import_role", "ansible.builtin.include_role")
 
@@ -139,6 +143,15 @@ def test_what_prepares_a_host_does_so_in_its_turn_too_and_is_told(role: str) -> 
         # A host is looked at for the others.
         told = role == "gpu_detect" or f"`{role}_" in (CHECKOUT / "docs" / "prepare.md").read_text()
         assert told, f"the first table of docs/prepare.md has no row with a variable of {role}"
+
+
+@pytest.mark.parametrize("inventory", HOSTS_OF_THE_LAB)
+def test_hosts_of_the_lab_say_whether_they_are_prepared(inventory: str) -> None:
+    """A role that brings something to hosts would else do so in each scenario."""
+    taken = {role for name, play in plays() if name == "prepare.yml" for role in taken_by(play)}
+    stated = yaml.safe_load((CHECKOUT / inventory).read_text())
+    missing = {f"{role}_manage" for role in taken - {"gpu_detect"}} - set(stated)
+    assert missing == set(), f"{inventory} does not state them: false, and true on the host whose subject is the role"
 
 
 @pytest.mark.parametrize("play", [play for _name, play in plays()], ids=[name for name, _play in plays()])

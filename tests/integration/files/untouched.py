@@ -19,8 +19,10 @@ DOCUMENTATION = """
     options: {}
 """
 REFUSED: t.Final = (
-    "this task would run on a host, and the hosts of this test are none: write an action of the module's name into "
-    "tests/integration/files/scripted, or turn the role off in the inventory of tests/integration/scripted_hosts.py"
+    "this task would run on a host, and the hosts of this test are none. Where the module is ours, write an action of "
+    "its name into tests/integration/files/scripted. Where it is Ansible's own and changes something, write the role's "
+    "_manage, False, into STATED of tests/integration/scripted_hosts.py. Where it is Ansible's own and reads facts, "
+    "leave it out where they are there, and have tests/integration/files/scripted/gpu_facts.py tell them"
 )
 
 
