@@ -46,6 +46,8 @@ CORRECTED: dict[str, Json] = {
 }
 BOOLEAN = r"bool( \| None)?|Optional\[bool\]"
 ORDER = ("type", "many", "choices", "open", "aliases", "deprecated", "default")
+# What a parser of some releases adds for "nothing was said": nobody has to write it.
+NOTHING = {None, "None"}
 NOT_ACCEPTED = {"all2all_backend": {"passthrough"}}
 
 
@@ -114,7 +116,7 @@ def tidy(name: str, argument: Json) -> Json:
     found.update(CORRECTED.get(name, {}))
     if name in CORRECTED:
         found = {k: v for k, v in found.items() if k not in ("many", "choices") or k in CORRECTED[name]}
-    choices = {c for c in found.pop("choices", []) if c is not None} - NOT_ACCEPTED.get(name, set())
+    choices = set(found.pop("choices", [])) - NOTHING - NOT_ACCEPTED.get(name, set())
     if choices and name != "tool_call_parser":
         found["choices"] = sorted(choices, key=lambda choice: (isinstance(choice, str), choice))
     if found.get("open") and "choices" not in found:

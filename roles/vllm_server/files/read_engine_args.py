@@ -79,6 +79,15 @@ def plain(value: t.Any) -> t.Any:
     return value if value is None or type(value) in (bool, int, float, str) else None
 
 
+def negates(action: argparse.Action, option: str) -> bool:
+    """Whether an option turns off what its action is called: --no-x, and from 0.33.0 --disable-x of --enable-x."""
+    if not isinstance(action, argparse.BooleanOptionalAction):
+        return False
+    told = argparse.Namespace()
+    action(argparse.ArgumentParser(add_help=False), told, None, option)
+    return getattr(told, action.dest) is False
+
+
 def argument(action: argparse.Action, deprecated: bool) -> dict[str, t.Any]:
     found: dict[str, t.Any] = {"type": type_of(action)}
     if isinstance(action, argparse._AppendAction):
@@ -87,9 +96,9 @@ def argument(action: argparse.Action, deprecated: bool) -> dict[str, t.Any]:
         found["many"] = True
     if action.choices is not None:
         found["choices"] = [choice for choice in action.choices if choice is not None]
-    short = [o.lstrip("-").replace("-", "_") for o in action.option_strings[1:] if not o.startswith("--no-")]
-    if short:
-        found["aliases"] = short
+    others = [option for option in action.option_strings[1:] if not negates(action, option)]
+    if others:
+        found["aliases"] = [option.lstrip("-").replace("-", "_") for option in others]
     if deprecated or "[DEPRECATED]" in (action.help or ""):
         found["deprecated"] = True
     default = plain(action.default)

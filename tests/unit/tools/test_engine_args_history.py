@@ -90,6 +90,11 @@ def test_type_from_the_sources(flag: dict[str, t.Any], found: dict[str, t.Any]) 
     assert tool.tidy("x", tool.from_flag("x", flag)) == found
 
 
+def test_nothing_is_no_choice() -> None:
+    """The parser of 0.27.0 adds None, as text, to the choices of what may be left out."""
+    assert tool.tidy("x", {"type": "str", "choices": ["fp8", "None", None]}) == {"type": "str", "choices": ["fp8"]}
+
+
 def test_image_wins_and_keeps_what_only_the_sources_tell() -> None:
     static = image(a={"type": "str", "choices": ["x"], "open": True, "default": "x"}, b={"type": "int"})
     found = tool.merged(static, image(a={"type": "str"}, c={"type": "int", "default": 1}))
