@@ -20,10 +20,10 @@ TELLING = ("Refused", "Diagnosis", "NotProved", "Kind", "NoImage")
 OF_ANSWERS = {*ADVICE, "smoke.no_answer", "smoke.error", "smoke.question"}
 OWN_NAMES = {own.name for own in OWN}
 BLAMED = {
-    *("api_key.user", "bind.address", "container.foreign", "container.gone", "container.start", "docker"),
+    *("api_key.user", "bind.address", "container.gone", "container.start", "docker"),
     *("image.entrypoint", "image.version", "live.moved_on", "live.none", "model.pickle", "ready.timeout"),
     *("rejected", "repair.moved_on", "repair.none", "request.unknown", "rollback.moved_on", "rollback.none"),
-    *("rolled_back", "turn.none", "turn.resting", "watch.died", "watch.wedged"),
+    *("rolled_back", "watch.died", "watch.wedged"),
 }
 # Made of the kind of the request, or of what the log shows.
 MADE = {"repair.moved_on", "live.moved_on", "watch.died", "watch.wedged"}
