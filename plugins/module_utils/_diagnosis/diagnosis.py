@@ -19,7 +19,7 @@ from .._outside.concealing import concealed_log
 from .._outside.printable import printable
 from . import causes, failures, log_text, places, settings, signals
 from .events import WRAPPERS, Event, lives
-from .kinds import Match, searched
+from .matching import Match, kind_of, searched
 
 
 class Failure(t.TypedDict, total=False):
@@ -155,7 +155,7 @@ def _diagnosis(event: Event, match: Match, life: t.Sequence[Event], hint: str, k
 def _built(line: str, match: Match, life: t.Sequence[Event], known: t.Mapping[str, str]) -> Diagnosis:
     """What a compiler said itself: who started it only tells that it failed."""
     line = next((other.line for other in life if _COMPILER.search(other.line)), line)
-    said = failures.kind_of(line, (), known)
+    said = kind_of(line, (), known)
     if said is None or said.kind.name not in _OF_COMPILERS:
         said = match
     return Diagnosis(said.kind.name, _fit(line), said.advice)
