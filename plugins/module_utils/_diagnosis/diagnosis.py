@@ -67,8 +67,11 @@ _REFUSING = re.compile(
 _LACKING = re.compile(
     r"\bnot (?:yet |currently |been )?(?:supported|implemented|compatible)|"
     r"does(?: not|n't) (?:currently |yet )?support|[Uu]nsupported(?! (?:operand|format|pickle))|"
-    r"\bonly supports?\b|\bonly (?:be )?supported|[Ii]ncompatible|"
-    r"^NotImplementedError\b|[Nn]o (?:\w+ ){0,3}(?:kernel|backend)s? "
+    r"\bonly supports?\b|\bonly (?:be )?supported|"
+    # Of shapes and of what a function is called with it tells a mistake.
+    r"[Ii]ncompatible(?! (?:\w+ ){0,2}(?:arguments?|shapes?|sizes?|dimensions?)\b)|"
+    # torch says the same of a process group without GPUs.
+    r"^NotImplementedError\b|[Nn]o (?:\w+ ){0,3}(?:kernels?|backends?(?! type associated)) "
 )
 _LACKING_SAID_BY = re.compile(r"^(?:\w+\.)*(?:ValueError|NotImplementedError|AssertionError|RuntimeError|TypeError)\b")
 # What no setting is refused by: vLLM's own code did not foresee something.
