@@ -75,5 +75,5 @@ def test_a_path_that_contributors_are_sent_to_is_there(page: pathlib.Path) -> No
 
 
 def test_a_path_that_is_gone_is_told() -> None:
-    text = "`tools/no.py` `tools/tables.py` `_vllm/no.py` `_diagnosis/kinds_*.py` `test_no.py` `roles/host_tuning/x`"
+    text = "`tools/no.py` `tools/tables.py` `_vllm/no.py` `_diagnosis/kinds/*.py` `test_no.py` `roles/host_tuning/x`"
     assert missing(text) == ["tools/no.py", "_vllm/no.py", "test_no.py"]

@@ -11,9 +11,8 @@ from __future__ import annotations
 import re
 import typing as t
 
-from . import failures
 from .events import WRAPPERS, Event
-from .kinds import Match
+from .matching import Match, kind_of
 
 # That somebody else is gone follows from what happened to them.
 _CONSEQUENCES = re.compile(
@@ -65,7 +64,7 @@ def classed(life: t.Sequence[Event], known: t.Mapping[str, str]) -> tuple[Event,
         if key not in seen:
             if len(seen) == _MOST_TEXTS:
                 break
-            seen[key] = failures.kind_of(event.text, event.frames, known)
+            seen[key] = kind_of(event.text, event.frames, known)
         match = seen[key]
         if match is None or not (event.exception or match.kind.lead or not exceptions):
             continue

@@ -19,7 +19,7 @@ from .._outside.concealing import concealed_log
 from .._outside.printable import printable
 from . import causes, failures, log_text, places, settings, signals
 from .events import WRAPPERS, Event, lives
-from .kinds import Match, searched
+from .matching import Match, kind_of, searched
 
 
 class Failure(t.TypedDict, total=False):
@@ -67,8 +67,11 @@ _REFUSING = re.compile(
 _LACKING = re.compile(
     r"\bnot (?:yet |currently |been )?(?:supported|implemented|compatible)|"
     r"does(?: not|n't) (?:currently |yet )?support|[Uu]nsupported(?! (?:operand|format|pickle))|"
-    r"\bonly supports?\b|\bonly (?:be )?supported|[Ii]ncompatible|"
-    r"^NotImplementedError\b|[Nn]o (?:\w+ ){0,3}(?:kernel|backend)s? "
+    r"\bonly supports?\b|\bonly (?:be )?supported|"
+    # Of shapes and of what a function is called with it tells a mistake.
+    r"[Ii]ncompatible(?! (?:\w+ ){0,2}(?:arguments?|shapes?|sizes?|dimensions?)\b)|"
+    # torch says the same of a process group without GPUs.
+    r"^NotImplementedError\b|[Nn]o (?:\w+ ){0,3}(?:kernels?|backends?(?! type associated)) "
 )
 _LACKING_SAID_BY = re.compile(r"^(?:\w+\.)*(?:ValueError|NotImplementedError|AssertionError|RuntimeError|TypeError)\b")
 # What no setting is refused by: vLLM's own code did not foresee something.
@@ -155,7 +158,7 @@ def _diagnosis(event: Event, match: Match, life: t.Sequence[Event], hint: str, k
 def _built(line: str, match: Match, life: t.Sequence[Event], known: t.Mapping[str, str]) -> Diagnosis:
     """What a compiler said itself: who started it only tells that it failed."""
     line = next((other.line for other in life if _COMPILER.search(other.line)), line)
-    said = failures.kind_of(line, (), known)
+    said = kind_of(line, (), known)
     if said is None or said.kind.name not in _OF_COMPILERS:
         said = match
     return Diagnosis(said.kind.name, _fit(line), said.advice)

@@ -10,18 +10,9 @@ from __future__ import annotations
 
 import typing as t
 
-from . import (
-    kinds_backends,
-    kinds_gpu,
-    kinds_image,
-    kinds_memory,
-    kinds_model,
-    kinds_parts,
-    kinds_place,
-    kinds_settings,
-    signals,
-)
-from .kinds import Kind, Match, matched
+from . import signals
+from .kinds import backends, gpu, image, memory, model, parts, place, settings
+from .kinds.kind import Kind
 
 
 class Besides(t.NamedTuple):
@@ -33,14 +24,14 @@ class Besides(t.NamedTuple):
 
 # Those that say more come first.
 KINDS: tuple[Kind, ...] = (
-    *kinds_settings.KINDS,
-    *kinds_parts.KINDS,
-    *kinds_backends.KINDS,
-    *kinds_memory.KINDS,
-    *kinds_gpu.KINDS,
-    *kinds_image.KINDS,
-    *kinds_model.KINDS,
-    *kinds_place.KINDS,
+    *settings.KINDS,
+    *parts.KINDS,
+    *backends.KINDS,
+    *memory.KINDS,
+    *gpu.KINDS,
+    *image.KINDS,
+    *model.KINDS,
+    *place.KINDS,
 )
 NAMED: dict[str, Kind] = {kind.name: kind for kind in KINDS}
 # What is told besides: by the container's end, by a signal, by numbers, or because nothing else is.
@@ -81,18 +72,3 @@ BESIDES: dict[str, Besides] = {
 BEFORE_THE_ENGINE = ("cdi.stale", "driver.mismatch", "driver.old", "gpu.hook", "gpu.none", "image.command")
 # Nothing of these is held against a release.
 OF_THE_MOMENT = frozenset(kind.name for kind in KINDS if kind.of_the_moment) | {"host.killed"}
-
-
-def kind_of(text: str, frames: t.Sequence[str], settings: t.Mapping[str, str]) -> Match | None:
-    """The class of a text; one that says more comes before a general one."""
-    found = None
-    for kind in KINDS:
-        if found is not None and kind.general:
-            continue
-        match = matched(kind, text, frames, settings)
-        if match is None:
-            continue
-        if not kind.general:
-            return match
-        found = match
-    return found

@@ -33,6 +33,7 @@ from .checks import (
     drafting,
     formats,
     hints,
+    host_checks,
     media,
     model_checks,
     reach,
@@ -96,7 +97,7 @@ def prepare(
     instance = demanded.instance
     smoke = rollout_settings.merged(instance, inputs.settings, [])["smoke"]
     doubts = [
-        *conflicts.contradictions(values, schema),
+        *conflicts.contradictions(values, schema, moved.variables, inputs.host_class == host_checks.CPU),
         *model_checks.problems(values, moved.variables, model, schema.version),
         *blocks.problems(values, model, schema.version),
         Doubt("value", drafting.problem(values, model, schema.version)),

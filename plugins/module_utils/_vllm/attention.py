@@ -59,7 +59,8 @@ BACKENDS: dict[str, Backend] = {
     "TRITON_ATTN": Backend(latent=False),
     "FLEX_ATTENTION": Backend(latent=False, fp8=((ALWAYS, ()),), sinks=((ALWAYS, ()),)),
     "TRITON_MLA": Backend(latent=True, fp8=(((0, 18, 0), None), (ALWAYS, ()))),
-    "FLASHMLA": Backend(latent=True, majors=(9, 10)),
+    # It says 10.x too, and is_flashmla_dense_supported, which is asked with it, does not.
+    "FLASHMLA": Backend(latent=True, majors=(9,)),
     "CUTLASS_MLA": Backend(latent=True, majors=(10,)),
     "FLASHINFER_MLA": Backend(latent=True, majors=(10,)),
     "FLASH_ATTN_MLA": Backend(latent=True, majors=(9,), fp8=((ALWAYS, ()),)),

@@ -101,16 +101,17 @@ EXPERTS: dict[str, dict[str, Majors]] = {
         "cutlass": (((0, 0, 0), (10, 11, 12)),),
         "flashinfer_b12x": (((0, 0, 0), (12,)),),
         "flashinfer_cutedsl": (((0, 0, 0), (10,)),),
-        "flashinfer_cutlass": (((0, 15, 1), (10, 11, 12)), ((0, 0, 0), (10,))),
+        # 11.x was taken out: flashinfer-ai/flashinfer#3134.
+        "flashinfer_cutlass": (((0, 21, 0), (10, 12)), ((0, 15, 1), (10, 11, 12)), ((0, 0, 0), (10,))),
         "flashinfer_trtllm": (((0, 0, 0), (10,)),),
     },
     "FP8": {
-        "deep_gemm": (((0, 23, 0), (9, 10, 12)), ((0, 0, 0), (9, 10))),
-        "flashinfer_cutlass": (((0, 0, 0), (9, 10, 11, 12)),),
+        "deep_gemm": (((0, 24, 0), (9, 10, 12)), ((0, 0, 0), (9, 10))),
+        "flashinfer_cutlass": (((0, 21, 0), (9, 10, 12)), ((0, 0, 0), (9, 10, 11, 12))),
         "flashinfer_trtllm": (((0, 0, 0), (10,)),),
     },
     "unquantized": {
-        "flashinfer_cutlass": (((0, 0, 0), (9, 10, 11, 12)),),
+        "flashinfer_cutlass": (((0, 21, 0), (9, 10, 12)), ((0, 0, 0), (9, 10, 11, 12))),
         "flashinfer_trtllm": (((0, 0, 0), (10,)),),
     },
 }

@@ -24,7 +24,7 @@ METHODS: tuple[tuple[Version, tuple[str, ...]], ...] = (
          "qwen3_next_mtp"),
     ),
     ((0, 11, 0), ("longcat_flash_mtp", "mimo_mtp", "mtp")),
-    ((0, 12, 0), ("glm4_moe_mtp", "pangu_ultra_moe_mtp", "suffix")),
+    ((0, 11, 1), ("glm4_moe_mtp", "pangu_ultra_moe_mtp", "suffix")),
     ((0, 14, 0), ("exaone_moe_mtp",)),
     ((0, 16, 0), ("glm4_moe_lite_mtp", "glm_ocr_mtp", "step3p5_mtp")),
     ((0, 17, 0), ("extract_hidden_states", "nemotron_h_mtp", "qwen3_5_mtp")),

@@ -35,7 +35,11 @@ class Term(t.NamedTuple):
 
 @dataclasses.dataclass(frozen=True)
 class Together:
-    """All TERMS hold, and such a release does not start. TEXT has values in it: `{tensor_parallel_size}`."""
+    """All TERMS hold, and such a release does not start. TEXT has values in it: `{tensor_parallel_size}`.
+
+    INSTEAD: variables of the environment that vLLM takes in place of an argument; where one is set, nobody is refused.
+    MENDED_ON_CPU: vLLM's platform for CPUs turns it off before anybody asks.
+    """
 
     name: str
     terms: tuple[Term, ...]
@@ -43,6 +47,8 @@ class Together:
     source: str
     since: Version = (0, 10, 0)
     until: Version | None = None
+    instead: tuple[str, ...] = ()
+    mended_on_cpu: bool = False
 
     def open_at(self, version: Version) -> bool:
         read = self.since <= version <= NEWEST_KNOWN
@@ -57,6 +63,8 @@ PER_BATCH = f"{SPECULATIVE}.num_speculative_tokens_per_batch_size"
 # Arguments that say the same as a key of speculative_config.
 NO_SHORTHANDS = tuple(Term(name, "unset") for name in ("spec_method", "spec_model", "spec_tokens"))
 PARALLEL_CONFIG = "vllm/config/parallel.py, ParallelConfig"
+# What __post_init__ of ParallelConfig takes where data_parallel_size is 1, before its validators look.
+DATA_PARALLEL = ("VLLM_DP_SIZE",)
 ENGINE_ARGUMENTS = "vllm/engine/arg_utils.py, create_engine_config"
 OF_SPECULATION = "vllm/config/speculative.py, SpeculativeConfig"
 
@@ -78,6 +86,7 @@ ROWS: tuple[Together, ...] = (
         "enable_eplb balances experts over several GPUs, and the instance is on one: leave it out, or raise "
         "tensor_parallel_size or data_parallel_size.",
         PARALLEL_CONFIG,
+        instead=DATA_PARALLEL,
     ),
     Together(
         "asynchronous_eplb",
@@ -104,6 +113,7 @@ ROWS: tuple[Together, ...] = (
         "data_parallel_size_local ({data_parallel_size_local}) is above data_parallel_size ({data_parallel_size}): it "
         "is how many of them run here, lower it.",
         PARALLEL_CONFIG,
+        instead=DATA_PARALLEL,
     ),
     Together(
         "external_balancer",
@@ -111,6 +121,7 @@ ROWS: tuple[Together, ...] = (
         "data_parallel_external_lb needs a data_parallel_size of 2 or more: leave it out.",
         PARALLEL_CONFIG,
         since=(0, 11, 0),
+        instead=DATA_PARALLEL,
     ),
     Together(
         "hybrid_balancer",
@@ -328,6 +339,7 @@ ROWS: tuple[Together, ...] = (
         "vllm/config/vllm.py, VllmConfig",
         since=(0, 16, 0),
         until=(0, 33, 0),
+        mended_on_cpu=True,
     ),
     Together(
         "state_blocks_without_prefixes",
@@ -439,10 +451,13 @@ ROWS: tuple[Together, ...] = (
 )  # fmt: skip
 
 
-def problems(values: Values, version: Version) -> list[str]:
-    """A sentence for each row that such arguments meet."""
-    met = [row for row in ROWS if row.open_at(version) and all(_holds(term, values) for term in row.terms)]
-    return [_text(row, values) for row in met]
+def problems(
+    values: Values, version: Version, variables: t.Mapping[str, str] | None = None, on_cpu: bool = False
+) -> list[str]:
+    """A sentence for each row that such arguments meet, with VARIABLES of the environment."""
+    asked = [row for row in ROWS if row.open_at(version) and not (on_cpu and row.mended_on_cpu)]
+    asked = [row for row in asked if not set(row.instead) & set(variables or {})]
+    return [_text(row, values) for row in asked if all(_holds(term, values) for term in row.terms)]
 
 
 def stated(values: Values, path: str) -> t.Any:

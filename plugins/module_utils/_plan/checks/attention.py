@@ -24,6 +24,8 @@ def problem(start: Start) -> str:
     known = start.model.architecture
     if not isinstance(stated, str) or known is None or start.values.get("hf_overrides"):
         return ""
+    if not start.gpus():  # on a CPU vLLM takes one of its own, whatever is asked for: get_attn_backend_cls
+        return ""
     if known.mla and str(quantized.text_config(start.config).get("model_type") or "") not in attention.LATENT:
         return ""
     asked = attention.Asked(

@@ -137,9 +137,11 @@ TOGETHER: tuple[t.Callable[[Values, Schema], str], ...] = (
 NEVER = (_answers,)
 
 
-def contradictions(values: Values, schema: Schema) -> list[Doubt]:
-    """One doubt for each pair of arguments that vLLM would refuse together."""
+def contradictions(
+    values: Values, schema: Schema, variables: t.Mapping[str, str] | None = None, on_cpu: bool = False
+) -> list[Doubt]:
+    """One doubt for each pair of arguments that vLLM would refuse together, with VARIABLES of the environment."""
     found = [(rule, rule(values, schema)) for rule in TOGETHER]
     of_rules = [Doubt(None if rule in NEVER else "value", text) for rule, text in found if text]
-    of_rows = dict.fromkeys(together.problems(values, version_key(schema.version)))
+    of_rows = dict.fromkeys(together.problems(values, version_key(schema.version), variables, on_cpu))
     return [*of_rules, *(Doubt("value", text) for text in of_rows)]

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from ansible_collections.gpufleet.vllm.plugins.module_utils._diagnosis import log_text
 from ansible_collections.gpufleet.vllm.plugins.module_utils._diagnosis.diagnosis import diagnose, hanging
 from ansible_collections.gpufleet.vllm.plugins.module_utils._diagnosis.failures import KINDS
-from ansible_collections.gpufleet.vllm.plugins.module_utils._diagnosis.kinds import searched
+from ansible_collections.gpufleet.vllm.plugins.module_utils._diagnosis.matching import searched
 from ansible_collections.gpufleet.vllm.plugins.module_utils._diagnosis.phases import PHASES, phase_of
 
 MIB = 1024 * 1024

@@ -118,6 +118,16 @@ def test_what_is_set_may_be_left_out() -> None:
             "RuntimeError: x does not support y",
             "Try another moe_backend",
         ),
+        (
+            ("config/x.py", "f"),
+            "RuntimeError: the cache of x is incompatible with y",
+            "This release does not do what the line says",
+        ),
+        (
+            ("model_executor/layers/fused_moe/x.py", "f"),
+            "ValueError: No suitable kernel for x",
+            "This release does not do what the line says",
+        ),
     ],
 )
 def test_what_a_release_does_not_do_is_told_as_that(frame: tuple[str, str], line: str, advised: str) -> None:
@@ -133,6 +143,11 @@ def test_what_a_release_does_not_do_is_told_as_that(frame: tuple[str, str], line
         "TypeError: unsupported operand type(s) for +: 'NoneType' and 'int'",
         "ValueError: unsupported format character 'x'",
         "ValueError: unsupported pickle protocol: 9",
+        # pybind11, NumPy and torch, of what they are called with.
+        "TypeError: f(): incompatible function arguments. The following argument types are supported: 1. (x: int)",
+        "ValueError: Incompatible dimension for X and Y matrices",
+        "RuntimeError: incompatible tensor shapes",
+        "RuntimeError: No backend type associated with device type cpu",
         # A peer, a port or a package that is away is no matter of the release.
         "RuntimeError: the store of the group is not available",
     ],

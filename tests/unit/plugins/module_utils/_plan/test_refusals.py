@@ -299,6 +299,18 @@ def test_cpu_class_gives_no_gpus() -> None:
     assert "leave gpus out" in found[0]
 
 
+def test_what_vllm_mends_on_a_cpu_is_refused_on_a_gpu_only() -> None:
+    two = [fleet.instance(engine_args={"enable_dbo": True})]
+    assert "enable_dbo needs all2all_backend" in errors(instances=two)[0]
+    assert fleet.outcome(host_class="cpu", facts=fleet.host_facts(0), instances=two).errors == ()
+
+
+def test_a_number_of_ranks_of_the_environment_counts() -> None:
+    balanced = {"engine_args": {"enable_eplb": True, "enable_expert_parallel": True}}
+    assert "is on one" in errors(instances=[fleet.instance(**balanced)])[0]
+    assert fleet.outcome(instances=[fleet.instance(**balanced, env={"VLLM_DP_SIZE": "2"})]).errors == ()
+
+
 def test_model_files() -> None:
     models = {
         "/srv/models/tiny": {

@@ -293,3 +293,24 @@ def test_what_serves_or_cannot_be_read_is_no_row(values: Json) -> None:
 )
 def test_what_vllm_serves_all_the_same_is_not_refused(version: Version, values: Json) -> None:
     assert together.problems(values, version) == []
+
+
+EXPERTS_ON_ONE = {"enable_eplb": True, "enable_expert_parallel": True}
+
+
+@pytest.mark.parametrize(
+    "values",
+    [EXPERTS_ON_ONE, {"data_parallel_size_local": 2, "data_parallel_size": 1}, {"data_parallel_external_lb": True}],
+)
+def test_vllm_takes_the_number_of_ranks_from_the_environment(values: Json) -> None:
+    """__post_init__ of ParallelConfig: with a data_parallel_size of 1 it is VLLM_DP_SIZE, read in 0.16.0 and 0.33.0."""
+    assert len(together.problems(values, NEWEST_KNOWN, {"VLLM_DP_SIZE_OF_MINE": "2"})) == 1
+    assert together.problems(values, NEWEST_KNOWN, {"VLLM_DP_SIZE": "2"}) == []
+
+
+@pytest.mark.parametrize("version", [(0, 16, 0), (0, 32, 0)])
+def test_on_a_cpu_two_batches_are_turned_off_before_anybody_asks(version: Version) -> None:
+    """check_and_update_config in platforms/cpu.py, which VllmConfig calls before it asks for the kernels."""
+    assert len(together.problems({"enable_dbo": True}, version)) == 1
+    assert together.problems({"enable_dbo": True}, version, on_cpu=True) == []
+    assert len(together.problems({**EXPERTS_ON_ONE, "enable_expert_parallel": False}, version, on_cpu=True)) == 2

@@ -35,6 +35,8 @@ def files(method: str, **more: t.Any) -> Json:
 
 
 FP4: Json = {**EXPERTS, "quantization_config": {"quant_method": "modelopt", "quant_algo": "NVFP4"}}
+FP8: Json = {**EXPERTS, "quantization_config": {"quant_method": "fp8"}}
+CUTLASS: Json = {"moe_backend": "flashinfer_cutlass"}
 CHUNKS: Json = {**HEADS, "model_type": "llama4_text", "attention_chunk_size": 64}
 CHUNKS["layer_types"] = ["chunked_attention", "full_attention"] * 2
 CONNECTOR: Json = {"kv_transfer_config": {"kv_connector": "LMCacheConnectorV1", "kv_role": "kv_both"}}
@@ -95,7 +97,12 @@ CASES = [
     Case(SINKS, "0.20.0", "12.0", backend("TRITON_ATTN"), ""),
     Case(LATENT, "0.20.0", "9.0", backend("FLASHINFER"), "not for latent attention"),
     Case(LATENT, "0.20.0", "9.0", backend("FLASHMLA"), ""),
-    Case(LATENT, "0.20.0", "12.0", backend("FLASHMLA"), "needs compute capability 9.x or 10.x"),
+    # `FlashMLA Dense is only supported on Hopper devices.`: is_flashmla_dense_supported, 0.13.0 to 0.33.0.
+    Case(LATENT, "0.13.0", "10.0", backend("FLASHMLA"), "needs compute capability 9.x"),
+    Case(LATENT, "0.33.0", "10.0", backend("FLASHMLA"), "needs compute capability 9.x"),
+    Case(LATENT, "0.20.0", "12.0", backend("FLASHMLA"), "needs compute capability 9.x"),
+    # Without a GPU: platforms/cpu.py says `Cannot use FLASH_ATTN backend on CPU` and takes its own.
+    Case(WIDE, "0.19.0", "", backend("FLASH_ATTN"), ""),
     Case(LATENT, "0.20.0", "9.0", backend("FLASHINFER"), "", {"VLLM_MLA_DISABLE": "1"}),
     Case({**LATENT, "model_type": "minicpm3"}, "0.20.0", "9.0", backend("FLASHINFER"), ""),
     Case(HEADS, "0.20.0", "9.0", backend("TRITON_MLA"), "for latent attention (MLA) only"),
@@ -105,6 +112,13 @@ CASES = [
     Case(FP4, "0.20.0", "12.0", {"moe_backend": "flashinfer_trtllm"}, "capability 10.x, this GPU has 12.0"),
     Case(FP4, "0.20.0", "12.0", {"moe_backend": "flashinfer_cutlass"}, ""),
     Case(FP4, "0.20.0", "9.0", {"moe_backend": "cutlass"}, "no kernel for NVFP4 experts"),
+    # _supports_current_device in flashinfer_cutlass_moe.py: without the family of 11.0 from 0.21.0 on.
+    *(Case(config, "0.20.0", "11.0", CUTLASS, "") for config in (FP4, EXPERTS, FP8)),
+    *(Case(config, "0.21.0", "11.0", CUTLASS, "no kernel for") for config in (FP4, EXPERTS, FP8)),
+    *(Case(config, "0.21.0", "12.0", CUTLASS, "") for config in (FP4, EXPERTS, FP8)),
+    # support_deep_gemm in platforms/cuda.py: the family of 12.0 from 0.24.0 on.
+    Case(FP8, "0.23.0", "12.0", {"moe_backend": "deep_gemm"}, "no kernel for FP8 experts"),
+    Case(FP8, "0.24.0", "12.0", {"moe_backend": "deep_gemm"}, ""),
     Case(FP4, "0.20.0", "8.6", {"moe_backend": "marlin"}, ""),
     Case(EXPERTS, "0.20.0", "12.0", {"moe_backend": "flashinfer_trtllm"}, "no kernel for unquantized experts"),
     # vllm-project/vllm#33416: only with the variable, by itself vLLM 0.15.0 takes CUTLASS or Marlin.

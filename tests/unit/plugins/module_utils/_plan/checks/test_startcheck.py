@@ -259,6 +259,10 @@ def test_layers_by_stage(stated: str, stages: int, says: str) -> None:
         ("dflash", "0.20.0", ""),
         ("medusa", "0.32.0", ""),
         ("medusa", "0.33.0", "vLLM 0.33.0 does not know"),
+        # SpeculativeMethod in config/speculative.py of 0.11.1 has them, that of 0.11.0 not yet.
+        *((name, "0.11.0", "comes with vLLM 0.11.1") for name in ("suffix", "glm4_moe_mtp", "pangu_ultra_moe_mtp")),
+        ("suffix", "0.11.1", ""),
+        *((name, "0.11.1", "layers of the model itself") for name in ("glm4_moe_mtp", "pangu_ultra_moe_mtp")),
         ("eagel", "0.20.0", "Did you mean eagle?"),
         ("anything", "0.8.5", ""),
     ],

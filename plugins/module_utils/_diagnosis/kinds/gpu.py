@@ -10,7 +10,7 @@ Private to the collection: may change without notice.
 
 from __future__ import annotations
 
-from .kinds import Case, Kind
+from .kind import Case, Kind
 
 _P2P = (
     "Between GPUs on PCIe try NCCL_P2P_DISABLE: '1' in the instance's `env`: with an IOMMU or ACS on, "

@@ -8,7 +8,7 @@ Private to the collection: may change without notice.
 
 from __future__ import annotations
 
-from .kinds import Case, Kind
+from .kind import Case, Kind
 
 _LOADING = r"\bin (?:load_model|initialize_model|create_weights|load_weights|process_weights_after_loading)\b"
 _CAPTURING = r"\bin (?:capture_model|_capture_cudagraphs|capture_graphs?)\b"

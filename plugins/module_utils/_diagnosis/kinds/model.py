@@ -10,7 +10,7 @@ Private to the collection: may change without notice.
 
 from __future__ import annotations
 
-from .kinds import Case, Kind
+from .kind import Case, Kind
 
 _UNKNOWN_ARCHITECTURE = r"does not recognize this architecture|Model architectures? .{0,200}not supported for now"
 _DRAFTER = (

@@ -10,7 +10,7 @@ Private to the collection: may change without notice.
 
 from __future__ import annotations
 
-from .kinds import Case, Kind
+from .kind import Case, Kind
 
 KINDS: tuple[Kind, ...] = (
     Kind(
