@@ -45,6 +45,12 @@ class Ended:
     def kinds(self) -> list[tuple[str, str]]:
         return [(host, request["kind"]) for host, _instance, request in self.asked]
 
+    @property
+    def left(self) -> Json:
+        """What set_stats has left with the run, where ANSIBLE_CALLBACK_RESULT_FORMAT is json."""
+        found = re.search(r"^CUSTOM STATS: .*\n(?:.*\n)*?\tRUN: (.*)$", self.said, re.MULTILINE)
+        return {} if found is None else t.cast("Json", json.loads(found[1]))
+
     def recap(self, host: str) -> dict[str, int]:
         found = re.search(rf"^{host} +: (.*)$", self.said, re.MULTILINE)
         return {} if found is None else {key: int(value) for key, value in re.findall(r"(\w+)=(\d+)", found[1])}
@@ -108,6 +114,7 @@ class Fleet:
             "ANSIBLE_CONFIG": str(CHECKOUT / "ansible.cfg"),
             "ANSIBLE_COLLECTIONS_PATH": str(self._collection()),
             "ANSIBLE_NOCOLOR": "1",
+            "ANSIBLE_SHOW_CUSTOM_STATS": "1",
         }
         done = subprocess.run(command, cwd=self.folder, env=environment, capture_output=True, text=True, check=False)
         if done.returncode:

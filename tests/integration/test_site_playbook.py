@@ -66,6 +66,16 @@ def test_without_a_canary_nothing_is_said_about_one(tmp_path: pathlib.Path) -> N
     assert "WARNING" not in ended.said and "anary (" not in ended.said
 
 
+@pytest.mark.parametrize(("options", "left"), [((), True), (("--check",), False)])
+def test_a_run_leaves_with_its_job_what_has_proved_itself_on_every_host_of_every_batch(
+    tmp_path: pathlib.Path, options: tuple[str, ...], left: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ANSIBLE_CALLBACK_RESULT_FORMAT", "json")
+    ended = Fleet(tmp_path, {"g1": GOOD, "g2": GOOD}).run("site", *options, vllm_server_serial=1)
+    found = {"gpufleet_rollout": {host: {"a": "p" * 64} for host in ("g1", "g2")}}
+    assert (ended.code, ended.left) == (0, found if left else {})
+
+
 def test_a_canary_outside_of_the_limit_is_said(tmp_path: pathlib.Path) -> None:
     fleet = Fleet(tmp_path, {"g1": GOOD, "g2": GOOD, "g3": GOOD}, {"vllm_canary": ["g3"]})
     ended = fleet.run("site", "-l", "g1,g2")
