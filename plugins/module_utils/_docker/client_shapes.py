@@ -53,6 +53,7 @@ INFO: Shape = {
     "Runtimes?": {},
     "CgroupDriver?": str,
     "SecurityOptions?": [str],
+    "NCPU?": int,
 }
 SHAPES: tuple[tuple[str, Shape], ...] = (
     (r"/containers/json", LISTED),
