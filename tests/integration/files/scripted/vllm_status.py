@@ -26,4 +26,11 @@ class ActionModule(ActionBase):  # type: ignore[misc,unused-ignore]
         ]
         summary = [f"{name} serves." for name in self._task.args.get("instances") or ["a"]]
         serving = "a release pppppppppppp."
-        return {**result, "changed": False, "serving": serving, "summary": summary, "instances": seen}
+        return {
+            **result,
+            "changed": False,
+            "serving": serving,
+            "summary": summary,
+            "instances": seen,
+            **script.get("status", {}),
+        }
