@@ -80,6 +80,43 @@ def _alerts(module: t.Any) -> list[str]:
     return _table(("alert", "severity", "what is told", "what to do"), *rows)
 
 
+def _slow(module: t.Any) -> list[str]:
+    rows = [
+        (one.symptom, f"`{one.name}`", _conditions(one.when), one.cause, _change(one.change), one.besides)
+        for one in module.RULES
+    ]
+    return _table(("symptom", "rule", "speaks where", "cause", "change to try", "besides"), *rows)
+
+
+def _conditions(when: t.Sequence[t.Any]) -> str:
+    forms = _module("plugins/module_utils/_slow/numbers.py").NUMBERS
+    return ", ".join(f"`{one.number}` {one.operator} {_bound(forms[one.number].form, one.bound)}" for one in when)
+
+
+def _bound(form: str, bound: float) -> str:
+    return {"percent": f"{bound:.0%}", "seconds": f"{bound:g} s"}.get(form, f"{bound:g}")
+
+
+def _change(change: t.Any) -> str:
+    """The argument, and how its value is found."""
+    if change is None:
+        return "none"
+    found = _module("plugins/module_utils/_slow/changes.py")
+    amount = str(change.amount).lower() if isinstance(change.amount, bool) else f"{change.amount:g}"
+    how = {
+        "fill": f"so that {found.AIM:.0%} of the KV cache is taken, {found.FARTHEST} times as much at most",
+        "times": f"{amount} times as much",
+        "plus": f"{amount} more",
+        "part_of_running": f"{amount} of the requests that run",
+        "set": amount,
+    }
+    return f"`{change.argument}`: {how[change.kind]}"
+
+
+def _numbers(module: t.Any) -> list[str]:
+    return _table(("number", "is"), *((f"`{name}`", one.means) for name, one in module.NUMBERS.items()))
+
+
 def _told(summary: str) -> str:
     """The words of an alert, with what Prometheus fills in by its name."""
     return re.sub(r"\{\{ \$(?:labels\.)?(\w+)[^}]*\}\}", r"*\1*", summary)
@@ -90,6 +127,8 @@ TABLES: t.Final = (
     Table("docs/failures.md", "plugins/module_utils/_diagnosis/failures.py", _failures),
     Table("docs/failures.md", "plugins/module_utils/_rollout/classes.py", _classes),
     Table("docs/rollout.md", "plugins/module_utils/_rollout/stages.py", _stages),
+    Table("docs/slow.md", "plugins/module_utils/_slow/rules.py", _slow),
+    Table("docs/slow.md", "plugins/module_utils/_slow/numbers.py", _numbers),
     Table("docs/releases.md", "plugins/module_utils/_vllm/gates.py", _gates),
 )
 

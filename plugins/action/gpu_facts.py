@@ -5,17 +5,15 @@
 
 from __future__ import annotations
 
-from ansible_collections.gpufleet.vllm.plugins.module_utils._gpu.bindings import pack
 from ansible_collections.gpufleet.vllm.plugins.module_utils._outside.documents import Json
-from ansible_collections.gpufleet.vllm.plugins.plugin_utils.pynvml_source import installed_source
+from ansible_collections.gpufleet.vllm.plugins.plugin_utils.pynvml_source import along
 from ansible_collections.gpufleet.vllm.plugins.plugin_utils.told_action import ToldAction
 
 
 class ActionModule(ToldAction):
-    """The module with one argument more. Without pynvml here, the module looks for the host's own."""
+    """The module with one argument more."""
 
     MODULE = "gpufleet.vllm.gpu_facts"
 
     def _arguments(self) -> Json:
-        source = installed_source()
-        return {**self._task.args, **({"pynvml_source": pack(source)} if source else {})}
+        return {**self._task.args, **along()}

@@ -5,17 +5,13 @@
 
 from __future__ import annotations
 
-import datetime as dt
-import json
-import os
-import pathlib
-
 from ansible.plugins.action import ActionBase
 from ansible.utils.display import Display
 
 from ansible_collections.gpufleet.vllm.plugins.module_utils._outside.documents import Json
 from ansible_collections.gpufleet.vllm.plugins.module_utils._outside.printable import printable_lines
 from ansible_collections.gpufleet.vllm.plugins.module_utils._settings.canonical_json import plain
+from ansible_collections.gpufleet.vllm.plugins.plugin_utils.pages import written as written_to
 from ansible_collections.gpufleet.vllm.plugins.plugin_utils.plan_page import fleet, page, summary
 
 HINT = "A page of all this: -e vllm_plan_html=plan.html"
@@ -39,36 +35,13 @@ class ActionModule(ActionBase):  # type: ignore[misc,unused-ignore]
             }
         )
         problems: list[str] = []
-        gathered = fleet.gather(plain(args["results"], "results", problems), _now())
+        gathered = fleet.gather(plain(args["results"], "results", problems), written_to.now())
         display.display(printable_lines(summary.summary(gathered)))
-        written: Json = {}
-        for name, make in (("json", _document), ("html", page.render)):
-            if args[name]:
-                written[name] = os.path.abspath(args[name])
-                problems += _write(written[name], name, make(gathered))
+        makers = (("json", written_to.document), ("html", page.render))
+        written, amiss = written_to.files(makers, args, gathered)
+        problems += amiss
         if problems:
             return {**result, "failed": True, "msg": " ".join(problems)}
         said = [f"Written: {path}" for path in written.values()]
         display.display("\n".join(said if args["html"] else [*said, HINT]))
         return {**result, "changed": False, "totals": gathered["totals"], **written}
-
-
-def _now() -> str:
-    return dt.datetime.now(tz=dt.UTC).isoformat(timespec="seconds")
-
-
-def _document(gathered: Json) -> str:
-    return json.dumps(gathered, indent=2, ensure_ascii=False, sort_keys=True) + "\n"
-
-
-def _write(target: str, option: str, text: str) -> list[str]:
-    """Whole or not at all: a reader never finds half a file."""
-    path = pathlib.Path(target)
-    part = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        part.write_text(text, encoding="utf-8")
-        part.replace(path)
-    except OSError as error:
-        part.unlink(missing_ok=True)
-        return [f"{option}: {target} cannot be written ({error.strerror}): name a file in a folder that is there."]
-    return []

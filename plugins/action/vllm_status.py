@@ -5,10 +5,15 @@
 
 from __future__ import annotations
 
+from ansible_collections.gpufleet.vllm.plugins.module_utils._outside.documents import Json
+from ansible_collections.gpufleet.vllm.plugins.plugin_utils.pynvml_source import along
 from ansible_collections.gpufleet.vllm.plugins.plugin_utils.told_action import ToldAction
 
 
 class ActionModule(ToldAction):
-    """Nothing of its own."""
+    """The module, with pynvml where GPUs are to be read."""
 
     MODULE = "gpufleet.vllm.vllm_status"
+
+    def _arguments(self) -> Json:
+        return {**self._task.args, **(along() if self._task.args.get("seconds") else {})}

@@ -39,6 +39,18 @@ options:
     type: bool
     default: false
     version_added: 0.2.0
+  seconds:
+    description:
+      - Read each engine twice, so many seconds apart, and the GPUs in between, 0 to 600. V(0) reads nothing.
+      - What was counted since a start says little of what is slow now; two readings do.
+    type: int
+    default: 0
+    version_added: 0.2.0
+  pynvml_source:
+    description: The source of C(pynvml), packed. The action plugin of this name fills it in; leave it alone.
+    type: str
+    default: ""
+    version_added: 0.2.0
 """
 
 EXAMPLES = r"""
@@ -49,6 +61,7 @@ EXAMPLES = r"""
   gpufleet.vllm.vllm_status:
     prove: false
     load: true
+    seconds: 10
   register: seen
 """
 
@@ -150,6 +163,29 @@ load:
     preemptions:
       description: How often a request lost its place in the KV cache since then.
       type: int
+window:
+  description: What engines and GPUs did within O(seconds). Null is what nobody knows.
+  returned: when O(seconds) is above 0
+  type: dict
+  contains:
+    engines:
+      description:
+        - By the instance's name, null where it does not serve or does not say. C(running) and C(waiting) are requests,
+          the lesser of both readings, C(kv_cache) the share of it that is taken, 0 to 1, the mean of both.
+        - C(served) are the first tokens before these C(seconds), C(requests) those within them. C(first_token),
+          C(next_token) and C(queue) are medians within them, in seconds.
+        - C(prompt_tokens), C(generation_tokens), C(prefix_queries), C(prefix_hits) (tokens) and C(preemptions) are
+          counts within them. C(block_size) is in tokens, C(prefix_caching) whether prefixes are kept.
+      type: dict
+    unknown:
+      description: Why an engine has none, by the instance's name.
+      type: dict
+    gpus:
+      description:
+        - C(index), C(uuid), C(busy) (the share of the time, 0 to 1) and C(power_w) as means, C(temperature_c),
+          C(used_mib) and C(total_mib) of each GPU, by NVML.
+      type: list
+      elements: dict
 summary:
   description: A sentence or two per instance, with O(load=true) of how busy it is, what failed last, and its watch.
   returned: success, when O(prove=true) or O(load=true)
@@ -157,12 +193,16 @@ summary:
   elements: str
 """
 
+import time
 import typing as t
 
 from ansible.module_utils.basic import AnsibleModule
 
 from ansible_collections.gpufleet.vllm.plugins.module_utils._docker.client import Docker
 from ansible_collections.gpufleet.vllm.plugins.module_utils._engine.http_client import Http
+from ansible_collections.gpufleet.vllm.plugins.module_utils._gpu import bindings
+from ansible_collections.gpufleet.vllm.plugins.module_utils._gpu.reading import Meter
+from ansible_collections.gpufleet.vllm.plugins.module_utils._host import window
 from ansible_collections.gpufleet.vllm.plugins.module_utils._host.glance import glance, load_of
 from ansible_collections.gpufleet.vllm.plugins.module_utils._host.proof import Proved, prove_instance
 from ansible_collections.gpufleet.vllm.plugins.module_utils._host.status import observe_one
@@ -224,16 +264,31 @@ def in_turn(
     return list(found.values())
 
 
+def meter(pynvml_source: str) -> Meter:
+    """The GPUs of this host. One that nobody can ask says nothing: that is no failure of what serves."""
+    try:
+        return Meter(bindings.load(pynvml_source) if bindings.library_present() else None)
+    except bindings.BindingsError:
+        return Meter(None)
+
+
 def main() -> None:
+    # The source is no secret, but nothing that anybody wants in a log, or back in the result.
     module = AnsibleModule(
         argument_spec={
             "instances": {"type": "list", "elements": "str", "default": []},
             "prove": {"type": "bool", "default": True},
             "load": {"type": "bool", "default": False},
             "groups": {"type": "dict", "default": {}},
+            "seconds": {"type": "int", "default": 0},
+            "pynvml_source": {"type": "str", "default": ""},
         },
         supports_check_mode=True,
+        no_log=True,
     )
+    pynvml_source, seconds = module.params.pop("pynvml_source"), module.params["seconds"]
+    if not 0 <= seconds <= window.LONGEST:
+        module.fail_json(msg=f"seconds is {seconds}, expected 0 to {window.LONGEST}: correct it.")
     docker, http = Docker(), Http()
     stores = [Store(name) for name in module.params["instances"] or instances()]
     seen = [observe_one(store, docker, http) for store in stores]
@@ -242,6 +297,8 @@ def main() -> None:
         stores = [Store(one["name"]) for one in seen]
     watch = {one["name"]: one["watch"] for one in seen}
     result: dict[str, t.Any] = {"changed": False, "serving": serving(seen), "watch": watch}
+    if seconds:
+        result["window"] = window.look(seen, http, meter(pynvml_source), seconds, time)
     if module.params["load"]:
         busy = {one["name"]: load_of(one, http) for one in seen}
         result["load"] = {name: load for name, (load, _why) in busy.items()}

@@ -11,6 +11,8 @@ from __future__ import annotations
 import importlib.metadata
 from pathlib import Path
 
+from ansible_collections.gpufleet.vllm.plugins.module_utils._gpu.bindings import pack
+
 DISTRIBUTION = "nvidia-ml-py"
 FILE = "pynvml.py"
 
@@ -24,3 +26,9 @@ def installed_source() -> bytes | None:
         return Path(str(importlib.metadata.distribution(DISTRIBUTION).locate_file(FILE))).read_bytes()
     except (importlib.metadata.PackageNotFoundError, OSError):
         return None
+
+
+def along() -> dict[str, str]:
+    """The argument that brings it to a module. Without pynvml here, the module looks for the host's own."""
+    source = installed_source()
+    return {"pynvml_source": pack(source)} if source else {}

@@ -32,6 +32,44 @@ FLAGS = (
     "--remote-debugging-pipe",
 )
 DEADLINE = 60.0
+# WCAG 2.2, 1.4.3: text against the nearest painted background.
+FAINT = """
+(() => {
+  const colour = (text) => {
+    const [r, g, b, a] = text.match(/[\\d.]+/g).map(Number);
+    return [r, g, b, a === undefined ? 1 : a];
+  };
+  const light = ([r, g, b]) => [r, g, b].map((one) => one / 255)
+    .map((one) => one <= 0.04045 ? one / 12.92 : ((one + 0.055) / 1.055) ** 2.4)
+    .reduce((sum, one, at) => sum + one * [0.2126, 0.7152, 0.0722][at], 0);
+  const behind = (one) => {
+    for (; one; one = one.parentElement) {
+      const found = colour(getComputedStyle(one).backgroundColor);
+      if (found[3] === 1) return found;
+    }
+    return [255, 255, 255, 1];
+  };
+  return [...document.querySelectorAll('body *')]
+    .filter((one) => one.checkVisibility() && !one.closest('script, style'))
+    .filter((one) => [...one.childNodes].some((node) => node.nodeType === 3 && node.textContent.trim()))
+    .map((one) => {
+      const [a, b] = [light(colour(getComputedStyle(one).color)), light(behind(one))].sort((x, y) => y - x);
+      return [(a + 0.05) / (b + 0.05), one.className || one.tagName, one.textContent.trim().slice(0, 40)];
+    })
+    .filter(([ratio]) => ratio < 4.5);
+})()
+"""
+UNNAMED = """
+[...document.querySelectorAll('input, a, summary, table, [role=img]')].filter((one) => !(
+  one.ariaLabel || one.labels?.length || one.textContent.trim() || one.caption)).length
+"""
+# What the page's own policy stops, of an image that it is made to ask for.
+BLOCKED = """new Promise((done) => {
+  document.addEventListener('securitypolicyviolation', (event) => done(event.effectiveDirective));
+  const image = new Image(); image.src = 'file:///nowhere.png'; document.body.append(image);
+  setTimeout(() => done('nothing'), 2000);
+})"""
+ROWS = "[...document.querySelectorAll('tr.row')].filter((one) => one.checkVisibility()).map((one) => one.innerText)"
 
 
 def program() -> str | None:
@@ -78,6 +116,13 @@ class Browser:
         answer = self.call("Runtime.evaluate", expression=expression, returnByValue=True, awaitPromise=True)
         assert "exceptionDetails" not in answer, answer["exceptionDetails"]
         return answer["result"].get("value")
+
+    def unfold(self) -> None:
+        self.ask("document.querySelectorAll('details').forEach((one) => { one.open = true; })")
+
+    def rows(self) -> list[str]:
+        """The rows of the page's table that can be seen, as text."""
+        return t.cast(list[str], self.ask(ROWS))
 
     def picture(self, path: pathlib.Path) -> None:
         """The whole page as PNG."""

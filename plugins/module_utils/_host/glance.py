@@ -14,13 +14,14 @@ from .._engine.load import Load, load
 from .._state.observed import Kept, Observed, Rejected, Watched
 
 SHOWN = 12
+AWAY = "it does not serve"
 
 
 def load_of(seen: Observed, http: Http) -> tuple[Load | None, str]:
     """How busy the engine of an instance is; else why nobody can say."""
     current = seen["current"]
     if current is None or not seen["healthy"]:
-        return None, "it does not serve"
+        return None, AWAY
     release = current["release"]
     try:
         return load(http, base_url(release["bind"], release["port"])), ""

@@ -41,6 +41,12 @@ SERIES: t.Mapping[str, tuple[str, ...]] = {
     "next_token": ("vllm:inter_token_latency_seconds_bucket", "vllm:time_per_output_token_seconds_bucket"),
 }
 
+# What no rule and no panel asks for, and a host reads of its own engines (`_engine/window.py`).
+READ_TWICE: t.Mapping[str, tuple[str, ...]] = {
+    "queue": ("vllm:request_queue_time_seconds_bucket",),
+    "cache_config": ("vllm:cache_config_info",),
+}
+
 
 def gone(before: Version, after: Version) -> list[str]:
     """One text for each metric that is there in BEFORE and not in AFTER."""

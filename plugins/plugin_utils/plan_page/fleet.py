@@ -9,10 +9,10 @@ Private to the collection: may change without notice.
 from __future__ import annotations
 
 import collections
-import re
 import typing as t
 
 from ansible_collections.gpufleet.vllm.plugins.module_utils._outside.documents import Json
+from ansible_collections.gpufleet.vllm.plugins.plugin_utils.pages.words import natural
 
 State = t.Literal["planned", "refused", "failed", "unreachable"]
 SCHEMA = 1
@@ -62,9 +62,7 @@ def _errors(result: Json) -> list[str]:
 
 
 def _place(entry: Json) -> tuple[int, list[tuple[int, str]]]:
-    """gpu-2 before gpu-10."""
-    pieces = re.findall(r"\d+|\D+", entry["name"])
-    return ORDER.index(entry["state"]), [(int(p), "") if p.isdecimal() else (-1, p) for p in pieces]
+    return ORDER.index(entry["state"]), natural(entry["name"])
 
 
 def totals(hosts: t.Sequence[Json]) -> Json:

@@ -1,56 +1,22 @@
 # Copyright: gpufleet.vllm contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The page: one HTML file that asks for nothing else, neither scripts nor fonts nor pictures.
+"""The page of a plan.
 
 Private to the collection: may change without notice.
 """
 
 from __future__ import annotations
 
-import base64
-import hashlib
 import pathlib
-import typing as t
 
-import jinja2
-import markupsafe
-
+from ansible_collections.gpufleet.vllm.plugins.module_utils._outside.documents import Json
+from ansible_collections.gpufleet.vllm.plugins.plugin_utils.pages import document
 from ansible_collections.gpufleet.vllm.plugins.plugin_utils.plan_page import view
 
-HERE = pathlib.Path(__file__).resolve().parent
-TEMPLATE, STYLE, SCRIPT = "fleet.html.j2", "fleet.css", "fleet.js"
+TEMPLATE = pathlib.Path(__file__).resolve().parent / "fleet.html.j2"
 
 
-def render(fleet: dict[str, t.Any]) -> str:
+def render(fleet: Json) -> str:
     """The page for what fleet.gather made. The same plans give the same bytes."""
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(HERE),
-        autoescape=True,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        undefined=jinja2.StrictUndefined,
-    )
-    environment.filters["gib"] = gib
-    script = _text(SCRIPT)
-    text = environment.get_template(TEMPLATE).render(
-        **view.page(fleet),
-        style=markupsafe.Markup(_text(STYLE)),  # our own file
-        script=markupsafe.Markup(script),  # our own file
-        script_digest=_digest(script),
-    )
-    return text.lstrip()  # the template begins with its macros
-
-
-def gib(value: float) -> str:
-    """Two decimals with a real minus; nothing is a dash."""
-    return f"{value:.2f}".replace("-", "\N{MINUS SIGN}") if abs(value) >= 0.005 else "\N{EN DASH}"
-
-
-def _text(name: str) -> str:
-    return (HERE / name).read_text(encoding="utf-8")
-
-
-def _digest(script: str) -> str:
-    """For the page's own policy: this script may run, and no other."""
-    return f"sha256-{base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()}"
+    return document.rendered(TEMPLATE, view.page(fleet))

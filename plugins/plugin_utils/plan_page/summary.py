@@ -8,9 +8,8 @@ Private to the collection: may change without notice.
 
 from __future__ import annotations
 
-import typing as t
-
 from ansible_collections.gpufleet.vllm.plugins.module_utils._outside.documents import Json
+from ansible_collections.gpufleet.vllm.plugins.plugin_utils.pages.written import table
 from ansible_collections.gpufleet.vllm.plugins.plugin_utils.plan_page import view
 
 HEADINGS = ("host", "instance", "change", "downtime", "memory", "KV cache GiB", "requests x tokens")
@@ -21,9 +20,7 @@ def summary(fleet: Json) -> str:
     """What would happen, then a line for each instance, hosts that cannot be planned first."""
     page = view.page(fleet)
     rows = [_cells(row) for row in page["rows"]]
-    widths = [max(len(line[column]) for line in (HEADINGS, *rows)) for column in range(len(HEADINGS))]
-    lines = [_line(cells, widths) for cells in (HEADINGS, *rows)] if rows else []
-    return "\n".join([" ".join(page["headline"]), *lines, *_upgrades(fleet)])
+    return "\n".join([" ".join(page["headline"]), *table(HEADINGS, rows, RIGHT), *_upgrades(fleet)])
 
 
 def _upgrades(fleet: Json) -> list[str]:
@@ -49,11 +46,3 @@ def _cells(row: Json) -> tuple[str, ...]:
         row["kv_cache"] or "-",
         row["held"].replace(view.TIMES, "x") or "-",
     )
-
-
-def _line(cells: t.Sequence[str], widths: t.Sequence[int]) -> str:
-    padded = [
-        f"{cell:>{width}}" if column in RIGHT else f"{cell:<{width}}"
-        for column, (cell, width) in enumerate(zip(cells, widths, strict=True))
-    ]
-    return "  ".join(padded).rstrip()

@@ -8,7 +8,6 @@ Private to the collection: may change without notice.
 
 from __future__ import annotations
 
-import datetime as dt
 import typing as t
 
 from ansible_collections.gpufleet.vllm.plugins.module_utils._outside.documents import Json
@@ -17,6 +16,7 @@ from ansible_collections.gpufleet.vllm.plugins.module_utils._plan.changes.change
 from ansible_collections.gpufleet.vllm.plugins.module_utils._plan.changes.plan import Argument, Plan
 from ansible_collections.gpufleet.vllm.plugins.module_utils._plan.memory.gpu_parts import parts
 from ansible_collections.gpufleet.vllm.plugins.module_utils._plan.memory.reason import SEVERITY
+from ansible_collections.gpufleet.vllm.plugins.plugin_utils.pages.words import capital, count, time, word
 from ansible_collections.gpufleet.vllm.plugins.plugin_utils.plan_page import bars
 
 # More hosts than these start folded, but for those that want attention.
@@ -40,6 +40,7 @@ def page(fleet: Json) -> Json:
         one["open"] = len(hosts) <= OPEN_HOSTS or one["state"] != "planned" or one["not_safe"]
     rows = [row for one in hosts for row in one["rows"]]
     return {
+        "what": "vLLM plan",
         "headline": headline(fleet["totals"]),
         "made_at": time(fleet["made_at"]),
         "tally": tally(fleet["totals"]),
@@ -56,13 +57,13 @@ def headline(totals: Json) -> list[str]:
     stuck = sum(number for state, number in totals["hosts"].items() if state != "planned")
     there = totals["instances"]
     changing = there - totals["changes"].get("none", 0)
-    said = [f"{_count(stuck, 'host')} cannot be planned."] if stuck else []
+    said = [f"{count(stuck, 'host')} cannot be planned."] if stuck else []
     overruled = totals["overruled"]
     if overruled:
         verb = "goes" if overruled == 1 else "go"
-        said.append(f"{_count(overruled, 'instance')} {verb} on although the planner would refuse it.")
+        said.append(f"{count(overruled, 'instance')} {verb} on although the planner would refuse it.")
     if changing:
-        who = _count(there, "instance")
+        who = count(there, "instance")
         said.append(f"{who} would change." if changing == there else f"{changing} of {who} would change.")
     elif there:
         said.append("Nothing would change.")
@@ -73,9 +74,9 @@ def tally(totals: Json) -> list[list[tuple[str, int]]]:
     """What there is, then what happens to it."""
     hosts = sum(totals["hosts"].values())
     there = [
-        (_word(hosts, "host"), hosts),
-        (_word(totals["gpus"], "GPU"), totals["gpus"]),
-        (_word(totals["instances"], "instance"), totals["instances"]),
+        (word(hosts, "host"), hosts),
+        (word(totals["gpus"], "GPU"), totals["gpus"]),
+        (word(totals["instances"], "instance"), totals["instances"]),
     ]
     kinds = [(UNCHANGED.get(kind, kind), totals["changes"][kind]) for kind in KINDS if totals["changes"].get(kind)]
     return [group for group in (there, kinds) if group]
@@ -90,12 +91,6 @@ def filters(rows: t.Sequence[Json]) -> list[tuple[str, str, int]]:
         ("memory", "Memory not safe", sum(row["not_safe"] for row in rows)),
         ("refused", "Refused", sum(row["refused"] for row in rows)),
     ]
-
-
-def time(stamp: str) -> str:
-    """20 November 2026, 10:00 UTC."""
-    moment = dt.datetime.fromisoformat(stamp)
-    return f"{moment.day} {moment:%B %Y, %H:%M} UTC"
 
 
 def host(entry: Json, anchor: str) -> Json:
@@ -180,7 +175,7 @@ def lede(plan: Plan, refused: bool) -> str:
         what = f"refused, so nothing happens. Without the errors of its host it would be {plan['change']}: {what}"
     memory = plan.get("memory")
     room = memory_text.held(memory, report.copies(plan)) if memory and memory["kv"]["concurrency"] else ""
-    return f"{_capital(what)}." + (f" Room for {room}." if room else "")
+    return f"{capital(what)}." + (f" Room for {room}." if room else "")
 
 
 def nobody(anchor: str, entry: Json) -> Json:
@@ -254,8 +249,8 @@ def memory_view(memory: Json) -> Json:
         "reasons": [reason["text"] for reason in memory["reasons"]],
         "held_short": _held_short(memory),
         "kv_cache": f"{left['expected']:.2f}" if left else "",
-        "lines": [_capital(line) for line in (memory_text.cache(memory), memory_text.largest(memory)) if line],
-        "help": _capital(memory_text.help_text(memory)),
+        "lines": [capital(line) for line in (memory_text.cache(memory), memory_text.largest(memory)) if line],
+        "help": capital(memory_text.help_text(memory)),
         "assumptions": memory["assumptions"],
     }
 
@@ -290,15 +285,3 @@ def argument(one: Argument) -> Json:
         "origin": origin,
         "layer": origin.split()[0],
     }
-
-
-def _capital(text: str) -> str:
-    return text[:1].upper() + text[1:]
-
-
-def _word(number: int, word: str) -> str:
-    return word if number == 1 else f"{word}s"
-
-
-def _count(number: int, word: str) -> str:
-    return f"{number} {_word(number, word)}"

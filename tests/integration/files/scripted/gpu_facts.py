@@ -17,4 +17,5 @@ class ActionModule(ActionBase):  # type: ignore[misc,unused-ignore]
         script = (task_vars or {})["script"]
         if script.get("unreachable"):
             raise AnsibleConnectionFailure("no route to host")
-        return {**result, "changed": False, "ansible_facts": {"gpufleet": {"gpus": [], "problems": []}}}
+        facts = {"gpus": [], "problems": [], "state": "no_gpu", "advice": ""}
+        return {**result, "changed": False, "ansible_facts": {"gpufleet": facts}}

@@ -17,10 +17,13 @@ class ActionModule(ActionBase):  # type: ignore[misc,unused-ignore]
         result: dict[str, t.Any] = super().run(tmp, task_vars)
         script = (task_vars or {})["script"]
         plans = script.get("plans", [])
+        only = bool(self._task.args.get("only_plan"))
+        if only and script.get("errors"):
+            return {**result, "changed": False, "plans": [], "errors": script["errors"]}
         if script.get("errors"):
             return {**result, "failed": True, "msg": " ".join(script["errors"]), "errors": script["errors"]}
         promote = bool(self._task.args.get("promote"))
-        changed = not promote and any(plan["change"] != "none" for plan in plans)
+        changed = not promote and not only and any(plan["change"] != "none" for plan in plans)
         provable = [plan["instance"] for plan in plans]
         return {
             **result,

@@ -37,4 +37,5 @@ class ActionModule(ActionBase):  # type: ignore[misc,unused-ignore]
             "summary": summary,
             "proofs": proofs,
             "instances": seen,
+            **script.get("status", {}),
         }

@@ -37,7 +37,7 @@ def test_one_execution_with_the_source_along() -> None:
 
 
 def test_a_control_node_without_pynvml_sends_none(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(gpu_facts, "installed_source", lambda: None)
+    monkeypatch.setattr(pynvml_source, "installed_source", lambda: None)
     made = action()
     made.run(task_vars={})
     assert made._execute_module.call_args.kwargs["module_args"] == {}

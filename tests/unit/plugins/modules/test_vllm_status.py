@@ -12,6 +12,7 @@ import pytest
 from ansible.module_utils.basic import AnsibleModule
 
 from ansible_collections.gpufleet.vllm.plugins.module_utils._engine.http_client import NoAnswer, Reply
+from ansible_collections.gpufleet.vllm.plugins.module_utils._gpu import bindings
 from ansible_collections.gpufleet.vllm.plugins.module_utils._state.state import State
 from ansible_collections.gpufleet.vllm.plugins.module_utils._state.store import Store
 from ansible_collections.gpufleet.vllm.plugins.module_utils._watch.watch_record import Record, Records
@@ -235,3 +236,44 @@ def test_nobody_proves_itself_where_the_whole_group_rests(scene: Scene) -> None:
     resting(scene, "coder", 2048)
     result = run(instances=["coder"], groups={"coder": "g", "assistant": "g"})
     assert result["failed"] and "coder does not serve: inactive, verified release" in result["msg"]
+
+
+class Still:
+    """A clock on which nobody waits."""
+
+    def __init__(self) -> None:
+        self.at = 0.0
+
+    def monotonic(self) -> float:
+        return self.at
+
+    def sleep(self, seconds: float) -> None:
+        self.at += seconds
+
+
+def test_two_readings_where_seconds_are_asked_for(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
+    scene.roll_out(LENGTH)
+    monkeypatch.setattr(module, "time", Still())
+    monkeypatch.setattr(bindings, "library_present", lambda: False)
+    request = scene.host.http.request
+
+    def counted(method: str, url: str, *args: t.Any) -> t.Any:
+        return Reply(200, COUNTS) if url.endswith("/metrics") else request(method, url, *args)
+
+    monkeypatch.setattr(scene.host.http, "request", counted)
+    result = run(prove=False, seconds=10, pynvml_source="packed")
+    assert result["window"]["engines"]["assistant"]["running"] == 2
+    assert result["window"]["engines"]["assistant"]["requests"] is None
+    assert (result["window"]["gpus"], result["window"]["unknown"]) == ([], {})
+    assert "window" not in run(prove=False)
+
+
+def test_a_pynvml_that_cannot_be_read_fails_nothing(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "time", Still())
+    monkeypatch.setattr(bindings, "library_present", lambda: True)
+    assert run(prove=False, seconds=1, pynvml_source="no such thing")["window"]["gpus"] == []
+
+
+@pytest.mark.parametrize("seconds", [-1, 601])
+def test_seconds_out_of_bounds_are_refused(scene: Scene, seconds: int) -> None:
+    assert run(prove=False, seconds=seconds)["msg"] == f"seconds is {seconds}, expected 0 to 600: correct it."

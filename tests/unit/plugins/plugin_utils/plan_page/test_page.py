@@ -12,6 +12,7 @@ import re
 
 import pytest
 
+from ansible_collections.gpufleet.vllm.plugins.plugin_utils.pages import document
 from ansible_collections.gpufleet.vllm.plugins.plugin_utils.plan_page import fleet, page, summary
 from ansible_collections.gpufleet.vllm.tests.data import example_fleet
 
@@ -100,4 +101,4 @@ def test_same_plans_same_bytes() -> None:
     ("value", "text"), [(0.0, NOTHING), (-0.001, NOTHING), (-1.5, "\N{MINUS SIGN}1.50"), (3.456, "3.46")]
 )
 def test_figures(value: float, text: str) -> None:
-    assert page.gib(value) == text
+    assert document.gib(value) == text

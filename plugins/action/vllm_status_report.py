@@ -1,0 +1,65 @@
+# Copyright: gpufleet.vllm contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Puts what all hosts showed together on the control node: a table, what is slow, a JSON file and a page."""
+
+from __future__ import annotations
+
+import typing as t
+
+from ansible.plugins.action import ActionBase
+from ansible.utils.display import Display
+
+from ansible_collections.gpufleet.vllm.plugins.module_utils._outside.concealing import concealed
+from ansible_collections.gpufleet.vllm.plugins.module_utils._outside.documents import Json
+from ansible_collections.gpufleet.vllm.plugins.module_utils._outside.printable import printable_lines
+from ansible_collections.gpufleet.vllm.plugins.module_utils._settings.canonical_json import plain
+from ansible_collections.gpufleet.vllm.plugins.plugin_utils.pages import written as written_to
+from ansible_collections.gpufleet.vllm.plugins.plugin_utils.status_page import fleet, page, summary
+
+HINT = "A page of all this: -e vllm_status_html=status.html"
+OF_HOSTS = ("results", "facts", "plans", "limits")
+display = Display()
+
+
+class ActionModule(ActionBase):  # type: ignore[misc,unused-ignore]
+    """Once for all hosts. It changes no host, and writes what it is asked to write in check mode too."""
+
+    TRANSFERS_FILES = False
+    _requires_connection = False
+    _supports_check_mode = True
+
+    def run(self, tmp: str | None = None, task_vars: Json | None = None) -> Json:
+        result: Json = super().run(tmp, task_vars)
+        _checked, args = self.validate_argument_spec(
+            {
+                **{name: {"type": "dict", "required": name == "results"} for name in OF_HOSTS},
+                "html": {"type": "path", "default": ""},
+                "json": {"type": "path", "default": ""},
+            }
+        )
+        problems: list[str] = []
+        of_hosts = {name: concealed(plain(args[name] or {}, name, problems)) for name in OF_HOSTS}
+        gathered = fleet.gather(_hosts(of_hosts), written_to.now())
+        display.display(printable_lines(summary.summary(gathered)))
+        makers = (("json", written_to.document), ("html", page.render))
+        written, amiss = written_to.files(makers, args, gathered)
+        problems += amiss
+        if problems:
+            return {**result, "failed": True, "msg": " ".join(problems)}
+        said = [f"Written: {path}" for path in written.values()]
+        display.display("\n".join(said if args["html"] else [*said, HINT]))
+        return {**result, "changed": False, "totals": gathered["totals"], **written}
+
+
+def _hosts(given: t.Mapping[str, Json]) -> dict[str, fleet.Host]:
+    """An empty plan is one that nobody asked for."""
+    return {
+        name: fleet.Host(
+            seen if isinstance(seen, dict) else {},
+            given["facts"].get(name) or {},
+            given["plans"].get(name) or None,
+            given["limits"].get(name),
+        )
+        for name, seen in given["results"].items()
+    }

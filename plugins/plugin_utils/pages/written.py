@@ -1,0 +1,68 @@
+# Copyright: gpufleet.vllm contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What a report is written to: a table on a terminal, files of the control node.
+
+Private to the collection: may change without notice.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+import os
+import pathlib
+import typing as t
+
+from ansible_collections.gpufleet.vllm.plugins.module_utils._outside.documents import Json
+
+
+def now() -> str:
+    """The time in UTC, ISO 8601."""
+    return dt.datetime.now(tz=dt.UTC).isoformat(timespec="seconds")
+
+
+def document(gathered: Json) -> str:
+    return json.dumps(gathered, indent=2, ensure_ascii=False, sort_keys=True) + "\n"
+
+
+def files(
+    makers: t.Iterable[tuple[str, t.Callable[[Json], str]]], args: Json, gathered: Json
+) -> tuple[dict[str, str], list[str]]:
+    """Write what is asked for: the paths by their option, and what went wrong. MAKERS make the text of an option."""
+    written: dict[str, str] = {}
+    problems: list[str] = []
+    for option, make in makers:
+        if args[option]:
+            written[option] = os.path.abspath(args[option])
+            problems += write(written[option], option, make(gathered))
+    return written, problems
+
+
+def write(target: str, option: str, text: str) -> list[str]:
+    """Whole or not at all: a reader never finds half a file."""
+    path = pathlib.Path(target)
+    part = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        part.write_text(text, encoding="utf-8")
+        part.replace(path)
+    except OSError as error:
+        part.unlink(missing_ok=True)
+        return [f"{option}: {target} cannot be written ({error.strerror}): name a file in a folder that is there."]
+    return []
+
+
+def table(headings: t.Sequence[str], rows: t.Sequence[t.Sequence[str]], right: t.Collection[int] = ()) -> list[str]:
+    """Lines with columns as wide as they have to be; those of RIGHT end where the others begin. None without rows."""
+    if not rows:
+        return []
+    widths = [max(len(line[column]) for line in (headings, *rows)) for column in range(len(headings))]
+    return [_line(cells, widths, right) for cells in (headings, *rows)]
+
+
+def _line(cells: t.Sequence[str], widths: t.Sequence[int], right: t.Collection[int]) -> str:
+    padded = [
+        f"{cell:>{width}}" if column in right else f"{cell:<{width}}"
+        for column, (cell, width) in enumerate(zip(cells, widths, strict=True))
+    ]
+    return "  ".join(padded).rstrip()

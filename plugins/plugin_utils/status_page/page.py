@@ -1,0 +1,22 @@
+# Copyright: gpufleet.vllm contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The page of a fleet's status.
+
+Private to the collection: may change without notice.
+"""
+
+from __future__ import annotations
+
+import pathlib
+
+from ansible_collections.gpufleet.vllm.plugins.module_utils._outside.documents import Json
+from ansible_collections.gpufleet.vllm.plugins.plugin_utils.pages import document
+from ansible_collections.gpufleet.vllm.plugins.plugin_utils.status_page import view
+
+TEMPLATE = pathlib.Path(__file__).resolve().parent / "status.html.j2"
+
+
+def render(fleet: Json) -> str:
+    """The page for what fleet.gather made. The same fleet gives the same bytes."""
+    return document.rendered(TEMPLATE, view.page(fleet))

@@ -1,0 +1,73 @@
+# Copyright: gpufleet.vllm contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The action: what it shows, what it writes in check mode too, and that no secret gets onto its page."""
+
+from __future__ import annotations
+
+import json
+import pathlib
+import typing as t
+from unittest import mock
+
+import pytest
+from ansible.parsing.dataloader import DataLoader
+from ansible.playbook.task import Task
+from ansible.template import Templar
+
+from ansible_collections.gpufleet.vllm.plugins.action import vllm_status_report
+from ansible_collections.gpufleet.vllm.tests.data import example_status
+
+SECRET = "hf_" + "abcDEF0123456789" * 2
+
+
+@pytest.fixture
+def shown(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    texts: list[str] = []
+    monkeypatch.setattr(vllm_status_report, "display", mock.Mock(display=texts.append))
+    return texts
+
+
+def run(check_mode: bool = False, **args: t.Any) -> dict[str, t.Any]:
+    task = Task()
+    task.args = {"results": {"gpu-1": example_status.status("slow"), "gpu-2": {}}, **args}
+    task.check_mode = check_mode
+    loader = DataLoader()
+    connection = mock.NonCallableMock(spec_set=["_shell"])
+    action = vllm_status_report.ActionModule(task, connection, mock.Mock(), loader, Templar(loader), mock.Mock())
+    return action.run(task_vars={"inventory_hostname": "gpu-1"})
+
+
+def test_nothing_is_written_where_nobody_asked(
+    shown: list[str], tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert run(html="", json="")["changed"] is False
+    assert list(tmp_path.iterdir()) == []
+    assert shown[0].startswith("1 host told nothing. 1 instance is slow, with a cause.")
+    assert shown[-1] == vllm_status_report.HINT
+
+
+@pytest.mark.parametrize("check_mode", [False, True])
+def test_both_files(shown: list[str], tmp_path: pathlib.Path, check_mode: bool) -> None:
+    found = run(check_mode, html=str(tmp_path / "a.html"), json=str(tmp_path / "a.json"))
+    assert (found["changed"], found["totals"]["slow"]) == (False, 1)
+    assert json.loads((tmp_path / "a.json").read_text())["totals"] == found["totals"]
+    assert (tmp_path / "a.html").read_text().startswith("<!doctype html>")
+    assert vllm_status_report.HINT not in shown[-1]
+
+
+def test_a_folder_that_is_not_there_is_told(shown: list[str], tmp_path: pathlib.Path) -> None:
+    found = run(html=str(tmp_path / "none" / "a.html"))
+    assert found["failed"] and "name a file in a folder that is there" in found["msg"]
+
+
+def test_a_secret_and_what_steers_a_terminal_get_nowhere(shown: list[str], tmp_path: pathlib.Path) -> None:
+    seen = example_status.status("slow", hf_token=SECRET, api_key="letmein")
+    seen["instances"][0]["rejected"] = [
+        {"digest": "d", "at": "now", "failure_class": "oom", "cause": f"\x1b[31m {SECRET}", "advice": ""}
+    ]
+    run(results={"gpu-1": seen}, html=str(tmp_path / "a.html"), json=str(tmp_path / "a.json"))
+    told = [*shown, (tmp_path / "a.html").read_text(), (tmp_path / "a.json").read_text()]
+    assert not any(SECRET in text or "letmein" in text for text in told)
+    assert "\x1b" not in "".join(shown)
