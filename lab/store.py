@@ -25,7 +25,8 @@ def mount(name: str) -> pathlib.Path:
 def unmount(name: str) -> None:
     path = WORK / "stores" / name
     if path.is_mount():
-        run("umount", path)
+        # A process of the host that Docker has killed may not be gone yet: the last one takes the memory along.
+        run("umount", "--lazy", path)
     if path.is_dir():
         path.rmdir()
 
