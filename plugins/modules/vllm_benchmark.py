@@ -32,7 +32,7 @@ attributes:
     description: Looks whether it could be measured, and measures nothing.
   diff_mode:
     support: none
-    description: Nothing is changed.
+    description: A measurement changes nothing.
   idempotent:
     support: none
     description: Each run measures.

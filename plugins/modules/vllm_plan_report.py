@@ -20,6 +20,8 @@ description:
   - Runs on the control node, once for all hosts, and opens no connection.
 author:
   - gpufleet.vllm contributors (@gpufleet)
+extends_documentation_fragment:
+  - gpufleet.vllm.page
 options:
   results:
     description:
@@ -27,12 +29,6 @@ options:
         result of the task that failed before it.
     type: dict
     required: true
-  html:
-    description:
-      - Where to write the page, on the control node. A relative path starts where Ansible was started. Empty is
-        nowhere.
-    type: path
-    default: ""
   json:
     description: Where to write the plans as JSON, likewise.
     type: path

@@ -18,6 +18,8 @@ description:
   - Runs on the control node, once for all hosts, and opens no connection.
 author:
   - gpufleet.vllm contributors (@gpufleet)
+extends_documentation_fragment:
+  - gpufleet.vllm.page
 options:
   results:
     description:
@@ -37,12 +39,6 @@ options:
   limits:
     description: By host, the largest values of engine arguments that its class allows.
     type: dict
-  html:
-    description:
-      - Where to write the page, on the control node. A relative path starts where Ansible was started. Empty is
-        nowhere.
-    type: path
-    default: ""
   json:
     description: Where to write it as JSON, likewise.
     type: path
@@ -53,7 +49,7 @@ attributes:
     description: The files are written in check mode too. They tell of what was seen and belong to no host.
   diff_mode:
     support: none
-    description: No host is changed.
+    description: Hosts are not touched.
   idempotent:
     support: full
     description: The same results give the same files, but for the time that they name and the ages that hang on it.

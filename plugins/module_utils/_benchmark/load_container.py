@@ -23,15 +23,14 @@ from .._outside.documents import Json
 from .._outside.printable import printable
 from .._rollout import probe
 from .._state.state import Entry
-from .._vllm.schema import Version, version_key
+from .._vllm import gates
+from .._vllm.schema import version_key
 
 MARK = "gpufleet-figures "
 MIB = 1024 * 1024
 MEMORY_MIB = 4096
 PROCESSORS = 4
 SHOWN = 300
-# Before, its check of readiness could not be left out, which asks the first prompt twice.
-OLDEST: Version = (0, 11, 0)
 # How long a container may take beyond its run: vLLM is imported first.
 BEYOND = 300.0
 # Arguments of the engine that say how its tokenizer is found.
@@ -87,8 +86,9 @@ class NoLoad(Exception):
 def unsuitable(entry: Entry) -> str:
     """Why nothing can be measured of a release; '' where it can."""
     version = entry.release["version"]
-    if version_key(version) < OLDEST:
-        return f"its vLLM is {version}, and its own benchmark asks the first prompt twice before 0.11.0"
+    once = gates.BENCHMARK_THAT_ASKS_ONCE
+    if not once.open_at(version_key(version)):
+        return f"its vLLM is {version}, and its own benchmark asks the first prompt twice before {once.release}"
     if pools(entry.release["arguments"]) or (entry.settings.get("smoke") or {}).get("transcription") is True:
         return "it generates no text, and that is what is measured"
     return ""

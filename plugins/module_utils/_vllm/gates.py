@@ -46,6 +46,12 @@ SUBCOMMAND = Gate(
     "subcommand", SERVE_ENTRYPOINT, "the image starts `vllm serve`, and the model is its argument", "Dockerfile"
 )
 AUTO_LENGTH = Gate("auto_length", (0, 14, 0), "`max_model_len: auto` is taken", "its log: `Auto-fit max_model_len`")
+BENCHMARK_THAT_ASKS_ONCE = Gate(
+    "benchmark_that_asks_once",
+    (0, 11, 0),
+    "`vllm bench serve` can be had without its check of readiness, which asks the first prompt once more",
+    "vllm/benchmarks/serve.py, --ready-check-timeout-sec",
+)
 DRAFTS_OR_PROCESSORS = Gate(
     "drafts_or_processors",
     (0, 11, 1),
@@ -151,8 +157,8 @@ PREFIX_BY_PATH = Gate(
 )
 
 GATES: tuple[Gate, ...] = (
-    WHOLE_BLOCKS_OF_EXPERTS, HALF_OF_AWQ, HALF_OF_GPTQ, OFFLOAD_OF_ONE_KIND, SUBCOMMAND, ADAPTERS_AND_DRAFTS,
-    DRAFTS_OR_PROCESSORS, AUTO_LENGTH, TOOL_CALL_NEEDS_PARSER, OFFLOADED_CACHE, CHOSEN_EXPERTS,
+    WHOLE_BLOCKS_OF_EXPERTS, HALF_OF_AWQ, HALF_OF_GPTQ, OFFLOAD_OF_ONE_KIND, BENCHMARK_THAT_ASKS_ONCE, SUBCOMMAND,
+    ADAPTERS_AND_DRAFTS, DRAFTS_OR_PROCESSORS, AUTO_LENGTH, TOOL_CALL_NEEDS_PARSER, OFFLOADED_CACHE, CHOSEN_EXPERTS,
     TURBOQUANT_WITH_STATES, NO_SEGMENTS_WITH_CONNECTORS, CONNECTORS_ARE_ASKED,
     SCALES_OF_INTEGERS, TEMPERATURE_BOUND, KEYS_OUT_OF_THE_LOG, PREFIX_BY_PATH,
 )  # fmt: skip
