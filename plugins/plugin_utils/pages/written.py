@@ -8,13 +8,16 @@ Private to the collection: may change without notice.
 
 from __future__ import annotations
 
+import contextlib
 import datetime as dt
+import errno
 import json
 import os
 import pathlib
 import typing as t
 
 from ansible_collections.gpufleet.vllm.plugins.module_utils._outside.documents import Json
+from ansible_collections.gpufleet.vllm.plugins.module_utils._outside.printable import printable
 
 
 def now() -> str:
@@ -42,20 +45,30 @@ def files(
 def write(target: str, option: str, text: str) -> list[str]:
     """Whole or not at all: a reader never finds half a file."""
     path = pathlib.Path(target)
-    part = path.with_name(f".{path.name}.{os.getpid()}")
+    part = None
     try:
+        if not path.name:
+            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
+        part = path.with_name(f".{path.name}.{os.getpid()}")
         part.write_text(text, encoding="utf-8")
         part.replace(path)
-    except OSError as error:
-        part.unlink(missing_ok=True)
-        return [f"{option}: {target} cannot be written ({error.strerror}): name a file in a folder that is there."]
+    except (OSError, ValueError) as error:  # a ValueError of a path that is none, or of half a character
+        if part is not None:
+            with contextlib.suppress(OSError, ValueError):
+                part.unlink()
+        why = printable(getattr(error, "strerror", None) or error)
+        return [f"{option}: {printable(target)} cannot be written ({why}): name a file in a folder that is there."]
     return []
 
 
 def table(headings: t.Sequence[str], rows: t.Sequence[t.Sequence[str]], right: t.Collection[int] = ()) -> list[str]:
-    """Lines with columns as wide as they have to be; those of RIGHT end where the others begin. None without rows."""
+    """Lines with columns as wide as they have to be; those of RIGHT end where the others begin. None without rows.
+
+    A cell is one line, whoever wrote it: what ends a line would make one that looks like another host's.
+    """
     if not rows:
         return []
+    rows = [[printable(cell) for cell in cells] for cells in rows]
     widths = [max(len(line[column]) for line in (headings, *rows)) for column in range(len(headings))]
     return [_line(cells, widths, right) for cells in (headings, *rows)]
 

@@ -9,6 +9,7 @@ Private to the collection: may change without notice.
 from __future__ import annotations
 
 from ansible_collections.gpufleet.vllm.plugins.module_utils._outside.documents import Json
+from ansible_collections.gpufleet.vllm.plugins.module_utils._outside.printable import printable
 from ansible_collections.gpufleet.vllm.plugins.plugin_utils.pages.written import table
 from ansible_collections.gpufleet.vllm.plugins.plugin_utils.status_page import view
 
@@ -26,7 +27,7 @@ def summary(fleet: Json) -> str:
     page = view.page(fleet)
     rows = [_cells(row) for row in page["rows"]]
     slow = [line for row in page["rows"] for line in _slow(row)]
-    return "\n".join([" ".join(page["headline"]), *table(HEADINGS, rows, RIGHT), *slow])
+    return "\n".join([" ".join(page["headline"]), *table(HEADINGS, rows, RIGHT), *map(printable, slow)])
 
 
 def _cells(row: Json) -> tuple[str, ...]:

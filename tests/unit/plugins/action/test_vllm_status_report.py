@@ -62,6 +62,27 @@ def test_a_folder_that_is_not_there_is_told(shown: list[str], tmp_path: pathlib.
     assert found["failed"] and "name a file in a folder that is there" in found["msg"]
 
 
+@pytest.mark.parametrize("target", ["/", "{0}/file/a.html", "{0}/" + "a" * 300, "{0}/a\0b"])
+def test_a_path_that_cannot_be_is_told(shown: list[str], tmp_path: pathlib.Path, target: str) -> None:
+    (tmp_path / "file").write_text("")
+    found = run(html=target.format(tmp_path), json=str(tmp_path / "a.json"))
+    assert found["failed"] and "name a file in a folder that is there" in found["msg"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["a.json", "file"]
+
+
+def test_a_number_that_is_none_costs_its_own_host(shown: list[str]) -> None:
+    wrong = example_status.status("slow")
+    wrong["window"]["engines"]["assistant"]["waiting"] = float("inf")
+    found = run(results={"gpu-1": wrong, "gpu-2": example_status.status("slow")})
+    assert found["totals"]["hosts"] == {"silent": 1, "seen": 1}
+    assert "gpu-1: what gpu-1 told.window.engines.assistant.waiting is inf" in shown[0]
+
+
+def test_facts_that_nobody_reads_cost_nothing(shown: list[str]) -> None:
+    facts = {**example_status.facts(), "ansible_local": {"own": float("nan")}}
+    assert "failed" not in run(facts={"gpu-1": facts})
+
+
 def test_a_secret_and_what_steers_a_terminal_get_nowhere(shown: list[str], tmp_path: pathlib.Path) -> None:
     seen = example_status.status("slow", hf_token=SECRET, api_key="letmein")
     seen["instances"][0]["rejected"] = [
