@@ -12,13 +12,15 @@ from ansible.utils.display import Display
 
 from ansible_collections.gpufleet.vllm.plugins.module_utils._outside.concealing import concealed
 from ansible_collections.gpufleet.vllm.plugins.module_utils._outside.documents import Json
-from ansible_collections.gpufleet.vllm.plugins.module_utils._outside.printable import printable_lines
-from ansible_collections.gpufleet.vllm.plugins.module_utils._settings.canonical_json import plain
+from ansible_collections.gpufleet.vllm.plugins.module_utils._outside.printable import all_printable, printable_lines
+from ansible_collections.gpufleet.vllm.plugins.module_utils._settings.canonical_json import canonical_json, plain
 from ansible_collections.gpufleet.vllm.plugins.plugin_utils.pages import written as written_to
 from ansible_collections.gpufleet.vllm.plugins.plugin_utils.status_page import fleet, page, summary
 
 HINT = "A page of all this: -e vllm_status_html=status.html"
 OF_HOSTS = ("facts", "plans", "limits")
+# Characters of what one host tells. Some ten thousand are usual.
+LARGEST = 4_000_000
 display = Display()
 
 
@@ -42,8 +44,9 @@ class ActionModule(ActionBase):  # type: ignore[misc,unused-ignore]
         problems: list[str] = []
         told = {name: _told(name, seen) for name, seen in args.pop("results").items()}
         args["facts"] = {name: _read(known) for name, known in (args["facts"] or {}).items()}
-        of_hosts = {name: concealed(plain(args[name] or {}, name, problems)) for name in OF_HOSTS}
-        of_hosts["results"] = concealed(told)
+        known = {"results": told, **{name: plain(args[name] or {}, name, problems) for name in OF_HOSTS}}
+        # What failed before a host could tell anything says it in words of Ansible's, or of what answered in its place.
+        of_hosts = {name: concealed(all_printable(one)) for name, one in known.items()}
         gathered = fleet.gather(_hosts(of_hosts), written_to.now())
         display.display(printable_lines(summary.summary(gathered)))
         makers = (("json", written_to.document), ("html", page.render))
@@ -60,6 +63,9 @@ def _told(host: str, seen: t.Any) -> t.Any:
     """What a host told, or why it is nothing to reckon with: that costs no other one."""
     amiss: list[str] = []
     told = plain(seen, f"what {host} told", amiss)
+    size = 0 if amiss else len(canonical_json(told))
+    if size > LARGEST:
+        amiss.append(f"{host} told {size} characters, more than {LARGEST} that a page of a fleet takes of one host.")
     return {"msg": amiss[0]} if amiss else told
 
 

@@ -19,6 +19,9 @@ import typing as t
 from ansible_collections.gpufleet.vllm.plugins.module_utils._outside.documents import Json
 from ansible_collections.gpufleet.vllm.plugins.module_utils._outside.printable import printable
 
+# Characters of a cell: every other line is padded to the longest one.
+CELL = 240
+
 
 def now() -> str:
     """The time in UTC, ISO 8601."""
@@ -37,7 +40,13 @@ def files(
     problems: list[str] = []
     for option, make in makers:
         if args[option]:
-            written[option] = os.path.abspath(args[option])
+            target = os.path.abspath(args[option])
+            if target in written.values():
+                problems.append(
+                    f"{option}: {printable(target)} is written already, and would be lost: name another one."
+                )
+                continue
+            written[option] = target
             problems += write(written[option], option, make(gathered))
     return written, problems
 
@@ -68,9 +77,13 @@ def table(headings: t.Sequence[str], rows: t.Sequence[t.Sequence[str]], right: t
     """
     if not rows:
         return []
-    rows = [[printable(cell) for cell in cells] for cells in rows]
+    rows = [[shortened(printable(cell), CELL) for cell in cells] for cells in rows]
     widths = [max(len(line[column]) for line in (headings, *rows)) for column in range(len(headings))]
     return [_line(cells, widths, right) for cells in (headings, *rows)]
+
+
+def shortened(text: str, most: int) -> str:
+    return text if len(text) <= most else f"{text[: most - 3]}..."
 
 
 def _line(cells: t.Sequence[str], widths: t.Sequence[int], right: t.Collection[int]) -> str:
