@@ -91,7 +91,7 @@ def host(name: str, shown: Host, made_at: str) -> Json:
 def _unfit(shown: Host) -> str:
     """Why nothing can be said of a host, or ''."""
     seen = shown.seen
-    if "instances" not in seen:
+    if seen.get("failed") or "instances" not in seen:
         return str(seen.get("msg") or SILENT)
     where = "what the host showed"
     wrong = misfit(seen, SEEN, where) or misfit(shown.facts, FACTS, "what is known of the host")

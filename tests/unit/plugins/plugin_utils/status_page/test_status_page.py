@@ -43,6 +43,7 @@ def test_a_host_that_told_nothing_is_there() -> None:
     silent = gathered()["hosts"][4]
     assert (silent["state"], silent["because"]) == ("silent", fleet.SILENT)
     assert one_host({"msg": "Timeout."})["because"] == "Timeout."
+    assert one_host({"failed": True, "msg": "Timeout.", "instances": []})["state"] == "silent"
 
 
 @pytest.mark.parametrize(
