@@ -12,13 +12,15 @@ from ansible.utils.display import Display
 
 from ansible_collections.gpufleet.vllm.plugins.module_utils._outside.concealing import concealed
 from ansible_collections.gpufleet.vllm.plugins.module_utils._outside.documents import Json
-from ansible_collections.gpufleet.vllm.plugins.module_utils._outside.printable import printable_lines
-from ansible_collections.gpufleet.vllm.plugins.module_utils._settings.canonical_json import plain
+from ansible_collections.gpufleet.vllm.plugins.module_utils._outside.printable import all_printable, printable_lines
+from ansible_collections.gpufleet.vllm.plugins.module_utils._settings.canonical_json import canonical_json, plain
 from ansible_collections.gpufleet.vllm.plugins.plugin_utils.pages import written as written_to
 from ansible_collections.gpufleet.vllm.plugins.plugin_utils.status_page import fleet, page, summary
 
 HINT = "A page of all this: -e vllm_status_html=status.html"
-OF_HOSTS = ("results", "facts", "plans", "limits")
+OF_HOSTS = ("facts", "plans", "limits")
+# Characters of what one host tells. Some ten thousand are usual.
+LARGEST = 4_000_000
 display = Display()
 
 
@@ -33,13 +35,18 @@ class ActionModule(ActionBase):  # type: ignore[misc,unused-ignore]
         result: Json = super().run(tmp, task_vars)
         _checked, args = self.validate_argument_spec(
             {
-                **{name: {"type": "dict", "required": name == "results"} for name in OF_HOSTS},
+                "results": {"type": "dict", "required": True},
+                **{name: {"type": "dict"} for name in OF_HOSTS},
                 "html": {"type": "path", "default": ""},
                 "json": {"type": "path", "default": ""},
             }
         )
         problems: list[str] = []
-        of_hosts = {name: concealed(plain(args[name] or {}, name, problems)) for name in OF_HOSTS}
+        told = {name: _told(name, seen) for name, seen in args.pop("results").items()}
+        args["facts"] = {name: _read(known) for name, known in (args["facts"] or {}).items()}
+        known = {"results": told, **{name: plain(args[name] or {}, name, problems) for name in OF_HOSTS}}
+        # What failed before a host could tell anything says it in words of Ansible's, or of what answered in its place.
+        of_hosts = {name: concealed(all_printable(one)) for name, one in known.items()}
         gathered = fleet.gather(_hosts(of_hosts), written_to.now())
         display.display(printable_lines(summary.summary(gathered)))
         makers = (("json", written_to.document), ("html", page.render))
@@ -50,6 +57,22 @@ class ActionModule(ActionBase):  # type: ignore[misc,unused-ignore]
         said = [f"Written: {path}" for path in written.values()]
         display.display("\n".join(said if args["html"] else [*said, HINT]))
         return {**result, "changed": False, "totals": gathered["totals"], **written}
+
+
+def _told(host: str, seen: t.Any) -> t.Any:
+    """What a host told, or why it is nothing to reckon with: that costs no other one."""
+    amiss: list[str] = []
+    told = plain(seen, f"what {host} told", amiss)
+    size = 0 if amiss else len(canonical_json(told))
+    if size > LARGEST:
+        amiss.append(f"{host} told {size} characters, more than {LARGEST} that a page of a fleet takes of one host.")
+    return {"msg": amiss[0]} if amiss else told
+
+
+def _read(facts: t.Any) -> Json:
+    """What is read of a host's facts. Others are nobody's affair here, whatever somebody's own ones hold."""
+    known = facts if isinstance(facts, t.Mapping) else {}
+    return {name: known[name] for name in map(fleet.name_of, fleet.FACTS) if name in known}
 
 
 def _hosts(given: t.Mapping[str, Json]) -> dict[str, fleet.Host]:

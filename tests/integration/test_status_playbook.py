@@ -54,3 +54,27 @@ def test_limits_of_a_class_hold_what_is_proposed(tmp_path: pathlib.Path) -> None
     ended = Fleet(tmp_path, {"gpu-1": SLOW}).run("status", vllm_server_class_limits={"max_num_seqs": 2})
     assert ended.code == 0
     assert "Try max_num_seqs: 2, now 1; the class allows 2 at most." in ended.said
+
+
+def test_limits_that_are_made_of_facts_need_none_of_a_host_that_is_down(tmp_path: pathlib.Path) -> None:
+    limits = {"max_num_seqs": "{{ [ansible_facts.gpufleet.gpus | length, 2] | max }}"}
+    hosts = {"gpu-1": SLOW, "gpu-3": {"unreachable": True}}
+    ended = Fleet(tmp_path, hosts).run("status", vllm_server_class_limits=limits)
+    assert (ended.code, ended.recap("gpu-1")["failed"]) == (4, 0)
+    assert "Try max_num_seqs: 2, now 1; the class allows 2 at most." in ended.said
+
+
+@pytest.mark.parametrize(
+    ("setting", "says"),
+    [
+        ({"vllm_status_plan": "alway"}, "vllm_status_plan"),
+        ({"vllm_status_seconds": "soon"}, "vllm_status_seconds is 'soon'"),
+        ({"vllm_status_seconds": 601}, "vllm_status_seconds is 601, expected 0 to 600"),
+    ],
+)
+def test_a_wrong_setting_is_found_before_any_host_is_looked_at(
+    tmp_path: pathlib.Path, setting: dict[str, object], says: str
+) -> None:
+    ended = Fleet(tmp_path, {"gpu-1": SLOW}).run("status", **setting)
+    assert ended.code == 2 and says in ended.said
+    assert "TASK [Look at the instances]" not in ended.said

@@ -16,6 +16,7 @@ from .._outside.printable import printable
 from .http_client import Http, NoAnswer
 
 SHOWN = 60
+LARGEST = 2.0**63
 # By name and labels.
 Counted = t.Mapping[str, float]
 _BOUND = re.compile(r'[{,]le="([^"]{1,32})"')
@@ -45,8 +46,8 @@ def parsed(page: str, names: t.Collection[str]) -> dict[str, float]:
 
 
 def finite(counted: Counted) -> dict[str, float]:
-    """Without what is no number to reckon with."""
-    return {key: value for key, value in counted.items() if math.isfinite(value)}
+    """Without what is no number to reckon with. Nothing that is counted comes near LARGEST, and sums stay finite."""
+    return {key: value for key, value in counted.items() if abs(value) <= LARGEST}
 
 
 def values(counted: Counted, names: t.Sequence[str]) -> list[float]:

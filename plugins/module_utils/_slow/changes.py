@@ -12,7 +12,7 @@ import math
 import typing as t
 from dataclasses import dataclass
 
-from .numbers import Arguments, Numbers
+from .numbers import Arguments, Numbers, ranks
 
 # The share of the KV cache that is aimed at, and how far one step goes: few requests say little of many.
 AIM, FARTHEST = 0.6, 4
@@ -25,12 +25,14 @@ class Change:
     """`kind` says how the value is found.
 
     `fill`: so that the KV cache is filled to AIM, at most FARTHEST times as much; `times` and `plus`: of what it is;
-    `part_of_running`: a share of the requests that run; `set`: the amount itself.
+    `part_of_running`: a share of the requests that run; `set`: the amount itself. `told` is the number by which the
+    engine says what it has, where it is less that helps.
     """
 
     argument: str
     kind: Kind
     amount: float | bool = 0
+    told: str = ""
 
 
 class Bound(t.NamedTuple):
@@ -60,11 +62,17 @@ def propose(change: Change, numbers: Numbers, arguments: Arguments, bounds: Boun
     name = change.argument
     now = arguments.get(name)
     if isinstance(change.amount, bool):
+        if now is change.amount:
+            because = f"{name} is {str(now).lower()} already, and the engine does otherwise: its log says why"
+            return Proposal(name, now, None, because)
         return Proposal(name, now, change.amount, "")
+    has = numbers[change.told] if change.told else None
+    if has is not None and has <= change.amount:
+        return Proposal(name, now, None, f"the engine has {has:g} already")
     if change.kind in OF_WHAT_IT_IS and _number(now) is None:
         what = "not set" if now is None else now
         return Proposal(name, now, None, f"{name} is {what}, so what it is in numbers is not known")
-    wished = _wished(change, numbers, _number(now) or 0.0)
+    wished = _wished(change, numbers, arguments, _number(now) or 0.0)
     if wished is None:
         return Proposal(name, now, None, "what it hangs on is not known")
     to, bound = _bounded(name, wished, arguments, bounds)
@@ -74,14 +82,13 @@ def propose(change: Change, numbers: Numbers, arguments: Arguments, bounds: Boun
     return Proposal(name, now, to, bound)
 
 
-def _wished(change: Change, numbers: Numbers, now: float) -> float | None:
+def _wished(change: Change, numbers: Numbers, arguments: Arguments, now: float) -> float | None:
     if change.kind == "fill":
         taken = numbers["kv_cache"]
         return None if taken is None else now * min(AIM / taken if taken else FARTHEST, FARTHEST)
     if change.kind == "part_of_running":
-        running, places = numbers["running"], numbers["places"]
-        seats = (_number(places) or 0.0) / now if now else 0.0
-        return None if running is None else running * change.amount / max(seats, 1.0)
+        running = numbers["running"]
+        return None if running is None else running * change.amount / ranks(arguments)
     return {"times": now * change.amount, "plus": now + change.amount, "set": change.amount}[change.kind]
 
 

@@ -54,7 +54,7 @@ NUMBERS: t.Final[t.Mapping[str, Number]] = {
 def numbers(window: Window, gpus: t.Sequence[GpuReading], arguments: Arguments) -> dict[str, float | None]:
     """Of one instance. `gpus` are its own, none where nobody knows them; `arguments` are those of its release."""
     seats = _whole(arguments, "max_num_seqs")
-    places = None if seats is None else seats * (_whole(arguments, "data_parallel_size") or 1)
+    places = None if seats is None else seats * ranks(arguments)
     budget = _whole(arguments, "max_num_batched_tokens")
     prompt = _share(window["prompt_tokens"], window["requests"])
     caching = window["prefix_caching"]
@@ -80,6 +80,11 @@ def numbers(window: Window, gpus: t.Sequence[GpuReading], arguments: Arguments) 
         "prefix_hits": _share(window["prefix_hits"], window["prefix_queries"]),
         "eager": float(arguments.get("enforce_eager") is True),
     }
+
+
+def ranks(arguments: Arguments) -> int:
+    """Of data parallelism: each has as many places as the argument says."""
+    return _whole(arguments, "data_parallel_size") or 1
 
 
 def written(name: str, value: float | None) -> str:

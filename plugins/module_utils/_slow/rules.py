@@ -151,7 +151,7 @@ RULES: t.Final = (
         PREFIX,
         (*PREFIXES, When("blocks", "<", 1)),
         "A prompt has {prompt} tokens, and only whole blocks of {block} are kept.",
-        Change("block_size", "set", 16),
+        Change("block_size", "set", 16, "block"),
         "Prompts this short cost little. Not every attention backend takes every block_size.",
     ),
     Rule(

@@ -33,6 +33,11 @@ COUNTED = (
 )
 WINDOW: Shape = {"seconds": float, "prefix_caching?": bool, **{f"{name}?": float for name in COUNTED}}
 LOAD: Shape = {f"{name}?": float for name in ("running", "waiting", "kv_cache", "first_token", "preemptions")}
+# What is read of ansible_facts, and no more: a cache may hold them from an older program.
+FACTS: Shape = {
+    "gpufleet?": {"advice?": str, "gpus?": [{"uuid?": str, "name?": str, "problems?": [str]}]},
+    "gpufleet_host_class?": {"limits?": {}},
+}
 SEEN: Shape = {
     "instances": [instance.INSTANCE],
     "load?": {},
@@ -60,18 +65,20 @@ def gather(hosts: t.Mapping[str, Host], made_at: str) -> Json:
 
 def host(name: str, shown: Host, made_at: str) -> Json:
     """One host. What does not fit costs its own host, and no other one."""
-    why = _unfit(shown.seen)
+    why = _unfit(shown)
     facts = shown.facts.get("gpufleet") or {}
     entry: Json = {"name": name, "state": "silent" if why else "seen", "because": why, "instances": [], "gpus": []}
     entry["advice"] = "" if why else str(facts.get("advice") or "")
     if why:
         return entry
-    looked = shown.seen.get("window") or {}
+    looked = _whole(shown.seen.get("window") or {})
     known = {gpu.get("uuid"): gpu for gpu in facts.get("gpus") or []}
-    gpus = looked.get("gpus") or []
+    gpus = looked["gpus"]
     entry["gpus"] = [_gpu(gpu, known.get(gpu["uuid"]) or {}) for gpu in gpus]
-    load, engines = shown.seen.get("load") or {}, looked.get("engines") or {}
-    asked = instance.Asked(load, engines, looked.get("unknown") or {}, gpus, shown.planned, _limits(shown), made_at)
+    load = shown.seen.get("load") or {}
+    asked = instance.Asked(
+        load, looked["engines"], looked["unknown"], gpus, shown.planned, _limits(shown), _shares(shown.seen), made_at
+    )
     seen = shown.seen["instances"]
     here = {one["name"] for one in seen}
     plans = (shown.planned or {}).get("plans") or []
@@ -81,17 +88,32 @@ def host(name: str, shown: Host, made_at: str) -> Json:
     return entry
 
 
-def _unfit(seen: Json) -> str:
+def _unfit(shown: Host) -> str:
     """Why nothing can be said of a host, or ''."""
-    if "instances" not in seen:
+    seen = shown.seen
+    if seen.get("failed") or "instances" not in seen:
         return str(seen.get("msg") or SILENT)
     where = "what the host showed"
-    wrong = misfit(seen, SEEN, where)
+    wrong = misfit(seen, SEEN, where) or misfit(shown.facts, FACTS, "what is known of the host")
     looked = seen.get("window") if not wrong else {}
     for part, shape in (((looked or {}).get("engines"), WINDOW), (seen.get("load"), LOAD)):
         for name, one in (part or {}).items() if not wrong else ():
             wrong = wrong or (misfit(one, shape, f"{where} of {name}") if one is not None else "")
     return f"{wrong}: bring the host the program of this collection (site.yml)." if wrong else ""
+
+
+def _whole(looked: Json) -> Json:
+    """What an older program did not tell is what nobody knows."""
+    engines = (looked.get("engines") or {}).items()
+    return {
+        "engines": {name: one and {**dict.fromkeys(map(name_of, WINDOW)), **one} for name, one in engines},
+        "unknown": looked.get("unknown") or {},
+        "gpus": [{**dict.fromkeys(map(name_of, READING)), **gpu} for gpu in looked.get("gpus") or []],
+    }
+
+
+def name_of(part: str) -> str:
+    return part.rstrip("?")
 
 
 def _gpu(reading: Json, fact: Json) -> Json:
@@ -102,6 +124,19 @@ def _limits(shown: Host) -> Json:
     """Those of a class of the inventory's own, and those of the inventory. Wrong ones are the plan's to tell."""
     own = (shown.facts.get("gpufleet_host_class") or {}).get("limits") or {}
     return {**own, **types.stated(types.mapping, shown.limits, "vllm_server_class_limits", [], {})}
+
+
+def _shares(seen: Json) -> dict[str, dict[str, float]]:
+    """What share of each GPU an instance asks for that is not at rest, by the GPU's UUID and the instance's name."""
+    found: dict[str, dict[str, float]] = {}
+    for one in seen["instances"]:
+        release = (one.get("current") or {}).get("release") or {}
+        share = (release.get("arguments") or {}).get(instance.SHARE, instance.SHARE_UNSTATED)
+        if one.get("resting") or isinstance(share, bool) or not isinstance(share, (int, float)):
+            continue
+        for uuid in (release.get("gpus") or {}).get("uuids") or []:
+            found.setdefault(uuid, {})[one["name"]] = float(share)
+    return found
 
 
 def totals(hosts: t.Sequence[Json]) -> Json:

@@ -13,10 +13,13 @@ import typing as t
 
 from ansible_collections.gpufleet.vllm.plugins.module_utils._gpu.reading import GpuReading
 from ansible_collections.gpufleet.vllm.plugins.module_utils._outside.documents import Json, Shape
-from ansible_collections.gpufleet.vllm.plugins.module_utils._slow import judging
+from ansible_collections.gpufleet.vllm.plugins.module_utils._slow import changes, judging
 from ansible_collections.gpufleet.vllm.plugins.module_utils._slow.changes import Bound, Bounds
 from ansible_collections.gpufleet.vllm.plugins.module_utils._slow.numbers import numbers
 
+SHARE = "gpu_memory_utilization"
+# What vLLM takes where nobody states it, as far as every release takes it.
+SHARE_UNSTATED = 0.9
 State = t.Literal["serves", "rests", "changing", "away", "absent"]
 RELEASE: Shape = {
     "version?": str,
@@ -52,7 +55,8 @@ class Asked(t.NamedTuple):
     """What is known of a host beside its instances.
 
     `load`, `engines` and `unknown` are those of vllm_status, `planned` is the result of a plan or of what failed
-    before it, None where nobody asked for one. `made_at` is ISO 8601.
+    before it, None where nobody asked for one. `shares` are those of GPUs, by UUID and by instance. `made_at` is ISO
+    8601.
     """
 
     load: Json
@@ -61,6 +65,7 @@ class Asked(t.NamedTuple):
     gpus: list[GpuReading]
     planned: Json | None
     bounds: Json
+    shares: t.Mapping[str, t.Mapping[str, float]]
     made_at: str
 
 
@@ -76,7 +81,8 @@ def instance(seen: Json, asked: Asked) -> Json:
     plan = _plan(seen["name"], asked.planned)
     judged: judging.Judged = {"findings": [], "unknown": {}}
     if read:
-        judged = judging.judge(read, arguments, bounds(asked.bounds, plan))
+        others = _beside(seen["name"], uuids, asked.shares)
+        judged = judging.judge(read, arguments, bounds(asked.bounds, plan, others))
     change, reasons, unknown = _change(plan, asked.planned)
     return {
         "name": seen["name"],
@@ -118,8 +124,11 @@ def absent(plan: Json, asked: Asked) -> Json:
     }
 
 
-def bounds(limits: Json, plan: Json | None) -> Bounds:
-    """The largest values that a plan allows: the class's, and how many requests its memory has places for."""
+def bounds(limits: Json, plan: Json | None, others: float) -> Bounds:
+    """The largest values that a plan allows: the class's, and how many requests its memory has places for.
+
+    OTHERS is what other instances take of the same GPUs, a share.
+    """
     found: dict[str, list[Bound]] = {
         name: [Bound(float(value), f"the class allows {value} at most")]
         for name, value in limits.items()
@@ -128,7 +137,16 @@ def bounds(limits: Json, plan: Json | None) -> Bounds:
     largest = (((plan or {}).get("memory") or {}).get("largest") or {}).get("max_num_seqs")
     if isinstance(largest, int):
         found.setdefault("max_num_seqs", []).append(Bound(largest, f"the planned memory has room for {largest}"))
+    if others:
+        left = round(changes.CEILINGS[SHARE][0].largest - others, 4)
+        found.setdefault(SHARE, []).append(Bound(left, f"others ask for {others:g} of the same GPU"))
     return found
+
+
+def _beside(name: str, uuids: t.Sequence[str], shares: t.Mapping[str, t.Mapping[str, float]]) -> float:
+    """What others take of the GPU of which they take most."""
+    taken = [sum(share for who, share in shares.get(uuid, {}).items() if who != name) for uuid in uuids]
+    return round(max(taken, default=0.0), 4)
 
 
 def _plan(name: str, planned: Json | None) -> Json | None:

@@ -9,7 +9,8 @@ Private to the collection: may change without notice.
 from __future__ import annotations
 
 from ansible_collections.gpufleet.vllm.plugins.module_utils._outside.documents import Json
-from ansible_collections.gpufleet.vllm.plugins.plugin_utils.pages.written import table
+from ansible_collections.gpufleet.vllm.plugins.module_utils._outside.printable import printable
+from ansible_collections.gpufleet.vllm.plugins.plugin_utils.pages.written import shortened, table
 from ansible_collections.gpufleet.vllm.plugins.plugin_utils.status_page import view
 
 HEADINGS = (
@@ -19,6 +20,7 @@ HEADINGS = (
 RIGHT = (7, 8, 9, 10, 11, 12, 13)
 # Characters of a cause in the table; the page has the whole.
 CAUSE_SHOWN = 60
+LINE = 2000
 
 
 def summary(fleet: Json) -> str:
@@ -26,7 +28,13 @@ def summary(fleet: Json) -> str:
     page = view.page(fleet)
     rows = [_cells(row) for row in page["rows"]]
     slow = [line for row in page["rows"] for line in _slow(row)]
-    return "\n".join([" ".join(page["headline"]), *table(HEADINGS, rows, RIGHT), *slow])
+    return "\n".join(
+        [
+            " ".join(page["headline"]),
+            *table(HEADINGS, rows, RIGHT),
+            *(shortened(printable(line), LINE) for line in slow),
+        ]
+    )
 
 
 def _cells(row: Json) -> tuple[str, ...]:
@@ -47,13 +55,11 @@ def _cells(row: Json) -> tuple[str, ...]:
         row["running"],
         row["waiting"],
         row["first_token"],
-        _short(f"{row['failure']['failure_class']}: {row['failure']['cause']}") if row["failure"] else "-",
+        shortened(f"{row['failure']['failure_class']}: {row['failure']['cause']}", CAUSE_SHOWN)
+        if row["failure"]
+        else "-",
         " ".join(row["watch"]) or "-",
     )
-
-
-def _short(text: str) -> str:
-    return text if len(text) <= CAUSE_SHOWN else f"{text[: CAUSE_SHOWN - 3]}..."
 
 
 def _slow(row: Json) -> list[str]:

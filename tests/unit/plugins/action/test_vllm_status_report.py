@@ -62,6 +62,57 @@ def test_a_folder_that_is_not_there_is_told(shown: list[str], tmp_path: pathlib.
     assert found["failed"] and "name a file in a folder that is there" in found["msg"]
 
 
+@pytest.mark.parametrize("target", ["/", "{0}/file/a.html", "{0}/" + "a" * 300, "{0}/a\0b"])
+def test_a_path_that_cannot_be_is_told(shown: list[str], tmp_path: pathlib.Path, target: str) -> None:
+    (tmp_path / "file").write_text("")
+    found = run(html=target.format(tmp_path), json=str(tmp_path / "a.json"))
+    assert found["failed"] and "name a file in a folder that is there" in found["msg"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["a.json", "file"]
+
+
+def test_a_number_that_is_none_costs_its_own_host(shown: list[str]) -> None:
+    wrong = example_status.status("slow")
+    wrong["window"]["engines"]["assistant"]["waiting"] = float("inf")
+    found = run(results={"gpu-1": wrong, "gpu-2": example_status.status("slow")})
+    assert found["totals"]["hosts"] == {"silent": 1, "seen": 1}
+    assert "gpu-1: what gpu-1 told.window.engines.assistant.waiting is inf" in shown[0]
+
+
+def test_a_host_that_tells_without_measure_costs_itself_alone(shown: list[str]) -> None:
+    wrong = example_status.status("slow")
+    wrong["instances"][0]["watch"]["events"] = [{"at": "now", "what": "x" * 1000}] * 5000
+    found = run(results={"gpu-1": wrong, "gpu-2": example_status.status("slow")})
+    assert found["totals"]["hosts"] == {"silent": 1, "seen": 1}
+    assert "more than 4000000 that a page of a fleet takes of one host" in shown[0]
+
+
+def test_one_long_word_widens_no_table(shown: list[str]) -> None:
+    wrong = example_status.status("slow")
+    wrong["instances"][0]["name"] = "n" * 100_000
+    run(results={"gpu-1": wrong, "gpu-2": {"msg": "m" * 100_000}})
+    assert max(map(len, shown[0].splitlines())) <= 2000
+
+
+def test_one_file_for_both_is_refused(shown: list[str], tmp_path: pathlib.Path) -> None:
+    found = run(html=str(tmp_path / "a"), json=str(tmp_path / "." / "a"))
+    assert found["failed"] and "name another one" in found["msg"]
+    assert json.loads((tmp_path / "a").read_text())["hosts"]
+
+
+def test_what_stands_in_the_way_steers_no_terminal_from_a_file(shown: list[str], tmp_path: pathlib.Path) -> None:
+    hostile = "banner \x1b[2J\x9b31m\x07\u202e of a host"
+    plans = {"gpu-1": {"failed": True, "msg": hostile}}
+    run(plans=plans, html=str(tmp_path / "a.html"), json=str(tmp_path / "a.json"))
+    for name in ("a.html", "a.json"):
+        text = (tmp_path / name).read_text()
+        assert "banner" in text and not set(text) & set("\x1b\x9b\x07\u202e")
+
+
+def test_facts_that_nobody_reads_cost_nothing(shown: list[str]) -> None:
+    facts = {**example_status.facts(), "ansible_local": {"own": float("nan")}}
+    assert "failed" not in run(facts={"gpu-1": facts})
+
+
 def test_a_secret_and_what_steers_a_terminal_get_nowhere(shown: list[str], tmp_path: pathlib.Path) -> None:
     seen = example_status.status("slow", hf_token=SECRET, api_key="letmein")
     seen["instances"][0]["rejected"] = [

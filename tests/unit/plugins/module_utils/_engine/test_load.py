@@ -83,3 +83,8 @@ def test_buckets_that_tell_nothing(buckets: str) -> None:
 def test_what_is_no_page_is_said(body: t.Any, status: int) -> None:
     with pytest.raises(NoAnswer):
         read(body, status)
+
+
+def test_numbers_whose_sum_is_none_are_not_counted() -> None:
+    huge = "\n".join(f'vllm:num_requests_waiting{{engine="{engine}"}} 1e308' for engine in (0, 1))
+    assert read(huge)["waiting"] is None

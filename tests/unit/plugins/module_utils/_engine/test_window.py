@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import math
 import pathlib
 import re
 import typing as t
@@ -131,3 +132,14 @@ def test_what_appears_in_between_is_not_known() -> None:
 def test_what_is_no_page_is_said(body: t.Any, status: int) -> None:
     with pytest.raises(NoAnswer):
         read(t.cast("t.Any", Page(body, status)), "http://127.0.0.1:8000", 0.0)
+
+
+@pytest.mark.parametrize("name", sorted({name for names in NAMES.values() for name in names}))
+def test_nothing_that_is_reckoned_is_infinite(name: str) -> None:
+    labels = ',le="0.1"' if name.endswith("_bucket") else ""
+    first, second = (
+        f'{name}{{engine="0"{labels}}} {value}\n{name}{{engine="1"{labels}}} {value}' for value in (-1e308, 1e308)
+    )
+    for before, after in ((first, second), (second, second)):
+        found = [value for value in seen(before, after).values() if value is not None]
+        assert all(math.isfinite(float(value)) for value in found)  # type: ignore[arg-type]

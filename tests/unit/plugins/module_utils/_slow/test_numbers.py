@@ -11,6 +11,7 @@ import pytest
 
 from ansible_collections.gpufleet.vllm.plugins.module_utils._slow.changes import Bound, Change, propose
 from ansible_collections.gpufleet.vllm.plugins.module_utils._slow.numbers import NUMBERS, numbers, written
+from ansible_collections.gpufleet.vllm.plugins.module_utils._slow.rules import RULES
 from ansible_collections.gpufleet.vllm.tests.data.example_status import GPU, WELL
 
 Json = dict[str, t.Any]
@@ -121,6 +122,25 @@ def test_a_value_that_is_set_already_is_not_proposed() -> None:
     block = Change("block_size", "set", 16)
     assert propose(block, read({}), {}, {}).to == 16
     assert propose(block, read({}), {"block_size": 16}, {}).because == "block_size is 16 already"
+
+
+def test_half_of_what_runs_is_of_each_rank_where_places_are_not_stated_too() -> None:
+    ranks = {"data_parallel_size": 4}
+    assert propose(Change("max_num_seqs", "part_of_running", 0.5), read(ranks, running=400.0), ranks, {}).to == 50
+
+
+@pytest.mark.parametrize("value", [True, False])
+def test_an_argument_that_the_engine_does_not_follow_is_not_proposed_again(value: bool) -> None:
+    found = propose(Change("enable_prefix_caching", "set", value), read({}), {"enable_prefix_caching": value}, {})
+    assert found.to is None
+    assert found.because.startswith(f"enable_prefix_caching is {str(value).lower()} already")
+
+
+@pytest.mark.parametrize(("block", "to"), [(128.0, 16), (16.0, None), (8.0, None), (None, 16)])
+def test_blocks_are_never_made_larger_nor_what_they_are(block: float | None, to: int | None) -> None:
+    change = next(rule.change for rule in RULES if rule.name == "short_prompts")
+    assert change is not None
+    assert propose(change, read({}, block_size=block), {}, {}).to == to
 
 
 def test_every_number_is_described() -> None:

@@ -43,6 +43,7 @@ def test_a_host_that_told_nothing_is_there() -> None:
     silent = gathered()["hosts"][4]
     assert (silent["state"], silent["because"]) == ("silent", fleet.SILENT)
     assert one_host({"msg": "Timeout."})["because"] == "Timeout."
+    assert one_host({"failed": True, "msg": "Timeout.", "instances": []})["state"] == "silent"
 
 
 @pytest.mark.parametrize(
@@ -100,6 +101,67 @@ def test_bounds_of_class_and_plan() -> None:
         assert (held["to"], "the class allows 2 at most" in held["advice"]) == (2, True)
     own = {**example_status.facts(), "gpufleet_host_class": {"limits": {"max_num_seqs": 1}}}
     assert one_host(example_status.status("slow"), facts=own)["instances"][0]["findings"][0]["to"] is None
+
+
+def test_no_more_of_a_gpu_than_others_leave() -> None:
+    seen: Json = {"instances": [], "window": {"engines": {}, "gpus": [example_status.GPU]}}
+    for name, share in (("a", 0.45), ("b", 0.4), ("rests", 0.9)):
+        one = example_status.status("slow", name, gpu_memory_utilization=share)
+        seen["instances"] += one["instances"]
+        seen["window"]["engines"][name] = {**one["window"]["engines"][name], "kv_cache": 0.97}
+    seen["instances"][2]["resting"] = True
+    found = [one["findings"][0] for one in one_host(seen)["instances"][:2]]
+    assert [one["to"] for one in found] == [0.5, 0.45]
+    seen["instances"][1]["current"]["release"]["arguments"]["gpu_memory_utilization"] = 0.5
+    full = one_host(seen)["instances"][0]["findings"][0]
+    assert (full["to"], "others ask for 0.5 of the same GPU" in full["advice"]) == (None, True)
+
+
+PARTS = ("window.engines.assistant", "window.gpus.0", "load.assistant", "window", "instances.0.watch", "instances.0")
+
+
+@pytest.mark.parametrize("where", PARTS)
+def test_an_older_program_may_leave_anything_out(where: str) -> None:
+    def part(seen: t.Any) -> t.Any:
+        for step in where.split("."):
+            seen = seen[int(step)] if step.isdecimal() else seen[step]
+        return seen
+
+    for name in part(example_status.status("slow")):
+        seen = example_status.status("slow")
+        del part(seen)[name]
+        text = summary.summary({**gathered(), "hosts": [one_host(seen)]})
+        assert "gpu-1" in text
+
+
+@pytest.mark.parametrize(
+    ("facts", "says"),
+    [
+        ({"gpufleet": "x"}, "what is known of the host.gpufleet is a text, not an object"),
+        ({"gpufleet": {"gpus": [None]}}, "gpus[0] is null, not an object"),
+        ({"gpufleet": {"gpus": [{"uuid": []}]}}, "gpus[0].uuid is a list, not a text"),
+        ({"gpufleet": {"gpus": [{"problems": "x"}]}}, "problems is a text, not a list"),
+        ({"gpufleet_host_class": {"limits": [1]}}, "limits is a list, not an object"),
+    ],
+)
+def test_facts_that_do_not_fit_cost_their_own_host(facts: Json, says: str) -> None:
+    entry = one_host(example_status.status("well"), facts=facts)
+    assert entry["state"] == "silent" and says in entry["because"]
+
+
+@pytest.mark.parametrize("where", ["name", "cause", "msg"])
+def test_no_host_writes_a_line_of_another(where: str) -> None:
+    forged = "x\ngpu-9  coder  serves\r\tand"
+    seen = example_status.status("away")
+    if where == "name":
+        seen["instances"][0]["name"] = forged
+    elif where == "cause":
+        seen["instances"][0]["rejected"][0]["failure_class"] = forged
+    else:
+        seen = {"msg": forged}
+    lines = summary.summary(fleet.gather({"gpu-1": fleet.Host(seen, {}, None, {})}, AT)).splitlines()
+    assert not [line for line in lines if line.startswith("gpu-9")]
+    assert "\t" not in "".join(lines)
 
 
 def test_gpus_of_others_are_not_counted() -> None:
