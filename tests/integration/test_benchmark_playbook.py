@@ -90,3 +90,11 @@ def test_a_name_that_a_host_tells_is_no_path(tmp_path: pathlib.Path) -> None:
     assert sorted(one.name for one in results.iterdir()) == [
         f"g1...__HOME.20261127T103630Z.{suffix}" for suffix in ("csv", "json")
     ]
+
+
+def test_targets_that_are_misspelt_are_not_met(tmp_path: pathlib.Path) -> None:
+    ended = measured(tmp_path, "a", "measured", vllm_benchmark_target={"first_token": 1})
+    assert ended.code == 2
+    said = " ".join(ended.said.split())
+    assert "vllm_benchmark_target is no variable of any role. Did you mean vllm_benchmark_targets?" in said
+    assert "It is measured." not in said
