@@ -170,7 +170,7 @@ from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.gpufleet.vllm.plugins.module_utils._benchmark import report, workload
 from ansible_collections.gpufleet.vllm.plugins.module_utils._benchmark.load_container import BEYOND, unsuitable
 from ansible_collections.gpufleet.vllm.plugins.module_utils._benchmark.measuring import SPARE, measure
-from ansible_collections.gpufleet.vllm.plugins.module_utils._benchmark.quiet import paused
+from ansible_collections.gpufleet.vllm.plugins.module_utils._benchmark.quiet import cleared_away, paused
 from ansible_collections.gpufleet.vllm.plugins.module_utils._benchmark.server import SETTLES, Server
 from ansible_collections.gpufleet.vllm.plugins.module_utils._benchmark.spread import read_targets
 from ansible_collections.gpufleet.vllm.plugins.module_utils._docker.client import DockerError
@@ -232,8 +232,11 @@ def main() -> None:
         module.exit_json(changed=False, found=None, csv="", table=[f"{work.runs} runs would be measured."])
     most = (work.runs + len(work.loads()) * SPARE + 1) * (work.limit + BEYOND + 3 * SETTLES)
     try:
-        with paused(Records(store), host.clock, most):
+        records = Records(store)
+        with cleared_away(), records.measured(), paused(records, host.clock, most):
             found = measure(Server(host, entry, work), work, module.log)
+    except BlockingIOError:
+        module.fail_json(msg=f"{store.instance} is measured already: wait until that is over.")
     except (ApiKeyMissing, DockerError, NoAnswer, RecordProblem, OSError) as problem:
         module.fail_json(msg=f"{store.instance} cannot be measured: {problem}.")
     told = report.document(found, entry, targets, host.clock.utc())

@@ -17,8 +17,8 @@ from .workload import Load, Workload
 
 # Share of prompts, or of their tokens, from which on a load that is called cold is not.
 REPEATED = 0.01
-# A tokenizer's text is not always cut where it was put together; fewer tokens than that were not answered.
-ANSWERED = 0.95
+# A tokenizer's text is not always cut where it was put together; what is further off was not asked, or not answered.
+OFF = 0.05
 # Of what a shared prefix could have found in the cache, the least that makes it a warm one.
 WARM = 0.5
 
@@ -70,11 +70,17 @@ def _requests(workload: Workload, figures: Figures, seen: Seen) -> t.Iterator[Re
             "others (playbooks/logs.yml)",
         )
     wanted = figures.completed * workload.answer_tokens
-    if figures.output_tokens < ANSWERED * wanted:
+    if abs(figures.output_tokens - wanted) > OFF * wanted:
         yield Reason(
-            "short_answers",
+            "short_answers" if figures.output_tokens < wanted else "long_answers",
             f"answers had {figures.output_tokens:g} tokens and not {wanted:g}: "
             "state answer_tokens that the server gives",
+        )
+    prompts = figures.completed * workload.prompt_tokens
+    if figures.input_tokens < (1 - OFF) * prompts:
+        yield Reason(
+            "short_prompts",
+            f"prompts had {figures.input_tokens:g} tokens and not {prompts:g}: state other prompt_tokens",
         )
     finished = seen.added.finished
     if finished is None or seen.busy_before is None or seen.busy_after is None:
@@ -90,6 +96,12 @@ def _requests(workload: Workload, figures: Figures, seen: Seen) -> t.Iterator[Re
             f"{others} requests of other clients were served meanwhile: measure when nobody asks, or drain the host at "
             "its doors",
             passing=True,
+        )
+    elif finished < figures.completed:
+        yield Reason(
+            "uncounted",
+            f"the engine counted {finished:g} requests and answered {figures.completed:g}, so that those of others "
+            "cannot be told: see that its /metrics counts all that it serves",
         )
 
 
@@ -120,6 +132,13 @@ def _warm(workload: Workload, load: Load, added: Counts) -> t.Iterator[Reason]:
             "cold_cache",
             f"{added.hits or 0:.1%} of the tokens of prompts came from the prefix cache, and {could:.1%} could have: "
             "see that enable_prefix_caching is on and prefix_tokens are more than a block or two, or state 0 of them",
+        )
+    prefix = load.shared / workload.prompt_tokens
+    if (added.hits or 0) >= prefix + REPEATED:
+        yield Reason(
+            "warm_cache",
+            f"{added.hits or 0:.1%} of the tokens of prompts came from the prefix cache, and {prefix:.1%} are of the "
+            "prefix: state another seed than an earlier run's, or 0 to have one drawn",
         )
 
 

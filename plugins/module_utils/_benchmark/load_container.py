@@ -19,6 +19,7 @@ from .._docker.container import STATED, variables
 from .._docker.release import Release
 from .._engine.pooled import pools
 from .._outside import documents
+from .._outside.concealing import concealed_log
 from .._outside.documents import Json
 from .._outside.printable import printable
 from .._rollout import probe
@@ -33,6 +34,8 @@ PROCESSORS = 4
 SHOWN = 300
 # How long a container may take beyond its run: vLLM is imported first.
 BEYOND = 300.0
+# And beyond that, before it ends by itself: whoever waits for it may be gone, and the server would be under its load.
+ALONE = 60.0
 # Arguments of the engine that say how its tokenizer is found.
 TOKENIZER = ("tokenizer", "tokenizer_mode", "trust_remote_code")
 # No proxy stands between two processes of one network. The model is there: it serves.
@@ -44,9 +47,12 @@ ENVIRONMENT = {
 }
 # Prompts are counted where they are drawn: the result of vLLM does not tell how many are the same.
 RUN = f"""
-import json, os, sys
+import json, os, sys, threading
 
-tokenizer, revision, key_file, *words = sys.argv[1:]
+tokenizer, revision, key_file, seconds, *words = sys.argv[1:]
+end = threading.Timer(float(seconds), os._exit, [124])
+end.daemon = True
+end.start()
 if key_file:
     with open(key_file) as file:
         os.environ["OPENAI_API_KEY"] = json.load(file)["api-key"][0]
@@ -74,7 +80,9 @@ serve.add_cli_args(parser)
 words += ["--tokenizer", tokenizer, "--save-result", "--result-dir", "/tmp", "--result-filename", "figures.json"]
 serve.main(parser.parse_args(words))
 with open("/tmp/figures.json") as file:
-    told.update((name, value) for name, value in json.load(file).items() if isinstance(value, (int, float)))
+    result = json.load(file)
+# Figures that nobody reads may be no numbers, where there was nothing to divide by.
+told.update((name, value) for name, value in result.items() if isinstance(value, (int, float)) and abs(value) < 1e300)
 print("\\n{MARK}" + json.dumps(told), flush=True)
 """
 
@@ -94,8 +102,9 @@ def unsuitable(entry: Entry) -> str:
     return ""
 
 
-def body(entry: Entry, server: str, words: t.Sequence[str], key_file: str, info: Json) -> Json:
-    """POST /containers/create, for the container SERVER of the release. KEY_FILE is where this host keeps its key."""
+def body(entry: Entry, server: str, words: t.Sequence[str], key_file: str, info: Json, limit: float) -> Json:
+    """POST /containers/create, for the container SERVER of the release. KEY_FILE is where this host keeps its key;
+    a run may take LIMIT seconds."""
     release = entry.release
     selinux = hardening.has_selinux(info)
     limits = {
@@ -108,7 +117,7 @@ def body(entry: Entry, server: str, words: t.Sequence[str], key_file: str, info:
     return {
         "Image": entry.image_id,
         "Entrypoint": ["python3", "-c", RUN],
-        "Cmd": [*tokenizer(release), inside, *_target(release), *words],
+        "Cmd": [*tokenizer(release), inside, str(limit + BEYOND + ALONE), *_target(release), *words],
         "Env": variables({**release["env"], **ENVIRONMENT}, {"mode": "none"}),
         **hardening.config_options(release),
         "HostConfig": {
@@ -170,7 +179,7 @@ def run(docker: Docker, instance: str, request: Json, limit: float) -> t.Any:
     found = [line[len(MARK) :] for line in said if line.startswith(MARK)]
     if code != 0 or not found:
         last = next((line for line in reversed(said) if line.strip()), "nothing")
-        raise NoLoad(f"it ended with exit code {code} and said: {printable(last)[:SHOWN]}")
+        raise NoLoad(f"it ended with exit code {code} and said: {concealed_log(printable(last))[:SHOWN]}")
     try:
         return documents.parse(found[-1])
     except ValueError as error:

@@ -11,6 +11,7 @@ from __future__ import annotations
 import typing as t
 from dataclasses import dataclass, field
 
+from .._engine.http_client import NoAnswer
 from . import figures as figures_of
 from .counts import Counts
 from .figures import Figures
@@ -23,7 +24,7 @@ SPARE = 2
 
 
 class Engine(t.Protocol):
-    """What serves, as a benchmark sees it. Counting raises NoAnswer."""
+    """What serves, as a benchmark sees it. Counting and waiting raise NoAnswer."""
 
     def run(self, load: Load, seed: int) -> t.Any: ...
 
@@ -102,8 +103,13 @@ def _one(engine: Engine, workload: Workload, load: Load, seed: int) -> Run:
         found = figures_of.read(engine.run(load, seed))
     except (NoLoad, figures_of.NotUnderstood) as problem:
         return Run(load.name, seed, None, Counts(), (Reason("no_result", f"vllm bench serve: {problem}"),))
-    # What an engine counts may come a moment after its last answer.
-    engine.settled(None if before.finished is None else before.finished + workload.requests)
-    added = engine.counts().since(before)
+    try:
+        # What an engine counts may come a moment after its last answer.
+        engine.settled(None if before.finished is None else before.finished + workload.requests)
+        added = engine.counts().since(before)
+    except NoAnswer as problem:
+        kind = "uncounted" if engine.started() == started else "restarted"
+        why = Reason(kind, f"the engine does not say what it counted ({problem}): see playbooks/logs.yml")
+        return Run(load.name, seed, found, Counts(), (why,))
     seen = Seen(added, busy, engine.busy(), started, engine.started())
     return Run(load.name, seed, found, added, tuple(reasons(workload, load, found, seen)))

@@ -10,14 +10,35 @@ from __future__ import annotations
 
 import calendar
 import contextlib
+import signal
+import sys
 import time
 import typing as t
 from dataclasses import replace
+from types import FrameType
 
 from .._rollout.host import Clock
 from .._watch.watch_record import Records
 
+ENDINGS = (signal.SIGTERM, signal.SIGHUP)
 ISO = "%Y-%m-%dT%H:%M:%SZ"
+
+
+@contextlib.contextmanager
+def cleared_away() -> t.Iterator[None]:
+    """Whoever is told to end, or whose connection is gone, leaves no load and no pause behind."""
+    # Who was started to outlive its terminal does.
+    heard = [number for number in ENDINGS if signal.getsignal(number) is not signal.SIG_IGN]
+    before = {number: signal.signal(number, _end) for number in heard}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _end(number: int, _frame: FrameType | None) -> t.NoReturn:
+    sys.exit(128 + number)
 
 
 @contextlib.contextmanager

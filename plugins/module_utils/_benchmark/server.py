@@ -35,8 +35,9 @@ class Server:
         words = arguments(self._workload, load, seed)
         docker, entry = self._host.docker, self._entry
         key_file = self._host.keys.path(entry.release)
-        request = load_container.body(entry, entry.container_id, words, key_file, docker.get("/info"))
-        return load_container.run(docker, entry.release["instance"], request, self._workload.limit)
+        limit = self._workload.limit
+        request = load_container.body(entry, entry.container_id, words, key_file, docker.get("/info"), limit)
+        return load_container.run(docker, entry.release["instance"], request, limit)
 
     def counts(self) -> Counts:
         return counts.read(self._http, self._url)

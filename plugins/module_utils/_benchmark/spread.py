@@ -102,7 +102,7 @@ def read_targets(stated: t.Mapping[str, t.Any], errors: list[str]) -> dict[str, 
 def _number(value: t.Any) -> float | None:
     try:
         number = float(value) if isinstance(value, (int, float, str)) and not isinstance(value, bool) else 0.0
-    except ValueError:
+    except (ValueError, OverflowError):
         return None
     return number if 0 < number <= MOST else None
 

@@ -107,6 +107,7 @@ class Records:
         self._unsaved = Unsaved(self._path, os.path.join(run_dir, "unsaved", f"{store.instance}.watch.json"))
         self._memory = os.path.join(run_dir, "watch", f"{store.instance}.json")
         self._lock = os.path.join(run_dir, "watch", f"{store.instance}.lock")
+        self._measured = os.path.join(run_dir, "watch", f"{store.instance}.measured.lock")
 
     def load(self) -> Record:
         """The record; an empty one where none is. Raises RecordProblem."""
@@ -164,6 +165,10 @@ class Records:
         """Keep others from writing the record meanwhile."""
         with lock(self._lock):
             yield
+
+    def measured(self) -> contextlib.AbstractContextManager[None]:
+        """Keep others from measuring the instance. Raises BlockingIOError where somebody does."""
+        return lock(self._measured, wait=False)
 
 
 @contextlib.contextmanager

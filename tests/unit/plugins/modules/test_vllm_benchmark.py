@@ -89,3 +89,12 @@ def test_one_that_does_not_run(scene: Scene) -> None:
 def test_one_that_generates_nothing(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(load_container, "pools", lambda _arguments: True)
     assert run()["msg"].startswith("assistant cannot be measured: it generates no text")
+
+
+def test_one_is_measured_by_one_at_a_time(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch, tmp_path: pathlib.Path
+) -> None:
+    records = Records(scene.store, str(tmp_path / "run"))
+    with records.measured():
+        assert run()["msg"] == "assistant is measured already: wait until that is over."
+    assert run()["found"]["outcome"] == "measured"

@@ -72,7 +72,14 @@ def test_requests_of_others(seen: Seen) -> None:
 
 
 @pytest.mark.parametrize(
-    "seen", [counted(finished=None), replace(QUIET, busy_before=None), replace(QUIET, busy_after=None)]
+    "seen",
+    [
+        counted(finished=None),
+        counted(finished=0),
+        counted(finished=23),
+        replace(QUIET, busy_before=None),
+        replace(QUIET, busy_after=None),
+    ],
 )
 def test_what_is_not_counted_is_not_none(seen: Seen) -> None:
     assert kinds(seen) == ["uncounted"]
@@ -89,9 +96,23 @@ def test_a_counter_that_fell() -> None:
 
 @pytest.mark.parametrize("completed", [0, 23])
 def test_requests_that_failed(completed: int) -> None:
-    assert kinds(completed=completed, total_output_tokens=32 * completed) == ["failed_requests"]
+    assert kinds(completed=completed, total_output_tokens=32 * completed, total_input_tokens=512 * completed) == [
+        "failed_requests"
+    ]
 
 
-@pytest.mark.parametrize(("tokens", "thrown"), [(730, []), (729, ["short_answers"])])
-def test_answers_that_are_cut_short(tokens: int, thrown: list[str]) -> None:
+@pytest.mark.parametrize(
+    ("tokens", "thrown"), [(730, []), (729, ["short_answers"]), (806, []), (807, ["long_answers"])]
+)
+def test_answers_of_another_length(tokens: int, thrown: list[str]) -> None:
     assert kinds(total_output_tokens=tokens) == thrown
+
+
+@pytest.mark.parametrize(("tokens", "thrown"), [(12288, []), (11674, []), (11673, ["short_prompts"]), (20000, [])])
+def test_prompts_that_are_cut_short(tokens: int, thrown: list[str]) -> None:
+    assert kinds(total_input_tokens=tokens) == thrown
+
+
+@pytest.mark.parametrize(("hits", "thrown"), [(24 * 384, []), (24 * 400, ["warm_cache"]), (12288, ["warm_cache"])])
+def test_a_warm_load_whose_prompts_were_asked_before(hits: int, thrown: list[str]) -> None:
+    assert kinds(counted(prefix_hits=hits), "warm") == thrown

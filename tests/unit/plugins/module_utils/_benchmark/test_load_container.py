@@ -6,6 +6,9 @@
 from __future__ import annotations
 
 import json
+import pathlib
+import subprocess
+import sys
 import typing as t
 
 import pytest
@@ -39,7 +42,7 @@ def entry(**changes: t.Any) -> Entry:
 
 def body(info: Json | None = None, **changes: t.Any) -> Json:
     keyed = {"api_key": {"fingerprint": "mark", "path": "/run/gpufleet/key.yaml"}, **changes}
-    return load_container.body(entry(**keyed), "c1", ["--seed", "7"], KEY_FILE, info or {"NCPU": 16})
+    return load_container.body(entry(**keyed), "c1", ["--seed", "7"], KEY_FILE, info or {"NCPU": 16}, 10)
 
 
 def test_it_may_do_no_more_than_the_server_and_takes_less() -> None:
@@ -72,7 +75,7 @@ def test_the_key_is_a_file_and_no_word() -> None:
     assert made["HostConfig"]["Mounts"] == [mount]
     assert made["Cmd"][2] == "/run/gpufleet/key.yaml"
     assert not [word for word in made["Env"] if "KEY" in word]
-    none = load_container.body(entry(), "c1", [], "", {})
+    none = load_container.body(entry(), "c1", [], "", {}, 10)
     assert (none["HostConfig"]["Mounts"], none["Cmd"][2]) == ([], "")
 
 
@@ -138,6 +141,7 @@ def test_its_result_is_its_last_word() -> None:
     ("docker", "told"),
     [
         (Containers(1, ["Traceback", "OSError: no tokenizer", ""]), "exit code 1 and said: OSError: no tokenizer"),
+        (Containers(1, ["OSError: http://me:word@proxy:3128"]), r"said: OSError: http://\*\*\*@proxy:3128"),
         (Containers(137, [load_container.MARK + "{}"]), "it ended with exit code 137"),
         (Containers(0, []), "exit code 0 and said: nothing"),
         (Containers(0, [load_container.MARK + "{"]), "its result is not understood"),
@@ -153,3 +157,31 @@ def test_one_without_a_result_is_told_and_removed(docker: Containers, told: str)
 def test_what_it_runs_is_python() -> None:
     compile(load_container.RUN, "run", "exec")
     assert f'print("\\n{load_container.MARK}"' in load_container.RUN
+
+
+def ran(folder: pathlib.Path, main: str, seconds: float) -> subprocess.CompletedProcess[str]:
+    """What the container runs, with a vLLM whose benchmark does MAIN."""
+    for name in ("vllm", "vllm/benchmarks", "vllm/utils"):
+        (folder / name).mkdir()
+        (folder / name / "__init__.py").touch()
+    (folder / "vllm/utils/argparse_utils.py").write_text(
+        "from argparse import ArgumentParser as FlexibleArgumentParser\n"
+    )
+    serve = f"import json, time\n\ndef add_cli_args(parser): pass\n\ndef main(_arguments):\n    {main}\n"
+    (folder / "vllm/benchmarks/serve.py").write_text(serve)
+    code = load_container.RUN.replace("/tmp", str(folder)).replace("parser.parse_args(words)", "words")
+    command = [sys.executable, "-c", code, "acme/tiny", "", "", str(seconds)]
+    return subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=60, check=False)
+
+
+def test_a_load_that_nobody_waits_for_ends_by_itself(tmp_path: pathlib.Path) -> None:
+    assert ran(tmp_path, "time.sleep(50)", 0.1).returncode == 124
+    assert body()["Cmd"][3] == "370.0", "after whoever waits for it has given it up"
+
+
+def test_a_figure_that_nobody_reads_may_be_no_number(tmp_path: pathlib.Path) -> None:
+    told = {**RESULT, "rtfx": float("nan"), "goodput": float("inf"), "many": 10**400, "ttfts": [1], "date": "today"}
+    main = f"open('figures.json', 'w').write({json.dumps(told)!r})"
+    ended = ran(tmp_path, main, 50)
+    last = ended.stdout.splitlines()[-1]
+    assert load_container.run(Containers(ended.returncode, [last]), "assistant", {}, 10) == RESULT

@@ -14,6 +14,7 @@ from ansible_collections.gpufleet.vllm.plugins.module_utils._benchmark.counts im
 from ansible_collections.gpufleet.vllm.plugins.module_utils._benchmark.load_container import NoLoad
 from ansible_collections.gpufleet.vllm.plugins.module_utils._benchmark.measuring import SPARE, Benchmark, measure
 from ansible_collections.gpufleet.vllm.plugins.module_utils._benchmark.workload import Load
+from ansible_collections.gpufleet.vllm.plugins.module_utils._engine.http_client import NoAnswer
 from ansible_collections.gpufleet.vllm.plugins.module_utils._state.state import Entry
 from ansible_collections.gpufleet.vllm.tests.unit.plugins.module_utils._benchmark.cases import result, stated
 from ansible_collections.gpufleet.vllm.tests.unit.plugins.module_utils._rollout.releases import client, release
@@ -92,6 +93,22 @@ def test_a_workload_that_is_none_ends_it_at_once() -> None:
 def test_a_load_that_cannot_be_made_ends_it(broken: int) -> None:
     found = measured(Engine(broken=broken))
     assert found.thrown_away[0].why[0].kind == "no_result"
+    assert told(found)["outcome"] == "thrown_away"
+
+
+@pytest.mark.parametrize(("started", "kind"), [("", "restarted"), ("2026-11-27T10:00:00Z", "uncounted")])
+def test_an_engine_that_is_gone_after_a_run_loses_no_run(started: str, kind: str) -> None:
+    class Gone(Engine):
+        def settled(self, finished: float | None) -> None:
+            if len(self.asked) == 4 and finished is not None:
+                self.started = lambda: started  # type: ignore[method-assign]
+                raise NoAnswer("connection refused")
+
+    found = measured(Gone())
+    assert [(run.load, [why.kind for why in run.why]) for run in found.runs[-2:]] == [
+        ("parallel", []),
+        ("warm", [kind]),
+    ]
     assert told(found)["outcome"] == "thrown_away"
 
 

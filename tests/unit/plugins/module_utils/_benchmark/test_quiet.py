@@ -5,12 +5,14 @@
 
 from __future__ import annotations
 
+import os
 import pathlib
+import signal
 from dataclasses import replace
 
 import pytest
 
-from ansible_collections.gpufleet.vllm.plugins.module_utils._benchmark.quiet import paused
+from ansible_collections.gpufleet.vllm.plugins.module_utils._benchmark.quiet import cleared_away, paused
 from ansible_collections.gpufleet.vllm.plugins.module_utils._state.store import Store
 from ansible_collections.gpufleet.vllm.plugins.module_utils._watch.watch_record import UNTIL_RESUMED, Records
 from ansible_collections.gpufleet.vllm.tests.unit.plugins.module_utils._rollout.doubles import FakeClock
@@ -50,3 +52,12 @@ def test_a_word_meanwhile_stays(records: Records) -> None:
     with paused(records, FakeClock(), 600):
         records.save(replace(records.load(), paused_until=UNTIL_RESUMED))
     assert records.load().paused_until == UNTIL_RESUMED
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+def test_who_is_told_to_end_leaves_no_pause(records: Records, number: int) -> None:
+    before = signal.getsignal(number)
+    with pytest.raises(SystemExit), cleared_away(), paused(records, FakeClock(), 600):
+        os.kill(os.getpid(), number)
+    assert records.load().paused_until == ""
+    assert signal.getsignal(number) == before

@@ -61,7 +61,7 @@ def test_targets_are_read() -> None:
     assert errors == []
 
 
-@pytest.mark.parametrize("value", ["fast", 0, -1, True, [], "nan", "inf"])
+@pytest.mark.parametrize("value", ["fast", 0, -1, True, [], "nan", "inf", 10**400])
 def test_what_is_no_target_is_refused(value: t.Any) -> None:
     errors: list[str] = []
     assert spread.read_targets({"first_token": value, "speed": 1}, errors) == {}
