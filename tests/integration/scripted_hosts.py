@@ -4,8 +4,9 @@
 """The real playbooks, roles and handlers on hosts that answer as a script says: only what touches a host is replaced.
 
 Each host's variable `script` says what becomes of it: `plans` (what is due), `errors` (of planning), `outcomes` of its
-instances in their order, `previous` of each instance that it knows, `status` of what else vllm_status returns,
-`unreachable`, `not_proved`. What was asked of hosts is kept in a log.
+instances in their order, `previous` of each instance that it knows, `said` of each as well, `busy` of how many looks
+show a rollout that runs, `status` of what else vllm_status returns, `facts` of what else gpu_facts does, `unreachable`,
+`not_proved`. What was asked of hosts is kept in a log.
 """
 
 from __future__ import annotations
@@ -85,7 +86,9 @@ class Fleet:
             (here / "plugins" / name).symlink_to(CHECKOUT / "plugins" / name)
         for action in ACTIONS.glob("*.py"):
             (here / "plugins" / "action" / action.name).symlink_to(action)
-        own = {"real_rollout": "vllm_rollout"} | {name: name for name in ("role_settings", "vllm_status_report")}
+        own = {"real_rollout": "vllm_rollout"} | {
+            name: name for name in ("role_settings", "vllm_plan_report", "vllm_status_report")
+        }
         for name, real in own.items():
             (here / "plugins" / "action" / f"{name}.py").symlink_to(CHECKOUT / "plugins" / "action" / f"{real}.py")
         return self.folder / "collections"

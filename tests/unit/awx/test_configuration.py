@@ -5,8 +5,12 @@
 
 from __future__ import annotations
 
+import itertools
 import json
+import pathlib
 import re
+import subprocess
+import sys
 import typing as t
 
 import jinja2
@@ -169,3 +173,37 @@ def test_keep_alive_is_of_the_whole_awx_and_only_set_on_request() -> None:
     assert configuration.variables(**GIVEN)["controller_settings"] == {
         "settings": {"AWX_RUNNER_KEEPALIVE_SECONDS": 240}
     }
+
+
+@pytest.mark.parametrize("name", ['Team "A"', "R\\D", "a: b # c", "it's", "{x}"])
+def test_an_organization_may_have_any_name(name: str) -> None:
+    found = configuration.variables(fleet_organization=name)
+    kinds = ("controller_inventories", "controller_inventory_sources", "controller_schedules")
+    assert {one["organization"] for kind in kinds for one in found[kind]} == {name}
+
+
+@pytest.mark.parametrize(
+    ("given", "told"),
+    [
+        ({}, ""),
+        ({"fleet_environments": "production"}, "fleet_environments is"),
+        ({"fleet_credentials": "machine"}, "fleet_credentials is"),
+        ({"fleet_environments": ["a, organization: b"], "fleet_verified_nightly": []}, "names of folders"),
+        ({"fleet_environments": ["staging"]}, "fleet_verified_nightly has production"),
+        ({"fleet_credentials": ["hup"]}, "fleet_credentials has hup"),
+    ],
+)
+def test_what_is_no_setting_is_refused_before_anything_is_touched(
+    tmp_path: pathlib.Path, given: Json, told: str
+) -> None:
+    """The tasks before the first that asks AWX for anything."""
+    tasks = itertools.takewhile(
+        lambda task: not any(key.startswith("awx.") for key in task), configuration.play()["tasks"]
+    )
+    own = {key: value for key, value in configuration.play().items() if key != "module_defaults"}
+    files = [str(configuration.PLAYBOOK.parent / name) for name in own["vars_files"]]
+    playbook = tmp_path / "before.yml"
+    playbook.write_text(json.dumps([{**own, "vars_files": files, "tasks": list(tasks)}]))
+    command = [str(pathlib.Path(sys.executable).parent / "ansible-playbook"), str(playbook), "-e", json.dumps(given)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=tmp_path)
+    assert (done.returncode, told in done.stdout + done.stderr) == (2 if told else 0, True)

@@ -107,6 +107,14 @@ def test_the_last_node_fails_whatever_it_is_given() -> None:
     play = yaml.safe_load(playbook.read_text())[0]
     assert (NODES[-1]["identifier"], play["hosts"]) == (END, "localhost")
     assert [set(task) for task in play["tasks"]] == [{"name", "ansible.builtin.fail"}]
+    # It runs as well where the one before it has failed, and then something is to be done.
+    assert "has failed too" in play["tasks"][0]["ansible.builtin.fail"]["msg"]
+
+
+def test_what_is_put_back_one_host_after_another_has_the_time_of_a_rollout() -> None:
+    back = next(node for node in NODES if node["identifier"] == "back")
+    deploy = TEMPLATES["gpufleet deploy"]
+    assert TEMPLATES[back["unified_job_template"]]["timeout"] == deploy["timeout"]
 
 
 def set_stats() -> list[Json]:

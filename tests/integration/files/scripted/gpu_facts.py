@@ -18,4 +18,4 @@ class ActionModule(ActionBase):  # type: ignore[misc,unused-ignore]
         if script.get("unreachable"):
             raise AnsibleConnectionFailure("no route to host")
         facts = {"gpus": [], "problems": [], "state": "no_gpu", "advice": ""}
-        return {**result, "changed": False, "ansible_facts": {"gpufleet": facts}}
+        return {**result, "changed": False, "ansible_facts": {"gpufleet": {**facts, **script.get("facts", {})}}}
