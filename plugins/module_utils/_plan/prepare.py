@@ -96,11 +96,12 @@ def prepare(
     demanded = profile_smoke.demanded(instance, inputs, targeted(instance, inputs), values, model)
     instance = demanded.instance
     smoke = rollout_settings.merged(instance, inputs.settings, [])["smoke"]
+    asked = drafting.asked(values, model)
     doubts = [
-        *conflicts.contradictions(values, schema, moved.variables, inputs.host_class == host_checks.CPU),
+        *conflicts.contradictions(asked, schema, moved.variables, inputs.host_class == host_checks.CPU),
         *model_checks.problems(values, moved.variables, model, schema.version),
         *blocks.problems(values, model, schema.version),
-        Doubt("value", drafting.problem(values, model, schema.version)),
+        Doubt("value", drafting.problem(asked, model, schema.version)),
         *media.problems(smoke, values, model),
         *(Doubt("value", text) for text in drafting.misspelt(values, schema.version)),
         *(Doubt("value", text) for text in adapters.problems(values, instance.served_model_name)),

@@ -28,14 +28,16 @@ ALWAYS: Version = (0, 0, 0)
 class Backend:
     """LATENT: whether it is made for latent attention. LOWEST, MAJORS: of the GPU; MAJORS empty where any does.
 
-    FP8: majors on which it reads an FP8 cache, none where on no GPU, and None where on all. HEADS: sizes that it has,
-    LARGEST the largest where it has all below. SINKS: majors on which it takes attention sinks, None where on all.
+    FP8: majors on which it reads an FP8 cache, none where on no GPU, and None where on all; E5M2 the first release in
+    which it reads no fp8_e5m2 whatever the GPU, None where none is known. HEADS: sizes that it has, LARGEST the largest
+    where it has all below. SINKS: majors on which it takes attention sinks, None where on all.
     """
 
     latent: bool
     lowest: tuple[tuple[Version, Capability], ...] = ()
     majors: tuple[int, ...] = ()
     fp8: tuple[tuple[Version, tuple[int, ...] | None], ...] = ((ALWAYS, None),)
+    e5m2: Version | None = None
     heads: tuple[tuple[Version, tuple[int, ...]], ...] = ()
     largest: tuple[tuple[Version, int], ...] = ()
     sinks: tuple[tuple[Version, tuple[int, ...] | None], ...] = ((ALWAYS, None),)
@@ -46,6 +48,8 @@ BACKENDS: dict[str, Backend] = {
         latent=False,
         lowest=((ALWAYS, (8, 0)),),
         fp8=(((0, 27, 0), (9, 10)), (ALWAYS, (9,))),
+        # supports_kv_cache_dtype: all that begins with fp8 before, then fp8 and fp8_e4m3.
+        e5m2=(0, 22, 0),
         # From 0.20.0 on larger ones go where FlashAttention 4 does.
         largest=(((0, 20, 0), 512), (ALWAYS, 256)),
         sinks=(((0, 20, 0), (9, 10)), (ALWAYS, (9,))),
@@ -129,7 +133,8 @@ def _of_gpu(known: Backend, at: Version, asked: Asked, capability: Capability) -
         return f"needs compute capability {lowest[0]}.{lowest[1]}, {this}"
     if known.majors and capability[0] not in known.majors:
         return f"needs compute capability {_majors(known.majors)}, {this}"
-    reads = of_release(known.fp8, at)
+    unread = asked.cache_dtype == "fp8_e5m2" and known.e5m2 is not None and at >= known.e5m2
+    reads = () if unread else of_release(known.fp8, at)
     if asked.cache_dtype.startswith("fp8") and reads is not None and capability[0] not in reads:
         where = f"on compute capability {_majors(reads)} only, {this}" if reads else "on no GPU,"
         return f"reads kv_cache_dtype {asked.cache_dtype} {where}"

@@ -18,7 +18,7 @@ Majors = tuple[tuple[Version, tuple[int, ...]], ...]
 
 # What vLLM is built for at all.
 BUILT: Lowest = (((0, 20, 0), (7, 5)), ((0, 0, 0), (7, 0)))
-# By quantization method: get_min_capability. 0.9.0 to 0.10.1 and 0.11.1 to 0.11.2 were left out.
+# By quantization method: get_min_capability. 0.9.0 to 0.9.2 were left out.
 METHODS: dict[str, Lowest] = {
     "auto-round": (((0, 0, 0), (6, 0)),),
     "auto_awq": (((0, 0, 0), (7, 5)),),
@@ -39,7 +39,7 @@ METHODS: dict[str, Lowest] = {
     "gguf": (((0, 0, 0), (6, 0)),),
     "gpt_oss_mxfp4": (((0, 0, 0), (8, 0)),),
     "gptq": (((0, 0, 0), (6, 0)),),
-    "gptq_bitblas": (((0, 10, 2), (8, 0)), ((0, 0, 0), (7, 0))),
+    "gptq_bitblas": (((0, 10, 0), (8, 0)), ((0, 0, 0), (7, 0))),
     "gptq_marlin": (((0, 22, 0), (6, 0)), ((0, 14, 0), (7, 5)), ((0, 0, 0), (8, 0))),
     "gptq_marlin_24": (((0, 0, 0), (8, 0)),),
     "hqq": (((0, 0, 0), (8, 0)),),

@@ -85,6 +85,8 @@ GUESSING: dict[Version, tuple[str, ...]] = {
     (0, 29, 0): ("NemotronH_Omni_Reasoning_V3", "hy_v4", "qwen4_exp", "qwen4_exp_text"),
     (0, 30, 0): ("deepseek_v41", "glm5_next"),
 }
+# The first release without one of them: nothing rewrites it there, and the start ends.
+GUESSING_GONE: dict[str, Version] = {"longcat_flash_ngram": (0, 32, 0)}
 GUESSING_READ: tuple[Version, Version] = ((0, 11, 0), (0, 33, 0))
 # Families that had none in any release that was read, and what people ask it of: their names settle it.
 NEVER_GUESSING = (
@@ -121,6 +123,8 @@ def guesses(model_type: str, architecture: str, at: Version) -> Version | bool |
     since = next((since for since, names in GUESSING.items() if {model_type, architecture} & set(names)), None)
     if since is None:
         return False if model_type in NEVER_GUESSING else None
+    if model_type in GUESSING_GONE and at >= GUESSING_GONE[model_type]:
+        return False
     return True if at >= since else since
 
 

@@ -151,7 +151,7 @@ NO_SEGMENTS_WITH_CONNECTORS = Gate(
 )
 PREFIX_BY_PATH = Gate(
     "prefix_by_path",
-    (0, 32, 0),
+    (0, 31, 0),
     "the prefix cache tells adapters apart by name and path; that an older one goes by the name alone is assumed",
     "vllm/v1/core/kv_cache_utils.py",
 )

@@ -89,11 +89,23 @@ ROWS: tuple[Together, ...] = (
         instead=DATA_PARALLEL,
     ),
     Together(
-        "asynchronous_eplb",
-        (Term("eplb_config.use_async", "true"), Term("eplb_config.policy", "none of", ("default",), "default")),
-        "eplb_config.use_async goes with the policy default only, and it is {eplb_config.policy}: leave one out.",
-        PARALLEL_CONFIG,
-        since=(0, 14, 0),
+        "balancing_policy",
+        (Term("eplb_config.policy", "none of", ("default",), "default"),),
+        "eplb_config.policy is {eplb_config.policy}, and the only one that this release has is default: leave it out.",
+        "vllm/config/parallel.py, EPLBPolicyOption",
+        since=(0, 13, 0),
+    ),
+    Together(
+        "asynchronous_communicator",
+        (
+            # True where nothing is stated.
+            Term("eplb_config.use_async", "none of", (False, "false"), True),
+            Term("eplb_config.communicator", "one of", ("torch_nccl", "pynccl")),
+        ),
+        "eplb_config.communicator {eplb_config.communicator} does not go with eplb_config.use_async, which is true "
+        "where nothing is stated: set it to false, or leave the communicator out.",
+        "vllm/config/parallel.py, EPLBConfig",
+        since=(0, 24, 0),
     ),
     Together(
         "redundant_experts",
@@ -314,7 +326,7 @@ ROWS: tuple[Together, ...] = (
         "async_scheduling does not go with speculative_config.method {speculative_config.method}: leave it out, vLLM "
         "then chooses.",
         "vllm/config/vllm.py, VllmConfig",
-        since=(0, 13, 0),
+        since=(0, 11, 1),
         until=(0, 33, 0),
     ),
     Together(
@@ -322,7 +334,7 @@ ROWS: tuple[Together, ...] = (
         (Term("async_scheduling", "true"), Term(f"{SPECULATIVE}.disable_padded_drafter_batch", "true")),
         "async_scheduling and speculative_config.disable_padded_drafter_batch exclude each other: leave one out.",
         "vllm/config/vllm.py, VllmConfig",
-        since=(0, 14, 0),
+        since=(0, 11, 1),
         until=(0, 33, 0),
     ),
     Together(

@@ -18,6 +18,19 @@ from ..memory.catalogue import Model
 from ..model import quantized
 
 Values = t.Mapping[str, t.Any]
+# The part of config.json that files by speculators have: they are a drafter and name the model that it is for.
+OF_SPECULATORS = "speculators_config"
+
+
+def asked(values: Values, model: Model) -> Values:
+    """The arguments without speculative_config where the files bring a method and a drafter, whatever it says.
+
+    maybe_override_with_speculators, read in 0.11.0 to 0.33.0: up to 0.28.0 vLLM keeps nothing of it, then all but
+    `method` and `model`.
+    """
+    if OF_SPECULATORS not in (model.config or {}):
+        return values
+    return {name: value for name, value in values.items() if name != "speculative_config"}
 
 
 def problem(values: Values, model: Model, version: str) -> str:

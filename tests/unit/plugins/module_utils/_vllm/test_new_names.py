@@ -15,7 +15,7 @@ import pytest
 from ansible_collections.gpufleet.vllm.plugins.module_utils._diagnosis import settings
 from ansible_collections.gpufleet.vllm.plugins.module_utils._plan.model import kv_types
 from ansible_collections.gpufleet.vllm.plugins.module_utils._vllm import capabilities, drafters
-from ansible_collections.gpufleet.vllm.plugins.module_utils._vllm.schema import version_key
+from ansible_collections.gpufleet.vllm.plugins.module_utils._vllm.schema import of_release, version_key
 from ansible_collections.gpufleet.vllm.tests.unit.plugins.module_utils._plan.fleet import HISTORY
 
 VERSIONS: list[str] = HISTORY["versions"]
@@ -60,6 +60,18 @@ def test_each_quantization_method_says_which_gpus_it_runs_on() -> None:
     marks = HISTORY["quantization_methods"]  # [since, gone, since again ...]
     unknown = {name for name in marks if len(marks[name]) % 2} - capabilities.METHODS.keys()
     assert unknown == set(), "put get_min_capability into METHODS of plugins/module_utils/_vllm/capabilities.py"
+
+
+@pytest.mark.parametrize(("version", "least"), [("0.10.0", (8, 0)), ("0.20.0", (8, 0))])
+def test_gptq_bitblas_has_run_on_the_gpus_of_8_0_and_newer_since_0_10_0(version: str, least: tuple[int, int]) -> None:
+    """MINIMUM_CAPABILITY of BitBLAS in quantization/gptq_bitblas.py, get_min_capability."""
+    assert of_release(capabilities.METHODS["gptq_bitblas"], version_key(version)) == least
+
+
+def test_a_mode_of_the_cache_of_states_is_one_of_two_in_the_newest_release() -> None:
+    """MambaCacheMode in config/cache.py; arg_utils.py of 0.33.0 gives it another default and keeps its choices."""
+    read = [choices("mamba_cache_mode", version) for version in ("0.31.0", "0.32.0", "0.33.0")]
+    assert read == [{"align", "all", "none"}, {"align", "none"}, {"align", "none"}]
 
 
 @pytest.mark.parametrize("version", VERSIONS)

@@ -33,10 +33,15 @@ EXAMPLES: dict[str, tuple[Json, str, Json]] = {
         "the instance is on one",
         {"data_parallel_size": 2},
     ),
-    "asynchronous_eplb": (
-        {"eplb_config": {"use_async": True, "policy": "swipe"}},
-        "it is swipe",
-        {"eplb_config": {"use_async": True}},
+    "balancing_policy": (
+        {"eplb_config": {"policy": "swipe", "use_async": False}},
+        "policy is swipe",
+        {"eplb_config": {"policy": "default", "use_async": True}},
+    ),
+    "asynchronous_communicator": (
+        {"eplb_config": {"communicator": "pynccl"}},
+        "communicator pynccl does not go with",
+        {"eplb_config": {"communicator": "pynccl", "use_async": False}},
     ),
     "redundant_experts": (
         {"eplb_config": {"num_redundant_experts": 8}},
@@ -293,6 +298,24 @@ def test_what_serves_or_cannot_be_read_is_no_row(values: Json) -> None:
 )
 def test_what_vllm_serves_all_the_same_is_not_refused(version: Version, values: Json) -> None:
     assert together.problems(values, version) == []
+
+
+@pytest.mark.parametrize(
+    ("name", "without", "first"),
+    [
+        # EPLBPolicyOption in config/parallel.py, and _validate_eplb_config there.
+        ("balancing_policy", (0, 12, 0), (0, 13, 0)),
+        ("asynchronous_communicator", (0, 23, 0), (0, 24, 0)),
+        # __post_init__ of VllmConfig in 0.11.1; in 0.11.0 nobody has read it.
+        ("asynchronous_guesses", (0, 11, 0), (0, 11, 1)),
+        ("asynchronous_unpadded", (0, 11, 0), (0, 11, 1)),
+    ],
+)
+def test_where_a_row_begins(name: str, without: Version, first: Version) -> None:
+    values, words, _mended = EXAMPLES[name]
+    assert together.problems(values, without) == []
+    (said,) = together.problems(values, first)
+    assert words in said
 
 
 EXPERTS_ON_ONE = {"enable_eplb": True, "enable_expert_parallel": True}

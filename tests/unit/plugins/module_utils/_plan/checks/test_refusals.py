@@ -82,6 +82,11 @@ CASES = [
     Case(HEADS, "0.26.0", "10.0", backend("FLASH_ATTN", kv_cache_dtype="fp8"), "on compute capability 9.x only"),
     Case(HEADS, "0.27.0", "10.0", backend("FLASH_ATTN", kv_cache_dtype="fp8"), ""),
     Case(HEADS, "0.33.0", "12.0", backend("flash_attn", kv_cache_dtype="fp8_e4m3"), "9.x or 10.x only"),
+    # supports_kv_cache_dtype in flash_attn.py: fp8 and fp8_e4m3 only, from 0.22.0 on.
+    Case(HEADS, "0.21.0", "9.0", backend("FLASH_ATTN", kv_cache_dtype="fp8_e5m2"), ""),
+    Case(HEADS, "0.22.0", "9.0", backend("FLASH_ATTN", kv_cache_dtype="fp8_e5m2"), "fp8_e5m2 on no GPU"),
+    Case(HEADS, "0.22.0", "9.0", backend("FLASH_ATTN", kv_cache_dtype="fp8_e4m3"), ""),
+    Case(HEADS, "0.33.0", "9.0", backend("FLASHINFER", kv_cache_dtype="fp8_e5m2"), ""),
     Case(HEADS, "0.20.0", "8.9", OF_CONFIG, "FLASH_ATTN reads"),
     Case(HEADS, "0.20.0", "8.9", {"kv_cache_dtype": "fp8"}, ""),
     Case(HEADS, "0.16.0", "7.5", backend("FLASH_ATTN"), "needs compute capability 8.0"),
@@ -242,6 +247,10 @@ MTP: Json = {"speculative_config": {"method": "mtp", "num_speculative_tokens": 3
         ({"model_type": "qwen3_5"}, "0.17.0", ""),
         ({"model_type": "glm4_moe", "architectures": ["Glm4MoeForCausalLM"]}, "0.20.0", ""),
         ({"model_type": "nobodys"}, "0.20.0", ""),
+        ({"model_type": "longcat_flash_ngram"}, "0.25.0", "comes with vLLM 0.26.0"),
+        ({"model_type": "longcat_flash_ngram"}, "0.31.0", ""),
+        ({"model_type": "longcat_flash_ngram"}, "0.32.0", "has none that vLLM 0.32.0 knows"),
+        ({"model_type": "longcat_flash"}, "0.32.0", ""),
         ({"model_type": "deepseek_v3", "num_nextn_predict_layers": 1}, "0.20.0", ""),
         ({"model_type": "deepseek_v3", "num_nextn_predict_layers": 0}, "0.20.0", "has no layers that guess"),
         ({"model_type": "deepseek_v3", "num_nextn_predict_layers": 2}, "0.20.0", "a multiple of that"),
@@ -257,6 +266,22 @@ def test_layers_that_guess_are_the_models_own(config: Json, version: str, says: 
 def test_a_drafter_that_is_named_is_not_the_models_own_layers() -> None:
     named = {"speculative_config": {**MTP["speculative_config"], "model": "some/drafter"}}
     assert drafting.problem(named, model({**PLAIN, "model_type": "qwen3"}), "0.20.0") == ""
+
+
+@pytest.mark.parametrize(
+    ("section", "says"),
+    [({"num_speculative_tokens": 3}, "name what guesses"), ({"method": "eagel3"}, "which vLLM 0.32.0 does not know")],
+)
+def test_files_by_speculators_bring_a_method_and_a_drafter(section: Json, says: str) -> None:
+    """maybe_override_with_speculators in transformers_utils/config.py, read in 0.11.0 to 0.33.0."""
+    given = [fleet.instance(engine_args={"speculative_config": section, "max_model_len": 1024})]
+
+    def told(config: Json) -> str:
+        seen = {"/srv/models/tiny": {"config": config, "weights": {"bytes": 10**9}, "problems": [], "notes": []}}
+        return "".join(fleet.outcome(instances=given, models=seen).errors)
+
+    assert says in told(PLAIN)
+    assert told({**PLAIN, "speculators_config": {"verifier": {"name_or_path": "org/large"}}}) == ""
 
 
 @pytest.mark.parametrize(
