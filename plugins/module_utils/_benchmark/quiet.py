@@ -11,7 +11,6 @@ from __future__ import annotations
 import calendar
 import contextlib
 import signal
-import sys
 import time
 import typing as t
 from dataclasses import replace
@@ -38,7 +37,7 @@ def cleared_away() -> t.Iterator[None]:
 
 
 def _end(number: int, _frame: FrameType | None) -> t.NoReturn:
-    sys.exit(128 + number)
+    raise SystemExit(128 + number)
 
 
 @contextlib.contextmanager
