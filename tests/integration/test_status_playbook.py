@@ -30,7 +30,8 @@ def test_hosts_at_a_glance_with_what_is_slow(tmp_path: pathlib.Path) -> None:
     assert "Try max_num_seqs: 4, now 1." in ended.said
     assert "-e vllm_status_html=status.html" in ended.said
     assert "See whether a change is due" in ended.said and "Plan the instances" not in ended.said
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["asked.jsonl", "collections", "hosts.yml"]
+    written = {path.name for path in tmp_path.iterdir() if not path.name.startswith("asked.jsonl")}
+    assert written == {"collections", "hosts.yml"}
 
 
 @pytest.mark.parametrize("options", [(), ("--check",)])

@@ -47,8 +47,9 @@ class ActionModule(ActionBase):  # type: ignore[misc,unused-ignore]
         ]
         names = self._task.args.get("instances") or ["a"]
         summary = [f"{name} serves." for name in names]
+        asked = names if self._task.args.get("prove", True) else []
         proofs = [
-            {"instance": name, "proved": True, "because": "", "digest": "p" * 64, "fallback_of": ""} for name in names
+            {"instance": name, "proved": True, "because": "", "digest": "p" * 64, "fallback_of": ""} for name in asked
         ]
         serving = "a release pppppppppppp."
         return {
