@@ -44,7 +44,8 @@ def build(registry: str) -> None:
     if _folder().is_dir() and kept.exists() and kept.read_text() == inputs:
         return
     kept.unlink(missing_ok=True)
-    shutil.rmtree(_folder(), ignore_errors=True)
+    if _folder().exists():
+        shutil.rmtree(_folder())
     succeeds("docker", "rm", "--force", NAME)  # left by a build that was interrupted
     try:
         at = edge.write(HOST, "cpu", registry)
