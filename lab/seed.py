@@ -44,9 +44,9 @@ def build(registry: str) -> None:
     if _folder().is_dir() and kept.exists() and kept.read_text() == inputs:
         return
     kept.unlink(missing_ok=True)
+    succeeds("docker", "rm", "--force", NAME)  # left by a build that was interrupted
     if _folder().exists():
         shutil.rmtree(_folder())
-    succeeds("docker", "rm", "--force", NAME)  # left by a build that was interrupted
     try:
         at = edge.write(HOST, "cpu", registry)
         volumes = (f"{work_directory('seed')}:/var/lib/docker", f"{at}:/etc/gpufleet-lab:ro")
