@@ -2,31 +2,28 @@
 # Copyright: gpufleet.vllm contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Fold engine arguments, one file per vLLM release, into roles/vllm_server/files/engine_args/history.json.
+"""Add a vLLM release to roles/vllm_server/files/engine_args/history.json: prints the new one.
 
-    .venv/bin/python tools/engine_args_history.py [--base history.json] FILE... > history.json
+    .venv/bin/python -m tools.engine_args_history --base history.json READING READING > new.json
 
-A FILE is what read_engine_args.py printed inside an image, or a static extraction of a released source tree
-(`flags` with vLLM's own type names). Where both are given for one release the image wins: its parser is what will run.
+A READING is VERSION=FOLDER, the package `vllm` of unpacked sources, which are read and not run; or a file that
+read_engine_args.py printed inside an image. One is of the newest release that the history knows, the others of those
+that come after it, all made in the same way: only what differs between them begins a new span.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
-import re
+import pathlib
 import sys
-import typing as t
-from pathlib import Path
 
 from packaging.version import InvalidVersion, Version
 
-Json = dict[str, t.Any]
-LISTS = {"reasoning_parsers": "reasoning_parsers", "tool_parsers": "tool_parsers",
-         "quantization_methods": "quantization_methods", "env": "environment"}  # fmt: skip
-# The parser takes 32k and 32K for these, whatever their annotation says.
-SIZES = {"max_model_len", "max_num_batched_tokens", "kv_cache_memory_bytes", "max_num_scheduled_tokens",
-         "max_num_queued_tokens", "safetensors_prefetch_block_size"}  # fmt: skip
+from . import engine_args_sources
+from .python_sources import Json
+
+LISTS = ("reasoning_parsers", "tool_parsers", "quantization_methods", "environment")
 # Annotated as lists or left to a closure, and parsed as told here (seen in the parser of 0.32.0).
 CORRECTED: dict[str, Json] = {
     "allowed_origins": {"type": "json"},
@@ -44,7 +41,6 @@ CORRECTED: dict[str, Json] = {
     # The second is the image's own platform.
     "mm_processor_device": {"type": "str", "choices": ["auto", "cpu", "cuda"], "open": True, "default": "auto"},
 }
-BOOLEAN = r"bool( \| None)?|Optional\[bool\]"
 ORDER = ("type", "many", "choices", "open", "aliases", "deprecated", "default")
 # What a parser of some releases adds for "nothing was said": nobody has to write it.
 NOTHING = {None, "None"}
@@ -57,57 +53,6 @@ def key(version: str) -> Version:
         return Version(version)
     except InvalidVersion as error:
         raise SystemExit(f"'{version}' is no release: write it as vLLM names it, such as 0.32.0") from error
-
-
-def name_of(flag: str) -> str:
-    return flag.lstrip("-").replace("-", "_")
-
-
-def type_of(flag: Json) -> str:
-    annotation = str(flag.get("type", ""))
-    if flag.get("action") == "store_true":
-        return "flag"
-    if str(flag.get("action")).endswith("BooleanOptionalAction") or re.fullmatch(BOOLEAN, annotation):
-        return "switch"
-    return type_of_annotation(annotation)
-
-
-def type_of_annotation(annotation: str) -> str:
-    if ("Config" in annotation and "ConfigFormat" not in annotation) or re.search(r"\b[dD]ict\b", annotation):
-        return "json"
-    if annotation in ("json.loads", "HfOverrides", "LoggingConfig | None"):
-        return "json"
-    if re.search(r"\bfloat\b", annotation):
-        return "float"
-    if re.search(r"\bint\b|BlockSize|MaxLoRARanks", annotation) and "str" not in annotation:
-        return "int"
-    return "str"
-
-
-def from_flag(name: str, flag: Json) -> Json:
-    found: Json = {"type": "size" if name in SIZES else type_of(flag)}
-    if flag.get("nargs") == "+" or "tuple[" in str(flag.get("type")):
-        found["many"] = True
-    if isinstance(flag.get("choices"), list):
-        found["choices"] = flag["choices"]
-    if flag.get("choices_open"):
-        found["open"] = True
-    if flag.get("aliases"):
-        found["aliases"] = [name_of(alias) for alias in flag["aliases"]]
-    if flag.get("deprecated"):
-        found["deprecated"] = True
-    if type(flag.get("default")) in (bool, int, float, str):
-        found["default"] = flag["default"]
-    return found
-
-
-def release(document: Json) -> tuple[str, Json]:
-    """One release in the form of an image's answer."""
-    if "flags" not in document:
-        return document["version"].split("+")[0], document
-    arguments = {name_of(f): from_flag(name_of(f), a) for f, a in document["flags"].items() if f.startswith("--")}
-    lists = {ours: document[theirs] for theirs, ours in LISTS.items()}
-    return document["vllm_version"], {"arguments": arguments, "static": True, **lists}
 
 
 def tidy(name: str, argument: Json) -> Json:
@@ -126,20 +71,40 @@ def tidy(name: str, argument: Json) -> Json:
     return {key: found[key] for key in ORDER if key in found}
 
 
-def merged(static: Json, image: Json) -> Json:
-    """The image's answer, with the suggested values from the sources that its parser does not tell."""
-    arguments = {}
-    for name, argument in image["arguments"].items():
-        known = static["arguments"].get(name, {})
-        # Defaults as in the sources, so that a span does not end where only the way of reading changed.
-        arguments[name] = {key: value for key, value in argument.items() if key != "default"}
-        if "default" in known or not known:
-            arguments[name]["default"] = known.get("default", argument.get("default"))
-        if known.get("open"):
-            arguments[name].update(choices=known["choices"], open=True)
-        if known.get("deprecated"):
-            arguments[name]["deprecated"] = True
-    return {**image, "arguments": arguments}
+def changed(known: Json, before: Json, after: Json) -> Json:
+    """What is known of a release, with what two readings, made in the same way, say has changed since.
+
+    So nothing changes because one way of reading tells less than another: which choices are open, a default that is
+    computed, the variables of the environment that are not vLLM's own.
+    """
+    arguments = {name: argument for name, argument in known["arguments"].items() if name in after["arguments"]}
+    for name, argument in after["arguments"].items():
+        now, then = tidy(name, argument), before["arguments"].get(name)
+        if then is None or name not in arguments:
+            arguments[name] = now
+        else:
+            arguments[name] = altered(arguments[name], tidy(name, then), now)
+    lists = {
+        what: sorted((set(known[what]) - set(before[what])) | (set(known[what]) & set(after[what])) | added)
+        for what in LISTS
+        for added in (set(after[what]) - set(before[what]),)
+    }
+    return {"arguments": arguments, **lists}
+
+
+def altered(known: Json, before: Json, after: Json) -> Json:
+    """One argument: of what is the same in both readings, all stays as it is known."""
+    found = dict(known)
+    for word in ORDER:
+        if before.get(word) == after.get(word):
+            continue
+        if word == "choices" and word in known and word in before and word in after:
+            found[word] = (set(known[word]) - set(before[word])) | set(after[word])
+        elif word in after:
+            found[word] = after[word]
+        else:
+            found.pop(word, None)
+    return tidy("", {**found, "choices": list(found["choices"])} if "choices" in found else found)
 
 
 def boundaries(releases: dict[str, Json], versions: list[str], what: str) -> dict[str, list[str]]:
@@ -180,7 +145,7 @@ def unfolded(history: Json) -> dict[str, Json]:
                 arguments[name] = {k: v for k, v in past[-1].items() if k != "since"}
         lists = {
             what: [n for n, marks in history[what].items() if sum(key(m) <= key(version) for m in marks) % 2]
-            for what in LISTS.values()
+            for what in LISTS
         }
         found[version] = {"arguments": arguments, **lists}
     return found
@@ -189,7 +154,7 @@ def unfolded(history: Json) -> dict[str, Json]:
 def folded(releases: dict[str, Json]) -> Json:
     versions = sorted(releases, key=key)
     history: Json = {"schema": 1, "versions": versions, "arguments": arguments_over_time(releases, versions)}
-    for what in LISTS.values():
+    for what in LISTS:
         history[what] = boundaries(releases, versions, what)
     return history
 
@@ -208,26 +173,58 @@ def written(history: Json) -> str:
     ]
     lines += [",\n".join(spans), " },"]
     blocks = []
-    for what in LISTS.values():
+    for what in LISTS:
         rows = ",\n".join(f"  {json.dumps(n)}: {json.dumps(marks)}" for n, marks in history[what].items())
         blocks.append(f" {json.dumps(what)}: {{\n{rows}\n }}")
     lines += [",\n".join(blocks), "}"]
     return "\n".join(lines) + "\n"
 
 
+def reading(stated: str) -> tuple[str, Json]:
+    """VERSION=FOLDER of sources, or a file of an image's answer."""
+    version, equals, folder = stated.partition("=")
+    if equals:
+        key(version)
+        if not pathlib.Path(folder, "engine").is_dir():
+            raise SystemExit(f"{folder} is no package vllm: give VERSION=FOLDER/vllm of unpacked sources")
+        return version, engine_args_sources.read(pathlib.Path(folder), version)
+    try:
+        document = json.loads(pathlib.Path(stated).read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise SystemExit(f"{stated} is no answer of an image: {error}") from error
+    if not isinstance(document, dict) or not {"version", "arguments", *LISTS} <= document.keys():
+        raise SystemExit(f"{stated} is no answer of an image: let read_engine_args.py write it anew")
+    return str(document["version"]).partition("+")[0], document
+
+
+def extended(history: Json, readings: dict[str, Json]) -> Json:
+    """The history with the releases after its newest, which is read once more, in the same way as they are."""
+    newest: str = history["versions"][-1]
+    older = [version for version in readings if version in history["versions"] and version != newest]
+    between = [version for version in readings if key(version) < key(newest) and version not in older]
+    wrong = [f"{version} is known" for version in older]
+    wrong += [f"{version} is older than {newest}, with which the history ends: it is not added" for version in between]
+    if newest not in readings:
+        wrong.append(f"the history ends with {newest}: give a reading of {newest} too, made in the same way")
+    if len(readings) < 2:
+        wrong.append(f"give a reading of a release after {newest}")
+    if wrong:
+        raise SystemExit("\n".join(wrong))
+    releases = unfolded(history)
+    before = newest
+    for version in sorted(readings.keys() - {newest}, key=key):
+        releases[version] = changed(releases[before], readings[before], readings[version])
+        before = version
+    return folded(releases)
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--base", type=Path, help="a history to which the files are added")
-    parser.add_argument("files", nargs="+", type=Path)
+    parser.add_argument("--base", type=pathlib.Path, required=True, help="the history to which releases are added")
+    parser.add_argument("readings", nargs="+", metavar="READING")
     options = parser.parse_args()
-    releases = unfolded(json.loads(options.base.read_text())) if options.base else {}
-    images: dict[str, Json] = {}
-    for path in options.files:
-        version, document = release(json.loads(path.read_text()))
-        (releases if document.get("static") else images)[version] = document
-    for version, document in images.items():
-        releases[version] = merged(releases[version], document) if version in releases else document
-    sys.stdout.write(written(folded(releases)))
+    history = json.loads(options.base.read_text(encoding="utf-8"))
+    sys.stdout.write(written(extended(history, dict(reading(one) for one in options.readings))))
     return 0
 
 

@@ -1,7 +1,7 @@
 # Copyright: gpufleet.vllm contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Folding releases into one history, and unfolding it again."""
+"""Folding releases into one history, unfolding it again, and adding one to it."""
 
 from __future__ import annotations
 
@@ -70,35 +70,102 @@ def test_names_that_come_go_and_come_again() -> None:
     assert tool.folded(releases)["environment"] == {"X": ["0.1.0", "0.2.0", "0.3.0"], "Y": ["0.3.0"]}
 
 
-@pytest.mark.parametrize(
-    ("flag", "found"),
-    [
-        ({"type": "bool", "action": "BooleanOptionalAction", "default": True}, {"type": "switch", "default": True}),
-        ({"type": "bool | None"}, {"type": "switch"}),
-        ({"action": "store_true"}, {"type": "flag"}),
-        ({"type": "Optional[int]"}, {"type": "int"}),
-        ({"type": "float | None"}, {"type": "float"}),
-        ({"type": "CompilationConfig"}, {"type": "json"}),
-        ({"type": "dict[str, Any]", "default": {"factory": "dict"}}, {"type": "json"}),
-        ({"type": "ConfigFormat", "choices": ["hf", "auto"]}, {"type": "str", "choices": ["auto", "hf"]}),
-        ({"type": "BlockSize", "choices": [16, 8]}, {"type": "int", "choices": [8, 16]}),
-        ({"type": "list[int]", "nargs": "+"}, {"type": "int", "many": True}),
-        ({"type": "str", "aliases": ["-q"], "deprecated": True}, {"type": "str", "aliases": ["q"], "deprecated": True}),
-    ],
-)
-def test_type_from_the_sources(flag: dict[str, t.Any], found: dict[str, t.Any]) -> None:
-    assert tool.tidy("x", tool.from_flag("x", flag)) == found
-
-
 def test_nothing_is_no_choice() -> None:
     """The parser of 0.27.0 adds None, as text, to the choices of what may be left out."""
     assert tool.tidy("x", {"type": "str", "choices": ["fp8", "None", None]}) == {"type": "str", "choices": ["fp8"]}
 
 
-def test_image_wins_and_keeps_what_only_the_sources_tell() -> None:
-    static = image(a={"type": "str", "choices": ["x"], "open": True, "default": "x"}, b={"type": "int"})
-    found = tool.merged(static, image(a={"type": "str"}, c={"type": "int", "default": 1}))
-    assert found["arguments"] == {
-        "a": {"type": "str", "choices": ["x"], "open": True, "default": "x"},
-        "c": {"type": "int", "default": 1},
+KNOWN = tool.folded(
+    {
+        "0.1.0": {
+            **image(
+                same={"type": "str", "choices": ["x", "y"], "open": True, "default": "x"},
+                grows={"type": "str", "choices": ["only-here", "a", "b"], "open": True},
+                gone={"type": "int"},
+                default={"type": "int", "default": 3},
+            ),
+            "environment": ["CUDA_HOME", "VLLM_A", "VLLM_B"],
+        }
     }
+)
+# The same release as another reader sees it, and the next one by the same reader.
+BEFORE = {
+    **image(
+        same={"type": "str"},
+        grows={"type": "str", "choices": ["a", "b"]},
+        gone={"type": "int"},
+        default={"type": "int"},
+    ),
+    "environment": ["VLLM_A", "VLLM_B", "OTHER"],
+}
+AFTER = {
+    **image(
+        same={"type": "str"},
+        grows={"type": "str", "choices": ["a", "c"]},
+        default={"type": "int", "deprecated": True},
+        new={"type": "switch", "default": True},
+    ),
+    "environment": ["VLLM_B", "VLLM_C", "OTHER"],
+}
+
+
+def test_only_what_changed_between_two_readings_begins_a_span() -> None:
+    """A reader that tells less, of choices, defaults and variables, ends no span by that."""
+    found = tool.extended(KNOWN, {"0.1.0": BEFORE, "0.2.0": AFTER})
+    assert found["versions"] == ["0.1.0", "0.2.0"]
+    spans = {name: [span for span in spans if span["since"] == "0.2.0"] for name, spans in found["arguments"].items()}
+    assert spans == {
+        "same": [],
+        "grows": [{"since": "0.2.0", "type": "str", "choices": ["a", "c", "only-here"], "open": True}],
+        "gone": [{"since": "0.2.0", "gone": True}],
+        "default": [{"since": "0.2.0", "type": "int", "deprecated": True, "default": 3}],
+        "new": [{"since": "0.2.0", "type": "switch", "default": True}],
+    }
+    assert found["environment"] == {
+        "CUDA_HOME": ["0.1.0"],
+        "VLLM_A": ["0.1.0", "0.2.0"],
+        "VLLM_B": ["0.1.0"],
+        "VLLM_C": ["0.2.0"],
+    }
+
+
+def test_several_releases_are_added_one_after_another() -> None:
+    found = tool.extended(KNOWN, {"0.3.0": BEFORE, "0.2.0": AFTER, "0.1.0": BEFORE})
+    assert [span["since"] for span in found["arguments"]["gone"]] == ["0.1.0", "0.2.0", "0.3.0"]
+    assert found["environment"]["VLLM_A"] == ["0.1.0", "0.2.0", "0.3.0"]
+
+
+@pytest.mark.parametrize(
+    ("readings", "said"),
+    [
+        (["0.2.0"], "the history ends with 0.1.0: give a reading of 0.1.0 too, made in the same way"),
+        (["0.1.0"], "give a reading of a release after 0.1.0"),
+        (["0.1.0", "0.0.9", "0.2.0"], "0.0.9 is older than 0.1.0, with which the history ends: it is not added"),
+    ],
+)
+def test_what_cannot_be_added_is_refused(readings: list[str], said: str) -> None:
+    with pytest.raises(SystemExit) as refused:
+        tool.extended(KNOWN, dict.fromkeys(readings, BEFORE))
+    assert said in str(refused.value).splitlines()
+
+
+def test_a_known_release_is_not_added_again() -> None:
+    with pytest.raises(SystemExit, match=r"^0\.2\.0 is known$"):
+        tool.extended(
+            tool.extended(KNOWN, {"0.1.0": BEFORE, "0.2.0": AFTER, "0.3.0": AFTER}),
+            {"0.3.0": AFTER, "0.2.0": AFTER, "0.4.0": AFTER},
+        )
+
+
+def test_a_reading_is_an_answer_or_sources(tmp_path: pathlib.Path) -> None:
+    answer = tmp_path / "0.2.0.json"
+    answer.write_text(json.dumps({"version": "0.2.0+cu130", **AFTER}))
+    assert tool.reading(str(answer))[0] == "0.2.0"
+    answer.write_text("")
+    with pytest.raises(SystemExit, match=r"0\.2\.0\.json is no answer of an image"):
+        tool.reading(str(answer))
+    answer.write_text('{"version": "0.2.0"}')
+    with pytest.raises(SystemExit, match=r"0\.2\.0\.json is no answer of an image: let read_engine_args\.py"):
+        tool.reading(str(answer))
+    with pytest.raises(SystemExit, match="is no package vllm: give VERSION=FOLDER/vllm of unpacked sources"):
+        tool.reading(f"0.2.0={tmp_path}")
