@@ -104,6 +104,26 @@ def test_releases_of_the_inventories_stay_as_they_are(host_class: str) -> None:
     assert {key: found[key] for key in expected} == expected
 
 
+@pytest.mark.parametrize(
+    ("environment", "group"),
+    [
+        (environment, path.parent.name)
+        for environment in ("staging", "production")
+        for path in sorted(
+            (example_fleet.CHECKOUT / "inventories" / environment / "group_vars").glob("*/instances.yml")
+        )
+    ],
+)
+def test_an_inventory_is_planned_with_the_release_that_it_states(environment: str, group: str) -> None:
+    """An argument that the release has renamed or dropped is told here before it is told to who runs it."""
+    group_vars = example_fleet.CHECKOUT / "inventories" / environment / "group_vars"
+    listed = yaml.safe_load((group_vars / group / "instances.yml").read_text())["vllm_server_instances"]
+    version = yaml.safe_load((group_vars / "gpu_hosts/vllm_server.yml").read_text())["vllm_server_version"]
+    found = outcome(group, listed, version=version, image=f"vllm:v{version}")
+    assert found.errors == ()
+    assert [text for plan in found.plans for text in plan["warnings"] if version in text] == []
+
+
 @pytest.mark.parametrize("environment", ["staging", "production"])
 def test_every_profile_of_the_agents_promotion_fits(environment: str) -> None:
     group_vars = example_fleet.CHECKOUT / "inventories" / environment / "group_vars"
