@@ -44,23 +44,44 @@ SOURCES = {"registries": "registries", "mirrors": "image_mirrors", "archives": "
 
 def errors(read: t.Mapping[str, Json], told: t.Sequence[str]) -> list[str]:
     """`read` is what each role read, by role; `told` is wrong with that already, and has its default there."""
-    found: list[str] = []
-    for role, values in read.items():
-        own = {name.removeprefix(f"{role}_"): value for name, value in values.items()}
-        if role == SERVER:
-            found += _servers(own, read.get("gpu_detect", {}))
-            sources.read({name: own[variable] for name, variable in SOURCES.items()}, found)
-        elif role == "gpu_detect" and not any(text.startswith(CLASSES) for text in told):
-            known = classes.combined(_brought(role, "host_classes"), own["host_classes"])
-            found += classes.stated_wrong(own["host_class"], known)
-        elif role == "container_runtime":
-            found += runtime.mistakes(own, gpus=False)
-        elif role == fetch_requests.ROLE:
-            found += fetch_requests.stated_wrong(own)
-        elif role == "nvidia_driver":
-            driver_options.read({**own, "fingerprint": own["key_fingerprint"]}, found)
+    found = [text for role in read if role in CHECKS for text in CHECKS[role](Stated(role, read, told))]
     said = {text.split()[0] for text in told}
     return [text for text in dict.fromkeys(found) if text not in told and text.split()[0] not in said]
+
+
+class Stated(t.NamedTuple):
+    """The values of ROLE among those that are read together, and what is wrong with their types already."""
+
+    role: str
+    read: t.Mapping[str, Json]
+    told: t.Sequence[str] = ()
+
+    @property
+    def own(self) -> Json:
+        """By the names that tasks of the role know: `manage`."""
+        return {name.removeprefix(f"{self.role}_"): value for name, value in self.read[self.role].items()}
+
+
+def _server(stated: Stated) -> list[str]:
+    own = stated.own
+    found = _servers(own, stated.read.get("gpu_detect", {}))
+    sources.read({name: own[variable] for name, variable in SOURCES.items()}, found)
+    return found
+
+
+def _class(stated: Stated) -> list[str]:
+    if any(text.startswith(CLASSES) for text in stated.told):
+        return []
+    own = stated.own
+    known = classes.combined(_brought(stated.role, "host_classes"), own["host_classes"])
+    return classes.stated_wrong(own["host_class"], known)
+
+
+def _driver(stated: Stated) -> list[str]:
+    found: list[str] = []
+    own = stated.own
+    driver_options.read({**own, "fingerprint": own["key_fingerprint"]}, found)
+    return found
 
 
 def _servers(own: Json, detect: Json) -> list[str]:
@@ -94,3 +115,13 @@ def _brought(role: str, name: str) -> t.Any:
     """A variable that a role brings."""
     found = role_settings.document(role_settings.ROLES / role / "vars" / "main" / f"{name}.yml")
     return found[f"__{role}_{name}"]
+
+
+# What types allow and a role does not. Each returns sentences that begin with the variable.
+CHECKS: dict[str, t.Callable[[Stated], list[str]]] = {
+    SERVER: _server,
+    "gpu_detect": _class,
+    "container_runtime": lambda stated: runtime.mistakes(stated.own, gpus=False),
+    fetch_requests.ROLE: lambda stated: fetch_requests.stated_wrong(stated.own),
+    "nvidia_driver": _driver,
+}

@@ -187,3 +187,32 @@ def test_variables_of_others_are_theirs() -> None:
         dict.fromkeys([*role_settings.variables(), "vllm_models", "__vllm_server_x", "ansible_x"]), role="gpu_detect"
     )
     assert "errors" not in found and "warnings" not in found
+
+
+def test_a_role_that_has_a_check_is_refused_with_all_others_before_any_of_them_acts(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """What only a task of a later role would refuse comes when earlier roles have changed the host."""
+
+    def mistakes(of_role: stated.Stated) -> list[str]:
+        right = of_role.own["retention"] != "1s"
+        return [] if right else ["vllm_client_retention is 1s: write 1m or more."]
+
+    monkeypatch.setitem(stated.CHECKS, "vllm_client", mistakes)
+    monkeypatch.setattr(
+        role_settings,
+        "options_of",
+        lambda role: (
+            {
+                "vllm_client_retention": {"type": "str", "default": "1m"},
+            }
+            if role == "vllm_client"
+            else role_settings.specification(role)["settings"]
+        ),
+    )
+    given = {"vllm_client_retention": "1s", "nvidia_driver_branch": "-3"}
+    first = run(given, role="nvidia_driver", check=["vllm_client"], values=True)
+    assert first["failed"] is True
+    assert [text.split()[0] for text in first["errors"]] == ["nvidia_driver_branch", "vllm_client_retention"]
+    alone = run(given, role="vllm_client", values=True)
+    assert alone["errors"] == ["vllm_client_retention is 1s: write 1m or more."]
