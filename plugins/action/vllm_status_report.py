@@ -7,56 +7,35 @@ from __future__ import annotations
 
 import typing as t
 
-from ansible.plugins.action import ActionBase
-from ansible.utils.display import Display
-
 from ansible_collections.gpufleet.vllm.plugins.module_utils._outside.concealing import concealed
 from ansible_collections.gpufleet.vllm.plugins.module_utils._outside.documents import Json
-from ansible_collections.gpufleet.vllm.plugins.module_utils._outside.printable import all_printable, printable_lines
+from ansible_collections.gpufleet.vllm.plugins.module_utils._outside.printable import all_printable
 from ansible_collections.gpufleet.vllm.plugins.module_utils._settings.canonical_json import canonical_json, plain
-from ansible_collections.gpufleet.vllm.plugins.plugin_utils.pages import written as written_to
+from ansible_collections.gpufleet.vllm.plugins.plugin_utils.pages.report_action import ReportAction
 from ansible_collections.gpufleet.vllm.plugins.plugin_utils.status_page import fleet, page, summary
 
-HINT = "A page of all this: -e vllm_status_html=status.html"
-OF_HOSTS = ("facts", "plans", "limits")
 # Characters of what one host tells. Some ten thousand are usual.
 LARGEST = 4_000_000
-display = Display()
 
 
-class ActionModule(ActionBase):  # type: ignore[misc,unused-ignore]
-    """Once for all hosts. It changes no host, and writes what it is asked to write in check mode too."""
+class ActionModule(ReportAction):
+    """What all hosts showed."""
 
-    TRANSFERS_FILES = False
-    _requires_connection = False
-    _supports_check_mode = True
+    HINT = "A page of all this: -e vllm_status_html=status.html"
+    OF_HOSTS = ("facts", "plans", "limits")
 
-    def run(self, tmp: str | None = None, task_vars: Json | None = None) -> Json:
-        result: Json = super().run(tmp, task_vars)
-        _checked, args = self.validate_argument_spec(
-            {
-                "results": {"type": "dict", "required": True},
-                **{name: {"type": "dict"} for name in OF_HOSTS},
-                "html": {"type": "path", "default": ""},
-                "json": {"type": "path", "default": ""},
-            }
-        )
-        problems: list[str] = []
-        told = {name: _told(name, seen) for name, seen in args.pop("results").items()}
-        args["facts"] = {name: _read(known) for name, known in (args["facts"] or {}).items()}
-        known = {"results": told, **{name: plain(args[name] or {}, name, problems) for name in OF_HOSTS}}
+    def gathered(self, args: Json, now: str, problems: list[str]) -> Json:
+        told = {name: _told(name, seen) for name, seen in args["results"].items()}
+        of_hosts = {**args, "facts": {name: _read(known) for name, known in (args["facts"] or {}).items()}}
+        known = {"results": told, **{name: plain(of_hosts[name] or {}, name, problems) for name in self.OF_HOSTS}}
         # What failed before a host could tell anything says it in words of Ansible's, or of what answered in its place.
-        of_hosts = {name: concealed(all_printable(one)) for name, one in known.items()}
-        gathered = fleet.gather(_hosts(of_hosts), written_to.now())
-        display.display(printable_lines(summary.summary(gathered)))
-        makers = (("json", written_to.document), ("html", page.render))
-        written, amiss = written_to.files(makers, args, gathered)
-        problems += amiss
-        if problems:
-            return {**result, "failed": True, "msg": " ".join(problems)}
-        said = [f"Written: {path}" for path in written.values()]
-        display.display("\n".join(said if args["html"] else [*said, HINT]))
-        return {**result, "changed": False, "totals": gathered["totals"], **written}
+        return fleet.gather(_hosts({name: concealed(all_printable(one)) for name, one in known.items()}), now)
+
+    def summary(self, gathered: Json) -> str:
+        return summary.summary(gathered)
+
+    def page(self, gathered: Json) -> str:
+        return page.render(gathered)
 
 
 def _told(host: str, seen: t.Any) -> t.Any:

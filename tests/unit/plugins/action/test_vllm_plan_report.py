@@ -18,6 +18,7 @@ from ansible.playbook.task import Task
 from ansible.template import Templar
 
 from ansible_collections.gpufleet.vllm.plugins.action import vllm_plan_report
+from ansible_collections.gpufleet.vllm.plugins.plugin_utils.pages import report_action
 from ansible_collections.gpufleet.vllm.tests.data import example_fleet
 
 
@@ -34,7 +35,7 @@ class Shown:
 @pytest.fixture
 def shown(monkeypatch: pytest.MonkeyPatch) -> Shown:
     found = Shown()
-    monkeypatch.setattr(vllm_plan_report, "display", found)
+    monkeypatch.setattr(report_action, "display", found)
     return found
 
 
@@ -57,7 +58,7 @@ def test_nothing_is_written_where_nobody_asked(
     assert list(tmp_path.iterdir()) == []
     headline = "3 hosts cannot be planned. 1 instance goes on although the planner would refuse it. 7 of 10 instances"
     assert shown.texts[0].startswith(f"{headline} would change.")
-    assert shown.texts[-1] == vllm_plan_report.HINT
+    assert shown.texts[-1] == vllm_plan_report.ActionModule.HINT
 
 
 @pytest.mark.parametrize("check_mode", [False, True])
@@ -71,7 +72,7 @@ def test_both_files(shown: Shown, tmp_path: pathlib.Path, monkeypatch: pytest.Mo
     assert {host["name"] for host in document["hosts"]} == set(example_fleet.fleet())
     assert document["totals"] == found["totals"]
     assert (tmp_path / "plan.html").read_text().startswith("<!doctype html>")
-    assert vllm_plan_report.HINT not in shown.texts[-1]
+    assert vllm_plan_report.ActionModule.HINT not in shown.texts[-1]
 
 
 def test_file_is_replaced_and_has_the_usual_rights(shown: Shown, tmp_path: pathlib.Path) -> None:

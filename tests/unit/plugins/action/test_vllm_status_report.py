@@ -16,6 +16,7 @@ from ansible.playbook.task import Task
 from ansible.template import Templar
 
 from ansible_collections.gpufleet.vllm.plugins.action import vllm_status_report
+from ansible_collections.gpufleet.vllm.plugins.plugin_utils.pages import report_action
 from ansible_collections.gpufleet.vllm.tests.data import example_status
 
 SECRET = "hf_" + "abcDEF0123456789" * 2
@@ -24,7 +25,7 @@ SECRET = "hf_" + "abcDEF0123456789" * 2
 @pytest.fixture
 def shown(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     texts: list[str] = []
-    monkeypatch.setattr(vllm_status_report, "display", mock.Mock(display=texts.append))
+    monkeypatch.setattr(report_action, "display", mock.Mock(display=texts.append))
     return texts
 
 
@@ -45,7 +46,7 @@ def test_nothing_is_written_where_nobody_asked(
     assert run(html="", json="")["changed"] is False
     assert list(tmp_path.iterdir()) == []
     assert shown[0].startswith("1 host told nothing. 1 instance is slow, with a cause.")
-    assert shown[-1] == vllm_status_report.HINT
+    assert shown[-1] == vllm_status_report.ActionModule.HINT
 
 
 @pytest.mark.parametrize("check_mode", [False, True])
@@ -54,7 +55,7 @@ def test_both_files(shown: list[str], tmp_path: pathlib.Path, check_mode: bool) 
     assert (found["changed"], found["totals"]["slow"]) == (False, 1)
     assert json.loads((tmp_path / "a.json").read_text())["totals"] == found["totals"]
     assert (tmp_path / "a.html").read_text().startswith("<!doctype html>")
-    assert vllm_status_report.HINT not in shown[-1]
+    assert vllm_status_report.ActionModule.HINT not in shown[-1]
 
 
 def test_a_folder_that_is_not_there_is_told(shown: list[str], tmp_path: pathlib.Path) -> None:
