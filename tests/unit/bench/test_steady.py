@@ -18,23 +18,25 @@ from ansible_collections.gpufleet.vllm.tests.bench import steady
 
 Json = dict[str, t.Any]
 PROMPT, MORE = "Tell me about 1", " and so on"
-WAYS = ("right", "another's", "short", "stopped", "no usage", "broken", "500", "nothing")
+WAYS = ("right", "another's", "another model", "short", "stopped", "no usage", "broken", "500", "nothing")
+RIGHT = steady.Answer("assistant", PROMPT + MORE, "length", steady.TOKENS)
 
 
 @pytest.mark.parametrize(
-    ("text", "reason", "tokens", "wrong"),
+    ("answer", "wrong"),
     [
-        (PROMPT + MORE, "length", steady.TOKENS, ""),
-        ("Tell me about 2" + MORE, "length", steady.TOKENS, "the answer to"),
-        ("", "length", steady.TOKENS, "the answer to"),
-        (PROMPT + MORE, None, steady.TOKENS, "ended with None"),
-        (PROMPT + MORE, "stop", steady.TOKENS, "ended with stop"),
-        (PROMPT + MORE, "length", steady.TOKENS - 1, "23 of 24"),
-        (PROMPT + MORE, "length", 0, "0 of 24"),
+        (RIGHT, ""),
+        (RIGHT._replace(model="coder"), "is of the model 'coder', and 'assistant' was asked for"),
+        (RIGHT._replace(text="Tell me about 2" + MORE), "the answer to"),
+        (RIGHT._replace(text=""), "the answer to"),
+        (RIGHT._replace(reason=None), "ended with None"),
+        (RIGHT._replace(reason="stop"), "ended with stop"),
+        (RIGHT._replace(tokens=steady.TOKENS - 1), "23 of 24"),
+        (RIGHT._replace(tokens=0), "0 of 24"),
     ],
 )
-def test_an_answer_is_right_or_not(text: str, reason: str | None, tokens: int, wrong: str) -> None:
-    said = steady.amiss(PROMPT, text, reason, tokens)
+def test_an_answer_is_right_or_not(answer: steady.Answer, wrong: str) -> None:
+    said = steady.amiss("assistant", PROMPT, answer)
     assert wrong in said
     assert bool(said) == bool(wrong)
 
@@ -60,7 +62,8 @@ class Engine(http.server.BaseHTTPRequestHandler):
         tokens = 3 if self.way == "short" else body["max_tokens"]
         usage = {"prompt_tokens": 1, "completion_tokens": tokens, "total_tokens": tokens + 1}
         reason = "stop" if self.way == "stopped" else "length"
-        head: Json = {"id": "x", "created": 1, "model": "assistant", "object": "text_completion"}
+        model = "nobody" if self.way == "another model" else body["model"]
+        head: Json = {"id": "x", "created": 1, "model": model, "object": "text_completion"}
         choice = {"index": 0, "text": text, "finish_reason": reason, "logprobs": None}
         self.close_connection = True
         if self.way == "nothing":
@@ -92,12 +95,14 @@ def test_whatever_goes_wrong_is_counted(way: str, tmp_path: pathlib.Path, capsys
         thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
         thread.start()
         port = server.server_address[1]
-        steady.main([f"http://127.0.0.1:{port}/v1", str(tmp_path), "--clients", "2"])
+        steady.main([f"http://127.0.0.1:{port}/v1", str(tmp_path), "--models", "architect", "coder", "--clients", "2"])
         server.shutdown()
         thread.join()
     told = json.loads(capsys.readouterr().out)
     assert told["asked"] >= 6
     assert told["streams"] >= 2
+    assert sorted(told["asked_of"]) == ["architect", "coder"]
+    assert sum(told["asked_of"].values()) == told["asked"]
     assert len(told["wrong"]) == (0 if way == "right" else told["asked"])
     lines = [json.loads(line) for line in (tmp_path / "requests.jsonl").read_text().splitlines()]
     assert len({line["id"] for line in lines}) == told["asked"]
