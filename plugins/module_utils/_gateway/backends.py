@@ -29,8 +29,9 @@ SLOWEST_BACK = 5
 # An engine of another host refuses a connection as soon as it is gone: it is out at once, and another one is asked.
 REFUSES = "observe layer4 error-limit 1 on-error mark-down"
 # On its own host the door connects to Docker's proxy, which takes connections for an engine that is gone as well. So an
-# answer that breaks off, or says 5xx, has the engine asked for its health without delay. Only that decides: who can
-# make an engine say 5xx cannot take it from the others.
+# answer that breaks off before it has begun, or says 5xx, has the engine asked for its health without delay (HAProxy
+# counts no stream that breaks off in mid-answer). Only that decides: who can make an engine say 5xx cannot take it from
+# the others.
 BREAKS = "observe layer7 error-limit 1 on-error fastinter"
 AT_ONCE = "20ms"
 # The same for what was sent and never confirmed, where keepalive is not asked.
