@@ -61,6 +61,12 @@ class Wanted:
     files: t.Mapping[str, bytes]
     maps: t.Mapping[str, t.Mapping[str, str]]
 
+    @property
+    def held(self) -> dict[str, t.Mapping[str, str]]:
+        """The maps that HAProxy has: of one that its configuration does not name, as without any key, it knows nothing."""
+        text = self.files[self.config].decode()
+        return {path: entries for path, entries in self.maps.items() if path in text}
+
 
 @dataclasses.dataclass
 class Ports:
@@ -154,7 +160,7 @@ def _is_served(path: str, ports: Ports) -> bool:
 def _stale(wanted: Wanted, ports: Ports) -> bool:
     """Whether what runs is not what the files say, as after a run that was cut off."""
     try:
-        return any(ports.runtime.entries(path) != dict(entries) for path, entries in wanted.maps.items())
+        return any(ports.runtime.entries(path) != dict(entries) for path, entries in wanted.held.items())
     except DoorError:
         return True
 
@@ -208,7 +214,7 @@ def _words(said: str) -> str:
 
 def _live(wanted: Wanted, ports: Ports, before: str) -> None:
     """Without a reload: maps, addresses, and servers that are taken out or back."""
-    for path, entries in wanted.maps.items():
+    for path, entries in wanted.held.items():
         ports.runtime.bring(path, entries)
     was = {(line.backend, line.name): line for line in servers(before)}
     runs = {(one.backend, one.server): one for one in ports.runtime.servers()}

@@ -110,8 +110,11 @@ class Runtime:
         self.do("set", "server", f"{backend}/{server}", "addr", address, "port", str(port))
 
     def entries(self, path: str) -> dict[str, str]:
-        """What a map holds."""
-        rows = [line.split(maxsplit=2) for line in self.ask("show", "map", path).splitlines()]
+        """What a map holds. Each of its lines begins with where the entry is in memory; whatever else is said is a refusal."""
+        said = self.ask("show", "map", path)
+        rows = [line.split(maxsplit=2) for line in said.splitlines() if line]
+        if not all(row[0].startswith("0x") for row in rows):
+            raise DoorError(f"show map {path}: {printable(said[:300])}")
         return {row[1]: row[2] for row in rows if len(row) == 3}
 
     def bring(self, path: str, wanted: t.Mapping[str, str]) -> bool:

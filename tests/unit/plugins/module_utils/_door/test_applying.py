@@ -16,8 +16,11 @@ from ansible_collections.gpufleet.vllm.plugins.module_utils._door.runtime import
 from ansible_collections.gpufleet.vllm.plugins.module_utils._prepare.files import Files
 
 CONFIG, KEYS = "/etc/gpufleet/gateway/haproxy.cfg", "/etc/gpufleet/gateway/keys.map"
+# A map that the configuration does not name, of which HAProxy knows nothing.
+UNNAMED = "/etc/gpufleet/gateway/engines.map"
 TEXT = """frontend door
     bind 127.0.0.1:8080
+    http-request set-var(txn.key) http_auth_bearer,sha2(256),hex,map_str(/etc/gpufleet/gateway/keys.map)
 
 backend model-a
     balance leastconn
@@ -81,7 +84,7 @@ class Host:
         wanted = Wanted(
             CONFIG,
             {KEYS: keys.encode(), unit.UNIT_FILE: b"unit\n", CONFIG: text.encode()},
-            {KEYS: dict(line.split() for line in keys.splitlines())},
+            {KEYS: dict(line.split() for line in keys.splitlines()), UNNAMED: {}},
         )
         ports = Ports(self.files, self.run, self.runtime, lambda: self.busy, lambda _seconds: None)
         return apply(wanted, ports, check)
