@@ -63,7 +63,7 @@ class Wanted:
 
     @property
     def held(self) -> dict[str, t.Mapping[str, str]]:
-        """The maps that HAProxy has: of one that its configuration does not name, as without any key, it knows nothing."""
+        """The maps that HAProxy has: one that its configuration does not name, as without any key, it does not know."""
         text = self.files[self.config].decode()
         return {path: entries for path, entries in self.maps.items() if path in text}
 

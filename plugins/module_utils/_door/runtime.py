@@ -110,7 +110,7 @@ class Runtime:
         self.do("set", "server", f"{backend}/{server}", "addr", address, "port", str(port))
 
     def entries(self, path: str) -> dict[str, str]:
-        """What a map holds. Each of its lines begins with where the entry is in memory; whatever else is said is a refusal."""
+        """What a map holds. Each line begins with where its entry is in memory; whatever else is said is a refusal."""
         said = self.ask("show", "map", path)
         rows = [line.split(maxsplit=2) for line in said.splitlines() if line]
         if not all(row[0].startswith("0x") for row in rows):
