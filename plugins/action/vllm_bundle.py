@@ -10,6 +10,7 @@ import typing as t
 
 from ansible_collections.gpufleet.vllm.plugins.module_utils._images import sources
 from ansible_collections.gpufleet.vllm.plugins.module_utils._outside.documents import Json
+from ansible_collections.gpufleet.vllm.plugins.module_utils._settings.model_places import is_path, on_control_node
 from ansible_collections.gpufleet.vllm.plugins.module_utils._store.desk import QUICK
 from ansible_collections.gpufleet.vllm.plugins.plugin_utils import fetch_requests
 from ansible_collections.gpufleet.vllm.plugins.plugin_utils.piped_action import PipedAction
@@ -63,10 +64,11 @@ class ActionModule(PipedAction):
         requests = fetch_requests.read({**args, **store}, errors)
         if errors:
             return {**result, "failed": True, "msg": " ".join(errors)}
-        here = [one for one in requests if one.get("source", "").startswith("/")]
+        here = [one for one in requests if is_path(one.get("source", ""))]
         common = {name: args[name] for name in ("dir", "bandwidth")}
         said = [
-            f"{one['model']} is left out: it comes from {one['source']} of the hosts (vllm_server_model_sources)."
+            f"{one['model']} is left out: it comes from {one['source']}"
+            f"{'' if on_control_node(one['source']) else ' of the hosts'} (vllm_server_model_sources)."
             for one in here
         ]
         parts: list[Json] = []
@@ -90,7 +92,7 @@ class ActionModule(PipedAction):
 
     def _models(self, requests: t.Sequence[t.Any], token: str) -> t.Iterator[tuple[str, Json, Json]]:
         for one in requests:
-            if not one.get("source", "").startswith("/"):
+            if not is_path(one.get("source", "")):
                 yield one["model"], {"request": one}, {"token": token} if token else {}
 
     def _come(self, asked: Json, secrets: Json) -> Json:

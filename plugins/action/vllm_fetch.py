@@ -11,17 +11,28 @@ import typing as t
 
 from ansible.errors import AnsibleActionFail, AnsibleConnectionFailure
 
+from ansible_collections.gpufleet.vllm.plugins.module_utils._hub.manifest import COMMIT, Manifest, dump
 from ansible_collections.gpufleet.vllm.plugins.module_utils._outside import documents
 from ansible_collections.gpufleet.vllm.plugins.module_utils._outside.documents import Json
 from ansible_collections.gpufleet.vllm.plugins.module_utils._outside.printable import printable
+from ansible_collections.gpufleet.vllm.plugins.module_utils._settings.model_places import on_control_node
 from ansible_collections.gpufleet.vllm.plugins.module_utils._store import progress
+from ansible_collections.gpufleet.vllm.plugins.module_utils._store.brought import Brought
 from ansible_collections.gpufleet.vllm.plugins.module_utils._store.desk import Request
 from ansible_collections.gpufleet.vllm.plugins.module_utils._store.progress import FAILED, WHOLE, Told
+from ansible_collections.gpufleet.vllm.plugins.module_utils._store.transfer import Failed
 from ansible_collections.gpufleet.vllm.plugins.plugin_utils import fetch_requests
 from ansible_collections.gpufleet.vllm.plugins.plugin_utils.program_action import (
     FOLLOW_WAIT,
     LOST_LIMIT,
     ProgramAction,
+)
+from ansible_collections.gpufleet.vllm.plugins.plugin_utils.sent_models import (
+    NotSentError,
+    Sender,
+    cache,
+    held,
+    lacking,
 )
 from ansible_collections.gpufleet.vllm.plugins.plugin_utils.told_action import as_told
 
@@ -99,6 +110,10 @@ class ActionModule(ProgramAction):
         return {**result, "msg": [one["detail"] for one in models]}
 
     def _look(self, request: Request) -> One:
+        try:
+            request, _manifest, _source = self._with_list(request)
+        except Failed as error:
+            return _failed(request, f"{request['model']}: {error}.")
         answer = self._execute({"request": request})
         found = answer.get("found")
         if answer.get("failed") or not isinstance(found, dict):
@@ -116,6 +131,71 @@ class ActionModule(ProgramAction):
         )
 
     def _fetch(self, request: Request) -> One:
+        if not on_control_node(request.get("source", "")):
+            return self._fetched(request)
+        try:
+            request, sent = self._sent(request)
+        except (Failed, NotSentError, AnsibleConnectionFailure) as error:
+            return _failed(request, f"{request['model']}: {str(error).rstrip('.')}.")
+        one = self._fetched(request)
+        if not sent:
+            return one
+        return {**one, "received_bytes": sent, "detail": f"{one['detail']} {progress.size(sent)} were sent."}
+
+    def _with_list(self, request: Request) -> tuple[Request, Manifest | None, Brought | None]:
+        """With the list of what the control node has, where it comes from there. A commit may be whole on the host, and
+        needs no source then. Raises Failed."""
+        if not on_control_node(request.get("source", "")):
+            return request, None, None
+        try:
+            manifest, source = held(request, cache())
+        except Failed:
+            if COMMIT.fullmatch(request["revision"]):
+                return request, None, None
+            raise
+        return t.cast("Request", {**request, "listed": dump(manifest)}), manifest, source
+
+    def _sent(self, request: Request) -> tuple[Request, int]:
+        """Whatever the host lacks is there afterwards, to be compared and placed. Raises Failed, NotSentError."""
+        request, manifest, source = self._with_list(request)
+        if manifest is None or source is None:
+            return request, 0
+        answer = self._with_program(self._execute, {"request": request, "look": True})
+        found = answer.get("found")
+        if answer.get("failed") or not isinstance(found, dict) or found.get("outcome") == FAILED:
+            why = found.get("detail") if isinstance(found, dict) else answer.get("msg")
+            raise NotSentError(printable(why or "the host did not look"))
+        needs = lacking(found, manifest)
+        if any(need.there < need.file["size"] for need in needs) and not self._pipes():
+            raise NotSentError(
+                "the host's connection or its way to become root has no pipelining, by which files are sent: use ssh "
+                "and sudo, or bring the folder to the host and name it there"
+            )
+        return request, Sender(request, source, self._receive, self._shown(request["model"])).send(needs)
+
+    def _receive(self, words: t.Sequence[str], piece: bytes) -> int:
+        answer = self._answer_of_host(words, self._host, time, piece)
+        try:
+            said = documents.parse(answer["stdout"]) if answer["rc"] == 0 else None
+            wrong = documents.misfit(said, {"size": int}, "it") if answer["rc"] == 0 else answer["stderr"].strip()
+        except ValueError as error:
+            said, wrong = None, str(error)
+        if wrong or not isinstance(said, dict):
+            raise NotSentError(f"the host did not take a file: {printable(wrong)}")
+        return int(said["size"])
+
+    def _shown(self, model: str) -> t.Callable[[Told], None]:
+        """A line every few seconds, or minutes."""
+        every, shown_at = EVERY_ON_TERMINAL if on_terminal() else EVERY_IN_LOG, [time.monotonic()]
+
+        def show(told: Told) -> None:
+            if time.monotonic() - shown_at[0] >= every:
+                shown_at[0] = time.monotonic()
+                self._show(model, told)
+
+        return show
+
+    def _fetched(self, request: Request) -> One:
         for _other in range(OTHERS):
             answer = self._with_program(self._execute, {"request": request})
             if answer.get("failed"):

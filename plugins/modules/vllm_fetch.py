@@ -80,8 +80,10 @@ options:
   sources:
     description:
       - Where models come from that no hub has, by the name of each, a mapping. An address of a folder at a web server
-        or in a bucket, or the path of a folder or a tar on the host. They are placed as the hub's own are, and the
-        digest of their content is their commit.
+        or in a bucket, the path of a folder or a tar on the host, or C(control_node:) and such a path on the control
+        node. They are placed as the hub's own are, and the digest of their content is their commit.
+      - What the control node has goes to the host over the connection, in pieces, each file from the byte where it
+        stands. What is there whole is not sent.
       - An address serves C(SHA256SUMS) beside the files. Where it does not, their lengths alone are compared, and the
         result says so.
     type: raw
@@ -123,6 +125,10 @@ options:
   request:
     description: What the host shall fetch. Set by the action.
     type: dict
+  look:
+    description: Whether the host only says what is missing, because that is sent to it. Set by the action.
+    type: bool
+    default: false
 attributes:
   check_mode:
     support: full
@@ -220,6 +226,7 @@ def main() -> None:
             "files_at_once": {"type": "int", "default": 4},
             "bandwidth": {"type": "float", "default": 0},
             "request": {"type": "dict"},
+            "look": {"type": "bool", "default": False},
             "program_digest": {"type": "str"},
             "program_source": {"type": "path"},
         },
@@ -233,6 +240,8 @@ def main() -> None:
             install(module)
         if program_needed(module):
             module.exit_json(changed=False, program_needed=True)
+        if module.params["look"]:
+            module.exit_json(changed=False, found=look(request, resolver(request, token)))
         module.exit_json(changed=True, started=unit.start(module.run_command, request, token))
     except UnitProblem as problem:
         module.fail_json(msg=str(problem))

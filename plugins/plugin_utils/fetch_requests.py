@@ -24,6 +24,7 @@ from ansible_collections.gpufleet.vllm.plugins.module_utils._hub.selection impor
 from ansible_collections.gpufleet.vllm.plugins.module_utils._outside.documents import Json
 from ansible_collections.gpufleet.vllm.plugins.module_utils._plan.inventory.inputs import models_allowed, names
 from ansible_collections.gpufleet.vllm.plugins.module_utils._settings import model_sources, reader, types
+from ansible_collections.gpufleet.vllm.plugins.module_utils._settings.model_places import is_path
 from ansible_collections.gpufleet.vllm.plugins.module_utils._store.asking import VARIABLE
 from ansible_collections.gpufleet.vllm.plugins.module_utils._store.desk import Request
 from ansible_collections.gpufleet.vllm.plugins.module_utils._vllm.openings import ALLOW, TRUST
@@ -87,7 +88,7 @@ def read(args: Json, errors: list[str]) -> list[Request]:
     for request in requests:
         if request["model"] in sources:
             request["source"] = sources[request["model"]]
-        if bundle and not request.get("source", "").startswith("/"):
+        if bundle and not is_path(request.get("source", "")):
             request["bundle"] = bundle
     return requests
 

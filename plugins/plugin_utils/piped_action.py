@@ -24,10 +24,14 @@ class PipedAction(ActionBase):  # type: ignore[misc,unused-ignore]
     def _is_pipelining_enabled(self, module_style: str, wrap_async: bool = False) -> bool:
         return self._piped or bool(super()._is_pipelining_enabled(module_style, wrap_async))
 
+    def _pipes(self) -> bool:
+        """Whether what is given to a command on the host reaches it over standard input."""
+        become = getattr(self._connection, "become", None)
+        return bool(self._connection.has_pipelining and getattr(become, "pipelining", True))
+
     def _execute_piped(self, module: str, module_args: Json, task_vars: Json) -> Json:
         """Raises AnsibleActionFail where the connection cannot pipe."""
-        become = getattr(self._connection, "become", None)
-        if not self._connection.has_pipelining or not getattr(become, "pipelining", True):
+        if not self._pipes():
             raise AnsibleActionFail(
                 f"{self.SECRET} would be written to temporary files on its way: the host's connection or its way to "
                 f"become root has no pipelining. Use ssh and sudo, or {self.WITHOUT}."

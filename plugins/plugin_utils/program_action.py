@@ -58,18 +58,26 @@ class ProgramAction(PipedAction):
 
     def _said_by_host(self, words: t.Sequence[str], name: str, what: str, clock: Clock) -> str:
         """What the program prints. Raises AnsibleConnectionFailure where the host stays out of reach."""
+        answer = self._answer_of_host(words, name, clock)
+        if answer["rc"] != 0:
+            raise AnsibleActionFail(f"{name}: following {what} failed: {printable(answer['stderr']).strip()}")
+        return str(answer["stdout"])
+
+    def _answer_of_host(self, words: t.Sequence[str], name: str, clock: Clock, given: bytes | None = None) -> Json:
+        """Of a verb that may be asked again, with what it is given on standard input. Raises AnsibleConnectionFailure
+        where the host stays out of reach."""
         command = shlex.join([PROGRAM, *words])
+        piped = {} if given is None else {"in_data": given}
         lost_since = None
         while True:
             try:
-                answer = self._low_level_execute_command(command)
+                answer: Json = self._low_level_execute_command(command, **piped)
             except AnsibleConnectionFailure:
                 lost_since = lost_since or clock.monotonic()
                 if clock.monotonic() - lost_since > LOST_LIMIT:
                     raise
-                self._display.display(f"{name}: the host is out of reach and goes on by itself; trying again")
+                going = "" if given is not None else " and goes on by itself"
+                self._display.display(f"{name}: the host is out of reach{going}; trying again")
                 clock.sleep(LOST_PAUSE)
                 continue
-            if answer["rc"] != 0:
-                raise AnsibleActionFail(f"{name}: following {what} failed: {printable(answer['stderr']).strip()}")
-            return str(answer["stdout"])
+            return answer

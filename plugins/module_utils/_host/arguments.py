@@ -47,5 +47,9 @@ def parser(description: str) -> argparse.ArgumentParser:
     fetching.add_argument("name")
     fetching.add_argument("--run", default="")
     fetching.add_argument("--wait", type=float, default=0)
+    receiving = verbs.add_parser("receive", help="add to a file of a model what comes over standard input")
+    for name in ("--hub-dir", "--model", "--blob"):
+        receiving.add_argument(name, required=True)
+    receiving.add_argument("--at", type=int, required=True, help="the byte that the first one that comes is")
     verbs.add_parser("status", help="print what the host knows as JSON").add_argument("instance", nargs="?")
     return made

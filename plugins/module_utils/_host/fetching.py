@@ -8,6 +8,8 @@ Private to the collection: may change without notice.
 
 from __future__ import annotations
 
+import argparse
+import json
 import signal
 import time
 import typing as t
@@ -19,8 +21,10 @@ from .._store import progress as progresses
 from .._store import unit
 from .._store.asking import opening, resolver
 from .._store.desk import Desk
+from .._store.disk import disk_problem
 from .._store.mover import Mover
 from .._store.progress import WHOLE, Progress, Told
+from .._store.sent import Refused, received
 from .process import complain
 
 # Seconds between two lines in the journal.
@@ -59,6 +63,17 @@ def fetch(name: str, run_dir: str, state_dir: str) -> int:
     ended = mover.run()
     spoken(concealed_text(printable(ended.detail)))
     return 0 if ended.outcome == WHOLE else 1
+
+
+def receive(args: argparse.Namespace, body: t.BinaryIO) -> int:
+    """A piece of a file from the control node, from standard input."""
+    try:
+        spoken(json.dumps(received(args.hub_dir, args.model, args.blob, args.at, body), sort_keys=True))
+    except (Refused, OSError) as error:
+        problem = disk_problem(error, args.hub_dir) if isinstance(error, OSError) else str(error)
+        complain(problem)
+        return 1
+    return 0
 
 
 def follow(name: str, run: str, wait: float, run_dir: str, clock: t.Callable[[], float] = time.monotonic) -> Seen:

@@ -1,7 +1,8 @@
 # Copyright: gpufleet.vllm contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Where models come from that no hub has, as people state it: by a model's name an address, or a path of the host.
+"""Where models come from that no hub has, as people state it: by a model's name an address, or a path of the host or of
+the control node.
 
 Private to the collection: may change without notice.
 """
@@ -15,11 +16,15 @@ from urllib.parse import urlsplit
 
 from .._outside.documents import Json
 from . import types
+from .model_places import CONTROL_NODE, is_path
 
 VARIABLE = "vllm_server_model_sources"
 _NAME = re.compile(r"(?!.*(?:\.\.|--))[A-Za-z0-9][A-Za-z0-9_.-]{0,95}/[A-Za-z0-9][A-Za-z0-9_.-]{0,95}")
 _SECRET = re.compile(r"[?#@]")
-HELP = "write an address such as https://models.example.com/acme/tuned, or a path of a folder or a tar on the host"
+HELP = (
+    "write an address such as https://models.example.com/acme/tuned, a path of a folder or a tar on the host, or "
+    f"{CONTROL_NODE} and one on the control node"
+)
 
 
 def read(value: t.Any, errors: list[str]) -> dict[str, str]:
@@ -33,11 +38,13 @@ def read(value: t.Any, errors: list[str]) -> dict[str, str]:
             errors.append(f"{where}: write the name that instances have in `model`, as ORGANISATION/NAME.")
         elif not isinstance(given, str) or not source.isprintable() or not source:
             errors.append(f"{where} is no text, or an empty one: {HELP}.")
-        elif source.startswith("/"):
-            if ".." in source.split("/") or source.rstrip("/") == "":
+        elif is_path(source):
+            prefix = CONTROL_NODE if source.startswith(CONTROL_NODE) else ""
+            path = source[len(prefix) :]
+            if ".." in path.split("/") or not path.startswith("/") or not path.rstrip("/"):
                 errors.append(f"{where} is {source[:200]!r}: {HELP}.")
             else:
-                found[str(name)] = os.path.normpath(source)
+                found[str(name)] = prefix + os.path.normpath(path)
         else:
             wrong = _address_problem(source)
             errors += [f"{where} {wrong}: {HELP}."] if wrong else []

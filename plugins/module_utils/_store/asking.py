@@ -11,17 +11,17 @@ from __future__ import annotations
 import http.client
 import typing as t
 
-from .._hub import manifest
 from .._hub.base import resolve_base
 from .._hub.client import Client
-from .._hub.manifest import BadManifest, File, Manifest, Source
+from .._hub.manifest import Manifest
 from .._hub.refusals import HubError, refused
 from .._hub.resolve import MAIN, resolve
-from .._hub.selection import Wish, select
+from .._hub.selection import Wish
 from .._outside.web import Answer
+from .._settings.model_places import on_control_node
 from .._state.store import STATE_DIR
-from . import bundled
-from .brought import Brought, Local, brought
+from . import bundled, sent
+from .brought import Brought, Local, brought, manifest_of
 from .desk import FULL, Request
 from .hashes import Hashes
 from .layout import key
@@ -35,6 +35,10 @@ VARIABLE = "vllm_server_hub_token"
 OF_THE_MOMENT = ("unreachable.", "busy", "server", "portal")
 
 
+def wish_of(request: Request) -> Wish:
+    return Wish(code=request["code"], pickles=request["pickles"], gguf=request["gguf"])
+
+
 def client(request: Request, token: str) -> Client:
     """As files come: a check run must not get through where the download would not."""
     source = request.get("source")
@@ -46,7 +50,9 @@ def client(request: Request, token: str) -> Client:
 
 def resolver(request: Request, token: str, state_dir: str = STATE_DIR, keep: bool = True) -> Resolve:
     """Unless it may `keep` anything, nothing is written."""
-    wish = Wish(code=request["code"], pickles=request["pickles"], gguf=request["gguf"])
+    wish = wish_of(request)
+    if on_control_node(request.get("source", "")):
+        return lambda: sent.listed(request)
     if _is_path(request):
         return lambda: _brought(request, wish, state_dir, keep)
     if request.get("bundle"):
@@ -72,31 +78,16 @@ def _is_path(request: Request) -> bool:
 def _brought(request: Request, wish: Wish, state_dir: str, keep: bool) -> Manifest:
     """The files of a folder or tar of the host, each with its hash. Raises Failed, OSError."""
     source, model = request["source"], request["model"]
-    found = brought(source)
     hashes = Hashes(folder_of(key(model, request["hub_dir"]), state_dir), source, request["verify"] == FULL)
-    listed = [File(path=path, size=one.size, sha256=None, git_sha1=None, url="") for path, one in found.files.items()]
-    chosen = select(model, listed, wish)
-    if chosen.problem:
-        raise Failed(chosen.problem.rstrip("."))
-    files = [File(**{**one, "sha256": hashes.of(found, one["path"])}) for one in chosen.files]
+    made = manifest_of(brought(source), source, model, wish, hashes)
     if keep:
         hashes.save()
-    try:
-        return manifest.read(
-            Manifest(
-                schema=manifest.SCHEMA,
-                model=model,
-                source=Source(kind=found.kind, endpoint=source),
-                revision=MAIN,
-                commit=manifest.digest(files),
-                files=files,
-            )
-        )
-    except BadManifest as error:
-        raise Failed(f"what {source} holds cannot be a model: {error}") from error
+    return made
 
 
 def opening(request: Request, token: str) -> Open:
+    if on_control_node(request.get("source", "")):
+        return sent.opening(request)
     if _is_path(request):
         return _Local(request["source"])
     if request.get("bundle"):

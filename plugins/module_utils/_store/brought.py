@@ -17,8 +17,9 @@ import tarfile
 import typing as t
 
 from .._hub import manifest
-from .._hub.manifest import ARCHIVE, FOLDER, path_problem
-from .._hub.selection import GGUF, SAFETENSORS
+from .._hub.manifest import ARCHIVE, FOLDER, BadManifest, File, Manifest, Source, path_problem
+from .._hub.resolve import MAIN
+from .._hub.selection import GGUF, SAFETENSORS, Wish, select
 from .._model.reading import Unreadable, opened
 from .._outside.printable import printable
 from .ranges import Answer
@@ -28,6 +29,7 @@ from .transfer import Again, Failed
 SNAPSHOTS = "snapshots"
 CONFIG = "config.json"
 SAID = 120
+HOST = "the host"
 
 
 class Found(t.NamedTuple):
@@ -94,8 +96,8 @@ class Local:
         self._held.close()
 
 
-def brought(path: str) -> Brought:
-    """What is there. Raises Failed, with what to do."""
+def brought(path: str, where: str = HOST, reader: str = "root") -> Brought:
+    """What is there, for whoever reads it. Raises Failed, with what to do."""
     try:
         if os.path.isdir(path):
             root, files = _of_folder(path)
@@ -104,13 +106,41 @@ def brought(path: str) -> Brought:
             files = _of_tar(path, stream, size)
     except FileNotFoundError:
         raise Failed(
-            f"there is no {path} on the host: vllm_server_model_sources names it; bring the folder or the tar there"
+            f"there is no {path} on {where}: vllm_server_model_sources names it; bring the folder or the tar there"
         ) from None
     except Unreadable:
         raise Failed(f"{path} is neither a folder nor a tar of one: bring one of both") from None
     except OSError as error:
-        raise Failed(f"{path} cannot be read ({error.strerror}): make it readable for root") from error
+        raise Failed(f"{path} cannot be read ({error.strerror}): make it readable for {reader}") from error
     return Brought(path, ARCHIVE, os.path.dirname(os.path.realpath(path)), _one_model(path, files))
+
+
+class Sums(t.Protocol):
+    """SHA-256 of the files of what was brought. Raises Failed."""
+
+    def of(self, found: Brought, path: str) -> str: ...
+
+
+def manifest_of(found: Brought, source: str, model: str, wish: Wish, sums: Sums) -> Manifest:
+    """The files that serve of what is called `source`, each with its hash. Raises Failed."""
+    listed = [File(path=path, size=one.size, sha256=None, git_sha1=None, url="") for path, one in found.files.items()]
+    chosen = select(model, listed, wish)
+    if chosen.problem:
+        raise Failed(chosen.problem.rstrip("."))
+    files = [File(**{**one, "sha256": sums.of(found, one["path"])}) for one in chosen.files]
+    try:
+        return manifest.read(
+            Manifest(
+                schema=manifest.SCHEMA,
+                model=model,
+                source=Source(kind=found.kind, endpoint=source),
+                revision=MAIN,
+                commit=manifest.digest(files),
+                files=files,
+            )
+        )
+    except BadManifest as error:
+        raise Failed(f"what {source} holds cannot be a model: {error}") from error
 
 
 def _of_folder(path: str) -> tuple[str, dict[str, Found]]:

@@ -28,10 +28,12 @@ QUICK, FULL = "quick", "full"
 
 
 class _Elsewhere(t.TypedDict, total=False):
-    """`source` is where a model comes from that no hub has: an address, or a path of the host. `bundle` is the folder
-    of a bundle on the host, which has it in the place of a hub or an address."""
+    """`source` is where a model comes from that no hub has: an address, or a path of the host or the control node.
+    `listed` is the manifest of what the control node has, as text. `bundle` is the folder of a bundle on the host,
+    which has it in the place of a hub or an address."""
 
     source: str
+    listed: str
     bundle: str
 
 
@@ -65,6 +67,7 @@ _SHAPE: documents.Shape = {
     "pickles": bool,
     "gguf": str,
     "source?": str,
+    "listed?": str,
     "bundle?": str,
 }
 

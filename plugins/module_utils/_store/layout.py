@@ -21,6 +21,8 @@ from .._hub.manifest import COMMIT, File, Manifest
 from .._model.hub import repository_folder
 
 BLOBS, SNAPSHOTS, REFS, PARTS = "blobs", "snapshots", "refs", ".gpufleet"
+# In PARTS, held by whoever writes there.
+LOCK = "lock"
 _NO_UNIT = re.compile(r"[^A-Za-z0-9_.-]")
 _SHORT = 80
 

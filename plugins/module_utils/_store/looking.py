@@ -11,6 +11,7 @@ from __future__ import annotations
 import contextlib
 import typing as t
 
+from .._settings.model_places import on_control_node
 from .._state.store import STATE_DIR
 from .desk import FULL, Request
 from .disk import disk_problem
@@ -26,6 +27,13 @@ from .transfer import Failed
 MISSING = "missing"
 
 
+class Needed(t.TypedDict):
+    """A content that is not there whole, and how many bytes of it need not come again."""
+
+    blob: str
+    there: int
+
+
 class Found(t.TypedDict):
     """`detail` is a sentence."""
 
@@ -34,11 +42,12 @@ class Found(t.TypedDict):
     commit: str
     missing_files: int
     missing_bytes: int
+    needs: list[Needed]
 
 
 def look(request: Request, resolve: Resolve, state_dir: str = STATE_DIR, boot: str | None = None) -> Found:
     """A hub that cannot be asked, and a disk without room, are told as the run itself would."""
-    nothing = Found(outcome=FAILED, detail="", commit="", missing_files=0, missing_bytes=0)
+    nothing = Found(outcome=FAILED, detail="", commit="", missing_files=0, missing_bytes=0, needs=[])
     folder = folder_of(key(request["model"], request["hub_dir"]), state_dir)
     try:
         with contextlib.closing(Repository(request["hub_dir"], request["model"], make=False)) as repository:
@@ -59,7 +68,8 @@ def look(request: Request, resolve: Resolve, state_dir: str = STATE_DIR, boot: s
     if found.whole:
         detail = f"{told} is whole."
     elif found.needs:
-        detail = f"{len(found.needs)} files of {told} would be fetched, {size(found.missing)}."
+        how = "sent from the control node" if on_control_node(request.get("source", "")) else "fetched"
+        detail = f"{len(found.needs)} files of {told} would be {how}, {size(found.missing)}."
     else:
         detail = f"All files of {told} are there, and its links would be made."
     return {
@@ -68,4 +78,5 @@ def look(request: Request, resolve: Resolve, state_dir: str = STATE_DIR, boot: s
         "commit": manifest["commit"],
         "missing_files": len(found.needs),
         "missing_bytes": found.missing,
+        "needs": [Needed(blob=need.blob, there=need.there) for need in found.needs],
     }

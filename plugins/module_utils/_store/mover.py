@@ -24,7 +24,7 @@ from .desk import FULL, Request
 from .disk import disk_problem, writing_at
 from .folder import Folder
 from .known import Known
-from .layout import BLOBS, PARTS, key
+from .layout import BLOBS, LOCK, PARTS, key
 from .partial import Partial, boot_id
 from .progress import FAILED, WHOLE, Progress, size
 from .records import Records, folder_of
@@ -33,7 +33,7 @@ from .survey import NoRoom, Survey, must_have_room, survey
 from .transfer import Failed, Open, Stopped, Transfer
 from .waits import Pace
 
-LOCK, LOCK_WAIT = "lock", 3600.0
+LOCK_WAIT = 3600.0
 TICK = 1.0
 # What never ended, and nobody has gone on with since.
 OLD_PART = 14 * 86400
@@ -258,7 +258,9 @@ def _said(found: Survey, progress: Progress, warning: str) -> str:
     total = sum(file["size"] for file in manifest["files"])
     told = f"{manifest['model']} at {manifest['commit'][:12]} is whole: {len(manifest['files'])} files, {size(total)}."
     if found.needs:
-        told += f" Fetched {len(found.needs)} files, {size(progress.told()['received'])}."
+        received = progress.told()["received"]
+        count = len(found.needs)
+        told += f" Fetched {count} files, {size(received)}." if received else f" Placed {count} files, which had come."
     return " ".join([told, *(f"{one}." for one in (unhashed(manifest), warning) if one)])
 
 

@@ -23,9 +23,10 @@ ASKED: Json = {
     "instances": [
         {"name": "a", "model": "org/model", "revision": "v1", "api_key": "hidden-key"},
         {"name": "b", "model": "acme/here"},
+        {"name": "d", "model": "acme/there"},
         {"name": "c", "model": "/models/path"},
     ],
-    "sources": {"acme/here": "/srv/models/here"},
+    "sources": {"acme/here": "/srv/models/here", "acme/there": "control_node:/srv/models/there"},
 }
 
 
@@ -61,7 +62,8 @@ def test_each_thing_is_asked_for_once_with_its_own_secret(wire: Wire, monkeypatc
     assert wire.piped == [True, True] and "hidden-key" not in repr(wire.calls)
     assert found["changed"] and len(found["parts"]) == 2 and "hidden" not in repr(found)
     assert found["msg"][0].startswith("acme/here is left out: it comes from /srv/models/here of the hosts")
-    assert found["msg"][1:] == ["part 1", "part 2"]
+    assert found["msg"][1].startswith("acme/there is left out: it comes from control_node:/srv/models/there (vllm_")
+    assert found["msg"][2:] == ["part 1", "part 2"]
 
 
 def test_without_secrets_any_connection_will_do(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -6,6 +6,8 @@
 from __future__ import annotations
 
 import json
+import pathlib
+import shutil
 import types
 import typing as t
 
@@ -14,6 +16,9 @@ from ansible.errors import AnsibleActionFail, AnsibleConnectionFailure
 
 from ansible_collections.gpufleet.vllm.plugins.action import vllm_fetch as action
 from ansible_collections.gpufleet.vllm.plugins.module_utils._store.progress import Progress
+from ansible_collections.gpufleet.vllm.plugins.plugin_utils import program_action, sent_models
+from ansible_collections.gpufleet.vllm.plugins.plugin_utils.host_program import HostProgram
+from ansible_collections.gpufleet.vllm.tests.unit.plugins.module_utils._store.hubs import request
 
 Json = dict[str, t.Any]
 TOKEN = "hf_0123456789abcdefgh"
@@ -45,12 +50,15 @@ class Wire:
         self.pipes, self.clock, self.step = True, 0.0, 0.0
         self.found: Json = {}
         self.refusal = ""
+        # What the host says of pieces that come from the control node, or that it is out of reach.
+        self.sizes: list[Json | Exception] = []
+        self.pieces: list[tuple[str, bytes]] = []
 
     def module(self, args: Json) -> Json:
         self.calls.append(args)
         if self.refusal:
             return {"failed": True, "msg": self.refusal}
-        if self.found:
+        if self.found and ("look" in args or not self.follow):
             return {"changed": False, "found": self.found}
         if "program_source" not in args and len(self.calls) == 1:
             return {"changed": False, "program_needed": True}
@@ -58,7 +66,13 @@ class Wire:
         started = {"name": "m-1", "unit": "gpufleet-fetch@m-1.service", "run": "r1", "ours": ours, "joined": not ours}
         return {"changed": True, "started": started, "invocation": {"module_args": {"token": "VALUE_SPECIFIED"}}}
 
-    def command(self, command: str) -> Json:
+    def command(self, command: str, in_data: bytes | None = None) -> Json:
+        if in_data is not None:
+            self.pieces.append((command, in_data))
+            said = self.sizes.pop(0)
+            if isinstance(said, Exception):
+                raise said
+            return said
         self.commands.append(command)
         self.clock += self.step
         answer = self.follow.pop(0)
@@ -92,6 +106,7 @@ def run(monkeypatch: pytest.MonkeyPatch) -> t.Callable[..., Json]:
         def sleep(seconds: float) -> None:
             wire.clock += seconds
 
+        monkeypatch.setattr(program_action, "build", lambda _sources: HostProgram(b"", "digest"))
         monkeypatch.setattr(plugin, "_execute_module", execute_module)
         monkeypatch.setattr(plugin, "_low_level_execute_command", wire.command)
         monkeypatch.setattr(plugin, "_transfer_file", lambda _source, _target: None)
@@ -236,3 +251,96 @@ def test_what_a_host_says_steers_no_terminal(run: t.Callable[..., Json]) -> None
     wire.step = 100
     result = run(wire, models=MODELS)
     assert result["failed"] and result["msg"].isprintable() and wire.shown[0].isprintable()
+
+
+@pytest.fixture
+def source(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> Json:
+    """A model of the control node, as a task states it."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    (tmp_path / "m").mkdir()
+    (tmp_path / "m" / "config.json").write_text("{}")
+    (tmp_path / "m" / "model.safetensors").write_bytes(b"weights")
+    return {"models": MODELS, "sources": {"org/m": f"control_node:{tmp_path}/m"}}
+
+
+def lacks_all_of(source: Json) -> Json:
+    """What a host without the model says."""
+    asked = request("/var/cache/gpufleet/hub", model="org/m", source=source["sources"]["org/m"])
+    made, _found = sent_models.held(asked, sent_models.cache())
+    needs = [{"blob": one["sha256"], "there": 0} for one in made["files"]]
+    missing = {"missing_files": 2, "missing_bytes": 9}
+    return {"outcome": "missing", "detail": "2 files.", "commit": made["commit"], "needs": needs, **missing}
+
+
+def size(count: int) -> Json:
+    return {"rc": 0, "stdout": json.dumps({"size": count}), "stderr": ""}
+
+
+def test_what_the_control_node_has_is_sent_and_then_placed(run: t.Callable[..., Json], source: Json) -> None:
+    wire = Wire(seen(whole()))
+    wire.found = lacks_all_of(source)
+    wire.sizes = [size(2), AnsibleConnectionFailure("gone"), size(7)]
+    result = run(wire, **source)
+    assert [raw for _command, raw in wire.pieces] == [b"{}", b"weights", b"weights"]
+    words = "gpufleet-host receive --hub-dir /var/cache/gpufleet/hub --model org/m --blob "
+    assert all(words in command for command, _raw in wire.pieces)
+    assert wire.shown == ["gpu1: the host is out of reach; trying again"]
+    assert (result["changed"], result["msg"]) == (True, ["org/m is whole. 9 bytes were sent."])
+    assert result["models"][0]["received_bytes"] == 9
+    assert json.loads(wire.calls[-1]["request"]["listed"])["model"] == "org/m"
+
+
+def test_nothing_is_sent_to_a_host_that_lacks_nothing(run: t.Callable[..., Json], source: Json) -> None:
+    wire = Wire(seen(whole(changed=False)))
+    wire.found = {**lacks_all_of(source), "outcome": "whole", "needs": []}
+    result = run(wire, **source)
+    assert (wire.pieces, result["changed"], result["msg"]) == ([], False, ["org/m is whole."])
+
+
+def test_a_check_run_says_what_would_be_sent_and_sends_nothing(run: t.Callable[..., Json], source: Json) -> None:
+    wire = Wire()
+    wire.found = lacks_all_of(source)
+    result = run(wire, check=True, **source)
+    assert (result["changed"], result["msg"], wire.pieces, wire.commands) == (True, ["2 files."], [], [])
+    assert "look" not in wire.calls[0] and "listed" in wire.calls[0]["request"]
+
+
+@pytest.mark.parametrize(
+    ("answer", "told_as"),
+    [
+        ({"rc": 1, "stdout": "", "stderr": "the disk of /x is full\n"}, "the host did not take a file: the disk of /x"),
+        ({"rc": 0, "stdout": "[]", "stderr": ""}, "the host did not take a file: it is"),
+        ({"rc": 0, "stdout": "x", "stderr": ""}, "the host did not take a file: "),
+        (size(100), "the host has 100 of the 2 bytes of config.json"),
+    ],
+)
+def test_a_piece_that_is_not_taken_ends_this_model(
+    run: t.Callable[..., Json], source: Json, answer: Json, told_as: str
+) -> None:
+    wire = Wire(seen(whole()))
+    wire.found = lacks_all_of(source)
+    wire.sizes = [answer]
+    result = run(wire, **source)
+    assert result["failed"] and result["msg"].startswith(f"org/m: {told_as}") and len(wire.pieces) == 1
+
+
+def test_a_host_that_cannot_be_piped_to_is_sent_nothing(run: t.Callable[..., Json], source: Json) -> None:
+    wire = Wire(seen(whole()))
+    wire.pipes, wire.found = False, lacks_all_of(source)
+    assert "has no pipelining, by which files are sent" in run(wire, **source)["msg"] and wire.pieces == []
+
+
+def test_a_host_without_room_is_sent_nothing(run: t.Callable[..., Json], source: Json) -> None:
+    wire = Wire(seen(whole()))
+    wire.found = {**lacks_all_of(source), "outcome": "failed", "detail": "9 bytes are missing."}
+    assert run(wire, **source)["msg"] == "org/m: 9 bytes are missing." and wire.pieces == []
+
+
+def test_a_source_that_is_gone_is_needed_for_no_commit(
+    run: t.Callable[..., Json], source: Json, tmp_path: pathlib.Path
+) -> None:
+    shutil.rmtree(tmp_path / "m")
+    assert "there is no" in run(Wire(), **source)["msg"]
+    wire = Wire(seen(whole(changed=False)))
+    result = run(wire, sources=source["sources"], models=[{"model": "org/m", "revision": "c" * 40}])
+    assert result["msg"] == ["org/m is whole."] and "listed" not in wire.calls[-1]["request"]

@@ -109,6 +109,9 @@ def test_an_endpoint_may_end_in_a_slash() -> None:
         ({"org/m": "ftp://x/y"}, "vllm_server_model_sources['org/m'] is 'ftp://x/y': write an address"),
         ({"org/m": "models/m"}, "vllm_server_model_sources['org/m'] is 'models/m': write an address"),
         ({"org/m": "/srv/../etc"}, "vllm_server_model_sources['org/m'] is '/srv/../etc': write an address"),
+        ({"org/m": "control_node:m"}, "vllm_server_model_sources['org/m'] is 'control_node:m': write an address"),
+        ({"org/m": "control_node:/srv/../etc"}, "vllm_server_model_sources['org/m'] is 'control_node:/srv/../etc': "),
+        ({"org/m": "control_node:/"}, "vllm_server_model_sources['org/m'] is 'control_node:/': write an address"),
         ({"org/m": "/"}, "vllm_server_model_sources['org/m'] is '/': write an address"),
         ({"org/m": ["/srv/m"]}, "vllm_server_model_sources['org/m'] is no text, or an empty one: write"),
         ({"org/m": ""}, "vllm_server_model_sources['org/m'] is no text, or an empty one: write"),
@@ -128,11 +131,15 @@ def test_a_source_with_a_secret_in_it_is_refused_and_not_repeated(source: str) -
 
 
 def test_models_come_from_their_source_and_others_from_the_hub() -> None:
-    sources = {"org/m": "https://files.example/m/", "org/x": "/srv/models/x/"}
-    requests, errors = read(sources=sources, instances=[INSTANCE], models=[{"model": "org/x"}, {"model": "org/y"}])
+    sources = {
+        "org/m": "https://files.example/m/", "org/x": "/srv/models/x/", "org/z": "control_node:/srv/models/z/",
+    }  # fmt: skip
+    listed = [{"model": f"org/{name}"} for name in "xyz"]
+    requests, errors = read(sources=sources, instances=[INSTANCE], models=listed)
     assert errors == []
     assert {one["model"]: one.get("source") for one in requests} == {
         "org/m": "https://files.example/m", "org/x": "/srv/models/x", "org/y": None,
+        "org/z": "control_node:/srv/models/z",
     }  # fmt: skip
 
 

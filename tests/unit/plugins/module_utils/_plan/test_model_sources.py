@@ -21,8 +21,10 @@ def settings(sources: fleet.Json) -> fleet.Json:
     return {"hub_dir": "/var/cache/gpufleet/hub", "model_sources": sources}
 
 
-def test_its_engine_asks_no_hub_and_starts_from_the_content_that_is_on_the_host() -> None:
-    found = fleet.plan(instances=[fleet.instance(**HUB)], models=THERE, settings=settings(SOURCES))
+@pytest.mark.parametrize("source", ["/srv/models/tuned", "control_node:/srv/models/tuned", "https://x.example/m"])
+def test_its_engine_asks_no_hub_and_starts_from_the_content_that_is_on_the_host(source: str) -> None:
+    sources = {"acme/tuned": source}
+    found = fleet.plan(instances=[fleet.instance(**HUB)], models=THERE, settings=settings(sources))
     assert found["release"]["env"]["HF_HUB_OFFLINE"] == "1"
     assert found["release"]["model"] == {"id": "acme/tuned", "path": None, "revision": COMMIT}
     assert "--revision" in found["release"]["command"] and COMMIT in found["release"]["command"]
