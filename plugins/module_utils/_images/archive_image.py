@@ -23,7 +23,12 @@ BLOBS = "blobs/sha256/"
 LIST, INDEX = "manifest.json", "index.json"
 # By the name that Linux has for a processor, the one that images have for it.
 PROCESSORS = {"x86_64": "amd64", "aarch64": "arm64"}
-DESCRIPTOR: documents.Shape = {"digest": str, "size?": int, "platform?": {"architecture?": str, "os?": str}}
+DESCRIPTOR: documents.Shape = {
+    "digest": str,
+    "size?": int,
+    "mediaType?": str,
+    "platform?": {"architecture?": str, "os?": str},
+}
 MANIFEST: documents.Shape = {"config": DESCRIPTOR, "layers": [DESCRIPTOR]}
 MANIFESTS: documents.Shape = {"manifests": [DESCRIPTOR]}
 SAVED: documents.Shape = [{"Config": str, "RepoTags?": [str], "Layers": [str]}]
@@ -35,13 +40,15 @@ class OtherImage(Exception):
 
 
 class Found(t.NamedTuple):
-    """Names of files in the archive, and the digest of its `manifest`, '' without one. `ids` are those in Docker."""
+    """Names of files in the archive, and the digest of its `manifest`, '' without one. `ids` are those in Docker, and
+    `zstd` is whether a layer is packed in that way."""
 
     config: str
     layers: tuple[str, ...]
     diff_ids: tuple[str, ...]
     manifest: str
     ids: tuple[str, ...]
+    zstd: bool = False
 
 
 def find(content: Content, image: str, image_id: str) -> Found:
@@ -75,7 +82,8 @@ def _by_manifest(content: Content, digest: str) -> Found:
     config = _blob(content, document["config"]["digest"])
     layers = tuple(_blob(content, one["digest"]) for one in document["layers"])
     diff_ids = _diff_ids(content, config, len(layers))
-    return Found(config, layers, diff_ids, digest, (document["config"]["digest"], digest))
+    zstd = any(str(one.get("mediaType") or "").endswith("zstd") for one in document["layers"])
+    return Found(config, layers, diff_ids, digest, (document["config"]["digest"], digest), zstd)
 
 
 def _saved(content: Content, digest: str, image_id: str) -> Found:

@@ -25,6 +25,8 @@ from .registry import NotTold, Registry, is_plain
 from .registry_login import Login
 
 NOBODY = "without a login"
+# The first series of Docker that unpacks layers in zstd.
+ZSTD_SINCE = 23
 
 
 class NoImage(Exception):
@@ -144,6 +146,7 @@ class Fetching:
             content = archive_content.read(archive.path)
             found = archive_image.find(content, image, archive.image_id)
             size = archive_tar.size(content, found)
+            self._must_unpack(image, archive.path, found)
             self._must_fit(image, size)
             self.beat(f"loading {size // MIB} MiB")
             self.docker.load(
@@ -172,6 +175,20 @@ class Fetching:
             raise _bad_archive(image, archive.path, what, "Load it by hand and look, or correct")
         self._name(image, there)
         return Fetched(there, "archive", archive.path)
+
+    def _must_unpack(self, image: str, path: str, found: archive_image.Found) -> None:
+        """Before Docker is given what it cannot read. Raises NoImage, DockerError."""
+        if not found.zstd:
+            return
+        version = str(self.docker.get("/version").get("Version") or "")
+        series = version.partition(".")[0]
+        if series.isdecimal() and int(series) < ZSTD_SINCE:
+            raise _bad_archive(
+                image,
+                path,
+                f"has layers that are packed with zstd, which Docker {version} of this host cannot unpack",
+                f"Install Docker {ZSTD_SINCE} or newer, or correct",
+            )
 
     def _must_fit(self, image: str, size: int) -> None:
         """Docker writes the whole of it to the disk of its root before it unpacks any."""
@@ -267,7 +284,8 @@ class Fetching:
             "login": who,
         }
         wait = asked.wait() if asked and kind.name == pull_errors.RATE_LIMIT else ""
-        why = "; ".join(filter(None, (kind.cause.format(**known), wait)))
+        said = kind.nobody if kind.nobody and who == NOBODY else kind.cause
+        why = "; ".join(filter(None, (said.format(**known), wait)))
         cause = f"the image {at} could not be pulled: {why}: {message}"
         return NoImage(kind.name, cause, kind.advice.format(**known))
 

@@ -13,12 +13,16 @@ import typing as t
 
 
 class Kind(t.NamedTuple):
-    """A class of failure, by what Docker says; the cause and the advice are sentences with what is known in braces."""
+    """A class of failure, by what Docker says; the cause and the advice are sentences with what is known in braces.
+
+    `nobody` is the cause where no login was sent, '' where that makes no difference.
+    """
 
     name: str
     pattern: t.Pattern[str]
     cause: str
     advice: str
+    nobody: str = ""
 
 
 ANYTHING: t.Final = "image.pull"
@@ -57,6 +61,7 @@ KINDS: t.Final = (
         "{registry} does not take the login ({login})",
         "State user and password, or an identity token, of {registry} in vllm_server_registries, or log in on the host "
         "(docker login {registry}).",
+        nobody="{registry} asks for a login, and none is known for it",
     ),
     Kind(
         "image.not_there",
@@ -72,7 +77,10 @@ KINDS: t.Final = (
         "image.denied",
         _said(r"denied|403 forbidden|insufficient_scope|requested access to the resource"),
         "{registry} does not give {repository} with this login ({login}), or has no such repository: both look alike",
-        "Correct vllm_server_image, or the instance's own image, or give the login the right to pull {repository}.",
+        "Correct vllm_server_image, or the instance's own image, or state a login (vllm_server_registries) with the "
+        "right to pull {repository}.",
+        nobody="{registry} does not give {repository} without a login, or has no such repository: both look alike, and "
+        "no login is known for it",
     ),
     Kind(
         "image.pull",

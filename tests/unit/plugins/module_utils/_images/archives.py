@@ -40,6 +40,15 @@ INDEX = json.dumps(
 ).encode()
 
 
+def in_zstd() -> dict[str, bytes]:
+    """The layout, whose manifest says that a layer is packed in zstd; what is in it is not looked at."""
+    layers = [{"digest": digest(layer), "mediaType": "application/vnd.oci.image.layer.v1.tar+zstd"} for layer in PACKED]
+    top = json.dumps({"config": {"digest": ID}, "layers": layers}).encode()
+    listed = {"manifests": [{"digest": digest(top)}]}
+    files = {blob(raw): raw for raw in (*PACKED, CONFIG, top)}
+    return {**files, "index.json": json.dumps(listed).encode(), "oci-layout": b'{"imageLayoutVersion": "1.0.0"}'}
+
+
 def saved() -> dict[str, bytes]:
     listed = [{"Config": "c.json", "RepoTags": ["debian:latest"], "Layers": ["1/layer.tar", "2/layer.tar"]}]
     return {

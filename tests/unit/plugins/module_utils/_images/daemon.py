@@ -40,6 +40,7 @@ class Daemon(Docker):
         self.done: list[str] = []
         self.logins: list[Json] = []
         self.on_pull: t.Callable[[], None] = lambda: None
+        self.version = "28.5.1"
 
     def has(self, image: Json, *names: str) -> None:
         self.known[image["Id"]] = image
@@ -48,7 +49,7 @@ class Daemon(Docker):
     def get(self, path: str) -> t.Any:
         if path == "/images/json":
             return list(self.known.values())
-        return {"DockerRootDir": "/docker"}
+        return {"Version": self.version} if path == "/version" else {"DockerRootDir": "/docker"}
 
     def image(self, reference: str) -> Json | None:
         return self.known.get(self.names.get(reference, reference))

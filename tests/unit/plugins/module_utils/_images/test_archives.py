@@ -194,6 +194,27 @@ def refused(folder: pathlib.Path, docker: Daemon, archive: Archive, free: int = 
     return problem.value
 
 
+@pytest.mark.parametrize(("version", "loads"), [("20.10.24+dfsg1", False), ("23.0.0", True), ("28.5.1", True)])
+def test_layers_in_zstd_take_a_docker_that_unpacks_them(tmp_path: pathlib.Path, version: str, loads: bool) -> None:
+    docker = Loading()
+    docker.version = version
+    archive = Archive(written(tmp_path / "a.tar", archives.in_zstd()), ID)
+    if loads:
+        assert fetching(tmp_path, docker, []).present(BY_MANIFEST, 60, archive).by == "archive"
+        return
+    told = refused(tmp_path, docker, archive)
+    assert told.failure_class == "image.archive" and docker.done == []
+    assert "packed with zstd, which Docker 20.10.24+dfsg1 of this host cannot unpack" in told.cause
+    assert told.advice.startswith("Install Docker 23 or newer")
+
+
+def test_layers_in_gzip_load_everywhere(tmp_path: pathlib.Path) -> None:
+    docker = Loading()
+    docker.version = "20.10.24+dfsg1"
+    archive = Archive(written(tmp_path / "a.tar", layout()))
+    assert fetching(tmp_path, docker, []).present(BY_MANIFEST, 60, archive).by == "archive"
+
+
 def test_what_stands_in_its_way(tmp_path: pathlib.Path) -> None:
     whole = Archive(written(tmp_path / "a.tar", layout()))
     told = refused(tmp_path, Loading(), Archive(str(tmp_path / "none.tar")))

@@ -108,9 +108,9 @@ SAID: list[tuple[str, str, str]] = [
         "image.denied",
         "or has no such repository: both look alike",
     ),
-    ("denied: denied", "image.denied", "does not give quay.io/o/v"),
+    ("denied: denied", "image.denied", "quay.io does not give quay.io/o/v without a login, or has no such repository"),
     ("error from registry: Requested access is not permitted: 403 Forbidden", "image.denied", "does not give"),
-    ("unauthorized: incorrect username or password", "image.credentials", "does not take the login (without a login)"),
+    ("unauthorized: incorrect username or password", "image.credentials", "asks for a login, and none is known for it"),
     ('Head "https://quay.io/v2/o/v/manifests/1": no basic auth credentials', "image.credentials", "vllm_server_reg"),
     ("unauthorized: authentication required", "image.credentials", "docker login quay.io"),
     ("toomanyrequests: You have reached your pull rate limit.", "image.rate_limit", "gives out no more images for now"),
@@ -136,6 +136,28 @@ def test_what_stands_in_the_way_is_told_apart(
     assert problem.value.failure_class == failure_class
     assert told in f"{problem.value.cause} {problem.value.advice}" and message in problem.value.cause
     assert not brought.known(str(tmp_path / "state"))
+
+
+@pytest.mark.parametrize(
+    ("message", "told"),
+    [
+        (
+            "unauthorized: incorrect username or password",
+            "quay.io does not take the login (with that of the inventory)",
+        ),
+        (
+            "denied: denied",
+            "quay.io does not give quay.io/o/v with this login (with that of the inventory), or has no such",
+        ),
+    ],
+)
+def test_a_login_that_is_refused_is_named(tmp_path: pathlib.Path, message: str, told: str) -> None:
+    docker = Daemon()
+    docker.offered = {"quay.io/o/v:1": message}
+    state(tmp_path, registries={"quay.io": {"username": "me", "password": "pw"}})
+    with pytest.raises(NoImage) as problem:
+        fetching(tmp_path, docker, []).present("quay.io/o/v:1", 60)
+    assert told in problem.value.cause and "none is known" not in problem.value.cause
 
 
 def test_one_pull_however_many_ask(tmp_path: pathlib.Path) -> None:
