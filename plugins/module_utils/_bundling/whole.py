@@ -65,6 +65,8 @@ def _written(path: str, text: str) -> bool:
                 return False
     except (FileNotFoundError, ValueError):
         pass
+    except IsADirectoryError:
+        raise BadBundle(f"{path} is a folder, and the manifest has to be there: remove it, and run again") from None
     write_atomically(path, text, mode=0o644)
     return True
 

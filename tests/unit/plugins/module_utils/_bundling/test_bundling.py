@@ -165,6 +165,10 @@ def test_the_manifest_comes_last_and_once(tmp_path: pathlib.Path) -> None:
     assert not whole.write(str(tmp_path), [part], ["a", "b"], keep=True)["changed"]
     (tmp_path / "models" / "old").write_text("")
     assert "1 files there are none of it, such as models/old" in whole.write(str(tmp_path), [part], ["a"], True)["msg"]
+    (tmp_path / "bundle.json").unlink()
+    (tmp_path / "bundle.json").mkdir()
+    with pytest.raises(BadBundle, match=r"bundle\.json is a folder, and the manifest has to be there: remove it"):
+        whole.write(str(tmp_path), [part], ["a"], keep=True)
     os.truncate(tmp_path / part["files"][0]["path"], 3)
     with pytest.raises(Exception, match="has 3 bytes"):
         whole.write(str(tmp_path), [part], ["a"], keep=True)
