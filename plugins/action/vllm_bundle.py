@@ -35,6 +35,7 @@ OPTIONS: Json = {
     "bandwidth": {"type": "float", "default": 0},
     "parts": {"type": "list", "elements": "dict"},
     "hosts": {"type": "list", "elements": "str", "default": []},
+    "signing_key": {"type": "path", "default": ""},
 }
 
 
@@ -56,7 +57,7 @@ class ActionModule(PipedAction):
         if args["parts"] is not None:
             if errors:
                 return {**result, "failed": True, "msg": " ".join(errors)}
-            given = {name: args[name] for name in ("dir", "parts", "hosts")}
+            given = {name: args[name] for name in ("dir", "parts", "hosts", "signing_key")}
             return {**result, **as_told(self._execute_module(MODULE, module_args=given, task_vars=self._vars))}
         stated = {name: args[name] for name in ("registries", "mirrors")}
         sources.read(stated, errors)

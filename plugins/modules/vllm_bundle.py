@@ -101,6 +101,12 @@ options:
     type: list
     elements: str
     default: []
+  signing_key:
+    description:
+      - Private key of SSH with which the manifest is signed, into C(bundle.json.sig). Without a passphrase, or with one
+        in an agent. It is not signed, if empty. It takes C(ssh-keygen) where the bundle is made.
+    type: path
+    default: ""
   image:
     description: The one image of this call. Set by the action.
     type: str
@@ -163,8 +169,10 @@ import typing as t
 
 from ansible.module_utils.basic import AnsibleModule
 
+from ansible_collections.gpufleet.vllm.plugins.module_utils._bundle import signature
 from ansible_collections.gpufleet.vllm.plugins.module_utils._bundle.known import NoFile
 from ansible_collections.gpufleet.vllm.plugins.module_utils._bundle.manifest import BadBundle
+from ansible_collections.gpufleet.vllm.plugins.module_utils._bundle.running import runner
 from ansible_collections.gpufleet.vllm.plugins.module_utils._bundling import parts, whole
 from ansible_collections.gpufleet.vllm.plugins.module_utils._bundling.folder import BundleFolder
 from ansible_collections.gpufleet.vllm.plugins.module_utils._images import sources
@@ -184,6 +192,17 @@ def part(module: AnsibleModule, folder: BundleFolder) -> parts.Came:
     stated = sources.read({"registries": registries, "mirrors": args["mirrors"]}, [])
     plain, config = args["insecure_registries"], os.path.join(pathlib.Path.home(), LOGINS)
     return parts.image(folder, args["image"], stated, plain, args["architecture"], config, module.check_mode)
+
+
+def signed(module: AnsibleModule, ended: documents.Json) -> documents.Json:
+    """The same, once the manifest is signed, where a key is stated. Raises BadBundle, OSError."""
+    place, key = module.params["dir"], module.params["signing_key"]
+    if not key:
+        if ended["changed"]:
+            signature.drop(place)
+        return ended
+    changed = signature.sign(runner(module), place, key)
+    return {**ended, "changed": ended["changed"] or changed, "msg": f"{ended['msg']} It is signed."}
 
 
 def main() -> None:
@@ -207,6 +226,7 @@ def main() -> None:
             "bandwidth": {"type": "float", "default": 0},
             "parts": {"type": "list", "elements": "dict"},
             "hosts": {"type": "list", "elements": "str", "default": []},
+            "signing_key": {"type": "path", "default": ""},
             "image": {"type": "str"},
             "request": {"type": "dict"},
         },
@@ -216,7 +236,7 @@ def main() -> None:
     try:
         if module.params["parts"] is not None:
             ended = whole.write(place, module.params["parts"], module.params["hosts"], keep=not module.check_mode)
-            module.exit_json(**ended)
+            module.exit_json(**(ended if module.check_mode else signed(module, ended)))
         bandwidth = int(module.params["bandwidth"] * 1_000_000)
         with BundleFolder(place, keep=not module.check_mode, bandwidth=bandwidth) as folder:
             came = part(module, folder)

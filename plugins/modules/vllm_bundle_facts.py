@@ -26,6 +26,14 @@ options:
     description: The digest that the bundle has to have, as C(bundle.yml) said it. Any, if empty.
     type: str
     default: ""
+  signers:
+    description:
+      - Public keys of SSH, each the line of a C(.pub) file, one of which has to have signed the bundle. The signature
+        is not looked at, if empty.
+      - It takes C(ssh-keygen) on the host.
+    type: list
+    elements: str
+    default: []
   images:
     description: Images that are planned. Those that the bundle has not got are told.
     type: list
@@ -67,7 +75,9 @@ import os
 
 from ansible.module_utils.basic import AnsibleModule
 
+from ansible_collections.gpufleet.vllm.plugins.module_utils._bundle import signature
 from ansible_collections.gpufleet.vllm.plugins.module_utils._bundle.manifest import BadBundle
+from ansible_collections.gpufleet.vllm.plugins.module_utils._bundle.running import runner
 from ansible_collections.gpufleet.vllm.plugins.module_utils._bundle.verified import verified
 from ansible_collections.gpufleet.vllm.plugins.module_utils._state.store import STATE_DIR
 
@@ -77,6 +87,7 @@ def main() -> None:
         argument_spec={
             "path": {"type": "path", "required": True},
             "digest": {"type": "str", "default": ""},
+            "signers": {"type": "list", "elements": "str", "default": []},
             "images": {"type": "list", "elements": "str", "default": []},
         },
         supports_check_mode=True,
@@ -85,7 +96,10 @@ def main() -> None:
     if not root.startswith("/"):
         module.fail_json(msg=f"vllm_bundle is {root!r}: write an absolute path of the host.")
     try:
+        signature.keys(module.params["signers"])
         bundle = verified(root, STATE_DIR, keep=not module.check_mode, stated=module.params["digest"])
+        if module.params["signers"]:
+            signature.must_be_signed(runner(module), root, bundle["digest"], module.params["signers"])
     except BadBundle as error:
         told = str(error)
         module.fail_json(msg=f"{told if told.startswith('/') else told[:1].upper() + told[1:]}.")

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import pathlib
+import subprocess
 import typing as t
 
 import pytest
@@ -77,3 +78,25 @@ def test_a_hub_that_is_away_is_told(tmp_path: pathlib.Path, monkeypatch: pytest.
 
     monkeypatch.setattr(parts, "model", full)
     assert run(vllm_bundle, dir=str(tmp_path), request={"model": "a/b"})["msg"].startswith("The disk of /srv is full")
+
+
+def test_it_is_signed_and_looked_at_with_the_programs_of_the_host(tmp_path: pathlib.Path) -> None:
+    root, key = tmp_path / "bundle", tmp_path / "key"
+    subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(key)], check=True)
+    public = key.with_suffix(".pub").read_text()
+    given: Json = {"dir": str(root), "parts": [bundles.part(root, bundles.hub()).part], "hosts": ["gpu01"]}
+    ended = run(vllm_bundle, **given, signing_key=str(key))
+    assert ended["changed"] and ended["msg"].endswith("It is signed.")
+    assert not run(vllm_bundle, **given, signing_key=str(key))["changed"]
+    assert "is whole" in run(vllm_bundle_facts, path=str(root), signers=[public])["msg"]
+    run(vllm_bundle, **{**given, "hosts": ["gpu02"]})
+    assert "has no bundle.json.sig" in run(vllm_bundle_facts, path=str(root), signers=[public])["msg"]
+    assert "is whole" in run(vllm_bundle_facts, path=str(root))["msg"]
+    assert "which is no public key of SSH" in run(vllm_bundle_facts, path=str(root), signers=["x"])["msg"]
+
+
+def test_where_nothing_signs_that_is_said(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    root = tmp_path / "bundle"
+    monkeypatch.setattr(AnsibleModule, "get_bin_path", lambda *_args: None)
+    given: Json = {"dir": str(root), "parts": [bundles.part(root, bundles.hub()).part], "hosts": ["gpu01"]}
+    assert "there is no ssh-keygen" in run(vllm_bundle, **given, signing_key="/key")["msg"]
