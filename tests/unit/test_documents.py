@@ -11,6 +11,8 @@ import re
 
 import pytest
 
+from ansible_collections.gpufleet.vllm.tools.docsite import pages as docsite
+
 CHECKOUT = pathlib.Path(__file__).resolve().parents[2]
 LINK = re.compile(r"(?<!!)\[[^\]]*\]\((?!https?:)([^)#\s]*)(?:#([^)\s]*))?\)")
 
@@ -46,6 +48,16 @@ def test_links_lead_somewhere(page: pathlib.Path) -> None:
 def test_a_link_that_leads_nowhere_is_told() -> None:
     text = "[a](docs/no.md) [b](README.md#try-it) [c](README.md#no-such) [d](https://example.com/no)"
     assert broken(CHECKOUT / "README.md", text) == ["docs/no.md", "README.md#no-such"]
+
+
+def test_the_index_lists_each_page_once() -> None:
+    docs = CHECKOUT / "docs"
+    listed = docsite.entries((docs / "README.md").read_text()) + [
+        f"contributing/{path}" for path in docsite.entries((docs / "contributing" / "README.md").read_text())
+    ]
+    there = [path.relative_to(docs).as_posix() for path in docs.rglob("*.md")]
+    generated = ("modules/", "roles/")
+    assert sorted(listed) == sorted(path for path in there if path != "README.md" and not path.startswith(generated))
 
 
 # What contributors read.

@@ -83,6 +83,9 @@ class Handler(http.server.BaseHTTPRequestHandler):
         self.close_connection = True
         chunk = json.dumps(answer(body, "chat.completion.chunk", "delta"))
         self.wfile.write(f"data: {chunk}\n\n".encode() * 3)
+        if (body.get("stream_options") or {}).get("include_usage"):
+            last = answer(body, "chat.completion.chunk", "delta") | {"choices": [], "usage": usage(body)}
+            self.wfile.write(f"data: {json.dumps(last)}\n\n".encode())
         self.wfile.write(
             b'data: {"error": {"message": "engine died"}}\n\n' if self.server.of.breaks else b"data: [DONE]\n\n"
         )
@@ -103,7 +106,12 @@ class Handler(http.server.BaseHTTPRequestHandler):
 
 def answer(body: Json, kind: str, part: str) -> Json:
     choice = {"index": 0, part: {"role": "assistant", "content": "hello"}, "finish_reason": "stop"}
-    return {"id": "1", "object": kind, "created": 1, "model": body["model"], "choices": [choice]}
+    told = {"id": "1", "object": kind, "created": 1, "model": body["model"], "choices": [choice]}
+    return told if part == "delta" else told | {"usage": usage(body)}
+
+
+def usage(body: Json) -> Json:
+    return {"prompt_tokens": tokens(body), "completion_tokens": 1, "total_tokens": tokens(body) + 1}
 
 
 class Server(http.server.ThreadingHTTPServer):
