@@ -54,7 +54,11 @@ def queries() -> dict[str, str]:
 
 def test_the_table_has_every_release_whose_arguments_are_known() -> None:
     versions = json.loads(HISTORY.read_text())["versions"]
-    assert TABLE["versions"] == versions, "roles/vllm_monitoring/files/metric_names.json has others"
+    missing = sorted(set(versions) - set(TABLE["versions"]))
+    assert TABLE["versions"] == versions, (
+        f"roles/vllm_monitoring/files/metric_names.json: put {missing} into `versions`, and names that came or "
+        "went with them, as step 2 of docs/contributing/vllm-release.md prints them"
+    )
 
 
 @pytest.mark.parametrize("version", TABLE["versions"])

@@ -31,20 +31,25 @@ def knows_a_release(source: str) -> bool:
 def test_the_tables_were_read_for_the_newest_release() -> None:
     """NEWEST_KNOWN is raised last, when everything that the recipe lists has been looked at."""
     newest = version_key(HISTORY["versions"][-1])
-    assert newest == NEWEST_KNOWN, "step 2 of docs/contributing/vllm-release.md says when to raise NEWEST_KNOWN"
+    assert newest == NEWEST_KNOWN, (
+        f"plugins/module_utils/_vllm/gates.py: raise NEWEST_KNOWN to {newest}, at the end of step 2 of {RECIPE.name} "
+        "and not before"
+    )
 
 
 def test_the_page_of_the_arguments_says_which_releases_there_are() -> None:
     page = (CHECKOUT / "roles" / "vllm_server" / "files" / "engine_args" / "README.md").read_text()
     versions = HISTORY["versions"]
     said = f"for {len(versions)} releases from {versions[0]} to {versions[-1]}"
-    assert said in page, "say so in roles/vllm_server/files/engine_args/README.md"
+    assert said in page, f"roles/vllm_server/files/engine_args/README.md is to say: {said}"
 
 
 def test_whoever_plans_an_upgrade_is_told_the_newest_release() -> None:
     page = (CHECKOUT / "docs" / "plan.md").read_text()
     said = re.findall(r"has read go up to ([\d.]+\d);", page)
-    assert said == [version_text(NEWEST_KNOWN)], "docs/plan.md says another release under `Before an upgrade`"
+    assert said == [version_text(NEWEST_KNOWN)], (
+        f"docs/plan.md, under `Before an upgrade`, is to say: has read go up to {version_text(NEWEST_KNOWN)};"
+    )
 
 
 def first_column(page: pathlib.Path) -> set[str]:

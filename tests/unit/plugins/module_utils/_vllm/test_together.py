@@ -12,7 +12,8 @@ import pytest
 from ansible_collections.gpufleet.vllm.plugins.module_utils._vllm import together
 from ansible_collections.gpufleet.vllm.plugins.module_utils._vllm.gates import NEWEST_KNOWN
 from ansible_collections.gpufleet.vllm.plugins.module_utils._vllm.schema import Version
-from ansible_collections.gpufleet.vllm.plugins.module_utils._vllm.together import ROWS, Together
+from ansible_collections.gpufleet.vllm.plugins.module_utils._vllm.together import ROWS
+from ansible_collections.gpufleet.vllm.plugins.module_utils._vllm.together_row import Together
 
 Json = dict[str, t.Any]
 
