@@ -44,6 +44,7 @@ OPTIONS = {
     "instances": {"type": "raw", "default": []},
     "roll_back": {"type": "list", "elements": "dict", "default": []},
     "because": {"type": "str", "default": ""},
+    "itself": {"type": "bool", "default": False},
     "promotions": {"type": "list", "elements": "dict", "default": []},
 }
 
@@ -109,7 +110,8 @@ class ActionModule(ProgramAction):
         _result, args = self.validate_argument_spec(OPTIONS)
         self._api_keys = _keys(args["instances"])
         result.update(changed=False, results=[], updated=[], warnings=[])
-        due = rollout_requests.planned(args["plans"], args["retry"]) + rollout_requests.rollbacks(args["rollback"])
+        due = rollout_requests.planned(args["plans"], args["retry"], args["itself"])
+        due += rollout_requests.rollbacks(args["rollback"])
         due += rollout_requests.switches(args["turns"], args["retry"])
         if self._task.check_mode:
             promoting = any(promotion["plans"] for promotion in args["promotions"])

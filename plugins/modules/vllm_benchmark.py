@@ -61,6 +61,10 @@ options:
     description: How many requests C(parallel) and C(warm) have at a time, 1 to 10000. V(1) leaves C(parallel) out.
     type: int
     default: 4
+  sequential:
+    description: Whether the load C(sequential) is run where C(parallel) is. Without O(concurrency) there is no other.
+    type: bool
+    default: true
   repeats:
     description: How often each load is run, 3 to 20. Fewer than three have no spread.
     type: int
@@ -138,6 +142,8 @@ found:
       description:
         - By load, C(runs) with all figures of each, and C(spread) with C(median), C(low) and C(high) of each figure.
           Times are seconds; C(tokens_per_second) counts generated tokens. None where too few runs count.
+        - C(samples) of a run are looks at the engine, each with seconds since the first, the share of the KV cache that
+          was taken, and how many requests ran and waited.
       type: dict
     differences:
       description: Pairs of loads with C(figure), C(before), C(after), C(factor), and whether it C(counts).
@@ -202,7 +208,8 @@ def measured_of(host: Host, store: Store, errors: list[str]) -> Entry | None:
 def asked(params: t.Mapping[str, t.Any], longest: int | None, errors: list[str]) -> workload.Workload:
     """The workload, with a seed that leaves room for those of all runs."""
     drawn = params["seed"] or 1 + secrets.randbelow(workload.SEEDS - 1)
-    return workload.read({**{name: params[name] for name in workload.BOUNDS}, "seed": drawn}, longest, errors)
+    values = {**{name: params[name] for name in workload.BOUNDS}, "seed": drawn}
+    return workload.read(values, longest, errors, params["sequential"])
 
 
 def main() -> None:
@@ -214,6 +221,7 @@ def main() -> None:
             "prefix_tokens": {"type": "int", "default": 384, "no_log": False},
             "requests": {"type": "int", "default": 64},
             "concurrency": {"type": "int", "default": 4},
+            "sequential": {"type": "bool", "default": True},
             "repeats": {"type": "int", "default": 3},
             "seed": {"type": "int", "default": 0},
             "limit": {"type": "int", "default": 600},

@@ -74,6 +74,13 @@ options:
     description: Why O(roll_back) is asked for. The host remembers it as the cause for which the release is rejected.
     type: str
     default: ""
+  itself:
+    description:
+      - Whether O(plans) are to be judged themselves. One that fails is rolled back, and no step of a fallback is tried
+        in its place, whatever the instance states.
+    type: bool
+    default: false
+    version_added: 0.2.0
   promotions:
     description:
       - What M(gpufleet.vllm.vllm_plan) returned with O(gpufleet.vllm.vllm_plan#module:promote=true). The profiles of
@@ -278,6 +285,7 @@ def main() -> None:
             "instances": {"type": "list", "elements": "dict", "default": []},
             "roll_back": {"type": "list", "elements": "dict", "default": []},
             "because": {"type": "str", "default": ""},
+            "itself": {"type": "bool", "default": False},
             "promotions": {"type": "list", "elements": "dict", "default": []},
             "instance": {"type": "str"},
             "request": {"type": "dict"},

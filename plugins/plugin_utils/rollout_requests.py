@@ -50,8 +50,14 @@ class Due:
     files: tuple[Json, ...] = ()
 
 
-def planned(plans: t.Sequence[Plan], retry: bool) -> list[Due]:
-    """What the plans ask for, in their order: it is the planner's."""
+def planned(plans: t.Sequence[Plan], retry: bool, itself: bool = False) -> list[Due]:
+    """What the plans ask for, in their order: it is the planner's.
+
+    What is to be judged ITSELF is rolled back where it fails, whatever the instance says of failures: another
+    configuration in its place would be judged in its name.
+    """
+    if itself:
+        plans = [{**plan, "fallbacks": []} for plan in plans]
     # Who gives way is stopped by the transaction of the member that is started in its place, and put back by it.
     changes = [plan for plan in plans if plan["change"] != "none" and not plan.get("gives_way_to")]
     requests: list[Due] = []
@@ -62,6 +68,8 @@ def planned(plans: t.Sequence[Plan], retry: bool) -> list[Due]:
             stopover: Plan = {**last, **last["by_way_of"]}
             requests.append(_due(stopover, retry))
         requests.append(_due(plan, retry))
+    for one in requests if itself else ():
+        one.request["on_failure"] = "rollback"
     return requests
 
 
@@ -157,14 +165,8 @@ def ended_early(promotion: Promotion) -> str:
 
 
 def promotion_steps(promotion: Promotion, retry: bool) -> list[tuple[str, Due]]:
-    """The requests of one promotion, each with its profile, in their order.
-
-    A profile that fails is rolled back, whatever the instance says of failures: another configuration in its place
-    would count as the profile.
-    """
-    due = planned([{**plan, "fallbacks": []} for plan in promotion["plans"]], retry)
-    for one in due:
-        one.request["on_failure"] = "rollback"
+    """The requests of one promotion, each with its profile, in their order."""
+    due = planned(promotion["plans"], retry, itself=True)
     return [(str(plan["profile"]), one) for plan, one in zip(promotion["plans"], due, strict=True)]
 
 

@@ -17,6 +17,7 @@ from .counts import Counts
 from .figures import Figures
 from .judging import Reason, Seen, reasons
 from .load_container import NoLoad
+from .sampling import Sample
 from .workload import Load, Workload
 
 # Of each load, runs beyond those that count: for what was of the moment.
@@ -24,7 +25,12 @@ SPARE = 2
 
 
 class Engine(t.Protocol):
-    """What serves, as a benchmark sees it. Counting and waiting raise NoAnswer."""
+    """What serves, as a benchmark sees it. Counting and waiting raise NoAnswer.
+
+    `samples` are the looks at it during its last run.
+    """
+
+    samples: list[Sample]
 
     def run(self, load: Load, seed: int) -> t.Any: ...
 
@@ -46,6 +52,7 @@ class Run:
     figures: Figures | None
     added: Counts
     why: tuple[Reason, ...] = ()
+    samples: tuple[Sample, ...] = ()
 
 
 @dataclass
@@ -112,4 +119,5 @@ def _one(engine: Engine, workload: Workload, load: Load, seed: int) -> Run:
         why = Reason(kind, f"the engine does not say what it counted ({problem}): see playbooks/logs.yml")
         return Run(load.name, seed, found, Counts(), (why,))
     seen = Seen(added, busy, engine.busy(), started, engine.started())
-    return Run(load.name, seed, found, added, tuple(reasons(workload, load, found, seen)))
+    judged = tuple(reasons(workload, load, found, seen))
+    return Run(load.name, seed, found, added, judged, tuple(engine.samples))

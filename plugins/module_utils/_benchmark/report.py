@@ -52,7 +52,7 @@ def document(benchmark: Benchmark, entry: Entry, targets: t.Mapping[str, float],
         "differences": [
             spread.compared(figure, before, after, runs).as_dict()
             for before, after, figure in COMPARED
-            if after in runs and before == ("sequential" if after == "parallel" else workload.cold)
+            if before in runs and after in runs and before == ("sequential" if after == "parallel" else workload.cold)
         ],
         "targets": [verdict.as_dict() for verdict in verdicts],
         "thrown_away": [_run(run) for run in benchmark.thrown_away],
@@ -73,6 +73,7 @@ def _run(run: Run) -> Json:
         "seed": run.seed,
         "figures": None if run.figures is None else run.figures.as_dict(),
         "counted": run.added.as_dict(),
+        "samples": [sample.as_list() for sample in run.samples],
         "reasons": [{"kind": why.kind, "text": why.text} for why in run.why],
     }
 

@@ -16,6 +16,7 @@ from .._rollout.host import Host
 from .._state.state import Entry
 from . import counts, load_container
 from .counts import Counts
+from .sampling import Sample, Sampler, look
 from .workload import Load, Workload, arguments
 
 POLL = 0.5
@@ -30,6 +31,7 @@ class Server:
         self._host, self._entry, self._workload = host, entry, workload
         self._http = host.keys.http(host.http, entry.release)
         self._url = base_url(entry.release["bind"], entry.release["port"])
+        self.samples: list[Sample] = []
 
     def run(self, load: Load, seed: int) -> t.Any:
         words = arguments(self._workload, load, seed)
@@ -37,7 +39,11 @@ class Server:
         key_file = self._host.keys.path(entry.release)
         limit = self._workload.limit
         request = load_container.body(entry, entry.container_id, words, key_file, docker.get("/info"), limit)
-        return load_container.run(docker, entry.release["instance"], request, limit)
+        sampler = Sampler(lambda at: look(self._http, self._url, at))
+        with sampler.running():
+            found = load_container.run(docker, entry.release["instance"], request, limit)
+        self.samples = sampler.samples
+        return found
 
     def counts(self) -> Counts:
         return counts.read(self._http, self._url)

@@ -45,7 +45,8 @@ class Load:
 class Workload:
     """Lengths are tokens. `prefix_tokens` of a prompt are shared by all of the load `warm`; 0 leaves it out.
 
-    `seed` decides the prompts; `limit` is the seconds that one run may take.
+    `seed` decides the prompts; `limit` is the seconds that one run may take. `sequential` says whether that load is run
+    where there is `parallel` too.
     """
 
     prompt_tokens: int
@@ -56,10 +57,11 @@ class Workload:
     repeats: int
     seed: int
     limit: int
+    sequential: bool = True
 
     def loads(self) -> list[Load]:
         """One at a time, several, and several with a prefix that is in the cache from its second request on."""
-        found = [Load("sequential", 1)]
+        found = [Load("sequential", 1)] if self.sequential or self.concurrency == 1 else []
         if self.concurrency > 1:
             found.append(Load("parallel", self.concurrency))
         if self.prefix_tokens:
@@ -80,13 +82,13 @@ class Workload:
         return asdict(self)
 
 
-def read(values: t.Mapping[str, int], longest: int | None, errors: list[str]) -> Workload:
+def read(values: t.Mapping[str, int], longest: int | None, errors: list[str], sequential: bool = True) -> Workload:
     """What variables state, for an engine that takes `longest` tokens; None where nobody knows."""
     for name, (least, most) in BOUNDS.items():
         if not least <= values[name] <= most:
             why = ": without three there is no spread, and no difference that counts" if name == "repeats" else ""
             errors.append(f"{name} is {values[name]}{why}. State {least} to {most}.")
-    workload = Workload(**{name: values[name] for name in BOUNDS})
+    workload = Workload(**{name: values[name] for name in BOUNDS}, sequential=sequential)
     total = workload.prompt_tokens + workload.answer_tokens
     if longest is not None and total >= longest:
         # Some tokenizers put a token or two of their own before a prompt.

@@ -24,6 +24,7 @@ from .._outside.documents import Json
 from .._rollout import containers
 from .._rollout.failure import unexpected
 from .._rollout.rebuild import load
+from .._state import tuned
 from .._state.api_keys import ApiKeyMissing, ApiKeys
 from .._state.client_file import CLIENT_DIR, differing
 from .._state.observed import ContainerFacts, Kept, Observed, Rejected, Turned
@@ -135,6 +136,7 @@ def _observed(store: Store, docker: Docker, http: Http, client_dir: str) -> Obse
         "unhealthy_because": unhealthy,
         "watch": shown(Records(store), Limits.of(current.settings if current else {}).enabled),
         "client_files_differ": sorted(differing(current, client_dir)) if current is not None else [],
+        "tuned": tuned.read(store),
         "adapters_differ": [] if unhealthy or state.current is None else _adapters(state.current, http, keys),
     }
 
@@ -176,6 +178,7 @@ NOTHING_KNOWN: Observed = {
     },
     "client_files_differ": [],
     "adapters_differ": [],
+    "tuned": None,
 }
 
 

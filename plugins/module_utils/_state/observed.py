@@ -95,6 +95,7 @@ class Observed(t.TypedDict, total=False):
     """One instance. Sentences say what is amiss and are None where nothing is; `unhealthy_because` is '' then.
 
     One that is `resting` has its verified release as `current`, and it is stopped: another of its group has the turn.
+    `tuned` is what its last tuning has found (tuned.py).
     """
 
     name: str
@@ -117,3 +118,4 @@ class Observed(t.TypedDict, total=False):
     watch: Watched
     client_files_differ: list[str]
     adapters_differ: list[str]
+    tuned: Json | None

@@ -25,7 +25,7 @@ from .state import State, StateOfAnother, StateProblem
 from .unsaved import RUN_DIR, Unsaved
 
 STATE_DIR = "/var/lib/gpufleet"
-STATE, DAMAGED, WATCH = "state.json", "state.json.damaged", "watch.json"
+STATE, DAMAGED, WATCH, TUNED = "state.json", "state.json.damaged", "watch.json", "tuned.json"
 
 
 class Store:
@@ -175,7 +175,7 @@ class Store:
     def remove(self) -> None:
         """Forget the instance; what was said and diagnosed stays."""
         self._unsaved.forget()
-        for name in (STATE, DAMAGED, WATCH):
+        for name in (STATE, DAMAGED, WATCH, TUNED):
             with contextlib.suppress(FileNotFoundError):
                 os.remove(self.path(name))
 

@@ -9,6 +9,8 @@ import typing as t
 
 from ansible.plugins.action import ActionBase
 
+from ansible_collections.gpufleet.vllm.plugins.action import tuned_host  # type: ignore[attr-defined,unused-ignore]
+
 
 class ActionModule(ActionBase):  # type: ignore[misc,unused-ignore]
     _supports_check_mode = True
@@ -16,6 +18,8 @@ class ActionModule(ActionBase):  # type: ignore[misc,unused-ignore]
     def run(self, tmp: str | None = None, task_vars: dict[str, t.Any] | None = None) -> dict[str, t.Any]:
         result: dict[str, t.Any] = super().run(tmp, task_vars)
         script = (task_vars or {})["script"]
+        if "tuned" in script:
+            return {**result, **tuned_host.planned(task_vars or {}, self._task.args)}
         plans = script.get("plans", [])
         only = bool(self._task.args.get("only_plan"))
         if only and script.get("errors"):

@@ -10,7 +10,7 @@ import typing as t
 
 from ansible.errors import AnsibleConnectionFailure
 
-from ansible_collections.gpufleet.vllm.plugins.action import real_rollout  # type: ignore[attr-defined,unused-ignore]
+from ansible_collections.gpufleet.vllm.plugins.action import real_rollout, tuned_host  # type: ignore[attr-defined,unused-ignore]
 from ansible_collections.gpufleet.vllm.plugins.plugin_utils.rollout_requests import Due
 
 Json = dict[str, t.Any]
@@ -28,6 +28,8 @@ class ActionModule(real_rollout.ActionModule):  # type: ignore[misc,unused-ignor
         script = task_vars["hostvars"][self._host]["script"]
         self._request = request
         self._outcome = script.get("outcomes", {}).get(instance, "verified")
+        if "tuned" in script and not tuned_host.holds(script["tuned"], request["plan"]["release"]["arguments"]):
+            self._outcome = "rolled_back"
         if request["kind"] == "rollback":
             self._outcome = script.get("back", "verified")
         if self._outcome == "unreachable":

@@ -59,6 +59,12 @@ def test_it_measures(scene: Scene) -> None:
     json.dumps(ended)
 
 
+def test_one_request_at_a_time_is_left_out_of_the_result_too(scene: Scene) -> None:
+    found = run(concurrency=4, sequential=False)["found"]
+    assert (list(found["loads"]), found["differences"]) == (["parallel"], [])
+    assert found["loads"]["parallel"]["runs"][0]["samples"] == [], "nobody looked at this engine"
+
+
 def test_a_drawn_seed_is_another_one_each_time(scene: Scene) -> None:
     assert run()["found"]["workload"]["seed"] != run()["found"]["workload"]["seed"]
     assert run(seed=7)["found"]["workload"]["seed"] == 7

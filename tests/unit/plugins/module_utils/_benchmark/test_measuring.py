@@ -13,6 +13,7 @@ from ansible_collections.gpufleet.vllm.plugins.module_utils._benchmark import re
 from ansible_collections.gpufleet.vllm.plugins.module_utils._benchmark.counts import Counts
 from ansible_collections.gpufleet.vllm.plugins.module_utils._benchmark.load_container import NoLoad
 from ansible_collections.gpufleet.vllm.plugins.module_utils._benchmark.measuring import SPARE, Benchmark, measure
+from ansible_collections.gpufleet.vllm.plugins.module_utils._benchmark.sampling import Sample
 from ansible_collections.gpufleet.vllm.plugins.module_utils._benchmark.workload import Load
 from ansible_collections.gpufleet.vllm.plugins.module_utils._engine.http_client import NoAnswer
 from ansible_collections.gpufleet.vllm.plugins.module_utils._state.state import Entry
@@ -27,6 +28,7 @@ class Engine:
         self.others, self.broken, self.distinct = others, broken, distinct
         self.finished = self.hits = self.queries = 0
         self.asked: list[tuple[str, int]] = []
+        self.samples: list[Sample] = []
 
     def run(self, load: Load, seed: int) -> t.Any:
         at = len(self.asked)

@@ -54,6 +54,14 @@ def test_loads() -> None:
     assert (stated().runs, alone.runs) == (9, 3)
 
 
+def test_one_request_at_a_time_may_be_left_out_where_there_are_several() -> None:
+    work = workload.read(STATED, None, [], sequential=False)
+    assert [load.name for load in work.loads()] == ["parallel", "warm"]
+    assert work.runs == 6
+    alone = workload.read({**STATED, "concurrency": 1, "prefix_tokens": 0}, None, [], sequential=False)
+    assert [load.name for load in alone.loads()] == ["sequential"]
+
+
 def options(shared: bool) -> dict[str, str]:
     work = stated()
     load = work.loads()[2 if shared else 1]
