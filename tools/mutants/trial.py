@@ -118,6 +118,9 @@ def _met_by(mutant: Mutant, source: str, tests: t.Sequence[Test], diff: str) -> 
         return Result(mutant, TIMEOUT, last, diff)
     if status not in CAUGHT:
         raise SystemExit(f"{SAID.read_text()}\npytest ended with {status} for {mutant}")
+    if not last and _run(tests, AGAIN)[0] not in NOT_CAUGHT:
+        # What ends without a test ends so for every mutant where something else is broken.
+        raise SystemExit(f"{SAID.read_text()}\ntests of {mutant.module} cannot be run without it either: mend that")
     return Result(mutant, KILLED, last or "import", diff)
 
 

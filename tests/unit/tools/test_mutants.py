@@ -202,7 +202,7 @@ SOURCE = "def f(a):\n    return a > 4\n"
         ([(0, "c")], trial.SURVIVED, ""),
         ([(5, "")], trial.SURVIVED, ""),
         ([(1, "b")], trial.KILLED, "b"),
-        ([(2, "")], trial.KILLED, "import"),
+        ([(2, ""), (0, "c")], trial.KILLED, "import"),
         ([(trial.OVERDUE, "b"), (0, "c")], trial.SURVIVED, ""),
         ([(trial.OVERDUE, "b"), (1, "c")], trial.KILLED, "c"),
         ([(trial.OVERDUE, "b"), (trial.OVERDUE, "b")], trial.TIMEOUT, "b"),
@@ -228,6 +228,19 @@ def test_what_is_not_done_in_time_has_longer_once(
     assert found.by == ("3 tests" if outcome == trial.SURVIVED else by if by in ("", "import") else f"test_a.py::{by}")
     again = [(["b", "c"] if statuses[0][1] else ["a", "b", "c"], trial.AGAIN)]
     assert asked == [(["a", "b", "c"], 1.0), *(again if len(statuses) > 1 else [])]
+
+
+def test_tests_that_cannot_be_run_at_all_catch_no_mutant(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: pathlib.Path
+) -> None:
+    said = tmp_path / "said"
+    said.write_text("No module named 'yaml'")
+    monkeypatch.setattr(trial, "SAID", said)
+    monkeypatch.setattr(trial, "_run", lambda _tests, _times: (4, ""))
+    monkeypatch.setattr(tree, "changed", lambda _module, _code: contextlib.nullcontext())
+    mutant = next(one for one in made.mutants("m.py", SOURCE) if one.operator == "NumberReplacer")
+    with pytest.raises(SystemExit, match=r"No module named 'yaml'\ntests of m\.py cannot be run without it either"):
+        trial.try_one(mutant, SOURCE, [dataclasses.replace(one, lines={"m.py": [2]}) for one in SLOW])
 
 
 def test_a_test_whose_parameters_a_mutant_changes_is_run_with_all_of_them(tmp_path: pathlib.Path) -> None:
