@@ -18,13 +18,16 @@ import time
 import typing as t
 
 from . import tree
+from .imports import nearest
 from .made import Mutant, mutants
 from .page import write
 from .recorded import record
 from .rooms import BUILD, CHECKOUT, ROOMS, modules
-from .trial import Result, read, try_one, written
+from .trial import TIMEOUT, Result, further, read, try_one, written
 
 SEED: t.Final = 1
+# Of `nearest`.
+ROUNDS: t.Final = 3
 
 
 def drawn(room: str, sources: t.Mapping[str, str], sample: int, seed: int) -> tuple[list[Mutant], int]:
@@ -45,29 +48,51 @@ def told(text: str) -> None:
     print(text, flush=True)
 
 
-def of_room(room: str, tests: t.Sequence[t.Any], asked: argparse.Namespace) -> tuple[list[Result], int]:
-    """Try a room's mutants, and keep what became of them."""
+class Tried:
+    """What became of a room's mutants, kept after each of them, and when no other is begun."""
+
+    def __init__(self, room: str, before: t.Sequence[Result], end: float) -> None:
+        self._path, self._end = BUILD / f"{room}.jsonl", end
+        self.results = {result.mutant: result for result in before}
+
+    @property
+    def over(self) -> bool:
+        return time.monotonic() >= self._end
+
+    def add(self, result: Result) -> None:
+        """Those of a run before that are still to come are kept too, where this one is interrupted."""
+        self.results[result.mutant] = result
+        self._path.write_text("".join(f"{written(one)}\n" for one in self.results.values()))
+
+
+def of_room(room: str, asked: argparse.Namespace) -> tuple[list[Result], int]:
+    """Try a room's mutants in rounds: what survives the tests nearest to it meets those that are further away, which
+    are recorded only then.
+    """
     sources = {module: (CHECKOUT / module).read_text() for module in modules(room)}
     some, of = drawn(room, sources, asked.sample, asked.seed)
-    before = {result.mutant: result for result in kept(room)} if asked.again else {}
-    results: list[Result] = []
-    end = time.monotonic() + 60 * (asked.minutes or float("inf"))
-    for mutant in some:
-        source, result, over = sources[mutant.module], before.get(mutant), time.monotonic() >= end
-        if result is not None and result.diff != mutant.diff(source):
-            result = None
-        if result is None and over:
-            continue
-        if result is None or (result.survived and not over):
-            result = try_one(mutant, source, tests)
-        results.append(result)
-        before[mutant] = result
+    same = [one for one in kept(room) if one.mutant in some and one.diff == one.mutant.diff(sources[one.mutant.module])]
+    tried = Tried(room, same if asked.again else [], time.monotonic() + 60 * (asked.minutes or float("inf")))
+    alive = [one for one in some if one not in tried.results or tried.results[one].survived]
+    for nth in range(ROUNDS):
+        for mutant in list(alive):
+            if tried.over:
+                break
+            tests = record(nearest(room, mutant.module)[nth], told)
+            result = further(tried.results.get(mutant) if nth else None, try_one(mutant, sources[mutant.module], tests))
+            tried.add(result)
+            if not result.survived:
+                alive.remove(mutant)
+        told(f"{room}: {len(alive)} of {len(some)} are alive after round {nth + 1} of {ROUNDS}")
+    results = [tried.results[one] for one in some if one in tried.results]
+    for result in results:
         if result.survived:
+            mutant = result.mutant
             told(f"{mutant.module}:{mutant.line} {mutant.operator}: {result.outcome}, {result.by}\n{result.diff}\n")
-        # Those of a run before that are still to come are kept too, where this one is interrupted.
-        (BUILD / f"{room}.jsonl").write_text("".join(f"{written(one)}\n" for one in before.values()))
     left = sum(result.survived for result in results)
-    told(f"{room}: {len(results)} of {of} mutants, {left} survived ({100 * left / max(1, len(results)):.1f} %)")
+    late = sum(result.outcome == TIMEOUT for result in results)
+    share = f"{100 * left / max(1, len(results)):.1f} %"
+    told(f"{room}: {len(results)} of {of} mutants, {left} survived ({share}), {late} did not end")
     return results, of
 
 
@@ -84,8 +109,7 @@ def main(argv: t.Sequence[str]) -> int:
     began = time.monotonic()
     tree.copy()
     tree.preload()
-    tests = record(told)
-    found = {room: of_room(room, tests, asked) for room in asked.rooms}
+    found = {room: of_room(room, asked) for room in asked.rooms}
     if asked.page:
         write(found, asked.seed, time.monotonic() - began)
     return 0

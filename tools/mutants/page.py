@@ -13,7 +13,7 @@ import subprocess
 import typing as t
 
 from .rooms import CHECKOUT, PAGE
-from .trial import UNMET, Result
+from .trial import TIMEOUT, UNMET, Result
 
 Found = t.Mapping[str, tuple[t.Sequence[Result], int]]
 # Where it is, what was changed, and how it was changed: a verdict is about these, wherever its line has moved to.
@@ -28,12 +28,15 @@ def verdicts(page: str) -> dict[str, str]:
 
 
 def table(found: Found) -> list[str]:
-    """A row for each room; the share is of those tried, equivalent ones counted."""
-    rows = ["| room | mutants | tried | killed | survived | share |", "|---|---|---|---|---|---|"]
+    """A row for each room; the share is of those tried, equivalent ones counted. With what did not end, tests did not
+    either, twice: no test said what is wrong, so it is counted apart.
+    """
+    rows = ["| room | mutants | tried | killed | did not end | survived | share |", "|---|---|---|---|---|---|---|"]
     for room, (results, of) in found.items():
         left = sum(one.survived for one in results)
         share = f"{100 * left / max(1, len(results)):.1f} %"
-        rows.append(f"| `{room}` | {of} | {len(results)} | {len(results) - left} | {left} | {share} |")
+        late = sum(one.outcome == TIMEOUT for one in results)
+        rows.append(f"| `{room}` | {of} | {len(results)} | {len(results) - left - late} | {late} | {left} | {share} |")
     return rows
 
 

@@ -19,7 +19,7 @@ import hypothesis
 import pytest
 
 from . import tree
-from .rooms import BUILD, CHECKOUT, MODULE_UTILS, ROOMS, TESTS
+from .rooms import BUILD, CHECKOUT, MODULE_UTILS, ROOMS
 
 Lines = dict[str, list[int]]
 RECORDS: t.Final = BUILD / "records"
@@ -128,12 +128,12 @@ def _kept(target: pathlib.Path, summed: str) -> list[Test] | None:
     return [Test(*each) for each in record["tests"]] if record["digest"] == summed else None
 
 
-def record(told: t.Callable[[str], None]) -> list[Test]:
-    """Every test of TESTS. All have to pass: one that fails now would kill every mutant."""
+def record(names: t.Iterable[str], told: t.Callable[[str], None]) -> list[Test]:
+    """The tests of files. All have to pass: one that fails now would kill every mutant."""
     RECORDS.mkdir(parents=True, exist_ok=True)
     found: list[Test] = []
-    for path in sorted((CHECKOUT / TESTS).rglob("test_*.py")):
-        name = path.relative_to(CHECKOUT).as_posix()
+    for name in sorted(names):
+        path = CHECKOUT / name
         target, summed = RECORDS / f"{name.replace('/', '.')}.json", digest(path)
         kept = _kept(target, summed)
         if kept is None:

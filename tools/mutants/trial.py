@@ -23,6 +23,7 @@ PATIENCE: t.Final = 10.0
 SECONDS: t.Final = 15.0
 # One that was not done by then has so many times as long, once: a machine that is busy catches no mutant.
 AGAIN: t.Final = 4.0
+NOBODY: t.Final = "no test runs it"
 KILLED, SURVIVED, TIMEOUT, UNMET = "killed", "survived", "timeout", "unmet"
 # Of pytest: tests failed, interrupted (a module is not importable), an error of its own, a conftest that is not
 # importable; and of `tree.run`: ended by a signal.
@@ -43,6 +44,7 @@ class Result:
     outcome: str
     by: str
     diff: str
+    met: int = 0
 
     @property
     def survived(self) -> bool:
@@ -81,12 +83,20 @@ def try_one(mutant: Mutant, source: str, tests: t.Sequence[Test]) -> Result:
     """Change the copy, run the tests that meet the change, and put the copy back."""
     diff, met = mutant.diff(source), chosen(tests, mutant.module, mutant.lines, importers(mutant.module))
     if not met:
-        return Result(mutant, UNMET, "no test runs it", diff)
+        return Result(mutant, UNMET, NOBODY, diff)
     for tests_at_once in _own_first(mutant.module, met):
         result = _met_by(mutant, source, tests_at_once, diff)
         if not result.survived:
             return result
-    return Result(mutant, SURVIVED, f"{len(met)} tests", diff)
+    return Result(mutant, SURVIVED, f"{len(met)} tests", diff, len(met))
+
+
+def further(before: Result | None, now: Result) -> Result:
+    """What became of a mutant that survived tests BEFORE and meets others NOW."""
+    met = now.met + (before.met if before else 0)
+    if not now.survived or not met:
+        return now
+    return dataclasses.replace(now, outcome=SURVIVED, by=f"{met} tests", met=met)
 
 
 def _own_first(module: str, met: t.Sequence[Test]) -> list[list[Test]]:
@@ -108,6 +118,9 @@ def _met_by(mutant: Mutant, source: str, tests: t.Sequence[Test], diff: str) -> 
         return Result(mutant, TIMEOUT, last, diff)
     if status not in CAUGHT:
         raise SystemExit(f"{SAID.read_text()}\npytest ended with {status} for {mutant}")
+    if not last and _run(tests, AGAIN)[0] not in NOT_CAUGHT:
+        # What ends without a test ends so for every mutant where something else is broken.
+        raise SystemExit(f"{SAID.read_text()}\ntests of {mutant.module} cannot be run without it either: mend that")
     return Result(mutant, KILLED, last or "import", diff)
 
 

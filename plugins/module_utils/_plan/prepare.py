@@ -129,6 +129,7 @@ def prepare(
         answering.caution(model, values, media.transcribes(smoke, model)),
         catalogue.caution(model),
         *reach.cautions(instance.bind, instance.api_key),
+        reach.shared(inputs.settings.get("ipc") or ""),
     ]
     if instance.api_key:
         findings.errors += [f"{findings.where}: {text}" for text in api_key.problems(values, moved.variables, schema)]

@@ -144,7 +144,37 @@ def test_who_imports_a_module() -> None:
     ours = "from ansible_collections.gpufleet.vllm.e import f"
     source = f"from . import a\nfrom ..b.c import d\n{ours}\nfrom os import g\n"
     found = imports.imported(pathlib.PurePath("x/y/m.py"), source)
-    assert found == {"x/y.py", "x/y/a.py", "x/b/c.py", "x/b/c/d.py", "e.py", "e/f.py"}
+    assert found == {"x/y.py", "x/y/a.py", "x/b/c.py", "x/b/c/d.py", "e.py", "e/f.py", "os.py", "os/g.py"}
+
+
+FILES = {
+    "plugins/module_utils/_a/m.py": "",
+    "plugins/module_utils/_a/n.py": "",
+    "plugins/module_utils/_b/m.py": "from .._a import m",
+    "plugins/module_utils/_c/m.py": "",
+    "tests/unit/plugins/doubles.py": "from plugins.module_utils._b import m",
+    "tests/unit/plugins/module_utils/conftest.py": "from tests.unit.plugins import doubles\ndef scene(): pass",
+    "tests/unit/plugins/module_utils/_a/test_m.py": "from plugins.module_utils._a import n",
+    "tests/unit/plugins/module_utils/_a/test_other.py": "from plugins.module_utils._a import m",
+    "tests/unit/plugins/module_utils/_a/test_n.py": "from plugins.module_utils._a import n",
+    "tests/unit/plugins/module_utils/_c/test_scene.py": "def test_a(scene): pass",
+    "tests/unit/plugins/module_utils/_c/test_c.py": "from plugins.module_utils._c import m\ndef test_a(host): pass",
+    "tests/unit/plugins/test_far.py": "from tests.unit.plugins.doubles import host",
+}
+
+
+def test_a_mutant_meets_the_files_nearest_to_it_first_and_those_that_cannot_meet_it_never(
+    tmp_path: pathlib.Path,
+) -> None:
+    for name, content in FILES.items():
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text(content)
+    found = imports.nearest("_a", "plugins/module_utils/_a/m.py", tmp_path)
+    assert [{path.rpartition("/")[2] for path in files} for files in found] == [
+        {"test_m.py", "test_other.py"},
+        {"test_n.py"},
+        {"test_scene.py", "test_far.py"},
+    ]
 
 
 def test_each_room_of_the_hosts_program_is_there() -> None:
@@ -172,7 +202,7 @@ SOURCE = "def f(a):\n    return a > 4\n"
         ([(0, "c")], trial.SURVIVED, ""),
         ([(5, "")], trial.SURVIVED, ""),
         ([(1, "b")], trial.KILLED, "b"),
-        ([(2, "")], trial.KILLED, "import"),
+        ([(2, ""), (0, "c")], trial.KILLED, "import"),
         ([(trial.OVERDUE, "b"), (0, "c")], trial.SURVIVED, ""),
         ([(trial.OVERDUE, "b"), (1, "c")], trial.KILLED, "c"),
         ([(trial.OVERDUE, "b"), (trial.OVERDUE, "b")], trial.TIMEOUT, "b"),
@@ -200,11 +230,34 @@ def test_what_is_not_done_in_time_has_longer_once(
     assert asked == [(["a", "b", "c"], 1.0), *(again if len(statuses) > 1 else [])]
 
 
+def test_tests_that_cannot_be_run_at_all_catch_no_mutant(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: pathlib.Path
+) -> None:
+    said = tmp_path / "said"
+    said.write_text("No module named 'yaml'")
+    monkeypatch.setattr(trial, "SAID", said)
+    monkeypatch.setattr(trial, "_run", lambda _tests, _times: (4, ""))
+    monkeypatch.setattr(tree, "changed", lambda _module, _code: contextlib.nullcontext())
+    mutant = next(one for one in made.mutants("m.py", SOURCE) if one.operator == "NumberReplacer")
+    with pytest.raises(SystemExit, match=r"No module named 'yaml'\ntests of m\.py cannot be run without it either"):
+        trial.try_one(mutant, SOURCE, [dataclasses.replace(one, lines={"m.py": [2]}) for one in SLOW])
+
+
 def test_a_test_whose_parameters_a_mutant_changes_is_run_with_all_of_them(tmp_path: pathlib.Path) -> None:
     known = [recorded.Test(f"test_a.py::{name}", 0.1, {}) for name in ("other", "each[one]", "each[two]")]
     items = [types.SimpleNamespace(nodeid=f"test_a.py::{name}") for name in ("each[2]", "each[one]", "more", "other")]
     trial.Only(known, tmp_path / "met").pytest_collection_modifyitems(items)
     assert [one.nodeid[11:] for one in items] == ["other", "each[one]", "each[2]"]
+
+
+def test_what_survives_a_round_meets_the_next() -> None:
+    some, more = (dataclasses.replace(result(trial.SURVIVED), by=f"{met} tests", met=met) for met in (5, 2))
+    unmet = dataclasses.replace(result(trial.UNMET), by=trial.NOBODY)
+    assert trial.further(None, unmet) == trial.further(unmet, unmet) == unmet
+    assert trial.further(unmet, some) == trial.further(some, unmet) == some
+    both = trial.further(some, more)
+    assert (both.by, both.met, both.survived) == ("7 tests", 7, True)
+    assert trial.further(some, result(trial.KILLED)) == result(trial.KILLED)
 
 
 def test_a_result_is_read_as_it_was_written() -> None:
@@ -215,7 +268,7 @@ def test_a_page_has_the_share_and_keeps_what_was_found_out_about_a_survivor() ->
     results = [result(trial.SURVIVED), result(trial.UNMET, 9, "-c\n+d"), result(trial.KILLED), result(trial.TIMEOUT)]
     first = page.rendered({"_a": (results, 70)}, "On a day.", "# By hand\n")
     assert first.startswith("# By hand\n\n<!-- ") and first.endswith(f"{page.END}\n")
-    assert "| `_a` | 70 | 4 | 2 | 2 | 50.0 % |" in first
+    assert "| `_a` | 70 | 4 | 1 | 1 | 2 | 50.0 % |" in first
     assert first.count(page.UNSEEN) == 2
     assert "### _a/m.py:3, AddNot (5 tests run it)" in first
     looked_at = first.replace(page.UNSEEN, "Equivalent: a is b.", 1)
@@ -250,9 +303,9 @@ TABLE = "AGES = (18, 21)\n"
 TEST = """
 import sys
 
-sys.path.insert(0, "plugins/module_utils")
+sys.path.insert(0, ".")
 
-from _room import m
+from plugins.module_utils._room import m
 
 """
 OF_AGE = f"""{TEST}
@@ -298,7 +351,8 @@ def test_a_whole_run_tells_what_no_test_notices(tmp_path: pathlib.Path) -> None:
     files = {MODULE_AT: MODULE, "plugins/module_utils/_room/table.py": TABLE, TEST_AT: OF_AGE}
     # On a busy machine every run of pytest has its time.
     printed, said = whole_run(tmp_path, files, {"SECONDS: t.Final = 15.0": "SECONDS: t.Final = 300.0"})
-    assert "_room: 12 of 12 mutants, 7 survived" in printed
+    assert "_room: 7 of 12 are alive after round 3 of 3" in printed
+    assert "_room: 12 of 12 mutants, 7 survived (58.3 %), 0 did not end" in printed
     assert "+AGES = ( 17, 21)" in said and "+    return years > AGES[0]" not in said
     assert "+AGES = ( 19, 21)" not in said
     assert said.count("no test runs it") == 4
@@ -307,5 +361,6 @@ def test_a_whole_run_tells_what_no_test_notices(tmp_path: pathlib.Path) -> None:
 def test_what_never_ends_is_caught(tmp_path: pathlib.Path) -> None:
     """Whatever else a busy machine catches of so short a time."""
     quick = {"SECONDS: t.Final = 15.0": "SECONDS: t.Final = 1.0", "AGAIN: t.Final = 4.0": "AGAIN: t.Final = 2.0"}
-    _printed, said = whole_run(tmp_path, {MODULE_AT: ENDLESS, TEST_AT: WAITS}, quick)
+    printed, said = whole_run(tmp_path, {MODULE_AT: ENDLESS, TEST_AT: WAITS}, quick)
     assert "+    while done:" not in said
+    assert "| did not end |" in said and ", 0 did not end" not in printed

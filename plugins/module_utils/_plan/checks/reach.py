@@ -39,6 +39,16 @@ def cautions(bind: str, api_key: bool) -> list[str]:
     ]
 
 
+def shared(ipc: str) -> str:
+    """What a container shares with the host where its `ipc` is `host`: Docker mounts the host's /dev/shm into it."""
+    if ipc != "host":
+        return ""
+    return (
+        "ipc is host: its container reads and writes the shared memory of every other server and process on the host, "
+        "prompts among them. Use private, with the shm_size_mib that it needs."
+    )
+
+
 def notes(values: Values, model: Model, schema: Schema) -> list[str]:
     """A model that takes media takes their addresses, too; old releases write down what clients say."""
     return [*_media(values, model, schema), *_logged(values, schema)]

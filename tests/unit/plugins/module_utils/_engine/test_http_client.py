@@ -14,7 +14,13 @@ import typing as t
 import pytest
 
 from ansible_collections.gpufleet.vllm.plugins.module_utils._engine import http_client
-from ansible_collections.gpufleet.vllm.plugins.module_utils._engine.http_client import Http, NoAnswer, Reply
+from ansible_collections.gpufleet.vllm.plugins.module_utils._engine.http_client import (
+    CutOff,
+    Http,
+    NoAnswer,
+    NotAStream,
+    Reply,
+)
 
 JSON_200 = b'HTTP/1.1 200 OK\r\nContent-Length: 11\r\n\r\n{"a": "\xc3\xa9"}'
 
@@ -201,7 +207,11 @@ def test_what_is_no_stream(serve: t.Callable[[bytes], str], answer: bytes, says:
         list(Http().events(serve(answer), 5, {}))
 
 
+@pytest.mark.parametrize("made", [NoAnswer, CutOff, lambda why: NotAStream(400, why)], ids=["none", "cut", "no stream"])
 @pytest.mark.parametrize("why", ["\x1b[2J" + "x" * 10_000, {"message": ["y" * 10_000]}, "a\nb\u202e"])
-def test_why_there_is_no_answer_is_one_short_line_fit_for_a_terminal(why: t.Any) -> None:
-    said = str(NoAnswer(why))
+def test_why_there_is_no_answer_is_one_short_line_fit_for_a_terminal(
+    why: t.Any, made: t.Callable[[t.Any], NoAnswer]
+) -> None:
+    said = str(made(why))
     assert said.isprintable() and 0 < len(said) <= http_client.SAID
+    assert said == str(NoAnswer(why))

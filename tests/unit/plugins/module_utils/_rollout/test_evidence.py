@@ -77,6 +77,17 @@ def test_nvml_that_hangs_holds_nothing_up(scene: Scene) -> None:
     answered.set()
 
 
+def test_a_rollback_waits_five_seconds_for_nvml(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
+    waited: list[float | None] = []
+    answered = threading.Event()
+    monkeypatch.setattr(threading.Thread, "join", lambda _thread, timeout=None: waited.append(timeout))
+    scene.host.open_nvml = lambda: answered.wait(30)
+    found = evidence(scene.host, entry(release=release(gpus={"mode": "cdi", "uuids": ["GPU-1"]})))
+    answered.set()
+    assert found["gpus"] == [{"uuid": "GPU-1", "error": "NVML did not answer within 5 s"}]
+    assert waited == [5.0]
+
+
 def test_nvml_that_breaks_costs_only_its_own_part(scene: Scene) -> None:
     def break_off() -> t.NoReturn:
         raise AttributeError("no such function")

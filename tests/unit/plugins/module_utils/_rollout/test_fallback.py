@@ -20,6 +20,7 @@ OLDEST, OLD, NEW, LOWER, LOWEST = 512, 1024, 8192, 4096, 2048
 OUT_OF_MEMORY = Engine(ready_after=99, exits_after=2.0, log=((1.0, "torch.OutOfMemoryError: CUDA out of memory."),))
 NO_KV = Engine(ready_after=99, exits_after=2.0, log=((1.0, "No available memory for the cache blocks."),))
 UNKNOWN_FLAG = Engine(ready_after=99, exits_after=2.0, log=((1.0, "error: unrecognized arguments: --nope"),))
+PORT_TAKEN = Engine(ready_after=99, exits_after=2.0, log=((1.0, "OSError: [Errno 98] Address already in use"),))
 STEPS = (step(LOWER, "oom"), step(LOWEST, "oom", "kv.none"))
 
 
@@ -116,6 +117,17 @@ def test_a_rung_that_was_rejected_before_is_passed_over(scene: Scene) -> None:
     scene.engine(NEW, OUT_OF_MEMORY)
     assert fall(scene) == "fallback"
     assert scene.serves() == LOWEST
+
+
+def test_a_rung_that_fails_of_the_moment_leaves_the_next_run_to_begin_at_the_top(scene: Scene) -> None:
+    scene.roll_out(OLD)
+    scene.engine(NEW, OUT_OF_MEMORY)
+    scene.engine(LOWER, PORT_TAKEN)
+    assert fall(scene) == "rolled_back"
+    assert (rejected(scene), scene.serves()) == ([], OLD)
+    scene.engine(LOWER, Engine())
+    assert fall(scene) == "fallback"
+    assert (rejected(scene), scene.serves()) == ([(digest(NEW), "oom")], LOWER)
 
 
 def test_a_retry_that_fails_again_goes_back_to_the_rung_that_served(scene: Scene) -> None:

@@ -20,6 +20,7 @@ from ansible_collections.gpufleet.vllm.plugins.module_utils._rollout import tria
 from ansible_collections.gpufleet.vllm.plugins.module_utils._state import units
 from ansible_collections.gpufleet.vllm.plugins.module_utils._state.store import Store
 from ansible_collections.gpufleet.vllm.plugins.module_utils._watch.watch_record import Records
+from ansible_collections.gpufleet.vllm.tests.unit.plugins.module_utils._rollout.doubles import Engine
 from ansible_collections.gpufleet.vllm.tests.unit.plugins.module_utils._rollout.neighbour import (
     CUT,
     DEEP,
@@ -186,6 +187,32 @@ def test_a_release_that_answers_oddly_is_rolled_back_and_not_tried_again(
     told = capsys.readouterr().out
     assert words in told
     assert not [c for c in told if not c.isprintable() and c not in "\n"]
+
+
+STEERS = "\x1b]52;c;ZWNobw==\x07\x1b[2J\x1b[1;32mok: [gpu1] verified\u202e"
+
+
+def test_nothing_that_a_log_or_a_label_says_steers_a_terminal(
+    hostile: Hostile, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Of an engine that fails, and of somebody's container in the place of ours. What Docker hands over of a log is
+    cleaned on its way in already (test_hostile_docker.py), which the one here is not.
+    """
+    assert hostile.night(OLD) == 0
+    hostile.engine(NEW, Engine(exits_after=1.0, log=((0.5, f"ValueError: {STEERS}"),)))
+    assert hostile.night(NEW) == 1
+    made = hostile.docker.create(f"vllm-{NAME}-held", {"Image": STEERS, "Labels": {STEERS: STEERS}, "HostConfig": {}})
+    hostile.docker.containers[made]["Name"] = f"/vllm-{NAME}-held"
+    assert hostile.night(4096) == 1
+    assert hostile.run("status") == 0
+    told = capsys.readouterr().out
+    assert "ValueError: " in told and f"vllm-{NAME}-held" in told
+    kept = [path for path in hostile.folder.rglob("*") if path.is_file()]
+    texts = {path.name: path.read_text() for path in kept} | {"told": told}
+    assert {"state.json", "stages.jsonl", "diagnosis.json"} < texts.keys()
+    steering = {name for name, text in texts.items() if not text.replace("\n", "").isprintable()}
+    assert steering - {"engine.log"} == set()
+    assert hostile.serves() == OLD
 
 
 def test_what_nobody_has_thought_of_is_held_against_the_release(

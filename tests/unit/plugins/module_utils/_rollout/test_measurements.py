@@ -125,6 +125,17 @@ def test_only_so_many_are_kept(measuring: Scene, monkeypatch: pytest.MonkeyPatch
     assert len(json.loads(path.read_text())) == 2
 
 
+def test_a_hundred_are_kept(measuring: Scene) -> None:
+    path = pathlib.Path(measuring.store.state_dir, measurements.FILE)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(
+        json.dumps([{"key": f"{at:064x}", "at": "2026-11-26T10:00:00Z", "kv_tokens": at} for at in range(100)])
+    )
+    measuring.roll_out(OLD)
+    kept = listed(measuring)
+    assert (len(kept), kept[0]["kv_tokens"], kept[-1]["max_model_len"]) == (100, 1, OLD)
+
+
 @pytest.mark.parametrize("text", ["", "{", "{}", "null", "[1, null, {}]", '[{"key": "x"}]', "[" * 100000])
 def test_a_damaged_file_is_none(measuring: Scene, text: str) -> None:
     path = pathlib.Path(measuring.store.state_dir, measurements.FILE)

@@ -16,7 +16,7 @@ import typing as t
 import pytest
 
 from ansible_collections.gpufleet.vllm.plugins.module_utils._docker.client import DockerError
-from ansible_collections.gpufleet.vllm.plugins.module_utils._rollout.parser import ASK, KEPT, UNDERSTOOD, probe_body
+from ansible_collections.gpufleet.vllm.plugins.module_utils._rollout.parser import ASK, UNDERSTOOD, probe_body
 from ansible_collections.gpufleet.vllm.tests.unit.plugins.module_utils._rollout.releases import IMAGE_ID, entry, release
 from ansible_collections.gpufleet.vllm.tests.unit.plugins.module_utils._rollout.scene import Scene
 
@@ -110,10 +110,10 @@ def test_a_cache_that_does_not_tell_is_written_anew(scene: Scene, text: str) -> 
 
 def test_the_newest_answers_are_kept(scene: Scene) -> None:
     cache(scene).parent.mkdir(parents=True)
-    cache(scene).write_text(json.dumps({str(number): "" for number in range(KEPT)}))
+    cache(scene).write_text(json.dumps({str(number): "" for number in range(200)}))
     scene.roll_out(OLD, settings=ASKED)
     kept = list(json.loads(cache(scene).read_text()))
-    assert (len(kept), kept[0]) == (KEPT, "1")
+    assert (len(kept), kept[0]) == (200, "1")
 
 
 def test_the_probe_is_not_given_the_api_key() -> None:

@@ -177,7 +177,7 @@ def test_a_rollback_that_names_the_digest_it_leaves_is_gone_once(scene: Scene) -
     scene.assert_settled()
     scene.docker.writes.clear()
     assert scene.request(rollback) == "refused"
-    assert f"(rollback.moved_on): it was to go back from release {plan(NEW)['digest'][:12]}" in scene.last()["detail"]
+    assert f"(rollback.moved_on): it was to go back from release {plan(NEW)['digest'][:12]} (" in scene.last()["detail"]
     assert scene.roll_out(NEW) == "refused"
     assert "gpu2 failed in the same run" in scene.last()["detail"]
     assert (scene.serves(), scene.docker.writes) == (OLD, [])
@@ -194,6 +194,7 @@ def test_a_rollback_that_reaches_another_host_is_refused(scene: Scene) -> None:
     rollback = {"kind": "rollback", "from": served["serves"], "container": "of another host"}
     assert scene.request(rollback) == "refused"
     assert "(rollback.moved_on)" in scene.last()["detail"] and scene.serves() == NEW
+    assert f"from release {served['serves'][:12]} (container of another h), and " in scene.last()["detail"]
     assert scene.request({**rollback, "container": served["container"]}) == "verified"
     assert scene.serves() == OLD
 

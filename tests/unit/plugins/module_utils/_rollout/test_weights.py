@@ -94,6 +94,9 @@ def test_an_engine_that_may_ask_no_hub_has_its_model_on_the_host(tmp_path: pathl
     with pytest.raises(Refused, match=r"is not in the hub cache .* Its engine asks no hub") as caught:
         must_be_whole(asked)
     assert caught.value.diagnosis.failure_class == "model.missing"
+    asked["container"] = {**asked["container"], "volumes": [f"{tmp_path}:/hub"]}
+    with pytest.raises(Refused, match="is not in the hub cache"):
+        must_be_whole(asked)
     asked["env"] = {**env, "HF_HUB_OFFLINE": "0"}
     must_be_whole(asked)
     asked["env"] = {**env, "HF_HUB_CACHE": "/elsewhere", "HF_HUB_OFFLINE": "1"}

@@ -37,6 +37,12 @@ def test_nothing_is_said_of_the_loopback(bind: str) -> None:
     assert not [text for text in fleet.outcome(instances=[fleet.instance(bind=bind)]).warnings if "bind" in text]
 
 
+def test_shared_memory_that_others_read_is_said() -> None:
+    said = {ipc: fleet.outcome(settings={"ipc": ipc} if ipc else {}).warnings for ipc in ("", "private", "host")}
+    words = "instance assistant: ipc is host: its container reads and writes the shared memory of every other server"
+    assert {ipc for ipc, warnings in said.items() if any(words in text for text in warnings)} == {"host"}
+
+
 @pytest.mark.parametrize(
     ("config", "engine_args", "version", "said"),
     [
