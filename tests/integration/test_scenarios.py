@@ -20,8 +20,8 @@ from ansible_collections.gpufleet.vllm.tests.integration.conftest import SCENARI
 CHECKOUT = pathlib.Path(__file__).resolve().parents[2]
 # airgapped installs from a bundle; benchmark measures for minutes; driver compiles a kernel module, which takes longer
 # than all others; fleet shows on real engines what test_site_playbook.py shows of every order of hosts; kinds_more
-# shows more of what kinds does; replicas restarts three engines under load; tune and turns start an engine a dozen times.
-# `molecule test --scenario-name NAME`.
+# shows more of what kinds does; replicas restarts three engines under load; tune and turns start an engine a dozen
+# times. `molecule test --scenario-name NAME`.
 ON_REQUEST = ("airgapped", "benchmark", "driver", "fleet", "kinds_more", "replicas", "tune", "turns")
 FOUND = {path.parent.name for path in (CHECKOUT / "molecule").glob("*/molecule.yml")} - set(ON_REQUEST)
 # Two run at a time: the one with most engines beside those with one.
