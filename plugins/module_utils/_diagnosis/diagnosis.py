@@ -152,6 +152,8 @@ def _diagnosis(event: Event, match: Match, life: t.Sequence[Event], hint: str, k
         return Diagnosis("port.internal", _fit(line), failures.NAMED["port.internal"].advice)
     if name == "mem.busy":
         return _busy(_fit(line), advice)
+    if name == "flag.json_key":
+        advice += "".join(f" It is a key of {mapping}." for mapping in settings.checked_in(event.text, ()) or ())
     return Diagnosis(name, _fit(line), advice)
 
 

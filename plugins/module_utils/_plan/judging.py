@@ -99,6 +99,7 @@ def start(placement: Placement, inputs: Inputs) -> startcheck.Start:
         image=inputs.image,
         capabilities=tuple(sorted(capabilities)),
         architectures=inputs.history.get("architectures") or {},
+        drafter=None if placement.drafter is None else placement.drafter.config,
     )
 
 

@@ -42,6 +42,10 @@ class Backend:
     largest: tuple[tuple[Version, int], ...] = ()
     sinks: tuple[tuple[Version, tuple[int, ...] | None], ...] = ((ALWAYS, None),)
 
+    def unread(self, at: Version) -> bool:
+        """Whether it reads no fp8_e5m2 in a release, whatever the GPU."""
+        return self.e5m2 is not None and at >= self.e5m2
+
 
 BACKENDS: dict[str, Backend] = {
     "FLASH_ATTN": Backend(
@@ -62,12 +66,13 @@ BACKENDS: dict[str, Backend] = {
     ),
     "TRITON_ATTN": Backend(latent=False),
     "FLEX_ATTENTION": Backend(latent=False, fp8=((ALWAYS, ()),), sinks=((ALWAYS, ()),)),
-    "TRITON_MLA": Backend(latent=True, fp8=(((0, 18, 0), None), (ALWAYS, ()))),
+    # None for latent attention reads fp8_e5m2, on NVIDIA GPUs.
+    "TRITON_MLA": Backend(latent=True, fp8=(((0, 18, 0), None), (ALWAYS, ())), e5m2=ALWAYS),
     # It says 10.x too, and is_flashmla_dense_supported, which is asked with it, does not.
-    "FLASHMLA": Backend(latent=True, majors=(9,)),
-    "CUTLASS_MLA": Backend(latent=True, majors=(10,)),
-    "FLASHINFER_MLA": Backend(latent=True, majors=(10,)),
-    "FLASH_ATTN_MLA": Backend(latent=True, majors=(9,), fp8=((ALWAYS, ()),)),
+    "FLASHMLA": Backend(latent=True, majors=(9,), e5m2=ALWAYS),
+    "CUTLASS_MLA": Backend(latent=True, majors=(10,), e5m2=ALWAYS),
+    "FLASHINFER_MLA": Backend(latent=True, majors=(10,), e5m2=ALWAYS),
+    "FLASH_ATTN_MLA": Backend(latent=True, majors=(9,), fp8=((ALWAYS, ()),), e5m2=ALWAYS),
 }
 # Models that vLLM gives latent attention, by model_type: is_deepseek_mla in transformers_utils. Others with the same
 # keys in config.json are run without.
@@ -77,6 +82,12 @@ LATENT = (
 )  # fmt: skip
 # Names of older releases.
 GONE = ("XFORMERS",)
+# A drafter of dflash attends to later tokens (use_non_causal of v1/spec_decode/dflash.py). Releases in which these
+# alone do (supports_non_causal); before nobody is asked, and then TRITON_ATTN does, which reads FP8 on every GPU.
+NON_CAUSAL = ("FLASH_ATTN", "FLEX_ATTENTION")
+NON_CAUSAL_ALONE: tuple[Version, Version] = ((0, 21, 0), (0, 24, 0))
+# From here on the drafter's files may say that theirs is causal (dflash_config.causal).
+CAUSAL_DRAFTERS: Version = (0, 23, 0)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -106,6 +117,34 @@ def problem(name: str, at: Version, asked: Asked) -> str:
     )
 
 
+def latent_problem(at: Version, cache_dtype: str) -> str:
+    """Why no backend of a GPU is left for latent attention beside such a KV cache; '' where one is."""
+    made = [known for known in BACKENDS.values() if known.latent]
+    if cache_dtype != "fp8_e5m2" or not FIRST_READ <= at <= NEWEST_KNOWN or not all(one.unread(at) for one in made):
+        return ""
+    return (
+        f"No attention backend of vLLM {version_text(at)} for latent attention (MLA), as the model has it, reads "
+        "kv_cache_dtype fp8_e5m2: use fp8, or leave it out."
+    )
+
+
+def drafter_problem(at: Version, cache_dtype: str, capabilities: t.Sequence[Capability]) -> str:
+    """Why no backend is left for a drafter of dflash beside such a KV cache; '' where one is, or nobody knows."""
+    first, after = NON_CAUSAL_ALONE
+    if not first <= at < after or not cache_dtype.startswith("fp8"):
+        return ""
+    for capability in capabilities:
+        asked = Asked(latent=False, head=(), cache_dtype=cache_dtype, sinks=False, capabilities=(capability,))
+        if all(_of_gpu(BACKENDS[name], at, asked, capability) for name in NON_CAUSAL):
+            return (
+                "speculative_config.method dflash attends to later tokens (non-causal), which "
+                f"{' and '.join(NON_CAUSAL)} alone do in vLLM {version_text(at)}, and on compute capability "
+                f"{capability[0]}.{capability[1]} neither reads kv_cache_dtype {cache_dtype}: leave kv_cache_dtype "
+                f"out, or use vLLM {version_text(after)} or newer."
+            )
+    return ""
+
+
 def _reasons(known: Backend, at: Version, asked: Asked) -> t.Iterator[str]:
     if asked.latent and not known.latent:
         yield "is not for latent attention (MLA), as the model has it,"
@@ -133,8 +172,7 @@ def _of_gpu(known: Backend, at: Version, asked: Asked, capability: Capability) -
         return f"needs compute capability {lowest[0]}.{lowest[1]}, {this}"
     if known.majors and capability[0] not in known.majors:
         return f"needs compute capability {_majors(known.majors)}, {this}"
-    unread = asked.cache_dtype == "fp8_e5m2" and known.e5m2 is not None and at >= known.e5m2
-    reads = () if unread else of_release(known.fp8, at)
+    reads = () if asked.cache_dtype == "fp8_e5m2" and known.unread(at) else of_release(known.fp8, at)
     if asked.cache_dtype.startswith("fp8") and reads is not None and capability[0] not in reads:
         where = f"on compute capability {_majors(reads)} only, {this}" if reads else "on no GPU,"
         return f"reads kv_cache_dtype {asked.cache_dtype} {where}"

@@ -61,6 +61,14 @@ KINDS: tuple[Kind, ...] = (
                 r"(?:not (?:yet )?(?:implemented|supported)|unsupported) (?:for|on) (?:Blackwell|Hopper|"
                 r"Ada|Ampere|Turing|Volta|SM ?\d|sm_?\d)"
             ),
+            Case(
+                # FlashInfer's gemm runners: csrc/fp4_gemm_cutlass*.cu and fp8_gemm_cutlass*.cu.
+                r"\[(?P<kind>\w{1,12}) gemm Runner\].{0,40}Failed to (?:initialize|run|get)|"
+                r"Failed to initialize the TMA descriptor",
+                "A kernel of FlashInfer does not run on this GPU with this image: choose another one for the layers "
+                "(linear_backend: marlin; before vLLM 0.22 VLLM_NVFP4_GEMM_BACKEND: marlin in `env`), use a newer "
+                "image, or another build of the model (another quantization).",
+            ),
             Case(r"[Nn]o (?:\w+ ){0,4}backend supports the|kernel does not support (?:the )?current device"),
             Case(
                 r"only supports? (?:SM|sm_|compute capability|Hopper|Blackwell)|[Uu]nsupported (?:SM|"

@@ -74,6 +74,11 @@ KINDS: tuple[Kind, ...] = (
                 "in `engine_args`).",
             ),
             Case(r"error: argument [^:]{1,200}: (?:invalid [^:]{0,80} value|expected |\d+ validation error)"),
+            Case(
+                _ARGUMENT + r"ignored explicit argument",
+                "{flag} takes no value behind it: write it in `engine_args` as true or false, and it is passed as the "
+                "flag alone, or as its --no- form.",
+            ),
             Case(r"Input should be (?:a valid|an instance of|an object|a finite|greater|less)"),
             Case(r"type=(?:dataclass_type|int_type|bool_type|float_type|string_type|int_parsing|bool_parsing)\b"),
             Case(
@@ -95,6 +100,10 @@ KINDS: tuple[Kind, ...] = (
         "a key of a mapping that this release does not know",
         "Remove the key that this release does not know, or correct its name.",
         (
+            Case(
+                r"validation errors? for \w{1,60}\W{1,9}(?P<key>[\w.]{1,80})\s{1,9}Unexpected keyword argument",
+                "Remove {key}, which this release does not know, or correct its name.",
+            ),
             Case(r"Unexpected keyword argument"),
             # What is wrong for VllmConfig as a whole is in the model's files.
             Case(r"^(?!.{0,200}validation errors? for VllmConfig).{0,900}Extra inputs are not permitted"),

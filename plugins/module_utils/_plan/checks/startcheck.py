@@ -34,6 +34,7 @@ def problems(start: Start) -> list[Doubt]:
         Doubt("capability", _architecture(start)),
         Doubt("capability", schemes.problem(start)),
         Doubt("capability", attention.problem(start)),
+        Doubt("capability", attention.drafter_problem(start)),
         Doubt("quantization", quantized.unread(start.model.config, start.version)),
         Doubt("value", _offload(start)),
         Doubt("value", _partition(start)),

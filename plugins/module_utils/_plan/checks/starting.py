@@ -25,6 +25,7 @@ class Start:
     """One engine that is to start.
 
     CAPABILITIES: of its GPUs, as NVML writes them. ARCHITECTURES: names of models' classes to [since, gone, ...].
+    DRAFTER: config.json of the model that guesses ahead; None where it is not known.
     """
 
     values: Values
@@ -34,6 +35,7 @@ class Start:
     image: str
     capabilities: tuple[str, ...] = ()
     architectures: t.Mapping[str, t.Sequence[str]] = dataclasses.field(default_factory=dict)
+    drafter: Json | None = None
 
     @property
     def at(self) -> Version:

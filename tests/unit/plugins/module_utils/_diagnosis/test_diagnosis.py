@@ -442,6 +442,8 @@ def test_advice_names_what_is_set_and_nothing_else(
 NINJA = "subprocess.CalledProcessError: Command '['ninja', '-v', '-C', '/x']' returned non-zero exit status 1."
 PARAMS = "  Value error, Found unknown quantization='{'mode': 'x'}' in config [type=value_error]"
 PATH_AS_NAME = "OSError: Repo id must be in the form 'repo_name' or 'namespace/repo_name': '{}'."
+NO_VALUE = "vllm: error: argument --enable-x/--no-enable-x: ignored explicit argument 'true'"
+RUNNER = "RuntimeError: [FP4 gemm Runner] Failed to initialize cutlass FP4 gemm on sm120/sm121. Error: Error Internal"
 FLASHINFER = "RuntimeError: No supported CUDA architectures found for major versions [9, 10]."
 
 
@@ -476,6 +478,8 @@ def test_the_compiler_of_another_failure_is_not_its_cause() -> None:
         (PATH_AS_NAME.format("/models/x"), {}, "no folder with a model in the container", "gated"),
         (PATH_AS_NAME.format("a/b/c"), {}, "correct its name", "no folder"),
         (FLASHINFER, {}, "of compute capability only: 9, 10.", "of SM 12"),
+        (NO_VALUE, {}, "enable_x takes no value behind it", "expects"),
+        (RUNNER, {}, "linear_backend: marlin", "backend of attention"),
     ],
 )
 def test_advice_is_what_the_line_and_the_settings_say(

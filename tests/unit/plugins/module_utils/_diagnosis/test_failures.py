@@ -522,6 +522,11 @@ REAL = [
     ("flag.type", "vllm serve: error: argument --compilation-config/-cc: Invalid JSON: expected value at line 2"),
     ("flag.type", "ValueError: enable_multithread_load must be a bool, got str"),
     ("flag.choice", "ValueError: block_size_m must be one of (8, 16, 32, 48, 64), got 4"),
+    # argparse, of an argument that is a flag and has a --no- form.
+    ("flag.type", "api_server.py: error: argument --enable-x/--no-enable-x: ignored explicit argument 'true'"),
+    # FlashInfer's csrc/fp4_gemm_cutlass_sm120.cu and trtllm's TMA descriptors.
+    ("kernel.absent", "RuntimeError: [FP4 gemm Runner] Failed to initialize cutlass FP4 gemm on sm120/sm121. Error: x"),
+    ("kernel.absent", "RuntimeError: Failed to initialize the TMA descriptor 1"),
 ]
 
 

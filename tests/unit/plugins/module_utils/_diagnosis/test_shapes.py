@@ -93,6 +93,21 @@ def test_a_mapping_whose_own_code_refuses_it_is_named(kind: str, heading: str, t
     assert told in found.advice and "leave" not in found.advice
 
 
+@pytest.mark.parametrize(
+    ("heading", "mapping"),
+    [
+        ("SpeculativeConfig", " It is a key of speculative_config."),
+        ("EPLBConfig", " It is a key of eplb_config."),
+        ("Nobodys", ""),
+    ],
+)
+def test_a_key_that_is_unknown_is_told_with_its_mapping(heading: str, mapping: str) -> None:
+    heads = f"pydantic_core._pydantic_core.ValidationError: 1 validation error for {heading}"
+    found = diagnose(said(API, heads, "some_key", "  Unexpected keyword argument [type=x, input_value=4]"), 1)
+    assert found.failure_class == "flag.json_key"
+    assert found.advice == f"Remove some_key, which this release does not know, or correct its name.{mapping}"
+
+
 def test_what_is_set_may_be_left_out() -> None:
     log = said(API, TRACEBACK, FRAME.format("config/profiler.py", "f"), "    raise x", "ValueError: the moon is full")
     found = diagnose(log, 1, release={"arguments": {"profiler_config": {"profiler": "x"}}})

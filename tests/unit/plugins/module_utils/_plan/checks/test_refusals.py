@@ -42,6 +42,13 @@ CHUNKS["layer_types"] = ["chunked_attention", "full_attention"] * 2
 CONNECTOR: Json = {"kv_transfer_config": {"kv_connector": "LMCacheConnectorV1", "kv_role": "kv_both"}}
 OFFLOADING: Json = {"kv_transfer_config": {"kv_connector": "OffloadingConnector", "kv_role": "kv_both"}}
 HYBRID: Json = {**LINEAR, "linear_num_key_heads": 4, "linear_num_value_heads": 4}
+E5M2: Json = {"kv_cache_dtype": "fp8_e5m2"}
+OF_LATENT = (
+    ("TRITON_MLA", "8.9"), ("FLASHMLA", "9.0"), ("CUTLASS_MLA", "10.0"), ("FLASHINFER_MLA", "10.0"),
+    ("FLASH_ATTN_MLA", "9.0"),
+)  # fmt: skip
+GUESSES: Json = {"method": "dflash", "model": "org/drafter", "num_speculative_tokens": 8}
+DFLASH: Json = {"kv_cache_dtype": "fp8", "speculative_config": GUESSES}
 OF_CONFIG: Json = {"attention_config": {"backend": "FLASH_ATTN"}, "kv_cache_dtype": "fp8"}
 FLASHINFER = {"VLLM_USE_FLASHINFER_MOE_FP4": "1"}
 LATENCY = {**FLASHINFER, "VLLM_FLASHINFER_MOE_BACKEND": "latency"}
@@ -106,6 +113,25 @@ CASES = [
     Case(LATENT, "0.13.0", "10.0", backend("FLASHMLA"), "needs compute capability 9.x"),
     Case(LATENT, "0.33.0", "10.0", backend("FLASHMLA"), "needs compute capability 9.x"),
     Case(LATENT, "0.20.0", "12.0", backend("FLASHMLA"), "needs compute capability 9.x"),
+    # No backend for latent attention has fp8_e5m2 in its supported_kv_cache_dtypes, 0.13.0 to 0.33.0.
+    Case(LATENT, "0.13.0", "9.0", E5M2, "for latent attention (MLA), as the model has it, reads kv_cache_dtype"),
+    Case(LATENT, "0.33.0", "10.0", E5M2, "for latent attention (MLA), as the model has it, reads kv_cache_dtype"),
+    *(Case(LATENT, "0.26.0", gpu, backend(name, **E5M2), "fp8_e5m2 on no GPU") for name, gpu in OF_LATENT),
+    *(Case(LATENT, "0.26.0", gpu, backend(name, kv_cache_dtype="fp8"), "") for name, gpu in OF_LATENT[:-1]),
+    Case(LATENT, "0.26.0", "9.0", {"kv_cache_dtype": "fp8_e4m3"}, ""),
+    Case(LATENT, "0.26.0", "9.0", E5M2, "", {"VLLM_MLA_DISABLE": "1"}),
+    Case({**LATENT, "index_topk": 2048}, "0.26.0", "9.0", E5M2, ""),
+    Case(LATENT, "0.26.0", "", E5M2, ""),
+    Case(HEADS, "0.26.0", "9.0", E5M2, ""),
+    # use_non_causal in v1/spec_decode/dflash.py: FLASH_ATTN and FLEX_ATTENTION alone, from 0.21.0 until 0.24.0.
+    Case(HEADS, "0.20.0", "12.1", DFLASH, ""),
+    Case(HEADS, "0.21.0", "12.1", DFLASH, "on compute capability 12.1 neither reads kv_cache_dtype fp8:"),
+    Case(HEADS, "0.22.0", "12.1", DFLASH, "on compute capability 12.1 neither reads kv_cache_dtype fp8:"),
+    Case(HEADS, "0.22.0", "9.0", DFLASH, ""),
+    Case(HEADS, "0.22.0", "9.0", {**DFLASH, **E5M2}, "neither reads kv_cache_dtype fp8_e5m2"),
+    Case(HEADS, "0.22.0", "12.1", {**DFLASH, "kv_cache_dtype": "auto"}, ""),
+    Case(HEADS, "0.23.0", "12.1", DFLASH, ""),
+    Case(HEADS, "0.24.0", "12.1", DFLASH, ""),
     # Without a GPU: platforms/cpu.py says `Cannot use FLASH_ATTN backend on CPU` and takes its own.
     Case(WIDE, "0.19.0", "", backend("FLASH_ATTN"), ""),
     Case(LATENT, "0.20.0", "9.0", backend("FLASHINFER"), "", {"VLLM_MLA_DISABLE": "1"}),
@@ -198,6 +224,24 @@ def test_what_a_release_refuses(case: Case) -> None:
 )
 def test_of_a_release_that_nobody_has_read_nothing_is_said(case: Case) -> None:
     assert sentences(case, UNREAD) == []
+
+
+@pytest.mark.parametrize(
+    ("version", "drafter", "refused"),
+    [
+        # dflash_config.causal is read from 0.23.0 on.
+        ("0.22.0", {"dflash_config": {"causal": True}}, True),
+        ("0.23.0", {"dflash_config": {"causal": True}}, False),
+        ("0.23.0", {"dflash_config": {"causal": False}}, True),
+        ("0.23.0", {}, True),
+        ("0.23.0", None, False),
+        ("0.24.0", {}, False),
+    ],
+)
+def test_what_a_drafter_that_looks_ahead_needs(version: str, drafter: Json | None, refused: bool) -> None:
+    start = startcheck.Start(DFLASH, {}, model(HEADS), version, "x", capabilities=("9.0", "12.0"), drafter=drafter)
+    found = [doubt for doubt in startcheck.problems(start) if "non-causal" in doubt.text]
+    assert bool(found) == refused
 
 
 WINDOWS: Json = {**HEADS, "model_type": "gemma3_text", "sliding_window": 128}
