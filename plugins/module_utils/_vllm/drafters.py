@@ -116,6 +116,19 @@ NEVER_GUESSING = (
 )
 
 
+# Releases that split a drafter of the model's own layers into the model's pipeline stages, and the few of them that can
+# be (SupportsPP of the classes in model_executor/models); before 0.14.0 all but MiMo's can.
+STAGED: tuple[Version, Version] = ((0, 14, 0), (0, 30, 0))
+IN_STAGES = ("Glm4MoeLiteForCausalLM", "GlmOcrForConditionalGeneration", "nemotron_h", "NemotronH", "bailing_hybrid")
+
+
+def in_stages(model_type: str, architecture: str, at: Version) -> bool:
+    """Whether a release runs the model's own MTP layers with pipeline stages, or nobody knows."""
+    if not STAGED[0] <= at < STAGED[1]:
+        return True
+    return any(name.startswith(IN_STAGES) for name in (model_type, architecture))
+
+
 def guesses(model_type: str, architecture: str, at: Version) -> Version | bool | None:
     """Whether a release takes the model's own MTP layers, or the release that brings it; None: not known."""
     if not GUESSING_READ[0] <= at < GUESSING_READ[1]:

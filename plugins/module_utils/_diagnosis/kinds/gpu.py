@@ -209,6 +209,11 @@ KINDS: tuple[Kind, ...] = (
         "NCCL's own memory (cuMem) crashes on this host",
         "Set NCCL_CUMEM_ENABLE to '0' in the instance's `env`.",
         (
+            Case(
+                r"HAMI-core ERROR.{0,120}Illegal device id|/libvgpu/src/",
+                "A library between the engine and CUDA crashes (HAMi's libvgpu): run the container without it, or with "
+                "a newer release of it; NCCL_CUMEM_ENABLE: '0' in the instance's `env` helps with some.",
+            ),
             Case(frames=r"\bin ncclCuMem\w+"),
             Case(r"\bin ncclCuMem\w+|cuMemCreate.{0,80}(?:fail|error)|ncclCuMemHostEnable"),
         ),

@@ -39,16 +39,6 @@ KINDS: tuple[Kind, ...] = (
                 r"Unknown Mamba SSU backend",
                 "Set mamba_backend to one of the values that the line lists, or leave it out.",
             ),
-            Case(r"(?:Unknown|Invalid) .{1,120}Valid (?:options|modes|kinds|layouts|values)(?: are)?: "),
-            Case(
-                r"^(?!.{0,80}quant)(?:\w+\.)*(?:Value error, |\w+Error: )(?:Unknown|Unrecognized|Invalid|Unsupported) "
-                r".{1,160}?(?:[Ss]upported values are|(?:[Ee]xpected|[Mm]ust be) one of|Valid \w+ are)"
-            ),
-            Case(r"^(?:Value error, |ValueError: )(?!.{0,80}quant)[\w. `']{1,60} must be one of \W"),
-            Case(
-                r"Unknown config format `(?P<format>[^`]{1,60})`",
-                "This release has no config_format {format}: correct it, or leave it out, and vLLM finds the format.",
-            ),
             Case(
                 r"(?:Invalid|Unknown|Unsupported) attention backend|Attention backend '\w+' has been removed",
                 "This release has no such attention backend: correct {set}, or leave it out.",
@@ -58,6 +48,16 @@ KINDS: tuple[Kind, ...] = (
                 r"(?:Invalid|Unknown|Unsupported) attention backend|Attention backend '\w+' has been removed",
                 "This release has no such attention backend: correct attention_backend (VLLM_ATTENTION_BACKEND before "
                 "0.12), or leave it out.",
+            ),
+            Case(r"(?:Unknown|Invalid) .{1,120}Valid (?:options|modes|kinds|layouts|values)(?: are)?: "),
+            Case(
+                r"^(?!.{0,80}quant)(?:\w+\.)*(?:Value error, |\w+Error: )(?:Unknown|Unrecognized|Invalid|Unsupported) "
+                r".{1,160}?(?:[Ss]upported values are|(?:[Ee]xpected|[Mm]ust be) one of|Valid \w+ are)"
+            ),
+            Case(r"^(?:Value error, |ValueError: )(?!.{0,80}quant)[\w. `']{1,60} must be one of \W"),
+            Case(
+                r"Unknown config format `(?P<format>[^`]{1,60})`",
+                "This release has no config_format {format}: correct it, or leave it out, and vLLM finds the format.",
             ),
         ),
     ),
@@ -262,6 +262,12 @@ KINDS: tuple[Kind, ...] = (
             Case(
                 r"Marlin does not support weight_bits|Unsupported (?:GPTQ|AWQ|num_bits|bits)",
                 "This release has no kernels for weights of so many bits: use another build of the model.",
+            ),
+            Case(
+                # Of the library compressed-tensors.
+                r"group quantization strategy|apply activation ordering",
+                "This release does not take how the model was quantized (config.json): use another build of the model, "
+                "or an older or newer image.",
             ),
             Case(
                 r"(?P<dtype>\S+) is not supported for quantization method",

@@ -57,10 +57,10 @@ def problem(values: Values, model: Model, version: str) -> str:
             f"speculative_config.method {method} is not supported for {model.name} ({kind}) in vLLM {version}, only "
             f"for {listed(fitting)}."
         )
-    return _own_layers(stated or {}, model, version) if method.endswith("mtp") else ""
+    return _own_layers(values, stated or {}, model, version) if method.endswith("mtp") else ""
 
 
-def _own_layers(stated: Values, model: Model, version: str) -> str:
+def _own_layers(values: Values, stated: Values, model: Model, version: str) -> str:
     """MTP by the model's own layers: SpeculativeConfig, hf_config_override and what follows it."""
     config = model.config or {}
     named = config.get("architectures")
@@ -79,6 +79,13 @@ def _own_layers(stated: Values, model: Model, version: str) -> str:
             f"speculative_config.method {stated['method']} for {model.name} ({kind}) comes with vLLM "
             f"{version_text(taken)} and is not supported in {version}: use a newer image."
         )
+    stages = values.get("pipeline_parallel_size")
+    if taken and _stages(stages) and not drafters.in_stages(kind, architecture, version_key(version)):
+        return (
+            f"pipeline_parallel_size is {stages}, and speculative_config.method {stated['method']} guesses with layers "
+            f"of {model.name} ({kind}), which vLLM {version} does not split into stages: use tensor_parallel_size, "
+            f"leave speculative_config out, or use vLLM {version_text(drafters.STAGED[1])} or newer."
+        )
     layers = _layers(config)
     tokens = stated.get("num_speculative_tokens")
     if not taken or layers is None or not isinstance(tokens, int) or isinstance(tokens, bool):
@@ -94,6 +101,10 @@ def _own_layers(stated: Values, model: Model, version: str) -> str:
             "ahead: a larger number has to be a multiple of that."
         )
     return ""
+
+
+def _stages(value: t.Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and value > 1
 
 
 def _layers(config: t.Mapping[str, t.Any]) -> int | None:

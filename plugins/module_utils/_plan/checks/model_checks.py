@@ -80,12 +80,31 @@ def _too_long(values: Values, variables: t.Mapping[str, str], model: Model) -> s
     length, limit = values.get("max_model_len"), longest(model.config)
     if not _whole(length) or limit is None or t.cast(int, length) <= limit:
         return ""
-    if variables.get(ALLOW_LONG, "0") not in ("0", "") or values.get("hf_overrides"):
+    if variables.get(ALLOW_LONG, "0") not in ("0", "") or _reaching(values.get("hf_overrides"), model.config or {}):
         return ""
+    if values.get("hf_overrides"):
+        return (
+            f"max_model_len is {length}, and {model.name} was made for {limit} tokens, which stand in the section of "
+            "its text model (config.json), where these hf_overrides do not reach: write them below that section's "
+            f"name, or insist with env {ALLOW_LONG}: '1'."
+        )
     return (
         f"max_model_len is {length}, and {model.name} was made for {limit} tokens (config.json): lower it, stretch the "
         f"model with hf_overrides, or insist with env {ALLOW_LONG}: '1'."
     )
+
+
+def _reaching(overrides: t.Any, config: Json) -> bool:
+    """Whether hf_overrides may change the length that vLLM derives: _apply_dict_overrides of config/model.py.
+
+    What is written beside the section of the text model stays beside it.
+    """
+    if not overrides:
+        return False
+    nested = [name for name in quantized.TEXT_CONFIGS if isinstance(config.get(name), dict)]
+    if not isinstance(overrides, dict) or not nested:
+        return True
+    return bool({*nested, "architectures", "model_type", "auto_map"} & set(overrides))
 
 
 def _quantization(values: Values, model: Model, version: str) -> str:

@@ -45,7 +45,6 @@ UTILISATION_092 = (0, 20, 0)
 TOKENS_BY_CONCURRENCY = (0, 20, 1)  # _report_kv_cache_config logs max_concurrency * max_model_len; 0.20.0 did not
 BIG_BATCH = (0, 28, 0)
 TOWER_LEFT_OUT = (0, 20, 0)  # an encoder that no limit leaves any work is not loaded (_mark_tower_model; not in 0.14)
-SMALL_GB10 = (0, 33, 0)
 
 
 @dataclass(frozen=True)

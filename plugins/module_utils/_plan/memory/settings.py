@@ -21,7 +21,7 @@ from ..._vllm.gates import NEWEST_KNOWN
 from ..._vllm.images import parse_capability
 from ..model.architecture import Architecture
 from ..model.speculation import Speculation, speculation
-from .calibration import BIG_BATCH, SMALL_GB10, TOWER_LEFT_OUT, UTILISATION_092
+from .calibration import BIG_BATCH, TOWER_LEFT_OUT, UTILISATION_092
 from .request import GpuMemory, MemoryRequest, Version, parse_version
 from .runner import second_runner
 
@@ -195,15 +195,15 @@ def _batch(
 def default_batch(version: Version, gpus: t.Sequence[GpuMemory]) -> tuple[int, int]:
     """(max_num_seqs, max_num_batched_tokens) that `vllm serve` takes on such GPUs when nobody set them.
 
-    Below 70 GiB, on an A100 (compute capability 8.0) of any size, and from 0.33 on a GB10 (12.1): 256 and 2048.
+    Below 70 GiB, on an A100 (compute capability 8.0) and on a GB10 (12.1): 256 and 2048. NVML tells no memory of a
+    GB10, and before 0.33 nothing else was asked.
     """
     kinds = {parse_capability(gpu.compute_capability) for gpu in gpus}
     sizes = [gpu.seen_mib or gpu.total_mib for gpu in gpus]
     known = [size / 1024.0 for size in sizes if size]
     if version >= BIG_BATCH and known and min(known) >= 160.0:
         return 1024, 16384
-    small = {(8, 0), (12, 1)} if version >= SMALL_GB10 else {(8, 0)}
-    if not known or min(known) < 70.0 or kinds & small:
+    if not known or min(known) < 70.0 or kinds & {(8, 0), (12, 1)}:
         return 256, 2048
     return 1024, 8192
 

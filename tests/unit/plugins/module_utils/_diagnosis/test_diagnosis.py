@@ -443,6 +443,7 @@ NINJA = "subprocess.CalledProcessError: Command '['ninja', '-v', '-C', '/x']' re
 PARAMS = "  Value error, Found unknown quantization='{'mode': 'x'}' in config [type=value_error]"
 PATH_AS_NAME = "OSError: Repo id must be in the form 'repo_name' or 'namespace/repo_name': '{}'."
 NO_VALUE = "vllm: error: argument --enable-x/--no-enable-x: ignored explicit argument 'true'"
+BACKEND = "ValueError: Unknown attention backend: 'TRITON'. Valid options are: FLASH_ATTN, TRITON_ATTN"
 RUNNER = "RuntimeError: [FP4 gemm Runner] Failed to initialize cutlass FP4 gemm on sm120/sm121. Error: Error Internal"
 FLASHINFER = "RuntimeError: No supported CUDA architectures found for major versions [9, 10]."
 
@@ -479,6 +480,12 @@ def test_the_compiler_of_another_failure_is_not_its_cause() -> None:
         (PATH_AS_NAME.format("a/b/c"), {}, "correct its name", "no folder"),
         (FLASHINFER, {}, "of compute capability only: 9, 10.", "of SM 12"),
         (NO_VALUE, {}, "enable_x takes no value behind it", "expects"),
+        (
+            BACKEND,
+            {"arguments": {"attention_backend": "TRITON"}},
+            "correct attention_backend (it is TRITON)",
+            "choices",
+        ),
         (RUNNER, {}, "linear_backend: marlin", "backend of attention"),
     ],
 )

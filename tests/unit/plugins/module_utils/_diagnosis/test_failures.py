@@ -527,6 +527,9 @@ REAL = [
     # FlashInfer's csrc/fp4_gemm_cutlass_sm120.cu and trtllm's TMA descriptors.
     ("kernel.absent", "RuntimeError: [FP4 gemm Runner] Failed to initialize cutlass FP4 gemm on sm120/sm121. Error: x"),
     ("kernel.absent", "RuntimeError: Failed to initialize the TMA descriptor 1"),
+    # compressed-tensors, by way of VllmConfig; HAMi's libvgpu, as its own report has it.
+    ("quant.config", "  Value error, Must use group quantization strategy in order to apply activation ordering"),
+    ("nccl.cumem", "[HAMI-core ERROR (pid:1 thread=2 multiprocess_memory_limit.c:1255)]: Illegal device id: 31069"),
 ]
 
 

@@ -14,6 +14,8 @@ from ansible_collections.gpufleet.vllm.plugins.module_utils._plan.memory.catalog
 from ansible_collections.gpufleet.vllm.plugins.module_utils._plan.model.encoders import encodes
 
 BERT = {"architectures": ["BertModel"], "max_position_embeddings": 512}
+NESTED = {"architectures": ["Qwen3_5ForConditionalGeneration"], "text_config": {"max_position_embeddings": 512}}
+YARN = {"rope_type": "yarn", "factor": 4.0, "original_max_position_embeddings": 512}
 LLAMA = {"architectures": ["LlamaForCausalLM"], "max_position_embeddings": 512}
 
 
@@ -59,3 +61,25 @@ def test_what_is_started(values: dict[str, t.Any], config: dict[str, t.Any]) -> 
 )
 def test_a_config_that_says_nothing(config: t.Any) -> None:
     assert not encodes(config)
+
+
+@pytest.mark.parametrize(
+    ("config", "overrides", "refused"),
+    [
+        # get_hf_text_config takes the section of the text model; what is beside it stays there (vLLM 0.27.1, a report).
+        (NESTED, {"rope_scaling": YARN}, True),
+        (NESTED, {"max_position_embeddings": 2048}, True),
+        (NESTED, {"text_config": {"rope_parameters": YARN}}, False),
+        (NESTED, {"architectures": ["Other"]}, False),
+        (LLAMA, {"rope_scaling": YARN}, False),
+        (LLAMA, {}, True),
+    ],
+)
+def test_what_stretches_a_model_reaches_its_text_model(
+    config: dict[str, t.Any], overrides: dict[str, t.Any], refused: bool
+) -> None:
+    asked = {"max_model_len": 2048, "hf_overrides": overrides}
+    assert bool(told(asked, config)) == refused
+    assert all("do not reach" in text for text in told(asked, config) if overrides)
+    insisting = {"VLLM_ALLOW_LONG_MAX_MODEL_LEN": "1"}
+    assert model_checks.problems(asked, insisting, Model("m", "host", config), "0.32.0") == []

@@ -307,6 +307,27 @@ def test_layers_that_guess_are_the_models_own(config: Json, version: str, says: 
     assert says in said
 
 
+@pytest.mark.parametrize(
+    ("config", "version", "refused"),
+    [
+        # SupportsPP of the classes that hf_config_override names, and create_draft_parallel_config.
+        ({"model_type": "qwen3_5"}, "0.29.0", True),
+        ({"model_type": "qwen3_5"}, "0.30.0", False),
+        ({"model_type": "deepseek_v3"}, "0.13.0", False),
+        ({"model_type": "deepseek_v3"}, "0.14.0", True),
+        ({"model_type": "glm4_moe", "architectures": ["Glm4MoeForCausalLM"]}, "0.20.0", True),
+        ({"model_type": "glm4_moe_lite", "architectures": ["Glm4MoeLiteForCausalLM"]}, "0.20.0", False),
+        ({"model_type": "nemotron_h"}, "0.20.0", False),
+        ({"model_type": "bailing_hybrid"}, "0.28.0", False),
+    ],
+)
+def test_layers_that_guess_in_stages(config: Json, version: str, refused: bool) -> None:
+    given = model({**PLAIN, "num_nextn_predict_layers": 1, **config})
+    said = drafting.problem({**MTP, "pipeline_parallel_size": 4}, given, version)
+    assert ("does not split into stages" in said) == refused
+    assert "stages" not in drafting.problem({**MTP, "pipeline_parallel_size": 1}, given, version)
+
+
 def test_a_drafter_that_is_named_is_not_the_models_own_layers() -> None:
     named = {"speculative_config": {**MTP["speculative_config"], "model": "some/drafter"}}
     assert drafting.problem(named, model({**PLAIN, "model_type": "qwen3"}), "0.20.0") == ""

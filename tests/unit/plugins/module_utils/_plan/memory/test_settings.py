@@ -28,6 +28,7 @@ H100 = GpuMemory(total_mib=81559, compute_capability="9.0")
 A100 = GpuMemory(total_mib=81920, compute_capability="8.0")
 RTX = GpuMemory(total_mib=24576, compute_capability="8.6")
 B200 = GpuMemory(total_mib=183359, compute_capability="10.0")
+GB10 = GpuMemory(total_mib=124610, compute_capability="12.1")
 
 
 def settled(version: str = "0.32.0", gpu: GpuMemory = RTX, **arguments: t.Any) -> Settings:
@@ -86,6 +87,9 @@ def test_capabilities(text: str | None, expected: tuple[int, int] | None) -> Non
         ((0, 32, 0), (A100,), (256, 2048)),
         ((0, 32, 0), (B200,), (1024, 16384)),
         ((0, 24, 0), (B200,), (1024, 8192)),
+        # The log of vLLM 0.13.0 on one says max_num_batched_tokens=2048; 0.33.0 has it by name (get_batch_defaults).
+        ((0, 13, 0), (GB10,), (256, 2048)),
+        ((0, 33, 0), (GB10,), (256, 2048)),
         ((0, 32, 0), (H100, RTX), (256, 2048)),
         ((0, 32, 0), (GpuMemory(),), (256, 2048)),
     ],
