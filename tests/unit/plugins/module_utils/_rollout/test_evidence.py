@@ -81,7 +81,11 @@ def test_a_rollback_waits_five_seconds_for_nvml(scene: Scene, monkeypatch: pytes
     waited: list[float | None] = []
     answered = threading.Event()
     monkeypatch.setattr(threading.Thread, "join", lambda _thread, timeout=None: waited.append(timeout))
-    scene.host.open_nvml = lambda: answered.wait(30)
+
+    def hang() -> None:
+        answered.wait(30)
+
+    scene.host.open_nvml = hang
     found = evidence(scene.host, entry(release=release(gpus={"mode": "cdi", "uuids": ["GPU-1"]})))
     answered.set()
     assert found["gpus"] == [{"uuid": "GPU-1", "error": "NVML did not answer within 5 s"}]
