@@ -100,14 +100,14 @@ def line(goal: Goal, one: Trial) -> str:
 
 def markdown(found: Json, goal: Goal, trials: t.Sequence[Trial]) -> str:
     """A page for people. What hosts and engines said stands in it as code or in cells, where it ends no line."""
-    outcome = SAID.get(found["outcome"] or "", "has not ended")
+    outcome = f"{SAID[found['outcome']]}: {_cell(found['why'])}" if found["outcome"] else "has not ended"
     rows = ["| " + " | ".join(COLUMNS) + " |", "|" + "---|" * len(COLUMNS)]
     rows += ["| " + " | ".join(map(_cell, row(goal, one))) + " |" for one in trials]
     load = ", ".join(f"{name} {value}" for name, value in found["workload"].items())
     serves = f"Release `{found['release'][:12] or 'as before'}` serves, with {said(found['after'])}."
     parts = [
         f"# {found['instance']} on {found['host']}, tuned for {found['goal']}",
-        f"It began at {found['began']} and {outcome}: {_cell(found['why'])}.",
+        f"It began at {found['began']} and {outcome}.",
         f"{serves} Before, it was {said(found['before'])}.",
         f"The load: {load}. The figure is {goal.figure}: median (lowest..highest) of the runs.",
         "\n".join(rows),

@@ -42,7 +42,9 @@ def test_the_document() -> None:
 def test_one_that_has_not_ended() -> None:
     found = report.document(asked(), START, TRIALS[:2], Step(START, "final", ""), ABOUT)
     assert (found["outcome"], found["after"], found["why"]) == (None, START, "it has not ended")
-    assert "`site.yml`" not in report.markdown(found, asked().aim, TRIALS[:2])
+    page = report.markdown(found, asked().aim, TRIALS[:2])
+    assert "It began at 2026-11-27T10:00:00Z and has not ended." in page
+    assert "`site.yml`" not in page
 
 
 def test_the_page() -> None:

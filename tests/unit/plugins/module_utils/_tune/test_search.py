@@ -78,6 +78,22 @@ def test_what_is_not_beyond_the_spread_of_its_runs_does_not_win() -> None:
     assert search.serving(START, trials) == START
 
 
+@pytest.mark.parametrize(
+    ("goal", "new", "old", "beyond"),
+    [
+        ("throughput", [11, 12], [9, 10], True),
+        ("throughput", [10, 12], [9, 10], False),
+        ("first_token", [0.1, 0.2], [0.3, 0.4], True),
+        ("first_token", [0.1, 0.3], [0.3, 0.4], False),
+        ("first_token", [0.5, 0.6], [0.3, 0.4], False),
+        ("length", [2048], [1024], True),
+        ("throughput", [], [9, 10], False),
+    ],
+)
+def test_better_is_every_run_beyond_every_run(goal: str, new: list[float], old: list[float], beyond: bool) -> None:
+    assert asked(goal=goal).aim.beyond(new, old) is beyond
+
+
 def in_turn(*speeds: float) -> list[Trial]:
     """A final decision as far as it went, MORE with the second of each two."""
     before = [measured(START, "start"), measured(MORE, tokens_per_second=200)]
