@@ -45,6 +45,7 @@ OPTIONS = {
     "roll_back": {"type": "list", "elements": "dict", "default": []},
     "because": {"type": "str", "default": ""},
     "itself": {"type": "bool", "default": False},
+    "blame": {"type": "bool", "default": True},
     "promotions": {"type": "list", "elements": "dict", "default": []},
 }
 
@@ -119,7 +120,7 @@ class ActionModule(ProgramAction):
         self._vars = task_vars or {}
         self._host = str(self._task.delegate_to or self._vars.get("inventory_hostname", "the host"))
         if args["roll_back"]:
-            return self._roll_back(args["roll_back"], args["because"], result)
+            return self._roll_back(args["roll_back"], args["because"], args["blame"], result)
         if args["promotions"]:
             return self._promote(args["promotions"], args["retry"], result)
         return self._go_forward(due, result)
@@ -158,11 +159,11 @@ class ActionModule(ProgramAction):
                 told.append(f"{'Rolled back' if good else 'Not rolled back'}: {message}")
         return " ".join(["", "The exchange of ports was given up.", *told])
 
-    def _roll_back(self, updated: t.Sequence[Updated], because: str, result: Json) -> Json:
+    def _roll_back(self, updated: t.Sequence[Updated], because: str, blame: bool, result: Json) -> Json:
         """The last change first; one that does not go back keeps no other from going."""
         told, failed = [], False
         for before in reversed(updated):
-            one = rollout_requests.rollback(before, because)
+            one = rollout_requests.rollback(before, because, blame)
             if one is None:
                 told.append(rollout_requests.stays(before))
                 continue

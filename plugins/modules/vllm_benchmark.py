@@ -15,10 +15,11 @@ description:
     image that serves, in a container of its own beside the server. It has no GPU, may take 4 GiB and four processors,
     and reads the API key from the file that the engine reads.
   - Each load is run as often as O(repeats) says, in turn. C(sequential) asks one request at a time, C(parallel) as many
-    as O(concurrency) says, and C(warm) as many, each of which begins with the same O(prefix_tokens). A run that only
-    warms up goes before.
+    as O(concurrency) says, C(warm) as many, each of which begins with the same O(prefix_tokens), and C(long) as many
+    with answers of O(long_answer_tokens). A run that only warms up goes before.
   - A run is thrown away, with its reason, where it did not measure what it says (C(docs/benchmark.md)). What was of the
     moment is tried again, twice for each load.
+  - Afterwards O(prompts) are asked and judged, as the smoke test does it.
   - A difference between two loads counts where every run of the one is beyond every run of the other.
   - The server works as hard as it can meanwhile. Its clients wait, and its watch is paused.
 author:
@@ -82,8 +83,25 @@ options:
       - What every run of C(parallel) has to reach, or of C(sequential) where there is no other. C(first_token),
         C(first_token_p99) and C(next_token) are at most so many seconds, C(tokens_per_second) and
         C(requests_per_minute) at least so many.
+      - Of O(prompts), C(right), C(solved) and C(distinct) are shares and at least so much, C(tries) at most so many.
     type: dict
     default: {}
+  long_answer_tokens:
+    description: Length of each answer of the load C(long), in tokens, up to 100000. V(0) leaves that load out.
+    type: int
+    default: 0
+  prompts:
+    description:
+      - Your own prompts, up to 100, whose answers are judged. Each has C(prompt) or C(messages), and what is right,
+        C(pattern), C(json_schema), or a C(tool) with C(name) and C(parameters) that has to be called. It may have
+        C(max_tokens), C(deadline) in seconds, and C(temperature), which is the server's own where it is not stated.
+    type: list
+    elements: dict
+    default: []
+  answers:
+    description: How often each of O(prompts) is asked, 1 to 50. Each time has a seed of its own.
+    type: int
+    default: 5
 seealso:
   - module: gpufleet.vllm.vllm_status
 """
@@ -143,12 +161,19 @@ found:
         - By load, C(runs) with all figures of each, and C(spread) with C(median), C(low) and C(high) of each figure.
           Times are seconds; C(tokens_per_second) counts generated tokens. None where too few runs count.
         - C(samples) of a run are looks at the engine, each with seconds since the first, the share of the KV cache that
-          was taken, and how many requests ran and waited.
+          was taken, and how many requests ran and waited. In C(counted), C(hits) is the share of prompts' tokens that
+          came from the prefix cache, and C(acceptance) that of speculated tokens which were accepted.
       type: dict
     differences:
       description: Pairs of loads with C(figure), C(before), C(after), C(factor), and whether it C(counts).
       type: list
       elements: dict
+    quality:
+      description:
+        - What came of O(prompts), null without any. C(figures) are C(right), the share of right answers, C(solved), the
+          share of prompts with a right one among them, C(tries), how often a prompt was asked until it was right on
+          average, and C(distinct), the share of a prompt's answers that differ. C(prompts) has each.
+      type: dict
     targets:
       description: Each with C(figure), C(wanted), what was found, and the C(outcome) V(met), V(some) or V(missed).
       type: list
@@ -182,6 +207,7 @@ from ansible_collections.gpufleet.vllm.plugins.module_utils._benchmark.spread im
 from ansible_collections.gpufleet.vllm.plugins.module_utils._docker.client import DockerError
 from ansible_collections.gpufleet.vllm.plugins.module_utils._engine.http_client import NoAnswer
 from ansible_collections.gpufleet.vllm.plugins.module_utils._host.out_of_service import serving
+from ansible_collections.gpufleet.vllm.plugins.module_utils._plan.inventory import benchmark_prompts
 from ansible_collections.gpufleet.vllm.plugins.module_utils._rollout.host import Host
 from ansible_collections.gpufleet.vllm.plugins.module_utils._state.api_keys import ApiKeyMissing
 from ansible_collections.gpufleet.vllm.plugins.module_utils._state.state import Entry
@@ -226,6 +252,9 @@ def main() -> None:
             "seed": {"type": "int", "default": 0},
             "limit": {"type": "int", "default": 600},
             "targets": {"type": "dict", "default": {}},
+            "long_answer_tokens": {"type": "int", "default": 0, "no_log": False},
+            "prompts": {"type": "list", "elements": "dict", "default": []},
+            "answers": {"type": "int", "default": 5},
         },
         supports_check_mode=True,
     )
@@ -233,21 +262,27 @@ def main() -> None:
     entry = measured_of(host, store, errors)
     longest = None if entry is None else entry.verified.get("max_model_len")
     work = asked(module.params, longest, errors)
-    targets = read_targets(module.params["targets"], errors)
+    prompts = benchmark_prompts.read(module.params["prompts"], module.params["answers"], longest, errors)
+    targets = read_targets(module.params["targets"], errors, bool(module.params["prompts"]))
+    answers = module.params["answers"]
     if errors or entry is None:
         module.fail_json(msg=" ".join(errors))
     if module.check_mode:
-        module.exit_json(changed=False, found=None, csv="", table=[f"{work.runs} runs would be measured."])
+        asks = f" and {len(prompts) * answers} answers judged" if prompts else ""
+        module.exit_json(changed=False, found=None, csv="", table=[f"{work.runs} runs would be measured{asks}."])
     most = (work.runs + len(work.loads()) * SPARE + 1) * (work.limit + BEYOND + 3 * SETTLES)
+    most += answers * sum(prompt.question.deadline for prompt in prompts)
     try:
         records = Records(store)
         with cleared_away(), records.measured(), paused(records, host.clock, most):
-            found = measure(Server(host, entry, work), work, module.log)
+            server = Server(host, entry, work)
+            found = measure(server, work, module.log)
+            judged = server.asked(prompts, answers) if found.complete else []
     except BlockingIOError:
         module.fail_json(msg=f"{store.instance} is measured already: wait until that is over.")
     except (ApiKeyMissing, DockerError, NoAnswer, RecordProblem, OSError) as problem:
         module.fail_json(msg=f"{store.instance} cannot be measured: {problem}.")
-    told = report.document(found, entry, targets, host.clock.utc())
+    told = report.document(found, entry, targets, host.clock.utc(), judged)
     module.exit_json(changed=False, found=told, csv=report.as_csv(told), table=report.table(told))
 
 

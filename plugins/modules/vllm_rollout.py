@@ -74,6 +74,11 @@ options:
     description: Why O(roll_back) is asked for. The host remembers it as the cause for which the release is rejected.
     type: str
     default: ""
+  blame:
+    description: Whether what O(roll_back) leaves counts as rejected, so that it is not rolled out again by itself.
+    type: bool
+    default: true
+    version_added: 0.2.0
   itself:
     description:
       - Whether O(plans) are to be judged themselves. One that fails is rolled back, and no step of a fallback is tried
@@ -286,6 +291,7 @@ def main() -> None:
             "roll_back": {"type": "list", "elements": "dict", "default": []},
             "because": {"type": "str", "default": ""},
             "itself": {"type": "bool", "default": False},
+            "blame": {"type": "bool", "default": True},
             "promotions": {"type": "list", "elements": "dict", "default": []},
             "instance": {"type": "str"},
             "request": {"type": "dict"},

@@ -134,8 +134,11 @@ def undone(one: Due, outcome: Result) -> Due | None:
     return Due(one.instance, "rollback", request) if serves else None
 
 
-def rollback(before: Updated, because: str) -> Due | None:
-    """The request that rolls one change back, from the digest that it led to; None where there is no rollback."""
+def rollback(before: Updated, because: str, blame: bool = True) -> Due | None:
+    """The request that rolls one change back, from the digest that it led to; None where there is no rollback.
+
+    What is not to BLAME may be rolled out again.
+    """
     if before["change"] != "restart":
         return None
     request: Request = {
@@ -144,6 +147,8 @@ def rollback(before: Updated, because: str) -> Due | None:
         "container": before.get("container") or "",
         "reason": {"failure_class": "rolled_back", "cause": because, "advice": ""},
     }
+    if not blame:
+        request["blame"] = False
     return Due(str(before["instance"]), "rollback", request)
 
 

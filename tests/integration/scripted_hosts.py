@@ -5,7 +5,8 @@
 
 Each host's variable `script` says what becomes of it: `plans` (what is due), `errors` (of planning), `outcomes` of its
 instances in their order, `previous` of each instance that it knows, `said` of each as well, `busy` of how many looks
-show a rollout that runs, `status` of what else vllm_status returns, `facts` of what else gpu_facts does, `logs` of each
+show a rollout that runs, `moves` whether what serves follows what was asked, `status` of what else vllm_status returns,
+`facts` of what else gpu_facts does, `logs` of each
 instance, `tuned` of an engine that can be tuned (files/scripted/tuned_host.py), `unreachable`, `not_proved`. What was
 asked of hosts is kept in a log.
 """
@@ -88,7 +89,14 @@ class Fleet:
         for action in ACTIONS.glob("*.py"):
             (here / "plugins" / "action" / action.name).symlink_to(action)
         own = {"real_rollout": "vllm_rollout", "real_tune": "vllm_tune"} | {
-            name: name for name in ("role_settings", "vllm_bug_report", "vllm_plan_report", "vllm_status_report")
+            name: name
+            for name in (
+                "role_settings",
+                "vllm_bug_report",
+                "vllm_plan_report",
+                "vllm_status_report",
+                "vllm_benchmark_report",
+            )
         }
         for name, real in own.items():
             (here / "plugins" / "action" / f"{name}.py").symlink_to(CHECKOUT / "plugins" / "action" / f"{real}.py")

@@ -39,7 +39,7 @@ def test_the_exit_code_is_the_answer_and_results_are_kept(
     assert ended.code == code, ended.said
     assert told in " ".join(ended.said.split())
     kept = results / "g1.a.20261127T103630Z.json"
-    assert sorted(results.iterdir()) == [kept.with_suffix(".csv"), kept]
+    assert sorted(results.iterdir()) == [kept.with_suffix(".csv"), kept.with_suffix(".html"), kept]
     assert results.stat().st_mode & 0o777 == 0o700, "a folder that is there keeps its mode"
     found = json.loads(kept.read_text())
     assert (found["host"], found["outcome"]) == ("g1", outcome)
@@ -48,7 +48,7 @@ def test_the_exit_code_is_the_answer_and_results_are_kept(
 
 def test_a_folder_is_one_of_where_the_command_is_called(tmp_path: pathlib.Path) -> None:
     assert measured(tmp_path, "a", "measured", vllm_benchmark_dir="results").code == 0
-    assert len(list((tmp_path / "results").iterdir())) == 2
+    assert len(list((tmp_path / "results").iterdir())) == 3
 
 
 def test_without_a_result_nothing_is_kept(tmp_path: pathlib.Path) -> None:
@@ -88,7 +88,7 @@ def test_a_name_that_a_host_tells_is_no_path(tmp_path: pathlib.Path) -> None:
     ended = measured(tmp_path, ["../$HOME"], "measured", vllm_benchmark_dir=str(results))
     assert ended.code == 0, ended.said
     assert sorted(one.name for one in results.iterdir()) == [
-        f"g1...__HOME.20261127T103630Z.{suffix}" for suffix in ("csv", "json")
+        f"g1...__HOME.20261127T103630Z.{suffix}" for suffix in ("csv", "html", "json")
     ]
 
 

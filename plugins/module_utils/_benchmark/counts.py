@@ -15,19 +15,24 @@ from dataclasses import asdict, dataclass, fields
 from .._engine import metrics
 from .._engine.http_client import Http, NoAnswer
 from .._outside.documents import Json
-from .._vllm.metric_names import SERIES
+from .._vllm.metric_names import SERIES, SPECULATION
 
 WITHIN = 10.0
 
 
 @dataclass(frozen=True)
 class Counts:
-    """Requests and tokens; None is what the engine does not count. `finished` are requests that ended, however."""
+    """Requests and tokens; None is what the engine does not count. `finished` are requests that ended, however.
+
+    Where it speculates, `drafted` tokens were proposed, and `accepted` of them were right.
+    """
 
     finished: float | None = None
     prefix_hits: float | None = None
     prefix_queries: float | None = None
     preemptions: float | None = None
+    drafted: float | None = None
+    accepted: float | None = None
 
     def since(self, before: Counts) -> Counts:
         """What was added."""
@@ -46,13 +51,19 @@ class Counts:
             return None
         return self.prefix_hits / self.prefix_queries
 
+    @property
+    def acceptance(self) -> float | None:
+        """The share of drafted tokens that were accepted; None where nothing was drafted."""
+        return self.accepted / self.drafted if self.accepted is not None and self.drafted else None
+
     def as_dict(self) -> Json:
-        return {**asdict(self), "hits": self.hits}
+        return {**asdict(self), "hits": self.hits, "acceptance": self.acceptance}
 
 
 def read(http: Http, url: str) -> Counts:
     """One reading, of all engines behind the page together. Raises NoAnswer."""
-    wanted = {name: SERIES[name] for name in Counts.__dataclass_fields__}
+    known = {**SERIES, **SPECULATION}
+    wanted = {name: known[name] for name in Counts.__dataclass_fields__}
     found = metrics.series(http, url, WITHIN, [series for names in wanted.values() for series in names])
     return Counts(**{name: _total(found, names) for name, names in wanted.items()})
 

@@ -47,7 +47,7 @@ def reasons(workload: Workload, load: Load, figures: Figures, seen: Seen) -> lis
     """Why a run is thrown away; empty for one that counts."""
     return [
         *_engine(seen),
-        *_requests(workload, figures, seen),
+        *_requests(workload, load, figures, seen),
         *_prompts(figures),
         *(_warm(workload, load, seen.added) if load.shared else _cold(seen.added)),
     ]
@@ -62,19 +62,19 @@ def _engine(seen: Seen) -> t.Iterator[Reason]:
         )
 
 
-def _requests(workload: Workload, figures: Figures, seen: Seen) -> t.Iterator[Reason]:
+def _requests(workload: Workload, load: Load, figures: Figures, seen: Seen) -> t.Iterator[Reason]:
     if figures.completed != workload.requests:
         yield Reason(
             "failed_requests",
             f"{figures.completed:g} of {workload.requests} requests ended right: see what the engine says of the "
             "others (playbooks/logs.yml)",
         )
-    wanted = figures.completed * workload.answer_tokens
+    wanted = figures.completed * load.answer
     if abs(figures.output_tokens - wanted) > OFF * wanted:
         yield Reason(
             "short_answers" if figures.output_tokens < wanted else "long_answers",
             f"answers had {figures.output_tokens:g} tokens and not {wanted:g}: "
-            "state answer_tokens that the server gives",
+            f"state {'long_answer_tokens' if load.name == 'long' else 'answer_tokens'} that the server gives",
         )
     prompts = figures.completed * workload.prompt_tokens
     if figures.input_tokens < (1 - OFF) * prompts:

@@ -14,8 +14,9 @@ import typing as t
 
 from .._outside.documents import Json
 from .._state.state import Entry
-from . import spread
+from . import quality, spread
 from .measuring import Benchmark, Run
+from .quality import Judged
 
 SCHEMA = 1
 COLUMNS = ("load", "figure", "median", "low", "high")
@@ -27,15 +28,20 @@ COMPARED = (
     ("parallel", "warm", "first_token"),
     ("parallel", "warm", "tokens_per_second"),
     ("sequential", "warm", "first_token"),
+    ("parallel", "long", "tokens_per_second"),
+    ("parallel", "long", "next_token"),
+    ("sequential", "long", "tokens_per_second"),
 )
 
 
-def document(benchmark: Benchmark, entry: Entry, targets: t.Mapping[str, float], at: str) -> Json:
+def document(
+    benchmark: Benchmark, entry: Entry, targets: t.Mapping[str, float], at: str, answers: t.Sequence[Judged] = ()
+) -> Json:
     """The whole. `outcome` is `measured`, `targets_missed`, or `thrown_away` where too few runs count."""
     workload = benchmark.workload
     names = [load.name for load in workload.loads()] if benchmark.complete else []
     runs = {name: benchmark.figures(name) for name in names}
-    verdicts = spread.judged(targets, runs[workload.cold]) if runs else []
+    verdicts = spread.judged(targets, runs[workload.cold], quality.summed(answers)) if runs else []
     missed = [verdict for verdict in verdicts if verdict.outcome != "met"]
     return {
         "schema": SCHEMA,
@@ -54,6 +60,7 @@ def document(benchmark: Benchmark, entry: Entry, targets: t.Mapping[str, float],
             for before, after, figure in COMPARED
             if before in runs and after in runs and before == ("sequential" if after == "parallel" else workload.cold)
         ],
+        "quality": quality.document(answers),
         "targets": [verdict.as_dict() for verdict in verdicts],
         "thrown_away": [_run(run) for run in benchmark.thrown_away],
     }
@@ -82,24 +89,28 @@ def table(found: Json) -> list[str]:
     """Lines of equal columns, then a sentence for each difference, target and run that was thrown away."""
     rows = [("load", *TABLE)]
     for name, load in found["loads"].items():
-        rows.append((name, *(_shown(load["spread"][figure]) for figure in TABLE)))
+        rows.append((name, *(shown(load["spread"][figure]) for figure in TABLE)))
     widths = [max(len(row[at]) for row in rows) for at in range(len(rows[0]))]
     lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths)).rstrip() for row in rows]
     return [*(lines if found["loads"] else []), *sentences(found)]
 
 
-def _shown(one: Json) -> str:
-    return f"{_number(one['median'])} ({_number(one['low'])}..{_number(one['high'])})"
+def shown(one: Json) -> str:
+    """A median, with the lowest and the highest."""
+    return f"{number(one['median'])} ({number(one['low'])}..{number(one['high'])})"
 
 
-def _number(value: float) -> str:
+def number(value: float) -> str:
+    """Four digits that count."""
     return f"{value:.4g}" if value < 1000 else f"{value:.0f}"
 
 
 def sentences(found: Json) -> list[str]:
     return [
-        *(_difference(one) for one in found["differences"]),
-        *(_target(one) for one in found["targets"]),
+        *_answers(found["quality"]),
+        *acceptance(found["loads"]),
+        *(difference(one) for one in found["differences"]),
+        *(target(one) for one in found["targets"]),
         *(
             f"Thrown away: {run['load']} with seed {run['seed']} ({why['kind']}): {why['text']}."
             for run in found["thrown_away"]
@@ -108,7 +119,29 @@ def sentences(found: Json) -> list[str]:
     ]
 
 
-def _difference(one: Json) -> str:
+def _answers(of_prompts: Json | None) -> t.Iterator[str]:
+    """What came of a user's own prompts, and each that was not always right."""
+    if of_prompts is None:
+        return
+    figures, prompts = of_prompts["figures"], of_prompts["prompts"]
+    distinct = f", {figures['distinct']:.0%} of its answers differ" if "distinct" in figures else ""
+    yield (
+        f"Own prompts: {figures['right']:.0%} of answers are right, {figures['solved']:.0%} of {len(prompts)} prompts "
+        f"were answered right at least once, after {figures['tries']:.2f} tries on average{distinct}."
+    )
+    for one in prompts:
+        if one["right"] < one["asked"]:
+            yield f"Prompt {one['prompt']!r}: {one['right']} of {one['asked']} right. {one['wrong'][0]}."
+
+
+def acceptance(loads: Json) -> t.Iterator[str]:
+    for name, load in loads.items():
+        shares = [run["counted"]["acceptance"] for run in load["runs"] if run["counted"]["acceptance"] is not None]
+        if shares:
+            yield f"{name}: {min(shares):.1%} to {max(shares):.1%} of speculated tokens were accepted."
+
+
+def difference(one: Json) -> str:
     factor = "no factor" if one["factor"] is None else f"{one['factor']:.2f} x"
     says = (
         "counts: no two runs of them overlap"
@@ -118,10 +151,13 @@ def _difference(one: Json) -> str:
     return f"{one['figure']} of {one['after']} is {factor} that of {one['before']}: this {says}."
 
 
-def _target(one: Json) -> str:
-    bound = "at least" if spread.BETTER[one["figure"]] else "at most"
+def target(one: Json) -> str:
+    bound = "at least" if spread.better(one["figure"]) else "at most"
+    if one["figure"] in quality.BETTER:
+        said = {"met": "met", "missed": "missed"}[one["outcome"]]
+        return f"Target {one['figure']} {bound} {one['wanted']:g}: {said}, {number(one['median'])}."
     said = {"met": "met by every run", "some": "not met by every run", "missed": "met by no run"}[one["outcome"]]
-    return f"Target {one['figure']} {bound} {one['wanted']:g}: {said}, {_shown(one)}."
+    return f"Target {one['figure']} {bound} {one['wanted']:g}: {said}, {shown(one)}."
 
 
 def as_csv(found: Json) -> str:
@@ -132,4 +168,19 @@ def as_csv(found: Json) -> str:
     for name, load in found["loads"].items():
         for figure, one in load["spread"].items():
             writer.writerow([name, figure, one["median"], one["low"], one["high"]])
+    for figure, value in (found["quality"] or {"figures": {}})["figures"].items():
+        writer.writerow(["prompts", figure, value, value, value])
+    return text.getvalue()
+
+
+def compared_as_csv(compared: Json) -> str:
+    """A row for each figure of each load and each side of a comparison."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(("side", *COLUMNS, "counts"))
+    for one in compared["differences"]:
+        for side in ("a", "b"):
+            found = one[side]
+            row = [one["load"], one["figure"], found["median"], found["low"], found["high"]]
+            writer.writerow([side.upper(), *row, str(one["counts"]).lower()])
     return text.getvalue()

@@ -10,12 +10,13 @@ from __future__ import annotations
 
 import typing as t
 
-from .._engine.expect import base_url
+from .._engine.expect import base_url, expectation
 from .._rollout.drain import in_flight
 from .._rollout.host import Host
 from .._state.state import Entry
-from . import counts, load_container
+from . import counts, load_container, quality
 from .counts import Counts
+from .quality import Judged, Prompt
 from .sampling import Sample, Sampler, look
 from .workload import Load, Workload, arguments
 
@@ -44,6 +45,12 @@ class Server:
             found = load_container.run(docker, entry.release["instance"], request, limit)
         self.samples = sampler.samples
         return found
+
+    def asked(self, prompts: t.Sequence[Prompt], answers: int) -> list[Judged]:
+        """A user's own prompts, once the runs are over."""
+        expected = expectation(self._entry.release, self._entry.settings)
+        length = self._entry.verified.get("max_model_len")
+        return quality.ask(self._http, expected, prompts, answers, self._workload.seed, length)
 
     def counts(self) -> Counts:
         return counts.read(self._http, self._url)

@@ -29,15 +29,17 @@ BOUNDS: t.Mapping[str, tuple[int, int]] = {
     "repeats": (LEAST_REPEATS, 20),
     "seed": (0, SEEDS - 1),
     "limit": (10, 21_600),
+    "long_answer_tokens": (0, 100_000),
 }
 
 
 @dataclass(frozen=True)
 class Load:
-    """So many requests, `concurrency` at a time. All prompts begin with the same `shared` tokens."""
+    """So many requests, `concurrency` at a time, for `answer` tokens each. All prompts begin with the same `shared`."""
 
     name: str
     concurrency: int
+    answer: int
     shared: int = 0
 
 
@@ -46,7 +48,7 @@ class Workload:
     """Lengths are tokens. `prefix_tokens` of a prompt are shared by all of the load `warm`; 0 leaves it out.
 
     `seed` decides the prompts; `limit` is the seconds that one run may take. `sequential` says whether that load is run
-    where there is `parallel` too.
+    where there is `parallel` too. Answers of the load `long` have `long_answer_tokens`; 0 leaves it out.
     """
 
     prompt_tokens: int
@@ -58,19 +60,24 @@ class Workload:
     seed: int
     limit: int
     sequential: bool = True
+    long_answer_tokens: int = 0
 
     def loads(self) -> list[Load]:
-        """One at a time, several, and several with a prefix that is in the cache from its second request on."""
-        found = [Load("sequential", 1)] if self.sequential or self.concurrency == 1 else []
+        """One at a time, several, several with a prefix that is in the cache from its second request on, and several
+        with long answers."""
+        alone = Load("sequential", 1, self.answer_tokens)
+        found = [alone] if self.sequential or self.concurrency == 1 else []
         if self.concurrency > 1:
-            found.append(Load("parallel", self.concurrency))
+            found.append(Load("parallel", self.concurrency, self.answer_tokens))
         if self.prefix_tokens:
-            found.append(Load("warm", self.concurrency, self.prefix_tokens))
+            found.append(Load("warm", self.concurrency, self.answer_tokens, self.prefix_tokens))
+        if self.long_answer_tokens:
+            found.append(Load("long", self.concurrency, self.long_answer_tokens))
         return found
 
     @property
     def cold(self) -> str:
-        """The load that `warm` is compared with, and that targets are of."""
+        """The load that `warm` and `long` are compared with, and that targets are of."""
         return "parallel" if self.concurrency > 1 else "sequential"
 
     @property
@@ -84,22 +91,30 @@ class Workload:
 
 def read(values: t.Mapping[str, int], longest: int | None, errors: list[str], sequential: bool = True) -> Workload:
     """What variables state, for an engine that takes `longest` tokens; None where nobody knows."""
+    values = {"long_answer_tokens": 0, **values}
     for name, (least, most) in BOUNDS.items():
         if not least <= values[name] <= most:
             why = ": without three there is no spread, and no difference that counts" if name == "repeats" else ""
             errors.append(f"{name} is {values[name]}{why}. State {least} to {most}.")
     workload = Workload(**{name: values[name] for name in BOUNDS}, sequential=sequential)
-    total = workload.prompt_tokens + workload.answer_tokens
+    longest_answer = max(workload.answer_tokens, workload.long_answer_tokens)
+    total = workload.prompt_tokens + longest_answer
     if longest is not None and total >= longest:
         # Some tokenizers put a token or two of their own before a prompt.
+        answers = "long_answer_tokens" if longest_answer > workload.answer_tokens else "answer_tokens"
         errors.append(
-            f"prompt_tokens {workload.prompt_tokens} and answer_tokens {workload.answer_tokens} are {total} tokens, "
+            f"prompt_tokens {workload.prompt_tokens} and {answers} {longest_answer} are {total} tokens, "
             f"the server takes {longest} with what begins a prompt. State less of either."
         )
     if workload.prefix_tokens >= workload.prompt_tokens:
         errors.append(
             f"prefix_tokens is {workload.prefix_tokens}, of prompts of {workload.prompt_tokens}: state less, so that "
             "they differ, or 0 for no load with a shared prefix."
+        )
+    if 0 < workload.long_answer_tokens <= workload.answer_tokens:
+        errors.append(
+            f"long_answer_tokens is {workload.long_answer_tokens}, and answer_tokens {workload.answer_tokens}: state "
+            "more, or 0 for no load with long answers."
         )
     if workload.requests < 2 * workload.concurrency:
         errors.append(
@@ -118,7 +133,7 @@ def arguments(workload: Workload, load: Load, seed: int) -> list[str]:
         "prefix-repetition-prefix-len": prefix,
         "prefix-repetition-suffix-len": workload.prompt_tokens - prefix,
         "prefix-repetition-num-prefixes": 1 if load.shared else workload.requests,
-        "prefix-repetition-output-len": workload.answer_tokens,
+        "prefix-repetition-output-len": load.answer,
         "max-concurrency": load.concurrency,
         "seed": seed,
         "temperature": 0,

@@ -18,9 +18,14 @@ from .openai_client import Answer, must_answer, must_suit, put, reasoning_of
 from .smoke_errors import NotProved, shown
 
 FUNCTION: Json = {"name": TOOL, "description": "Report the status.", "parameters": TOOL_SCHEMA}
-EXTRA: dict[str, Json] = {
-    "tool_call": {"tools": [{"type": "function", "function": FUNCTION}], "tool_choice": "required"}
-}
+
+
+def tool_extra(function: Json) -> Json:
+    """What a question has besides, for a call of this function: `name`, `parameters`, perhaps `description`."""
+    return {"tools": [{"type": "function", "function": function}], "tool_choice": "required"}
+
+
+EXTRA: dict[str, Json] = {"tool_call": tool_extra(FUNCTION)}
 
 
 def check(http: Http, expected: Expectation, one: Check, length: int | None) -> None:
@@ -38,13 +43,17 @@ def check(http: Http, expected: Expectation, one: Check, length: int | None) -> 
 
 
 def _tool_call(answer: Answer) -> str:
+    return called(answer, TOOL, TOOL_SCHEMA)
+
+
+def called(answer: Answer, tool: str, schema: Json) -> str:
     """What is wrong with the first call, or ''."""
     calls = answer.message.get("tool_calls") or [{}]
     function = calls[0].get("function") or {}
-    if function.get("name") != TOOL:
-        called = function.get("name")
-        return f"the tool {called[:80]} was called, not {TOOL}" if called else "no tool was called"
-    problem = misfit(parsed(str(function.get("arguments"))), TOOL_SCHEMA, "the document")
+    if function.get("name") != tool:
+        other = function.get("name")
+        return f"the tool {other[:80]} was called, not {tool}" if other else "no tool was called"
+    problem = misfit(parsed(str(function.get("arguments"))), schema, "the document")
     return f"the arguments of the call do not fit: {problem}" if problem else ""
 
 

@@ -47,6 +47,12 @@ READ_TWICE: t.Mapping[str, tuple[str, ...]] = {
     "cache_config": ("vllm:cache_config_info",),
 }
 
+# What an engine that speculates counts besides. Source: vllm/v1/spec_decode/metrics.py of the same releases.
+SPECULATION: t.Mapping[str, tuple[str, ...]] = {
+    "drafted": ("vllm:spec_decode_num_draft_tokens_total",),
+    "accepted": ("vllm:spec_decode_num_accepted_tokens_total",),
+}
+
 
 def gone(before: Version, after: Version) -> list[str]:
     """One text for each metric that is there in BEFORE and not in AFTER."""

@@ -115,7 +115,7 @@ def _found(where: str, given: Json, known: t.Sequence[str], readers: t.Mapping[s
         elif key not in known:
             errors.append(f"{where} has no key {key}; it has {listed(known)}.{meant(key, known)}")
         elif key == "prompts":
-            found[key] = _prompts(f"{where}.{key}", value, errors)
+            found[key] = prompts(f"{where}.{key}", value, errors)
         elif key == "json_schema":
             found[key] = _schema(f"{where}.{key}", value, errors)
         else:
@@ -126,7 +126,13 @@ def _found(where: str, given: Json, known: t.Sequence[str], readers: t.Mapping[s
     return found
 
 
-def _prompts(where: str, value: t.Any, errors: list[str]) -> list[Json]:
+def prompts(
+    where: str,
+    value: t.Any,
+    errors: list[str],
+    known: t.Sequence[str] = PROMPT_KEYS,
+    readers: t.Mapping[str, Reader] = SMOKE,
+) -> list[Json]:
     """A user's own questions, each of them with a prompt or with messages."""
     if isinstance(value, str) and value.strip().startswith("["):
         with contextlib.suppress(types.WrongError):
@@ -137,7 +143,7 @@ def _prompts(where: str, value: t.Any, errors: list[str]) -> list[Json]:
     for at, item in enumerate(value):
         if len([key for key in ("prompt", "messages") if item.get(key) not in (None, "")]) != 1:
             errors.append(f"{where}[{at}]: write either a prompt or messages.")
-    return [_found(f"{where}[{at}]", stated(item), PROMPT_KEYS, SMOKE, errors) for at, item in enumerate(value)]
+    return [_found(f"{where}[{at}]", stated(item), known, readers, errors) for at, item in enumerate(value)]
 
 
 def _schema(where: str, value: t.Any, errors: list[str]) -> t.Any:

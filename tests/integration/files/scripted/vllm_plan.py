@@ -33,6 +33,7 @@ class ActionModule(ActionBase):  # type: ignore[misc,unused-ignore]
             **result,
             "changed": changed,
             "plans": plans,
+            "errors": [],
             "provable": provable,
             "promotions": script.get("promotions", []),
         }

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import json
 import pathlib
 import typing as t
 
@@ -20,6 +21,23 @@ SETTLED: dict[str, t.Any] = {
     "healthy": True,
     "unhealthy_because": "",
 }
+
+
+def served(variables: dict[str, t.Any]) -> tuple[str, str | None]:
+    """What serves and what served before, by the log of what was asked: each rollout that is verified brings its own
+    release, and each rollback swaps the two. At first it is that of a host's script."""
+    script, host = variables["script"], variables["inventory_hostname"]
+    now, before = script["current"]["a"]["digest"], None
+    fails = {"rollout": script.get("outcomes", {}).get("a"), "rollback": script.get("back")}
+    for line in pathlib.Path(variables["script_log"]).read_text().splitlines():
+        of_host, _instance, asked = json.loads(line)
+        if of_host != host or fails.get(asked["kind"], "verified") not in (None, "verified"):
+            continue
+        if asked["kind"] == "rollout":
+            now, before = asked["plan"]["digest"], now
+        elif asked["kind"] == "rollback" and before is not None:
+            now, before = before, now
+    return now, before
 
 
 class ActionModule(ActionBase):  # type: ignore[misc,unused-ignore]
@@ -41,6 +59,12 @@ class ActionModule(ActionBase):  # type: ignore[misc,unused-ignore]
         if not self._task.args.get("prove", True) and self._looks(task_vars or {}) <= script.get("busy", 0):
             said = {"transaction": {"unit": "a unit", "stage": "ready"}}
             current = {}
+        proved = "p" * 64
+        if script.get("moves"):
+            now, before = served(task_vars or {})
+            current = {"a": {"digest": now, "container_id": f"c-{now[0]}"}}
+            script = {**script, "previous": {"a": before and {"digest": before}}}
+            proved = now
         seen = [
             {**SETTLED, "name": name, "previous": previous, "current": current.get(name), **said}
             for name, previous in script.get("previous", {}).items()
@@ -49,7 +73,7 @@ class ActionModule(ActionBase):  # type: ignore[misc,unused-ignore]
         summary = [f"{name} serves." for name in names]
         asked = names if self._task.args.get("prove", True) else []
         proofs = [
-            {"instance": name, "proved": True, "because": "", "digest": "p" * 64, "fallback_of": ""} for name in asked
+            {"instance": name, "proved": True, "because": "", "digest": proved, "fallback_of": ""} for name in asked
         ]
         serving = "a release pppppppppppp."
         return {

@@ -52,3 +52,10 @@ def test_what_was_added() -> None:
     assert Counts(1, 0, 0, 0).since(Counts(5, 0, 0, 0)).fell
     assert not Counts(5, 0, 0, 0).since(Counts(5, 0, 0, 0)).fell
     assert Counts(5, 1, 0).hits is None
+
+
+def test_the_share_of_speculated_tokens_that_were_accepted() -> None:
+    drafted = ("vllm:spec_decode_num_draft_tokens_total 40", "vllm:spec_decode_num_accepted_tokens_total 10")
+    assert read(*drafted).acceptance == 0.25
+    assert read("vllm:spec_decode_num_draft_tokens_total 0", drafted[1]).acceptance is None
+    assert read("vllm:num_preemptions_total 0").acceptance is None

@@ -116,3 +116,10 @@ def test_prompts_that_are_cut_short(tokens: int, thrown: list[str]) -> None:
 @pytest.mark.parametrize(("hits", "thrown"), [(24 * 384, []), (24 * 400, ["warm_cache"]), (12288, ["warm_cache"])])
 def test_a_warm_load_whose_prompts_were_asked_before(hits: int, thrown: list[str]) -> None:
     assert kinds(counted(prefix_hits=hits), "warm") == thrown
+
+
+@pytest.mark.parametrize(("tokens", "thrown"), [(24 * 256, []), (24 * 32, ["short_answers"])])
+def test_answers_of_a_long_load_are_long(tokens: int, thrown: list[str]) -> None:
+    work = stated(long_answer_tokens=256)
+    found = judging.reasons(work, work.loads()[-1], figures.read(result(total_output_tokens=tokens)), QUIET)
+    assert [why.kind for why in found] == thrown

@@ -81,3 +81,23 @@ def test_a_warm_load_differs_from_a_cold_one_in_its_prefixes_alone() -> None:
 def test_nothing_is_asked_twice_before_a_run() -> None:
     assert options(False)["--ready-check-timeout-sec"] == "0"
     assert "--num-warmups" not in options(False)
+
+
+def test_long_answers_are_a_load_of_their_own() -> None:
+    assert [load.name for load in stated().loads()] == ["sequential", "parallel", "warm"]
+    work = stated(long_answer_tokens=256)
+    assert [(load.name, load.answer) for load in work.loads()][-2:] == [("warm", 32), ("long", 256)]
+    words = workload.arguments(work, work.loads()[-1], 1)
+    assert words[words.index("--prefix-repetition-output-len") + 1] == "256"
+
+
+@pytest.mark.parametrize(
+    ("longest", "tokens", "told"),
+    [
+        (None, 32, "long_answer_tokens is 32, and answer_tokens 32: state more, or 0"),
+        (700, 256, "prompt_tokens 512 and long_answer_tokens 256 are 768 tokens, the server takes 700"),
+    ],
+)
+def test_long_answers_that_cannot_be_are_refused(longest: int | None, tokens: int, told: str) -> None:
+    (error,) = errors_of(longest, long_answer_tokens=tokens)
+    assert error.startswith(told)

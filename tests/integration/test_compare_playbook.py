@@ -1,0 +1,104 @@
+# Copyright: gpufleet.vllm contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The playbook compare.yml: in which order it measures, that A serves at the end whatever happens, what it refuses."""
+
+from __future__ import annotations
+
+import json
+import pathlib
+import typing as t
+
+import pytest
+
+from ansible_collections.gpufleet.vllm.tests.integration.scripted_hosts import Ended, Fleet, Json, restart
+
+A, B = "p" * 64, "n" * 64
+PLAN = {**restart("a", B), "reasons": ["max_num_seqs: 8 -> 4 (target)"], "downtime_seconds": 42.0}
+
+
+def compared(folder: pathlib.Path, *options: str, variables: Json | None = None, **script: t.Any) -> Ended:
+    """A comparison on a host where A serves, B is planned, and what serves follows what was asked."""
+    now = {"digest": A, "container_id": "c-p"}
+    host = {"previous": {"a": None}, "current": {"a": now}, "plans": [PLAN], "moves": True, "measured": "measured"}
+    return Fleet(folder, {"g1": {**host, **script}}).run("compare", *options, **(variables or {}))
+
+
+def text(ended: Ended) -> str:
+    return " ".join(ended.said.split())
+
+
+def test_a_and_b_take_turns_with_the_same_seeds_and_a_serves_at_the_end(tmp_path: pathlib.Path) -> None:
+    results = tmp_path / "results"
+    ended = compared(tmp_path, faster={"n": 200.0}, variables={"vllm_benchmark_dir": str(results)})
+    assert ended.code == 0, ended.said
+    turns = ["rollout", "measure n", "rollback", "measure p", "rollback"]
+    assert [kind for _host, kind in ended.kinds] == ["measure p", *turns, *turns[1:], "measure n", "rollback"]
+    seeds = [asked["seed"] for _host, _instance, asked in ended.asked if asked["kind"].startswith("measure")]
+    assert seeds[::2] == seeds[1::2] and len(set(seeds)) == 3
+    rollout, back = ended.asked[1][2], ended.asked[3][2]
+    assert (rollout["on_failure"], rollout["plan"]["fallbacks"]) == ("rollback", [])
+    assert (back["from"], back["container"], back["blame"]) == (B, "c-n", False)
+    (kept,) = results.glob("g1.a.compare.*.json")
+    found = json.loads(kept.read_text())
+    assert (found["outcome"], found["differs"], len(found["blocks"])) == ("difference", PLAN["reasons"], 6)
+    assert kept.with_suffix(".html").exists() and kept.with_suffix(".csv").exists()
+    assert "tokens_per_second of sequential: B is 1.99 x A" in text(ended)
+
+
+def test_the_same_thing_twice_is_no_difference(tmp_path: pathlib.Path) -> None:
+    ended = compared(tmp_path)
+    assert ended.code == 0
+    assert "No difference: every figure of B is within the spread of those of A." in text(ended)
+
+
+@pytest.mark.parametrize(
+    ("script", "kinds", "told"),
+    [
+        ({"outcomes": {"a": "rolled_back"}}, ["measure p", "rollout"], "It was rolled back."),
+        (
+            {"measured_of": {"n": "thrown_away"}},
+            ["measure p", "rollout", "measure n", "rollback"],
+            "Round 1, B: It is thrown_away.",
+        ),
+    ],
+)
+def test_a_serves_again_after_whatever_fails(tmp_path: pathlib.Path, script: Json, kinds: list[str], told: str) -> None:
+    ended = compared(tmp_path, **script)
+    assert (ended.code, [kind for _host, kind in ended.kinds]) == (2, kinds)
+    assert told in text(ended) and "a serves." in ended.said
+
+
+def test_what_does_not_go_back_is_told(tmp_path: pathlib.Path) -> None:
+    ended = compared(tmp_path, measured_of={"n": "thrown_away"}, back="rolled_back")
+    assert ended.code == 2
+    assert "Not rolled back" in text(ended)
+
+
+def test_a_check_run_says_what_it_costs_and_touches_nothing(tmp_path: pathlib.Path) -> None:
+    ended = compared(tmp_path, "--check")
+    assert (ended.code, ended.asked) == (0, [])
+    assert "3 rounds take 6 restarts, and 42.0 s without an answer each, as planned." in text(ended)
+
+
+@pytest.mark.parametrize(
+    ("script", "variables", "told"),
+    [
+        ({}, {"vllm_benchmark_rounds": 1}, "vllm_benchmark_rounds is 1: state 3 to 20."),
+        ({}, {"vllm_server_target_instance": "b"}, "No instance b is on g1, which knows a"),
+        (
+            {"plans": [{**PLAN, "change": "none"}]},
+            {},
+            "serves what would be rolled out already, so that A and B are the same",
+        ),
+        ({"plans": [{**PLAN, "exchange": ["a", "b"]}]}, {}, "takes more than its restart"),
+        ({"errors": ["It does not fit."]}, {}, "It does not fit."),
+        ({"said": {"healthy": False}}, {}, "does not serve a verified release"),
+    ],
+)
+def test_what_cannot_be_compared_is_refused_before_anything_is_touched(
+    tmp_path: pathlib.Path, script: Json, variables: Json, told: str
+) -> None:
+    ended = compared(tmp_path, variables=variables, **script)
+    assert (ended.code, ended.asked) == (2, [])
+    assert told in text(ended)
