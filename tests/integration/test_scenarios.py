@@ -20,9 +20,11 @@ from ansible_collections.gpufleet.vllm.tests.integration.conftest import SCENARI
 CHECKOUT = pathlib.Path(__file__).resolve().parents[2]
 # airgapped installs from a bundle; benchmark measures for minutes; driver compiles a kernel module, which takes longer
 # than all others; fleet shows on real engines what test_site_playbook.py shows of every order of hosts; kinds_more
-# shows more of what kinds does; replicas restarts three engines under load; tune and turns start an engine a dozen
-# times. `molecule test --scenario-name NAME`.
-ON_REQUEST = ("airgapped", "benchmark", "driver", "fleet", "kinds_more", "replicas", "tune", "turns")
+# shows more of what kinds does; replicas restarts three engines under load; tune starts an engine a dozen times.
+# `molecule test --scenario-name NAME`.
+ON_REQUEST = ("airgapped", "benchmark", "driver", "fleet", "kinds_more", "replicas", "tune")
+# What makes a scenario shorter than it is on request.
+SHORT = {"turns": {"TURNS_CYCLES": "0"}}
 FOUND = {path.parent.name for path in (CHECKOUT / "molecule").glob("*/molecule.yml")} - set(ON_REQUEST)
 # Two run at a time: the one with most engines beside those with one.
 FIRST = ("classes", "secrets", "watch")
@@ -45,6 +47,7 @@ def test_scenario(
         # Molecule looks Ansible's commands up on PATH, and its scenarios in extensions/ unless told otherwise.
         "PATH": f"{commands}:{os.environ['PATH']}",
         "MOLECULE_GLOB": "molecule/*/molecule.yml",
+        **SHORT.get(name, {}),
     }
     log = LOGS / f"{name}.log"
     with capfd.disabled():
