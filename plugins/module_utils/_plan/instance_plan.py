@@ -13,10 +13,12 @@ import typing as t
 
 from .._docker.release import Release
 from .._findings.findings import Findings
+from .._settings.rollout import Settings
 from .._state.observed import Kept, Observed
 from .._vllm.schema import Schema
 from . import fallback_releases, judging, own_release, prepare, promotion, release, revisions
 from .arguments.layers import Resolved
+from .arguments.mounts import Mounts
 from .changes import change, defaults, hardening, live_adapters
 from .changes.plan import Argument, Plan
 from .checks import host_checks, image_name, media
@@ -54,6 +56,19 @@ class Host:
         return (self.observed.get(name) or {}).get("current")
 
 
+class Case(t.NamedTuple):
+    """One instance on its host: what is wanted of it, and what is there. `current` is its verified release."""
+
+    one: Prepared
+    inputs: Inputs
+    seen: Observed | None
+    current: Kept | None
+
+    @property
+    def instance(self) -> Instance:
+        return self.one.instance
+
+
 def plan(
     one: Prepared,
     host: Host,
@@ -64,52 +79,24 @@ def plan(
 ) -> Plan:
     """The plan of a listed instance. SAID: the inventory calls it the active member of its group."""
     instance, inputs = one.instance, host.inputs
-    gpu = assigned.get(instance.name, NO_GPU)
-    seen, current = host.observed.get(instance.name), host.current(instance.name)
-    dummy = one.values().get("load_format") == "dummy"
-    problems, notes = host_checks.model_problems(instance, inputs.models, dummy)
-    findings.errors += problems
+    case = Case(one, inputs, host.observed.get(instance.name), host.current(instance.name))
+    seen, current = case.seen, case.current
+    model_notes = _preconditions(case, findings)
     revision = revisions.planned(instance, inputs.models, current)
-    if instance.api_key and not instance.api_key_refused and instance.name not in inputs.fingerprints:
-        findings.error(
-            f"instance {instance.name}: it has an api_key and no fingerprint of it was passed: run "
-            "gpufleet.vllm.vllm_api_keys first and pass what it returned."
-        )
-    chosen = hardening.choose(
-        instance.name,
-        lambda schema: release.document(one, host.known, inputs, revision, gpu, schema),
-        current,
-        inputs.image_id,
-        inputs.apply_hardening,
-        inputs.retry,
-    )
-    findings.errors += [chosen.error] if chosen.error else []
+    chosen = _chosen(case, host.known, revision, assigned.get(instance.name, NO_GPU), findings)
     document, digest, written = chosen.release, chosen.digest, set(chosen.digests.values())
-    client = release.client(instance, one.arguments, one.sampling)
-    image_id = inputs.image_id
-    refused = change.refusals(instance.name, digest if instance.active else "", seen, inputs.retry, image_id, written)
-    findings.errors += refused
-    serves = (current or {}).get("digest") in written
-    judged = judging.judge(one, document, serves, host_load, inputs, findings)
-    running = (current or {}).get("release") or {}
-    changed = defaults.changes(running, host.known, one.values(), inputs.history, inputs.readings)
-    settings = rollout_settings.merged(instance, inputs.settings, [])
+    judged = judging.judge(one, document, (current or {}).get("digest") in written, host_load, inputs, findings)
     mounted = release.mounted_of(one, inputs)
-    goes_on = current if change.goes_on(current, digest, inputs.retry) else None
-    settings.update(live_adapters.settings(mounted, goes_on))
-    findings.errors += [
-        f"instance {instance.name}: {text}"
-        for text in live_adapters.problems(mounted, goes_on, one.values(), inputs.version)
-        if instance.active
-    ]
-    settings["smoke"] = media.asked(settings["smoke"], one.values(), one.model)
-    desired = change.Desired(document, digest, client, one.arguments, image_id, settings, chosen.older)
+    settings = _settings(case, mounted, digest, findings)
+    client = release.client(instance, one.arguments, one.sampling)
+    desired = change.Desired(document, digest, client, one.arguments, inputs.image_id, settings, chosen.older)
     would = change.decide(desired, seen, inputs.retry, said)
     decided = would if instance.active else change.decide_inactive(seen, bool(instance.exclusive_group))
     below = fallback_releases.below(one, host, assigned, host_load, revision, digest, chosen.schema, findings)
+    hardened = chosen.notes() if instance.active else _rests(seen, would)
     return {
         "instance": instance.name,
-        "active": one.instance.active,
+        "active": instance.active,
         "change": decided.kind,
         "reasons": list(decided.reasons),
         "downtime_seconds": change.downtime_seconds(decided.kind, seen),
@@ -117,23 +104,8 @@ def plan(
         "files": [mount.as_dict() for mount in mounted.mounts],
         "overruled": judged.overruled,
         "let_through": judged.let_through,
-        "warnings": [
-            *one.warnings,
-            *judged.warnings,
-            *notes,
-            *unified.cautions(judged.memory, inputs.facts, inputs.version),
-            *change.cautions(instance.name, digest, seen, inputs.retry),
-        ],
-        "notes": [
-            *promotion.notes(instance),
-            *one.notes,
-            *changed,
-            *below.left_out,
-            *image_name.notes(inputs.image),
-            *revisions.notes(instance, inputs.models, revision),
-            *container_options.notes(instance.container_user, instance.model, inputs.settings),
-            *(chosen.notes() if instance.active else _rests(seen, would)),
-        ],
+        "warnings": _warnings(case, judged, model_notes, digest),
+        "notes": [*_notes(case, host.known, revision, below), *hardened],
         "memory": judged.memory,
         "digest": digest,
         "release": document,
@@ -142,8 +114,77 @@ def plan(
         "promotion": list(instance.promotion),
         "stands_in": change.stands_in(current or {}, digest, inputs.retry),
         "settings": {**settings, **promotion.recorded(instance)},
-        "image_id": image_id,
+        "image_id": inputs.image_id,
     }
+
+
+def _preconditions(case: Case, findings: Findings) -> list[str]:
+    """What has to be there before any release of it can serve, its model and its key; what is worth a warning."""
+    instance, inputs = case.instance, case.inputs
+    dummy = case.one.values().get("load_format") == "dummy"
+    problems, notes = host_checks.model_problems(instance, inputs.models, dummy)
+    findings.errors += problems
+    if instance.api_key and not instance.api_key_refused and instance.name not in inputs.fingerprints:
+        findings.error(
+            f"instance {instance.name}: it has an api_key and no fingerprint of it was passed: run "
+            "gpufleet.vllm.vllm_api_keys first and pass what it returned."
+        )
+    return notes
+
+
+def _chosen(case: Case, known: Schema, revision: str | None, gpu: Assignment, findings: Findings) -> hardening.Chosen:
+    """The release with the container settings that it gets, unless this host has rejected it."""
+    instance, inputs = case.instance, case.inputs
+    chosen = hardening.choose(
+        instance.name,
+        lambda schema: release.document(case.one, known, inputs, revision, gpu, schema),
+        case.current,
+        inputs.image_id,
+        inputs.apply_hardening,
+        inputs.retry,
+    )
+    findings.errors += [chosen.error] if chosen.error else []
+    digest, written = chosen.digest if instance.active else "", set(chosen.digests.values())
+    findings.errors += change.refusals(instance.name, digest, case.seen, inputs.retry, inputs.image_id, written)
+    return chosen
+
+
+def _settings(case: Case, mounted: Mounts, digest: str, findings: Findings) -> Settings:
+    """What its rollout goes by."""
+    one, inputs = case.one, case.inputs
+    settings = rollout_settings.merged(one.instance, inputs.settings, [])
+    goes_on = case.current if change.goes_on(case.current, digest, inputs.retry) else None
+    settings.update(live_adapters.settings(mounted, goes_on))
+    if one.instance.active:
+        problems = live_adapters.problems(mounted, goes_on, one.values(), inputs.version)
+        findings.errors += [f"instance {one.instance.name}: {text}" for text in problems]
+    settings["smoke"] = media.asked(settings["smoke"], one.values(), one.model)
+    return settings
+
+
+def _warnings(case: Case, judged: judging.Judged, model_notes: t.Sequence[str], digest: str) -> list[str]:
+    inputs = case.inputs
+    return [
+        *case.one.warnings,
+        *judged.warnings,
+        *model_notes,
+        *unified.cautions(judged.memory, inputs.facts, inputs.version),
+        *change.cautions(case.instance.name, digest, case.seen, inputs.retry),
+    ]
+
+
+def _notes(case: Case, known: Schema, revision: str | None, below: fallback_releases.Below) -> list[str]:
+    one, instance, inputs = case.one, case.instance, case.inputs
+    running = (case.current or {}).get("release") or {}
+    return [
+        *promotion.notes(instance),
+        *one.notes,
+        *defaults.changes(running, known, one.values(), inputs.history, inputs.readings),
+        *below.left_out,
+        *image_name.notes(inputs.image),
+        *revisions.notes(instance, inputs.models, revision),
+        *container_options.notes(instance.container_user, instance.model, inputs.settings),
+    ]
 
 
 def _rests(seen: Observed | None, would: change.Change) -> list[str]:

@@ -24,22 +24,8 @@ from . import profile_smoke
 from .arguments import auto_profile, environment, layers, limits
 from .arguments.layers import Layer, Resolved
 from .arguments.translate import translate
-from .checks import (
-    adapters,
-    answering,
-    blocks,
-    conflicts,
-    dangers,
-    drafting,
-    formats,
-    hints,
-    host_checks,
-    media,
-    model_checks,
-    reach,
-    smoke_feasibility,
-)
-from .inventory import api_key, rollout_settings, sampling
+from .checks import dangers, formats, instance_checks, model_checks
+from .inventory import rollout_settings, sampling
 from .inventory.inputs import Inputs
 from .inventory.instances import Instance
 from .memory import catalogue
@@ -86,60 +72,17 @@ def prepare(
     instance, moved = _environment(instance, inputs, schema, findings)
     chosen = _chosen(instance, model, gpus, inputs, findings)
     given = [*_layers(instance, inputs, schema, findings, moved.engine_args, chosen), *([above] if above else [])]
-    found = layers.resolve(_drained(given, instance, inputs, schema), schema)
-    found = layers.check(found, schema, findings, model.config)
-    length = model_checks.longest(model.config)
-    found = limits.hold(found, inputs.class_limits, inputs.host_class, schema, length, findings)
+    found = _bounded(_drained(given, instance, inputs, schema), inputs, schema, model, findings)
     found, allowed = dangers.judge(found, moved.variables, instance, inputs, schema, findings)
     guessed = _meant(found, schema, findings)
     values = {**guessed, **{argument.name: argument.value for argument in found if argument.set}}
     demanded = profile_smoke.demanded(instance, inputs, targeted(instance, inputs), values, model)
     instance = demanded.instance
     smoke = rollout_settings.merged(instance, inputs.settings, [])["smoke"]
-    asked = drafting.asked(values, model)
-    doubts = [
-        *conflicts.contradictions(asked, schema, moved.variables, inputs.host_class == host_checks.CPU),
-        *model_checks.problems(values, moved.variables, model, schema.version),
-        *blocks.problems(values, model, schema.version),
-        Doubt("value", drafting.problem(asked, model, schema.version)),
-        *media.problems(smoke, values, model),
-        *(Doubt("value", text) for text in drafting.misspelt(values, schema.version)),
-        *(Doubt("value", text) for text in adapters.problems(values, instance.served_model_name)),
-        *(Doubt("value", text) for text in adapters.live_problems(instance, values, moved.variables)),
-    ]
-    findings.doubts += [
-        doubt._replace(text=f"{findings.where}{demanded.place(doubt.text)}: {doubt.text}")
-        for doubt in doubts
-        if doubt.text
-    ]
-    unread = formats.problem(model, values, schema)
-    if unread:
-        findings.unknown_value("quantization", f"{findings.where}: {unread}")
-    if inputs.facts:  # without a host nobody knows the model
-        findings.errors += [
-            f"{findings.where}{demanded.place(text)}: {text}"
-            for text in smoke_feasibility.problems(smoke, values, model, schema)
-        ]
-    heeded = [
-        *demanded.left_out,
-        *model_checks.cautions(model),
-        *hints.cautions(values, model),
-        *formats.cautions(model, values, schema),
-        drafting.caution(values, inputs.models),
-        answering.caution(model, values, media.transcribes(smoke, model)),
-        catalogue.caution(model),
-        *reach.cautions(instance.bind, instance.api_key),
-        reach.shared(inputs.settings.get("ipc") or ""),
-    ]
-    if instance.api_key:
-        findings.errors += [f"{findings.where}: {text}" for text in api_key.problems(values, moved.variables, schema)]
-    findings.warnings += [f"{findings.where}: {text}" for text in heeded if text]
-    if instance.revision and instance.model.startswith("/"):
-        findings.error(
-            f"{findings.where}: revision goes with a model of the hub, and the model is a path: leave it out."
-        )
+    case = instance_checks.Case(instance, values, moved.variables, model, schema, smoke)
+    _judge(case, demanded, inputs, findings)
     told = _sampling(instance, inputs, moved.sampling, _length(instance, values, inputs, model), findings)
-    left = sampling.left_to_the_model(told, values)
+    notes = [chosen.why, *instance_checks.notes(case, allowed), sampling.left_to_the_model(told, values)]
     errors += findings.errors
     return Prepared(
         instance=instance,
@@ -152,16 +95,32 @@ def prepare(
         schema=schema,
         drafter=catalogue.drafter(values, inputs.models, inputs.catalogue),
         doubts=tuple(findings.doubts),
-        notes=(
-            *([chosen.why] if chosen.why else []),
-            *([catalogue.note(model)] if model.hub else []),
-            *hints.notes(values),
-            *allowed,
-            *adapters.live_notes(instance, values),
-            *reach.notes(values, model, schema),
-            *([left] if left else []),
-        ),
+        notes=tuple(filter(None, notes)),
     )
+
+
+def _bounded(
+    given: t.Sequence[Layer], inputs: Inputs, schema: Schema, model: Model, findings: Findings
+) -> list[Resolved]:
+    """Layers on top of each other, of known names and values, within the limits of the host's class."""
+    found = layers.check(layers.resolve(given, schema), schema, findings, model.config)
+    length = model_checks.longest(model.config)
+    return limits.hold(found, inputs.class_limits, inputs.host_class, schema, length, findings)
+
+
+def _judge(case: instance_checks.Case, demanded: profile_smoke.Demanded, inputs: Inputs, findings: Findings) -> None:
+    """What its checks find, each sentence with its place."""
+    where = findings.where
+    findings.doubts += [
+        doubt._replace(text=f"{where}{demanded.place(doubt.text)}: {doubt.text}")
+        for doubt in instance_checks.doubts(case, inputs)
+    ]
+    unread = formats.problem(case.model, case.values, case.schema)
+    if unread:
+        findings.unknown_value("quantization", f"{where}: {unread}")
+    findings.errors += [f"{where}{demanded.place(text)}: {text}" for text in instance_checks.errors(case, inputs)]
+    cautions = [*demanded.left_out, *instance_checks.cautions(case, inputs)]
+    findings.warnings += [f"{where}: {text}" for text in cautions]
 
 
 def _meant(found: t.Sequence[Resolved], schema: Schema, findings: Findings) -> Json:
