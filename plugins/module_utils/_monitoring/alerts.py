@@ -40,11 +40,19 @@ class Alert(t.NamedTuple):
 
 def alerts(settings: Settings) -> list[Alert]:
     """All of them that are on. A threshold of 0 switches its alert off."""
-    return [*_servers(settings), *_load(settings), *_gpus(settings), *_rollouts(settings), *_monitoring(settings)]
+    return [
+        *_engines(settings),
+        *_door(settings),
+        *_load(settings),
+        *_queues(settings),
+        *_prefix_cache(settings),
+        *_gpus(settings),
+        *_rollouts(settings),
+        *_monitoring(settings),
+    ]
 
 
-def _servers(settings: Settings) -> list[Alert]:
-    away = settings.away_seconds
+def _engines(settings: Settings) -> list[Alert]:
     quiet = f"{settings.stall_seconds}s"
     still = _still(quiet)
     running = f"(min_over_time({{0}}[{quiet}]) > 0 and count_over_time({{0}}[{quiet}]) >= {SAMPLES - 1})"
@@ -56,7 +64,7 @@ def _servers(settings: Settings) -> list[Alert]:
         Alert(
             "VllmEngineAway",
             f'up{{job="{VLLM}"}} == 0 unless on (instance) {UNDER_WAY}',
-            away,
+            settings.away_seconds,
             CRITICAL,
             "{{ $labels.instance }} does not answer",
             "Its page of metrics cannot be read: it is not running, not ready yet, or hangs as a whole. On the host: "
@@ -80,6 +88,12 @@ def _servers(settings: Settings) -> list[Alert]:
             f"The door has had requests at it for {quiet}, and the engine did nothing, whatever it says of itself; "
             f"{told}.",
         ),
+    ]
+
+
+def _door(settings: Settings) -> list[Alert]:
+    away = settings.away_seconds
+    return [
         Alert(
             "VllmDoorEndpointAway",
             f'max by (host, server) ({STATUS},state="DOWN"}}) == 1',
@@ -111,7 +125,7 @@ def _still(window: str) -> str:
 
 def _load(settings: Settings) -> list[Alert]:
     percent = settings.kv_cache_percent
-    found = [
+    return [
         Alert(
             "VllmKvCacheFull",
             f"gpufleet:kv_cache:ratio * 100 > {percent}",
@@ -129,6 +143,11 @@ def _load(settings: Settings) -> list[Alert]:
             "One of twenty waits longer than that: see whether requests wait, prompts are longer, or the GPU is slow.",
         ),
     ]
+
+
+def _queues(settings: Settings) -> list[Alert]:
+    """What becomes of requests that there is no room for."""
+    found = []
     if settings.waiting_requests:
         found.append(
             Alert(
@@ -162,20 +181,24 @@ def _load(settings: Settings) -> list[Alert]:
                 "Its queue is full (max_num_queued_reqs, max_num_queued_tokens): add a replica, or let more wait.",
             )
         )
-    if settings.prefix_hit_percent:
-        found.append(
-            Alert(
-                "VllmPrefixHitsLow",
-                f"gpufleet:prefix_hits:ratio30m * 100 < {settings.prefix_hit_percent} "
-                "and on (host, instance) gpufleet:prefix_queries:rate30m > 10",
-                1800,
-                INFO,
-                '{{ $value | printf "%.0f" }} % of the prompts at {{ $labels.instance }} were in its prefix cache',
-                "Where prompts begin alike, put what varies at their end, and set vllm_gateway_balance: prefix. Where "
-                "they do not, set vllm_monitoring_prefix_hit_percent: 0.",
-            )
-        )
     return found
+
+
+def _prefix_cache(settings: Settings) -> list[Alert]:
+    if not settings.prefix_hit_percent:
+        return []
+    return [
+        Alert(
+            "VllmPrefixHitsLow",
+            f"gpufleet:prefix_hits:ratio30m * 100 < {settings.prefix_hit_percent} "
+            "and on (host, instance) gpufleet:prefix_queries:rate30m > 10",
+            1800,
+            INFO,
+            '{{ $value | printf "%.0f" }} % of the prompts at {{ $labels.instance }} were in its prefix cache',
+            "Where prompts begin alike, put what varies at their end, and set vllm_gateway_balance: prefix. Where "
+            "they do not, set vllm_monitoring_prefix_hit_percent: 0.",
+        ),
+    ]
 
 
 def _gpus(settings: Settings) -> list[Alert]:
