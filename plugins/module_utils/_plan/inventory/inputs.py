@@ -142,16 +142,7 @@ def read(args: t.Mapping[str, t.Any], history: Json, readings: t.Mapping[str, Js
     stated = _text(given, "version", errors)
     aimed, instance = str(target.get("version") or ""), str(target.get("instance") or "")
     version = (stated or aimed) if instance else (aimed or stated)
-    for key, text in (("image", "the image that runs"), ("host_class", "the host's class, such as gpu_12gb or cpu")):
-        if _missing(given, key):
-            errors.append(f"{VARIABLES.get(key, key)} is empty: state {text}.")
-        stated_text = _text(given, key, errors)
-        wrong = images.problem(stated_text) if key == "image" and stated_text else ""
-        errors += [f"{VARIABLES[key]} {wrong}"] if wrong else []
-    if not version and _missing(given, "version"):
-        errors.append(
-            "vllm_server_version is empty: state the vLLM release that the image was built from, such as 0.32.0."
-        )
+    _must_be_stated(given, version, errors)
     return Inputs(
         instances=_instances(given, errors),
         image=_text(given, "image", []),
@@ -181,6 +172,20 @@ def read(args: t.Mapping[str, t.Any], history: Json, readings: t.Mapping[str, Js
         promotion=names("vllm_server_promotion", given.get("promotion"), errors),
         active=names("vllm_server_active", given.get("active"), errors),
     )
+
+
+def _must_be_stated(given: Json, version: str, errors: list[str]) -> None:
+    """What nothing can be planned without. VERSION: as the inventory or a target states it."""
+    for key, text in (("image", "the image that runs"), ("host_class", "the host's class, such as gpu_12gb or cpu")):
+        if _missing(given, key):
+            errors.append(f"{VARIABLES.get(key, key)} is empty: state {text}.")
+        stated_text = _text(given, key, errors)
+        wrong = images.problem(stated_text) if key == "image" and stated_text else ""
+        errors += [f"{VARIABLES[key]} {wrong}"] if wrong else []
+    if not version and _missing(given, "version"):
+        errors.append(
+            "vllm_server_version is empty: state the vLLM release that the image was built from, such as 0.32.0."
+        )
 
 
 def _models_of(files: Json) -> Json:

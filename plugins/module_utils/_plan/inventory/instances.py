@@ -162,21 +162,8 @@ def read(
         return None
     where = f"instance {given.get('name') or position}"
     reader = Reader({**defaults, **given}, where, errors)
-    for key in given:
-        if key in renamed.INSTANCE_KEYS:
-            reader.wrong(f"there is no key {key}: {renamed.told(renamed.INSTANCE_KEYS[key])}.")
-        elif key not in KEYS:
-            reader.wrong(f"there is no key {key}.{_elsewhere(str(key), arguments)}")
-    name = reader.required("name")
-    if name and not INSTANCE_NAME.fullmatch(name):
-        reader.wrong(
-            f"the name '{name}' is not usable: write small letters, digits and hyphens, a letter or digit first."
-        )
-    if len(name) > NAME_LENGTH or name.endswith(NAME_ENDS):
-        reader.wrong(
-            f"the name '{name}' is not usable: write at most {NAME_LENGTH} characters that do not end in "
-            f"{', '.join(NAME_ENDS[:-1])} or {NAME_ENDS[-1]}."
-        )
+    _known_keys(given, reader, arguments)
+    name = _name(reader)
     instance = Instance(
         name=name,
         model=_model(reader),
@@ -213,6 +200,15 @@ def read(
     return instance if name else None
 
 
+def _known_keys(given: Json, reader: Reader, arguments: t.Container[str]) -> None:
+    """Refuses what is no key of an instance."""
+    for key in given:
+        if key in renamed.INSTANCE_KEYS:
+            reader.wrong(f"there is no key {key}: {renamed.told(renamed.INSTANCE_KEYS[key])}.")
+        elif key not in KEYS:
+            reader.wrong(f"there is no key {key}.{_elsewhere(str(key), arguments)}")
+
+
 def _elsewhere(key: str, arguments: t.Container[str]) -> str:
     """Where a key belongs that is none of an instance."""
     text = ELSEWHERE.get(key, "")
@@ -221,6 +217,20 @@ def _elsewhere(key: str, arguments: t.Container[str]) -> str:
     elif not text and canonical(key) in arguments:
         text = "it is an engine argument: write it under engine_args"
     return f" {text[0].upper()}{text[1:]}." if text else meant(key, KEYS)
+
+
+def _name(reader: Reader) -> str:
+    name = reader.required("name")
+    if name and not INSTANCE_NAME.fullmatch(name):
+        reader.wrong(
+            f"the name '{name}' is not usable: write small letters, digits and hyphens, a letter or digit first."
+        )
+    if len(name) > NAME_LENGTH or name.endswith(NAME_ENDS):
+        reader.wrong(
+            f"the name '{name}' is not usable: write at most {NAME_LENGTH} characters that do not end in "
+            f"{', '.join(NAME_ENDS[:-1])} or {NAME_ENDS[-1]}."
+        )
+    return name
 
 
 def _model(reader: Reader) -> str:
