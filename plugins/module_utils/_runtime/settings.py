@@ -133,6 +133,26 @@ def mistakes(asked: Json, gpus: bool, host: Host = BARE) -> list[str]:
     ]
     for name, value in asked.items():
         wrong += secret_values.errors(f"container_runtime_{name}", value)
+    wrong += _wrong_numbers(asked, host)
+    if host.swarm and (asked["live_restore"] is True or options.get("live-restore") is True):
+        wrong.append(
+            "live-restore is asked for, and this host is a node of a swarm, where Docker does not start with it at its "
+            "next boot: set container_runtime_live_restore to false for this host."
+        )
+    if states(asked, "data_root") and not str(asked["data_root"]).startswith("/"):
+        wrong.append(f"container_runtime_data_root is {asked['data_root']!r}, expected an absolute path: correct it.")
+    wrong += _wrong_registries(asked)
+    features = options.get("features", {})
+    if not isinstance(features, dict):
+        wrong.append("container_runtime_daemon_options has features, expected a mapping: correct it.")
+    elif gpus and features.get("cdi", True) is not True:
+        wrong.append("container_runtime_daemon_options switches features.cdi off, which the GPUs need: remove it.")
+    return wrong
+
+
+def _wrong_numbers(asked: Json, host: Host) -> list[str]:
+    """Sizes and counts: of logs, and of open files."""
+    wrong = []
     size, files, nofile = asked["log_max_size"], asked["log_max_files"], asked["nofile"]
     if states(asked, "log_max_size") and not re.fullmatch(r"\d+[kmg]|0", str(size)):
         wrong.append(
@@ -147,14 +167,12 @@ def mistakes(asked: Json, gpus: bool, host: Host = BARE) -> list[str]:
             f"container_runtime_nofile is {nofile}, and this host cannot go beyond {host.nofile_most}: no container "
             f"would start. Set it to {host.nofile_most} at most, or to 0."
         )
-    if host.swarm and (asked["live_restore"] is True or options.get("live-restore") is True):
-        wrong.append(
-            "live-restore is asked for, and this host is a node of a swarm, where Docker does not start with it at its "
-            "next boot: set container_runtime_live_restore to false for this host."
-        )
-    if states(asked, "data_root") and not str(asked["data_root"]).startswith("/"):
-        wrong.append(f"container_runtime_data_root is {asked['data_root']!r}, expected an absolute path: correct it.")
-    wrong += [
+    return wrong
+
+
+def _wrong_registries(asked: Json) -> list[str]:
+    """Addresses of mirrors and of registries without TLS."""
+    wrong = [
         f"container_runtime_registry_mirrors has {masked(str(mirror))!r}, expected http:// or https:// in front: "
         "correct it."
         for mirror in asked["registry_mirrors"] or []
@@ -165,11 +183,6 @@ def mistakes(asked: Json, gpus: bool, host: Host = BARE) -> list[str]:
         for registry in asked["insecure_registries"] or []
         if not registry or "://" in str(registry)
     ]
-    features = options.get("features", {})
-    if not isinstance(features, dict):
-        wrong.append("container_runtime_daemon_options has features, expected a mapping: correct it.")
-    elif gpus and features.get("cdi", True) is not True:
-        wrong.append("container_runtime_daemon_options switches features.cdi off, which the GPUs need: remove it.")
     return wrong
 
 
