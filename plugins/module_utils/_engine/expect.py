@@ -126,31 +126,11 @@ def expectation(release: Release, settings: Settings) -> Expectation:
     smoke = {key: value for key, value in settings.get("smoke", {}).items() if value not in (None, "")}
     thinks = bool(arguments.get("reasoning_parser"))
     enough = ENOUGH_TO_THINK if thinks else ENOUGH
-    chat = smoke.get("chat", AUTO)
-    calls = bool(arguments.get("tool_call_parser") and arguments.get("enable_auto_tool_choice"))
-    # Of what a model takes besides text the planner says whether to ask: `auto` is here that it is asked, and warns.
-    media = {name: _asked(smoke.pop(name, False), configured=chat is not False) for name in MEDIA}
-    asked = {
-        "tool_call": _asked(smoke.pop("tool_call", AUTO), calls and chat is not False),
-        "reasoning": _asked(smoke.pop("reasoning", AUTO), thinks and chat is not False),
-        "json_schema": "json_schema" in smoke or None,
-    }
-    schema, prompts = smoke.pop("json_schema", None), smoke.pop("prompts", [])
+    checks = _checks(smoke, arguments, enough)
     streams = _stream(smoke, arguments) if smoke.pop("stream", False) else {}
     rank = smoke.pop("rank", None)
     numbers: Json = {"dimension": smoke.pop("dimension", None), "rank": _ranking(rank) if rank else None}
     bounds = {key: smoke.pop(key) for key in ("warn_latency", "warn_first_token") if key in smoke}
-    checks = [
-        Check(name, _own(name, smoke, schema, enough), decides)
-        for name, decides in asked.items()
-        if decides is not None
-    ]
-    checks += [Check(name, _sent(name, smoke), decides) for name, decides in media.items() if decides is not None]
-    common = {"max_tokens": None, "deadline": smoke.get("deadline", DEADLINE), "chat": chat}
-    checks += [
-        Check(f"prompts[{at}]", Question(**{**common, **prompt, **({"chat": True} if "messages" in prompt else {})}))
-        for at, prompt in enumerate(prompts)
-    ]
     pooling, transcribes = pooled.pools(arguments), smoke.pop("transcription", False) is True
     numbers_or_words = pooling or transcribes
     if thinks and "pattern" in smoke:
@@ -167,6 +147,32 @@ def expectation(release: Release, settings: Settings) -> Expectation:
         **numbers,
         **({} if numbers_or_words else {**bounds, **streams, **_adapters(release, settings)}),
     )
+
+
+def _checks(smoke: Json, arguments: t.Mapping[str, t.Any], enough: int) -> list[Check]:
+    """Questions beside the first one; what asks for them is taken out of `smoke`."""
+    thinks, chat = bool(arguments.get("reasoning_parser")), smoke.get("chat", AUTO)
+    calls = bool(arguments.get("tool_call_parser") and arguments.get("enable_auto_tool_choice"))
+    # Of what a model takes besides text the planner says whether to ask: `auto` is here that it is asked, and warns.
+    media = {name: _asked(smoke.pop(name, False), configured=chat is not False) for name in MEDIA}
+    asked = {
+        "tool_call": _asked(smoke.pop("tool_call", AUTO), calls and chat is not False),
+        "reasoning": _asked(smoke.pop("reasoning", AUTO), thinks and chat is not False),
+        "json_schema": "json_schema" in smoke or None,
+    }
+    schema, prompts = smoke.pop("json_schema", None), smoke.pop("prompts", [])
+    found = [
+        Check(name, _own(name, smoke, schema, enough), decides)
+        for name, decides in asked.items()
+        if decides is not None
+    ]
+    found += [Check(name, _sent(name, smoke), decides) for name, decides in media.items() if decides is not None]
+    common = {"max_tokens": None, "deadline": smoke.get("deadline", DEADLINE), "chat": chat}
+    found += [
+        Check(f"prompts[{at}]", Question(**{**common, **prompt, **({"chat": True} if "messages" in prompt else {})}))
+        for at, prompt in enumerate(prompts)
+    ]
+    return found
 
 
 def _adapters(release: Release, settings: Settings) -> Json:
