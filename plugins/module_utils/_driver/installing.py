@@ -71,16 +71,21 @@ def carry_out(params: Json, ports: Ports, check_mode: bool) -> Json:
             raise
     try:
         after = manager.installed()
-        kept = [name for name in after if is_driver(name) or name in params["hold_too"]] if params["hold"] else []
-        held = manager.hold(kept)
-        stamp = _stamp(params)
-        stamped = ports.files.differing(stamp)
-        ports.files.put(stamped)
+        held, stamped = _settle(params, after, manager, ports.files)
     except (Failed, NotWritten) as error:
         raise Refused(f"The driver is installed, and not all of it is in place: {error}. Run this again.") from error
     changed = sorted(name for name, version in after.items() if before.get(name) != version)
     paths = [*written, *stamped]
     return {"changed": bool(changed or paths) or held, "packages": changed, "paths": paths}
+
+
+def _settle(params: Json, after: t.Mapping[str, str], manager: Manager, files: Files) -> tuple[bool, list[str]]:
+    """Holds its packages and leaves the stamp: whether that held any, and paths that were written."""
+    kept = [name for name in after if is_driver(name) or name in params["hold_too"]] if params["hold"] else []
+    held = manager.hold(kept)
+    stamped = files.differing(_stamp(params))
+    files.put(stamped)
+    return held, list(stamped)
 
 
 def _wanted(params: Json, files: Files) -> dict[str, bytes | None]:
