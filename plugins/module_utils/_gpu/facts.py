@@ -15,7 +15,7 @@ from .._docker import container_engine, gpu_access, sockets
 from .._outside.documents import Json
 from .._prepare.installed import Package
 from . import driver, host, next_boot, ownership, pci, prepared, report, state, surroundings, xid
-from .fact import Facts, Gpu
+from .fact import Driver, Facts, Gpu
 
 
 @dataclass(frozen=True)
@@ -62,8 +62,6 @@ def gather(ports: Ports, disk_paths: t.Sequence[str], images: t.Sequence[str]) -
     engine = container_engine.observe(ports.engine, root, ports.gpu_probe)
     system = host.operating_system(root)
     boots, packages = next_boot.observe(root, system["kernel"]), ports.packages()
-    parts = [name for name in packages if ownership.is_driver(name)]
-    library, module = driver.library_path(root), boots["driver_module"]
     return {
         "state": name,
         "advice": advice,
@@ -73,17 +71,7 @@ def gather(ports: Ports, disk_paths: t.Sequence[str], images: t.Sequence[str]) -
         "packages": packages,
         "unfinished_packages": ports.unfinished_packages(),
         "pci": [gpu.as_fact() for gpu in gpus],
-        "driver": {
-            "version": answered.driver_version,
-            "cuda_version": answered.cuda_version,
-            "module_version": seen.module,
-            "library_version": seen.library,
-            "open_modules": driver.open_modules(root),
-            "brought_by": ownership.brought_by(root, seen.container, parts, library, module, ports.owns),
-            "origins": ports.origins(parts),
-            "vgpu": surroundings.vgpu(root, [gpu.slot for gpu in seen.ours]),
-            **prepared.observe(root),
-        },
+        "driver": _driver(ports, seen, packages, boots["driver_module"]),
         "nvswitches": pci.nvswitches(root),
         # The log that a container sees is not that of the kernel it runs on.
         "gpus": xid.told(seen.report.gpus, None if seen.container or not seen.report.gpus else ports.kernel_log()),
@@ -100,6 +88,22 @@ def gather(ports: Ports, disk_paths: t.Sequence[str], images: t.Sequence[str]) -
         ),
         "instances": ports.instances(),
         "measurements": ports.measurements(),
+    }
+
+
+def _driver(ports: Ports, seen: state.Observed, packages: t.Iterable[str], module: bool) -> Driver:
+    """MODULE: the kernel of the next boot has the module."""
+    root, parts = ports.root, [name for name in packages if ownership.is_driver(name)]
+    return {
+        "version": seen.report.driver_version,
+        "cuda_version": seen.report.cuda_version,
+        "module_version": seen.module,
+        "library_version": seen.library,
+        "open_modules": driver.open_modules(root),
+        "brought_by": ownership.brought_by(root, seen.container, parts, driver.library_path(root), module, ports.owns),
+        "origins": ports.origins(parts),
+        "vgpu": surroundings.vgpu(root, [gpu.slot for gpu in seen.ours]),
+        **prepared.observe(root),
     }
 
 
