@@ -89,27 +89,43 @@ def observe_one(store: Store, docker: Docker, http: Http, client_dir: str = CLIE
         return {**NOTHING_KNOWN, "name": store.instance, "problem": problem, "unhealthy_because": problem}
 
 
-def _observed(store: Store, docker: Docker, http: Http, client_dir: str) -> Observed:
-    """Held without a live transaction means current."""
-    busy, state = running(store.instance), State(store.instance)
+class Shown(t.NamedTuple):
+    """What state and Docker tell of an instance, as far as they could be read; `problem` says why not further.
+
+    `state` is as a rollback would leave it where a rollout was `cut_off`. `gone` says what a rollback would lack.
+    """
+
+    state: State
     container: ContainerFacts | None = None
-    rebuilt = problem = ""
-    cut_off = False
-    holds: list[Listening] = []
-    gone = ""
+    rebuilt: str = ""
+    problem: str = ""
+    cut_off: bool = False
+    holds: t.Sequence[Listening] = ()
+    gone: str = ""
+
+
+def _shown(store: Store, docker: Docker, client_dir: str, busy: bool) -> Shown:
+    """Held without a live transaction means current."""
+    found = Shown(State(store.instance))
     try:
         state, rebuilt = load(store, docker, client_dir)
+        found = found._replace(state=state, rebuilt=rebuilt)
         if state.candidate is not None and not busy:
-            cut_off = True
             state = state.rolled_back(state.held)
+            found = found._replace(state=state, cut_off=True)
         current = state.current or state.resting
         if current is not None:
-            found = docker.container(current.container_id or current.release["container"]["name"])
-            container = None if found is None else container_facts(found)
-        holds = held_ports(docker, store.instance)
-        gone = "" if busy else previous_gone(docker, state.previous)
+            seen = docker.container(current.container_id or current.release["container"]["name"])
+            found = found._replace(container=None if seen is None else container_facts(seen))
+        found = found._replace(holds=held_ports(docker, store.instance))
+        return found if busy else found._replace(gone=previous_gone(docker, state.previous))
     except (StateProblem, DockerError) as error:
-        problem = str(error)
+        return found._replace(problem=str(error))
+
+
+def _observed(store: Store, docker: Docker, http: Http, client_dir: str) -> Observed:
+    busy = running(store.instance)
+    state, container, rebuilt, problem, cut_off, holds, gone = _shown(store, docker, client_dir, busy)
     keys = ApiKeys(store.state_dir)
     current = state.current or state.resting
     resting = state.current is None and current is not None
@@ -128,7 +144,7 @@ def _observed(store: Store, docker: Docker, http: Http, client_dir: str) -> Obse
         "failed": state.failed or None,
         "transaction": {"unit": unit_name(store.instance), "stage": store.last_stage()} if busy else None,
         "container": container,
-        "holds": holds,
+        "holds": list(holds),
         "cut_off": cut_off,
         "resting": resting,
         "turn": None if state.turn is None else t.cast(Turned, asdict(state.turn)),
