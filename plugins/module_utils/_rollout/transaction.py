@@ -19,16 +19,7 @@ from .._state.state import Entry, Rejection, State, StateProblem, Turn
 from .._state.store import Store
 from . import containers
 from .drain import drain, grace
-from .failure import (
-    Failed,
-    Fault,
-    Refused,
-    broken_text,
-    fallback_text,
-    fallen_text,
-    not_repaired_text,
-    refused_text,
-)
+from .failure import Failed, Fault, Refused, broken_text, fallback_text, fallen_text, not_repaired_text, refused_text
 from .fallback import Fallback
 from .gpu_memory import wait_until_free
 from .host import Host
@@ -265,17 +256,21 @@ class Transaction:
             outcome = end(state, bad, failure)
             self.steps.no_longer_measured(bad, failure)
             return outcome
+        return self._told(verified, rollback.fallen)
+
+    def _told(self, verified: Entry, fallen: str) -> str:
+        """How a trial ended that was committed."""
+        state = self.steps.state
         if verified.fallback_of:
-            message = fallback_text(state.instance, rollback.fallen, verified)
+            message = fallback_text(state.instance, fallen, verified)
             self.journal.end("fallback", message, **_serving(verified), fallback_of=verified.fallback_of)
             return "fallback"
-        length = verified.verified["max_model_len"]
+        length, warnings = verified.verified["max_model_len"], verified.verified["warnings"]
         message = f"{state.instance}: release {verified.short} is verified, max_model_len {length}, ready in "
-        warnings = verified.verified["warnings"]
         message += f"{verified.start_seconds} s."
-        turn = self.steps.state.turn
-        if self.instead_of and turn is not None:
-            message += f" The turn of {' and '.join(self.instead_of)} is over; none answered for {turn.seconds:g} s."
+        if self.instead_of and state.turn is not None:
+            others, seconds = " and ".join(self.instead_of), state.turn.seconds
+            message += f" The turn of {others} is over; none answered for {seconds:g} s."
         self.journal.end("verified", message, **_serving(verified), warnings=warnings)
         return "verified"
 
