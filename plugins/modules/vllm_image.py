@@ -168,6 +168,20 @@ def planned(
     return {"by": by, "origin": origin, "missing_bytes": missing, "msg": told}
 
 
+def given_archive(module: AnsibleModule, image: str) -> sources.Archive | None:
+    """The archive that a task names. Ends the module where its parameters are wrong."""
+    wrong: list[str] = []
+    archive = None
+    if not image or module.params["timeout"] < 1:
+        wrong.append("image needs a name, and timeout a second or more: correct them.")
+    if module.params["archive"]:
+        told = {"path": module.params["archive"], "image_id": module.params["image_id"] or ""}
+        archive = sources.read({"archives": {image: told}}, wrong).archives.get(image)
+    if wrong:
+        module.fail_json(msg=" ".join(wrong), notes=[])
+    return archive
+
+
 def main() -> None:
     module = AnsibleModule(
         argument_spec={
@@ -185,15 +199,7 @@ def main() -> None:
         supports_check_mode=True,
     )
     image, limit = module.params["image"].strip(), module.params["timeout"]
-    wrong: list[str] = []
-    archive = None
-    if not image or limit < 1:
-        wrong.append("image needs a name, and timeout a second or more: correct them.")
-    if module.params["archive"]:
-        told = {"path": module.params["archive"], "image_id": module.params["image_id"] or ""}
-        archive = sources.read({"archives": {image: told}}, wrong).archives.get(image)
-    if wrong:
-        module.fail_json(msg=" ".join(wrong), notes=[])
+    archive = given_archive(module, image)
     docker = Docker()
     notes: list[str] = []
     fetching = Fetching(
