@@ -72,10 +72,7 @@ def prepare(
     extra.update({name: stated.pop(name) for name in sorted(VLLM & set(stated))})
     arguments = {"model": settings.model, **values.parameters, **stated}
     beside = {name: found for name in _COUNTED if (found := arguments.get(name) or extra.get(name))}
-
-    if isinstance(messages, (str, bytes, t.Mapping)):
-        raise TypeError(f"messages is one {_kind(messages)}: {_RIGHT}.")
-    every = [_plain(message) for message in messages]
+    every = _every(messages)
     if trim:
         steps = conversation.fit(every, values, settings.max_model_len, asked, beside.get("tools"))
         fitted = yield from _counted(steps, beside)
@@ -102,6 +99,12 @@ def _counted(
             messages = steps.send((yield Counted(messages, beside)))
         except StopIteration as end:
             return t.cast(conversation.Fitted, end.value)
+
+
+def _every(messages: t.Iterable[AnyMessage]) -> list[Message]:
+    if isinstance(messages, (str, bytes, t.Mapping)):
+        raise TypeError(f"messages is one {_kind(messages)}: {_RIGHT}.")
+    return [_plain(message) for message in messages]
 
 
 def _plain(message: AnyMessage) -> Message:
