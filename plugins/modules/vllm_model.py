@@ -88,7 +88,9 @@ models:
           description: Number of safetensors files.
           type: int
         bytes:
-          description: Size of all tensors in bytes.
+          description: >-
+            Size of all tensors in bytes. An output head that is the input embedding once more (C(tie_word_embeddings)
+            in C(config.json)) is not counted, as it is not loaded.
           type: int
         parameters:
           description: Elements of all tensors. Packed quantized weights count as they are stored.

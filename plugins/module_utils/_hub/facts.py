@@ -50,7 +50,8 @@ def of(client: Client, resolved: Resolved) -> Json:
     config = next((one for one in resolved.manifest["files"] if one["path"] == CONFIG), None)
     if config is not None:
         found["config"] = _config(client, resolved, config)
-    found["weights"] = _weights(client, resolved, weight_files(resolved.manifest["files"]))
+    files = weight_files(resolved.manifest["files"])
+    found["weights"] = _weights(client, resolved, files, found["config"])
     found["notes"] += resolved.notes
     model = resolved.manifest["model"]
     pickled = next((one["path"] for one in resolved.manifest["files"] if one["path"].endswith(PICKLED)), "")
@@ -77,25 +78,17 @@ def _config(client: Client, resolved: Resolved, file: File) -> Json:
     return found
 
 
-def _weights(client: Client, resolved: Resolved, files: t.Sequence[File]) -> Json | None:
+def _weights(client: Client, resolved: Resolved, files: t.Sequence[File], config: Json | None) -> Json | None:
     if not files:
         return None
     if len(files) > HEADERS:
         # Of each file a few hundred kB are its header: of more than this many the tensors are nearly all.
-        size, dtypes = manifest.total(files), dict(resolved.parameters)
-    else:
-        with concurrent.futures.ThreadPoolExecutor(AT_ONCE) as pool:
-            headers = list(pool.map(lambda one: _header(client, resolved, one), files))
-        size, dtypes = sum(one.tensor_bytes for one in headers), {}
-        for one in headers:
-            for dtype, count in one.dtypes.items():
-                dtypes[dtype] = dtypes.get(dtype, 0) + count
-    return {
-        "files": len(files),
-        "bytes": size,
-        "parameters": sum(dtypes.values()),
-        "dtypes": dict(sorted(dtypes.items())),
-    }
+        dtypes = dict(sorted(resolved.parameters.items()))
+        size = manifest.total(files)
+        return {"files": len(files), "bytes": size, "parameters": sum(dtypes.values()), "dtypes": dtypes}
+    with concurrent.futures.ThreadPoolExecutor(AT_ONCE) as pool:
+        headers = list(pool.map(lambda one: _header(client, resolved, one), files))
+    return safetensors.total(headers, config)
 
 
 def _header(client: Client, resolved: Resolved, file: File) -> safetensors.Header:

@@ -43,7 +43,7 @@ def inspect(model: str, hub_dir: str, revision: str = "") -> Json:
     folder = Folder(place.folder, place.root, found["problems"], found["notes"])
     try:
         found["config"] = _config(folder)
-        found["weights"] = _weights(folder)
+        found["weights"] = _weights(folder, found["config"])
         found["without_weights"] = folder.without_weights
         if os.path.isabs(model) and not folder.leads_outside:
             folder.problems += _leads_outside(place.folder)
@@ -112,31 +112,16 @@ def _config(folder: Folder) -> Json | None:
     return config
 
 
-def _weights(folder: Folder) -> Json | None:
+def _weights(folder: Folder, config: Json | None) -> Json | None:
     before = len(folder.problems)
     listed = _weight_files(folder)
     if not listed:
         if len(folder.problems) == before:
             _without_safetensors(folder)
         return None
-    dtypes: dict[str, int] = {}
-    total = 0
-    complete = True
-    for name in listed:
-        header = folder.read(name, _header)
-        complete = complete and header is not None
-        if header is not None:
-            total += header.tensor_bytes
-            for dtype, count in header.dtypes.items():
-                dtypes[dtype] = dtypes.get(dtype, 0) + count
-    if not complete:
-        return None
-    return {
-        "files": len(listed),
-        "bytes": total,
-        "parameters": sum(dtypes.values()),
-        "dtypes": dict(sorted(dtypes.items())),
-    }
+    headers = [folder.read(name, _header) for name in listed]
+    read = [one for one in headers if one is not None]
+    return safetensors.total(read, config) if len(read) == len(headers) else None
 
 
 def _weight_files(folder: Folder) -> list[str]:

@@ -25,6 +25,7 @@ DTYPE = re.compile(r"[A-Z0-9_]{1,24}")
 # Elements of a tensor, and bytes of a file, are counted in 64 bits.
 COUNT_LIMIT = 2**63
 DIMENSIONS_LIMIT = 32
+EMBEDDING, HEAD = "embed_tokens.weight", "lm_head.weight"
 LFS_POINTER = b"version https://git-lfs"
 
 
@@ -34,11 +35,15 @@ class BadHeaderError(ValueError):
 
 @dataclasses.dataclass(frozen=True)
 class Header:
-    """`dtypes` counts elements by data type; `end` is the size in bytes that the file must have."""
+    """`dtypes` counts elements by data type; `end` is the size in bytes that the file must have.
+
+    `edges` are the bytes of input embedding and output head, by the end of their names, where the file has them.
+    """
 
     dtypes: dict[str, int]
     tensor_bytes: int
     end: int
+    edges: dict[str, int] = dataclasses.field(default_factory=dict)
 
 
 def header_length(start: bytes, size: int) -> int:
@@ -63,23 +68,27 @@ def parse(raw: bytes, size: int) -> Header:
     """A header and the size of its file. Raises BadHeaderError, also for a file that is too short for its tensors."""
     try:
         entries = document(raw)
-        tensors = [entry for name, entry in entries.items() if name != "__metadata__"]
         dtypes: dict[str, int] = {}
+        edges: dict[str, int] = {}
         end = 0
-        for tensor in tensors:
+        for name, tensor in entries.items():
+            if name == "__metadata__":
+                continue
             dtype = str(tensor["dtype"])
             if not DTYPE.fullmatch(dtype):
                 raise ValueError(dtype)
             if len(tensor["shape"]) > DIMENSIONS_LIMIT:
                 raise ValueError("shape")
             dtypes[dtype] = dtypes.get(dtype, 0) + _count(math.prod(_count(size) for size in tensor["shape"]))
-            end = max(end, _count(tensor["data_offsets"][1]))
+            start, stop = (_count(one) for one in tensor["data_offsets"][:2])
+            end = max(end, stop)
+            edges.update({edge: stop - start for edge in (EMBEDDING, HEAD) if name.endswith(edge)})
     except (ValueError, KeyError, TypeError, AttributeError, IndexError):
         raise BadHeaderError("has a header that cannot be read: download it again") from None
     whole = LENGTH_BYTES + len(raw) + end
     if size < whole:
         raise BadHeaderError(f"is cut off: it has {size} bytes and its header speaks of {whole}: download it again")
-    return Header(dtypes=dtypes, tensor_bytes=end, end=whole)
+    return Header(dtypes=dtypes, tensor_bytes=end, end=whole, edges=edges)
 
 
 def _count(value: t.Any) -> int:
@@ -93,3 +102,32 @@ def read(stream: t.BinaryIO, size: int) -> Header:
     """The header of an open file. Raises BadHeaderError."""
     length = header_length(stream.read(LENGTH_BYTES), size)
     return parse(stream.read(length), size)
+
+
+def total(headers: t.Sequence[Header], config: t.Mapping[str, t.Any] | None) -> dict[str, t.Any]:
+    """What the files hold together, as facts of a model have it; `bytes` are those that are loaded.
+
+    Where CONFIG ties the output head to the input embedding, files that have both hold it twice, and vLLM loads it once
+    (tie_weights and AutoWeightsLoader, read in 0.10.0 to 0.33.0).
+    """
+    dtypes: dict[str, int] = {}
+    edges: dict[str, int] = {}
+    for one in headers:
+        edges.update(one.edges)
+        for dtype, count in one.dtypes.items():
+            dtypes[dtype] = dtypes.get(dtype, 0) + count
+    size = sum(one.tensor_bytes for one in headers)
+    if _tied(config or {}) and edges.get(HEAD) == edges.get(EMBEDDING):
+        size -= edges.get(HEAD, 0)
+    return {
+        "files": len(headers),
+        "bytes": size,
+        "parameters": sum(dtypes.values()),
+        "dtypes": dict(sorted(dtypes.items())),
+    }
+
+
+def _tied(config: t.Mapping[str, t.Any]) -> bool:
+    text = config.get("text_config")
+    inner = text.get("tie_word_embeddings") if isinstance(text, dict) else None
+    return config.get("tie_word_embeddings", inner) is True

@@ -16,6 +16,14 @@ Capability = tuple[int, int]
 Lowest = tuple[tuple[Version, Capability], ...]
 Majors = tuple[tuple[Version, tuple[int, ...]], ...]
 
+# Releases that send FP8 in blocks to DeepGEMM on compute capability 12.x (support_deep_gemm), whose DeepGEMM has no
+# such kernel: (since, until, model types that are left out); the first leaves none out of the warm-up. Its revision is
+# in cmake/external_projects/deepgemm.cmake; vllm-project/vllm#47130, #47436, #51884.
+DEEP_GEMM_MAJOR = 12
+NO_DEEP_GEMM: tuple[tuple[Version, Version, tuple[str, ...]], ...] = (
+    ((0, 24, 0), (0, 25, 0), ()),
+    ((0, 27, 0), (0, 28, 0), ("qwen3_5", "qwen3_5_text", "qwen3_5_moe", "qwen3_5_moe_text")),
+)
 # What vLLM is built for at all.
 BUILT: Lowest = (((0, 20, 0), (7, 5)), ((0, 0, 0), (7, 0)))
 # By quantization method: get_min_capability. 0.9.0 to 0.9.2 were left out.

@@ -57,7 +57,8 @@ def _holds(term: Term, values: Values) -> bool:
 
 
 # What vLLM takes of what another argument is held against.
-DEFAULTS: dict[str, int] = {"tensor_parallel_size": 1, "data_parallel_size": 1, "max_loras": 1}
+ONES = ("tensor_parallel_size", "data_parallel_size", "max_loras", "max_num_partial_prefills")
+DEFAULTS: dict[str, int] = dict.fromkeys(ONES, 1)
 
 
 def _other(other: t.Any, values: Values, named: str = "") -> t.Any:

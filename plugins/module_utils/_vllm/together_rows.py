@@ -144,7 +144,7 @@ ROWS: tuple[Together, ...] = (
     ),
     Together(
         "partial_prefills",
-        (Term("max_num_partial_prefills", "none of", (1,), 1),),
+        (Term("max_num_partial_prefills", "above", 1),),
         "max_num_partial_prefills is {max_num_partial_prefills}, and this engine has no concurrent partial prefills: "
         "leave it out.",
         "vllm/engine/arg_utils.py, _check_feature_supported",
@@ -152,12 +152,25 @@ ROWS: tuple[Together, ...] = (
         until=(0, 27, 0),
     ),
     Together(
+        "no_partial_prefills",
+        (Term("max_num_partial_prefills", "below", 1),),
+        "max_num_partial_prefills is {max_num_partial_prefills}, and the least is 1: leave it out.",
+        "vllm/config/scheduler.py, SchedulerConfig",
+        until=(0, 27, 0),
+    ),
+    Together(
+        "no_long_partial_prefills",
+        (Term("max_long_partial_prefills", "below", 1),),
+        "max_long_partial_prefills is {max_long_partial_prefills}, and the least is 1: leave it out.",
+        "vllm/config/scheduler.py, SchedulerConfig",
+        until=(0, 27, 0),
+    ),
+    Together(
         "long_partial_prefills",
-        (Term("max_long_partial_prefills", "none of", (1,), 1),),
-        "max_long_partial_prefills is {max_long_partial_prefills}, and this engine has no concurrent partial "
-        "prefills: leave it out.",
-        "vllm/engine/arg_utils.py, _check_feature_supported",
-        since=(0, 11, 1),
+        (Term("max_long_partial_prefills", "above", "max_num_partial_prefills"),),
+        "max_long_partial_prefills ({max_long_partial_prefills}) is above max_num_partial_prefills "
+        "({max_num_partial_prefills}): leave it out.",
+        "vllm/config/scheduler.py, SchedulerConfig",
         until=(0, 27, 0),
     ),
     Together(

@@ -19,10 +19,25 @@ TOKENS = f"{SPECULATIVE}.num_speculative_tokens"
 MODEL = f"{SPECULATIVE}.model"
 PER_BATCH = f"{SPECULATIVE}.num_speculative_tokens_per_batch_size"
 # Arguments that say the same as a key of speculative_config.
-NO_SHORTHANDS = tuple(Term(name, "unset") for name in ("spec_method", "spec_model", "spec_tokens"))
+SHORTHANDS = (("spec_method", "method"), ("spec_model", "model"), ("spec_tokens", "num_speculative_tokens"))
+NO_SHORTHANDS = tuple(Term(name, "unset") for name, _key in SHORTHANDS)
+# use_eagle() of a release: each of them since it is there (dflash 0.20, dspark 0.25).
+FROM_HIDDEN_STATES = ("eagle", "eagle3", "mtp", "dflash", "dspark")
 OF_SPECULATION = "vllm/config/speculative.py, SpeculativeConfig"
 
+
+def _stated_twice(argument: str, key: str) -> Together:
+    return Together(
+        f"{argument}_twice",
+        (Term(argument, "stated"), Term(f"{SPECULATIVE}.{key}", "stated")),
+        f"{argument} and speculative_config.{key} are one thing: keep one of them.",
+        "vllm/engine/arg_utils.py, create_speculative_config",
+        since=(0, 22, 0),
+    )
+
+
 ROWS: tuple[Together, ...] = (
+    *(_stated_twice(*pair) for pair in SHORTHANDS),
     Together(
         "drafter_parallel",
         (Term(f"{SPECULATIVE}.tensor_parallel_size", "stated"),),
@@ -93,7 +108,7 @@ ROWS: tuple[Together, ...] = (
     ),
     Together(
         "fast_prefill_with_drafts",
-        (Term("kv_sharing_fast_prefill", "true"), Term(METHOD, "one of", ("eagle", "eagle3", "mtp"))),
+        (Term("kv_sharing_fast_prefill", "true"), Term(METHOD, "one of", FROM_HIDDEN_STATES)),
         "kv_sharing_fast_prefill does not go with speculative_config.method {speculative_config.method}: leave one of "
         "them out.",
         "vllm/config/vllm.py, VllmConfig",

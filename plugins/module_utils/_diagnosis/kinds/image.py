@@ -53,7 +53,7 @@ KINDS: tuple[Kind, ...] = (
         "backend (attention_backend, moe_backend) where one can be chosen.",
         (
             Case(
-                r"Assertion error \(.{1,300}\): (?:Unsupported arch|Unknown SF transformation)",
+                r"Assertion error \(.{1,300}\): (?:Unsupported arch|Unknown SF transformation|Unknown recipe)",
                 "DeepGEMM has no such kernel for this GPU: do without it (VLLM_USE_DEEP_GEMM: '0' in `env`) where the "
                 "model runs so; where it needs DeepGEMM, it wants another GPU or a newer image.",
             ),

@@ -23,6 +23,9 @@ from .translate import PARSER_LISTS
 
 VLLM_DEFAULT = "vllm default"
 
+# Files with a parser of the user's own, whose name no list has: ToolParserManager and ReasoningParserManager.
+PLUGINS = {"tool_parser_plugin": "tool_call_parser", "reasoning_parser_plugin": "reasoning_parser"}
+
 
 @dataclasses.dataclass(frozen=True)
 class Layer:
@@ -73,6 +76,7 @@ def check(
     CONFIG: the model's config.json, which decides over some values; None where nobody knows it.
     """
     found = []
+    brought = {PLUGINS.get(given.name) for given in arguments if given.set and given.value}
     for given in arguments:
         known = schema.arguments.get(given.name)
         if not given.set:
@@ -82,6 +86,9 @@ def check(
             found.append(given)
         else:
             value = _value(given, known, schema, findings, config)
+            text = "" if given.name in brought else _parser_text(given.name, value, schema)
+            if text:
+                findings.unknown_value("value", f"{given.place}: {text}")
             found.append(dataclasses.replace(given, value=value))
     return found
 
@@ -114,10 +121,6 @@ def _value(
         findings.warn(f"{given.place}: {given.name} {unit}")
     if given.name == "quantization":
         _quantization(str(value), given.place, schema, findings, config)
-        return value
-    text = _parser_text(given.name, value, schema)
-    if text:
-        findings.unknown_value("value", f"{given.place}: {text}")
     return value
 
 
@@ -158,7 +161,7 @@ def _unknown_text(given: Resolved, schema: Schema, unknown: UnknownArguments) ->
 
 def _parser_text(name: str, value: t.Any, schema: Schema) -> str:
     names = getattr(schema, PARSER_LISTS[name]) if name in PARSER_LISTS else None
-    if not names or value == "" or value in names:
+    if not names or not isinstance(value, str) or value in ("", *names):
         return ""
     guess = meant(value, names) or f" It has {listed(sorted(names))}."
     return f"vLLM {schema.version} has no {name} '{value}'.{guess}"

@@ -17,7 +17,7 @@ from ..._vllm.gates import OFFLOAD_OF_ONE_KIND, TURBOQUANT_WITH_STATES
 from ..._vllm.images import parse_capability
 from ..._vllm.schema import of_release, version_key
 from ..model import quantized
-from . import attention, connectors, methods, schemes
+from . import attention, connectors, fp8_blocks, methods, schemes
 from .image import states_release
 from .starting import Start
 
@@ -33,6 +33,7 @@ def problems(start: Start) -> list[Doubt]:
         Doubt("capability", _sparse(start)),
         Doubt("capability", _architecture(start)),
         Doubt("capability", schemes.problem(start)),
+        Doubt("capability", fp8_blocks.problem(start)),
         Doubt("capability", attention.problem(start)),
         Doubt("capability", attention.drafter_problem(start)),
         Doubt("quantization", quantized.unread(start.model.config, start.version)),

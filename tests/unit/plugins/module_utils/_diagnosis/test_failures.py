@@ -343,6 +343,7 @@ REAL = [
     # DeepGEMM: csrc/apis/layout.hpp on a GPU it has no kernels for, csrc/jit/kernel_runtime.hpp without cuobjdump.
     ("kernel.absent", "RuntimeError: Assertion error (/x/csrc/apis/../layout.hpp:60): Unsupported architecture"),
     ("kernel.absent", "RuntimeError: Assertion error (/x/csrc/apis/layout.hpp:59): Unknown SF transformation"),
+    ("kernel.absent", "RuntimeError: Assertion error (/x/csrc/apis/../utils/layout.hpp:76): Unknown recipe"),
     ("jit.build", "RuntimeError: Assertion error (/x/csrc/apis/../jit/kernel_runtime.hpp:45): exit_code == 0"),
     # dash under ninja.
     ("jit.build", "/bin/sh: 1: /usr/local/cuda/bin/nvcc: not found"),

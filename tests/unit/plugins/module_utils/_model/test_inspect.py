@@ -62,6 +62,32 @@ def test_index_says_which_files_count(tmp_path: pathlib.Path) -> None:
     assert found["weights"] == {"files": 2, "bytes": 136, "parameters": 66, "dtypes": {"BF16": 64, "F32": 2}}
 
 
+def edges(head: int = 8) -> dict[str, t.Any]:
+    return {
+        "model.embed_tokens.weight": {"dtype": "BF16", "shape": [2, 2], "data_offsets": [0, 8]},
+        "lm_head.weight": {"dtype": "BF16", "shape": [head // 4, 2], "data_offsets": [8, 8 + head]},
+    }
+
+
+@pytest.mark.parametrize(
+    ("config", "head", "loaded"),
+    [
+        ({"tie_word_embeddings": True}, 8, 8),
+        ({"text_config": {"tie_word_embeddings": True}}, 8, 8),
+        ({"tie_word_embeddings": False, "text_config": {"tie_word_embeddings": True}}, 8, 16),
+        ({}, 8, 16),
+        # It is no copy of the embedding.
+        ({"tie_word_embeddings": True}, 4, 12),
+    ],
+)
+def test_a_head_that_is_the_embedding_is_counted_once(
+    tmp_path: pathlib.Path, config: dict[str, t.Any], head: int, loaded: int
+) -> None:
+    """Qwen3-0.6B's file holds it twice: 1.50 GB, of which vLLM loads 1.19."""
+    path = model(tmp_path, {"config.json": config, "model.safetensors": weights(edges(head))})
+    assert inspect(path, "/nowhere")["weights"]["bytes"] == loaded
+
+
 def test_consolidated_copy_does_not_count_twice(tmp_path: pathlib.Path) -> None:
     files = {"model.safetensors": weights(), "consolidated.safetensors": weights()}
     assert inspect(model(tmp_path, files), "")["weights"]["files"] == 1

@@ -82,7 +82,17 @@ EXAMPLES: dict[str, tuple[Json, str, Json]] = {
         {"structured_outputs_config": {"disable_additional_properties": True, "backend": "guidance"}},
     ),
     "partial_prefills": ({"max_num_partial_prefills": 4}, "is 4", {"max_num_partial_prefills": 1}),
-    "long_partial_prefills": ({"max_long_partial_prefills": 2}, "is 2", {"max_long_partial_prefills": 1}),
+    "no_partial_prefills": (
+        {"max_num_partial_prefills": 0, "max_long_partial_prefills": None},
+        "is 0, and the least is 1",
+        {"max_num_partial_prefills": 1},
+    ),
+    "no_long_partial_prefills": ({"max_long_partial_prefills": 0}, "is 0", {"max_long_partial_prefills": 1}),
+    "long_partial_prefills": (
+        {"max_long_partial_prefills": 2},
+        "(2) is above max_num_partial_prefills (1)",
+        {"max_long_partial_prefills": 1},
+    ),
     "attention_twice": (
         {"attention_backend": "FLASHINFER", "attention_config": {"backend": "FLASHINFER"}},
         "are one thing",
@@ -145,6 +155,21 @@ EXAMPLES: dict[str, tuple[Json, str, Json]] = {
         {"kv_sharing_fast_prefill": True, **drafts(method="mtp", num_speculative_tokens=1)},
         "does not go with",
         {"kv_sharing_fast_prefill": False},
+    ),
+    "spec_method_twice": (
+        {"spec_method": "ngram", **drafts(method="ngram", num_speculative_tokens=2)},
+        "spec_method and speculative_config.method are one thing",
+        {"spec_method": None},
+    ),
+    "spec_model_twice": (
+        {"spec_model": "a/draft", **drafts(method="eagle3", model="a/draft", num_speculative_tokens=2)},
+        "spec_model and speculative_config.model are one thing",
+        {"spec_model": None},
+    ),
+    "spec_tokens_twice": (
+        {"spec_tokens": 2, **drafts(method="ngram", num_speculative_tokens=2)},
+        "spec_tokens and speculative_config.num_speculative_tokens are one thing",
+        {"spec_tokens": None},
     ),
     "asynchronous_guesses": (
         {"async_scheduling": True, **drafts(method="ngram", num_speculative_tokens=4)},
@@ -338,3 +363,13 @@ def test_on_a_cpu_two_batches_are_turned_off_before_anybody_asks(version: Versio
     assert len(together.problems({"enable_dbo": True}, version)) == 1
     assert together.problems({"enable_dbo": True}, version, on_cpu=True) == []
     assert len(together.problems({**EXPERTS_ON_ONE, "enable_expert_parallel": False}, version, on_cpu=True)) == 2
+
+
+@pytest.mark.parametrize(
+    ("method", "version"), [("eagle3", (0, 20, 0)), ("dflash", (0, 20, 0)), ("dspark", (0, 25, 0))]
+)
+def test_fast_prefill_goes_with_no_method_that_reads_hidden_states(method: str, version: Version) -> None:
+    """use_eagle() of the release."""
+    values = {"kv_sharing_fast_prefill": True, **drafts(method=method, model="d", num_speculative_tokens=4)}
+    (said,) = together.problems(values, version)
+    assert said.startswith("kv_sharing_fast_prefill does not go with")

@@ -222,6 +222,17 @@ def test_not_refused(version: str, given: t.Any) -> None:
 
 
 @pytest.mark.parametrize(
+    ("parser", "plugin"), [("reasoning_parser", "reasoning_parser_plugin"), ("tool_call_parser", "tool_parser_plugin")]
+)
+def test_a_parser_that_a_plugin_brings_is_in_no_list(parser: str, plugin: str) -> None:
+    said = [
+        f"has no {parser} 'of_mine'" in " ".join(with_args(given).errors)
+        for given in ({parser: "of_mine"}, {parser: "of_mine", plugin: "/plugins/mine.py"})
+    ]
+    assert said == [True, False]
+
+
+@pytest.mark.parametrize(
     ("given", "words"),
     [
         ({"brand_new_flag": True}, ["--brand-new-flag"]),

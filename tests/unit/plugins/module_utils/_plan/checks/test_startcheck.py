@@ -60,6 +60,41 @@ def test_sparse_latent_attention(config: Json | None, version: str, capability: 
     assert all("needs compute capability 9.x or 10.x" in text and capability in text for text in errors)
 
 
+FP8_BLOCKS: Json = {**PLAIN, "quantization_config": {"quant_method": "fp8", "weight_block_size": [128, 128]}}
+IN_GROUPS: Json = {
+    **PLAIN,
+    "quantization_config": {
+        "quant_method": "compressed-tensors",
+        "config_groups": {"group_0": {"weights": {"type": "float", "num_bits": 8, "strategy": "block"}}},
+    },
+}
+
+
+@pytest.mark.parametrize(
+    ("config", "version", "changes", "refused"),
+    [
+        (FP8_BLOCKS, "0.24.0", {}, True),
+        (IN_GROUPS, "0.24.0", {}, True),
+        (IN_GROUPS, "0.27.1", {}, True),
+        (FP8_BLOCKS, "0.23.0", {}, False),
+        (FP8_BLOCKS, "0.25.0", {}, False),
+        (FP8_BLOCKS, "0.28.0", {}, False),
+        (FP8_BLOCKS, "0.24.0", {"capabilities": ("9.0",)}, False),
+        (FP8_BLOCKS, "0.24.0", {"variables": {"VLLM_USE_DEEP_GEMM": "0"}}, False),
+        # The warm-up of 0.24 leaves no model out.
+        ({**FP8_BLOCKS, "model_type": "qwen3_5"}, "0.24.0", {}, True),
+        ({**FP8_BLOCKS, "model_type": "qwen3_5"}, "0.27.0", {}, False),
+        ({**PLAIN, "quantization_config": {"quant_method": "fp8"}}, "0.24.0", {}, False),
+        (PLAIN, "0.24.0", {}, False),
+    ],
+)
+def test_fp8_in_blocks_without_kernels_of_deep_gemm(config: Json, version: str, changes: Json, refused: bool) -> None:
+    """vllm-project/vllm#47130, #47436 and #51884."""
+    errors, _warnings = said(config, version, **{"capabilities": ("12.0",), **changes})
+    assert [text for text in errors if "VLLM_USE_DEEP_GEMM" in text] == errors
+    assert bool(errors) == refused
+
+
 @pytest.mark.parametrize(
     ("version", "changes", "refused"),
     [
