@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import datetime as dt
 import os
+import re
 import time
 import typing as t
 
@@ -156,7 +157,9 @@ def _written(
         ]
     if not found["trials"]:
         return [], []
-    name = f"{host}.{found['instance']}.tune.{found['began'].translate({ord('-'): None, ord(':'): None})}"
+    began = found["began"].translate({ord("-"): None, ord(":"): None})
+    # A host's name is no part of a path.
+    name = re.sub(r"[^A-Za-z0-9_.-]", "_", f"{host}.{found['instance']}.tune.{began}")
     texts = {"json": written_to.document(found), "md": report.markdown(found, asked.aim, trials)}
     paths = {suffix: os.path.join(os.path.abspath(folder), f"{name}.{suffix}") for suffix in texts}
     problems = [

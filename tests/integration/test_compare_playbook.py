@@ -75,6 +75,21 @@ def test_what_does_not_go_back_is_told(tmp_path: pathlib.Path) -> None:
     assert "Not rolled back" in text(ended)
 
 
+def test_a_host_that_is_lost_as_b_begins_says_what_to_do(tmp_path: pathlib.Path) -> None:
+    """No rescue and no `always` would run for a host that counts as unreachable."""
+    ended = compared(tmp_path, outcomes={"a": "unreachable"}, away_after=2)
+    assert ended.code == 2
+    assert "whether it has begun with B is not known" in text(ended)
+    assert f"puts A ({A[:12]}) back, where B ({B[:12]}) serves" in text(ended)
+
+
+def test_what_was_cut_off_is_waited_for(tmp_path: pathlib.Path) -> None:
+    """What is held for the way back is told as current before it serves again. The fourth look is that after B."""
+    ended = compared(tmp_path, outcomes={"a": "failed"}, cut_off=4, variables={"compare_pause": 0})
+    assert ended.code == 2
+    assert "a serves." in ended.said and "FAILED - RETRYING" in ended.said
+
+
 def test_a_check_run_says_what_it_costs_and_touches_nothing(tmp_path: pathlib.Path) -> None:
     ended = compared(tmp_path, "--check")
     assert (ended.code, ended.asked) == (0, [])
@@ -93,6 +108,13 @@ def test_a_check_run_says_what_it_costs_and_touches_nothing(tmp_path: pathlib.Pa
         ),
         ({"plans": [{**PLAN, "exchange": ["a", "b"]}]}, {}, "takes more than its restart"),
         ({"errors": ["It does not fit."]}, {}, "It does not fit."),
+        ({"plans": [{**PLAN, "digest": A}]}, {}, "B is the same release as A in another image of the same name"),
+        (
+            {"current": {"a": {"digest": A, "fallback_of": "w" * 64}}, "moves": False},
+            {},
+            "serves a step of its fallback",
+        ),
+        ({"unfit": "prompts[0] says nothing"}, {}, "prompts[0] says nothing"),
         ({"said": {"healthy": False}}, {}, "does not serve a verified release"),
     ],
 )

@@ -88,6 +88,7 @@ def test_looking_changes_nothing(tmp_path: pathlib.Path) -> None:
         ({"vllm_server_target_instance": "b"}, ["No instance b is on g1, which knows a"]),
         ({"vllm_server_target_profile": "auto"}, ["vllm_server_target_profile is given"]),
         ({"vllm_server_profiles": {}}, ["vllm_server_profiles is given with -e, so that no playbook"]),
+        ({"vllm_server_profiles": {"tune_step": {}}}, ["vllm_server_profiles has tune_step, which is the name"]),
         ({"vllm_tune_step": 3}, ["vllm_tune_step is no variable of any role. Did you mean vllm_tune_steps?"]),
     ],
 )
@@ -104,3 +105,19 @@ def test_a_rollout_that_nobody_rolled_back_ends_it_and_it_is_said_what_serves(tm
     ended = tuned(tmp_path, host={"outcomes": {"a": "failed"}})
     assert (ended.code, tried(ended)) == (2, [8])
     assert "What serves now is verified: a release pppppppppppp." in " ".join(ended.said.split())
+
+
+def test_an_engine_that_dies_under_the_load_is_learned_from(tmp_path: pathlib.Path) -> None:
+    """It has proved itself, and would serve on with values that nobody has measured."""
+    ended = tuned(tmp_path, script={"dies": [8]})
+    assert ended.code == 0, ended.said
+    assert tried(ended) == [8, 2]
+    assert [one["outcome"] for one in kept(ended)["trials"]] == ["measured", "thrown_away", "kept"]
+    assert "max_num_seqs 8: thrown away, a cannot be measured: no answer." in " ".join(ended.said.split())
+
+
+def test_a_fallback_that_serves_is_refused(tmp_path: pathlib.Path) -> None:
+    step = {"current": {"a": {"digest": "f" * 64, "fallback_of": "w" * 64}}}
+    ended = tuned(tmp_path, host=step)
+    assert (ended.code, ended.asked) == (2, [])
+    assert "a on g1 serves a step of its fallback" in " ".join(ended.said.split())

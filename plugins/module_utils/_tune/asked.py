@@ -133,7 +133,7 @@ def _number(name: str, value: t.Any) -> Number | None:
     except (ValueError, OverflowError):
         return None
     if ARGUMENTS[name].kind == "share":
-        return round(number, 4)
+        return number  # as it is: a rounded one would be another release than the one that serves
     return int(number) if abs(number) < 2**53 and number == int(number) else None
 
 

@@ -79,10 +79,26 @@ def _judged(asked: Asked, start: Values, trials: t.Sequence[Trial], seconds: flo
             return wished
     best = best_of(asked, trials)
     if best is trials[0]:
-        return End(start, "not_better", "no value was better beyond the spread of its runs")
+        return _nothing_better(asked, start, trials)
     if not asked.aim.is_measured:
         return End(best.values, "better", "it is the longest that served and was measured")
     return _decide(asked, start, best.values, trials, seconds)
+
+
+def _nothing_better(asked: Asked, start: Values, trials: t.Sequence[Trial]) -> End:
+    """What served stays. Where no value was tried, nothing is known of any."""
+    if len(trials) > 1:
+        return End(start, "not_better", "no value was better beyond the spread of its runs")
+    if asked.stated or candidate(asked, trials[0], trials) is not None:
+        longest = trials[0].seconds / 60
+        why = (
+            f"nothing was tried: what serves took {longest:.0f} minutes, and the {asked.minutes} of vllm_tune_minutes "
+            "have no room for one more with the final decision. State more, or a smaller load"
+        )
+        return End(start, "not_measured", why)
+    return End(
+        start, "not_better", "nothing is left to try within what is asked, what the load fills and what was seen"
+    )
 
 
 def _search(asked: Asked, trials: t.Sequence[Trial], seconds: float) -> Step | None:

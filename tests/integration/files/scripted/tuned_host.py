@@ -2,8 +2,9 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 """A host whose engine is a formula, for hosts with `tuned` in their script: `start` has the arguments of the inventory,
-`fails` the numbers of places that do not hold, `most` is the most that the planner lets through, `peak` the number of
-places that is fastest. What it serves is what was rolled out last and held.
+`fails` the numbers of places that do not hold, `dies` those whose engine dies under the load,
+`most` is the most that the planner lets through, `peak` the number of places that is fastest. What it serves is what
+was rolled out last and held.
 """
 
 from __future__ import annotations

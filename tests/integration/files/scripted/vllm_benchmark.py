@@ -67,8 +67,13 @@ class ActionModule(ActionBase):  # type: ignore[misc,unused-ignore]
         script, asked = variables["script"], dict(self._task.args)
         if "tuned" in script:
             check = self._task.check_mode
+            if not check and tuned_host.serves(variables)["max_num_seqs"] in script["tuned"].get("dies", []):
+                return {**result, "failed": True, "msg": "a cannot be measured: no answer."}
             return {**result, "changed": False, "found": None if check else tuned_host.measured(variables)}
         outcome = script["measured"]
+        if self._task.check_mode and script.get("moves"):
+            refusal = {"failed": True, "msg": script["unfit"]} if "unfit" in script else {}
+            return {**result, "changed": False, "found": None, "table": ["They would be measured."], **refusal}
         serving = served(variables)[0] if script.get("moves") else None
         if serving is not None:
             with open(variables["script_log"], "a", encoding="utf-8") as log:

@@ -48,17 +48,27 @@ class ActionModule(ActionBase):  # type: ignore[misc,unused-ignore]
         kept.write_text(str(looks))
         return looks
 
+    def _away(self, task_vars: dict[str, t.Any]) -> bool:
+        """Whether it is out of reach since it was asked for so much."""
+        most = task_vars["script"].get("away_after")
+        asked = pathlib.Path(task_vars["script_log"]).read_text().splitlines()
+        return most is not None and len(asked) >= most
+
     def run(self, tmp: str | None = None, task_vars: dict[str, t.Any] | None = None) -> dict[str, t.Any]:
         result: dict[str, t.Any] = super().run(tmp, task_vars)
         script = (task_vars or {})["script"]
-        if "lost" in script.get("outcomes", {}).values():
+        if "lost" in script.get("outcomes", {}).values() or self._away(task_vars or {}):
             raise AnsibleConnectionFailure("no route to host")
         if self._task.args.get("prove", True) and script.get("not_proved"):
             return {**result, "failed": True, "msg": "a does not serve: it answers nothing."}
         current, said = script.get("current", {}), script.get("said", {})
-        if not self._task.args.get("prove", True) and self._looks(task_vars or {}) <= script.get("busy", 0):
+        looked = 0 if self._task.args.get("prove", True) else self._looks(task_vars or {})
+        if looked and looked <= script.get("busy", 0):
             said = {"transaction": {"unit": "a unit", "stage": "ready"}}
             current = {}
+        # Two things are seen of a rollout that was cut off: it was, and what is held for the way back.
+        if looked and looked == script.get("cut_off"):
+            said = {"cut_off": True, "healthy": False}
         proved = "p" * 64
         if script.get("moves"):
             now, before = served(task_vars or {})

@@ -103,3 +103,9 @@ def test_it_begins_with_what_the_release_states() -> None:
 def test_without_a_beginning_there_is_none(arguments: dict[str, t.Any], changes: dict[str, t.Any], told: str) -> None:
     _values, _notes, errors = start_of(arguments, **changes)
     assert told in " ".join(errors)
+
+
+def test_it_begins_with_the_very_share_that_serves() -> None:
+    """A rounded one would be another release: what serves would be restarted first, and never be put back."""
+    start = {"max_model_len": 4096, "gpu_memory_utilization": 22 / 24}
+    assert start_of(start, goal="length") == (start, [], [])

@@ -183,3 +183,17 @@ def test_the_longest_that_serves_stays_without_a_decision() -> None:
         trials.append(measured(decided.values) if fits else refused(decided.values))
     assert [one.values["max_model_len"] for one in trials] == [1024, 2048, 4096, 3072, 2560, 2816]
     assert decided == End({"max_model_len": 2816}, "better", "it is the longest that served and was measured")
+
+
+def test_nothing_that_was_tried_is_no_word_about_values() -> None:
+    start = measured(START, "start", seconds=120.0, kv_cache=0.1)
+    too_short = next_of(asked(minutes=5), START, [start], 120)
+    assert isinstance(too_short, End)
+    assert too_short.outcome == "not_measured"
+    assert "nothing was tried: what serves took 2 minutes, and the 5 of vllm_tune_minutes" in too_short.why
+    narrow = asked(arguments={"max_num_seqs": [1, 1]})
+    assert next_of(narrow, {"max_num_seqs": 1}, [measured({"max_num_seqs": 1}, "start")], 60) == End(
+        {"max_num_seqs": 1},
+        "not_better",
+        "nothing is left to try within what is asked, what the load fills and what was seen",
+    )
