@@ -27,7 +27,7 @@ from ansible_collections.gpufleet.vllm.plugins.module_utils._store.layout import
 from ansible_collections.gpufleet.vllm.plugins.module_utils._store.progress import Progress, Told
 from ansible_collections.gpufleet.vllm.plugins.module_utils._store.repository import blobs_of
 from ansible_collections.gpufleet.vllm.plugins.module_utils._store.sent import PIECE
-from ansible_collections.gpufleet.vllm.plugins.module_utils._store.transfer import Failed
+from ansible_collections.gpufleet.vllm.plugins.module_utils._store.transfer import Again, Failed
 from ansible_collections.gpufleet.vllm.plugins.module_utils._store.waits import Pace
 
 FOLDER = "gpufleet.vllm/models"
@@ -123,7 +123,7 @@ class Sender:
         there, size, still = need.there, need.file["size"], 0
         while there < size:
             raw = self._read(need.file, there)
-            now = self._receive(self._words(need.blob, there), raw)
+            now = self._receive(self._words(need, there), raw)
             still = still + 1 if now <= there else 0
             if now > size or still >= STANDS_STILL:
                 raise NotSentError(
@@ -136,15 +136,17 @@ class Sender:
             self._show(self._progress.told())
             self._pace.take(len(raw))
 
-    def _words(self, blob: str, at: int) -> list[str]:
+    def _words(self, need: Need, at: int) -> list[str]:
         words = ["receive", "--hub-dir", self._request["hub_dir"], "--model", self._request["model"]]
-        return [*words, "--blob", blob, "--at", str(at)]
+        return [*words, "--blob", need.blob, "--at", str(at), "--size", str(need.file["size"])]
 
     def _read(self, file: File, begin: int) -> bytes:
         """Raises Failed."""
         stream = self._source.open(file["path"], begin)
         try:
             raw = stream.read(self._piece)
+        except Again as error:
+            raise Failed(f"{file['path']} of {self._source.path}: {error}") from error
         finally:
             stream.close()
         if not raw:

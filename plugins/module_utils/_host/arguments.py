@@ -51,5 +51,6 @@ def parser(description: str) -> argparse.ArgumentParser:
     for name in ("--hub-dir", "--model", "--blob"):
         receiving.add_argument(name, required=True)
     receiving.add_argument("--at", type=int, required=True, help="the byte that the first one that comes is")
+    receiving.add_argument("--size", type=int, required=True, help="how many bytes the whole file has")
     verbs.add_parser("status", help="print what the host knows as JSON").add_argument("instance", nargs="?")
     return made

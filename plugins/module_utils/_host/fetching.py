@@ -68,7 +68,7 @@ def fetch(name: str, run_dir: str, state_dir: str) -> int:
 def receive(args: argparse.Namespace, body: t.BinaryIO) -> int:
     """A piece of a file from the control node, from standard input."""
     try:
-        spoken(json.dumps(received(args.hub_dir, args.model, args.blob, args.at, body), sort_keys=True))
+        spoken(json.dumps(received(args.hub_dir, args.model, args.blob, args.at, args.size, body), sort_keys=True))
     except (Refused, OSError) as error:
         problem = disk_problem(error, args.hub_dir) if isinstance(error, OSError) else str(error)
         complain(problem)

@@ -18,7 +18,7 @@ from .._outside import documents
 from .._state.durable import write_atomically
 from .brought import Brought
 from .records import LIMIT, Mark
-from .transfer import Failed
+from .transfer import Again, Failed
 
 READ = 1024 * 1024
 NAME = "brought.json"
@@ -57,6 +57,8 @@ def _hashed(found: Brought, path: str) -> str:
         while piece := stream.read(READ):
             seen.update(piece)
             left -= len(piece)
+    except Again as error:
+        raise Failed(f"{path} of {found.path}: {error}") from error
     finally:
         stream.close()
     if left:

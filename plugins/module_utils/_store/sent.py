@@ -64,8 +64,11 @@ def opening(request: Request) -> Open:
     return refuse
 
 
-def received(hub_dir: str, model: str, blob: str, at: int, body: t.BinaryIO, boot: str | None = None) -> Received:
-    """Add what comes where it begins at the end of what is there. Raises Refused, OSError."""
+def received(
+    hub_dir: str, model: str, blob: str, at: int, size: int, body: t.BinaryIO, boot: str | None = None
+) -> Received:
+    """Add what comes where it begins at the end of what is there. What is longer than the whole file begins anew.
+    Raises Refused, OSError."""
     try:
         if not (MODEL.fullmatch(model) and SHA256.fullmatch(blob) and hub_dir.startswith("/") and at >= 0):
             raise Refused("this is no model, content and place in it")
@@ -73,6 +76,8 @@ def received(hub_dir: str, model: str, blob: str, at: int, body: t.BinaryIO, boo
         with contextlib.closing(repository), repository.open(PARTS) as parts, _locked(parts, model):
             partial = Partial(parts, blob, boot_id() if boot is None else boot)
             try:
+                if partial.size > size:
+                    partial.restart()
                 if partial.size == at:
                     _add(partial, body)
                 return Received(size=partial.size)

@@ -15,12 +15,12 @@ import pytest
 from ansible_collections.gpufleet.vllm.plugins.module_utils._hub.manifest import dump
 from ansible_collections.gpufleet.vllm.plugins.module_utils._store import hashes, sent
 from ansible_collections.gpufleet.vllm.plugins.module_utils._store.asking import opening, resolver
-from ansible_collections.gpufleet.vllm.plugins.module_utils._store.brought import Brought
+from ansible_collections.gpufleet.vllm.plugins.module_utils._store.brought import Brought, Local
 from ansible_collections.gpufleet.vllm.plugins.module_utils._store.folder import Folder
 from ansible_collections.gpufleet.vllm.plugins.module_utils._store.looking import Found, look
 from ansible_collections.gpufleet.vllm.plugins.module_utils._store.mover import Ended, Mover
 from ansible_collections.gpufleet.vllm.plugins.module_utils._store.progress import Progress, Told
-from ansible_collections.gpufleet.vllm.plugins.module_utils._store.transfer import Failed
+from ansible_collections.gpufleet.vllm.plugins.module_utils._store.transfer import Again, Failed
 from ansible_collections.gpufleet.vllm.plugins.plugin_utils import sent_models
 from ansible_collections.gpufleet.vllm.plugins.plugin_utils.sent_models import NotSentError, Sender
 from ansible_collections.gpufleet.vllm.tests.unit.plugins.module_utils._store.hubs import request
@@ -57,7 +57,13 @@ class Host:
         given = dict(zip(words[1::2], words[2::2], strict=True))
         self.came.append(len(raw))
         return sent.received(
-            given["--hub-dir"], given["--model"], given["--blob"], int(given["--at"]), io.BytesIO(raw), "b1"
+            given["--hub-dir"],
+            given["--model"],
+            given["--blob"],
+            int(given["--at"]),
+            int(given["--size"]),
+            io.BytesIO(raw),
+            "b1",
         )["size"]
 
     def send(self, receive: sent_models.Receive | None = None) -> int:
@@ -238,6 +244,37 @@ def test_a_file_that_shrinks_while_it_is_sent_ends_it(tmp_path: pathlib.Path) ->
         Sender(host.asked, source, host.receive, host.shown.append, PIECE).send(needs)
 
 
+def test_a_part_that_is_longer_than_the_file_begins_anew(host: Host) -> None:
+    host.send()
+    with host.part("model.safetensors").open("ab") as part:
+        part.write(b"more")
+    host.came.clear()
+    assert host.send() >= len(FILES["model.safetensors"])
+    assert host.place().outcome == "whole"
+
+
+def test_a_disk_of_the_control_node_that_cannot_be_read_is_told(
+    host: Host, tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(_self: Local, _most: int) -> bytes:
+        raise Again("it cannot be read (Input/output error)")
+
+    source = host.read()
+    needs = sent_models.lacking(t.cast("dict[str, t.Any]", host.look()), host.manifest)
+    monkeypatch.setattr(Local, "read", broken)
+    with pytest.raises(Failed, match="of .*: it cannot be read .Input/output error."):
+        Sender(host.asked, source, host.receive, host.shown.append, PIECE).send(needs)
+    host.cache = tmp_path / "nothing known"
+    with pytest.raises(Failed, match="of .*: it cannot be read .Input/output error."):
+        host.read()
+
+
+def test_files_of_no_byte_take_their_place(tmp_path: pathlib.Path) -> None:
+    host = Host(tmp_path, folder(tmp_path / "m", {**FILES, "tokenizer.json": b""}))
+    assert host.send() > 0
+    assert host.place().outcome == "whole" and host.send() == 0
+
+
 @pytest.mark.parametrize("said", [{}, {"commit": 1, "needs": []}, {"commit": "c", "needs": [{"blob": "b"}]}])
 def test_what_a_host_says_that_it_lacks_is_of_one_shape(host: Host, said: dict[str, t.Any]) -> None:
     host.read()
@@ -257,7 +294,7 @@ def test_what_a_host_says_that_it_lacks_is_of_one_shape(host: Host, said: dict[s
 def test_a_piece_goes_nowhere_else(model: str, blob: str, hub_dir: str, at: int, tmp_path: pathlib.Path) -> None:
     body = io.BytesIO(b"x")
     with pytest.raises(sent.Refused, match="this is no model"):
-        sent.received(hub_dir.replace("/h", str(tmp_path)), model, blob, at, body, "b1")
+        sent.received(hub_dir.replace("/h", str(tmp_path)), model, blob, at, 1, body, "b1")
     assert body.read() == b"" and not list(tmp_path.iterdir())
 
 
@@ -266,10 +303,10 @@ def test_a_piece_is_not_taken_while_a_mover_writes(host: Host) -> None:
     parts = Folder.at(str(host.part("config.json").parent))
     body = io.BytesIO(b"x")
     with parts, sent._locked(parts, "org/m"), pytest.raises(sent.Refused, match="another download of org/m is under"):
-        sent.received(str(host.hub), "org/m", "a" * 64, 0, body, "b1")
+        sent.received(str(host.hub), "org/m", "a" * 64, 0, 1, body, "b1")
     assert body.read() == b""
 
 
 def test_a_piece_has_a_bound(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sent, "PIECE", 10)
-    assert sent.received(str(tmp_path), "org/m", "a" * 64, 0, io.BytesIO(b"x" * 100), "b1") == {"size": 10}
+    assert sent.received(str(tmp_path), "org/m", "a" * 64, 0, 100, io.BytesIO(b"x" * 100), "b1") == {"size": 10}
