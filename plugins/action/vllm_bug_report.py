@@ -16,7 +16,7 @@ from ansible.utils.display import Display
 
 from ansible_collections.gpufleet.vllm.plugins.module_utils._outside.documents import Json
 from ansible_collections.gpufleet.vllm.plugins.module_utils._settings.canonical_json import plain
-from ansible_collections.gpufleet.vllm.plugins.plugin_utils import bug_report
+from ansible_collections.gpufleet.vllm.plugins.plugin_utils import bug_report, stated_secrets
 
 COLLECTION = Path(__file__).resolve().parents[2]
 display = Display()
@@ -32,31 +32,29 @@ class ActionModule(ActionBase):  # type: ignore[misc,unused-ignore]
     def run(self, tmp: str | None = None, task_vars: Json | None = None) -> Json:
         result: Json = super().run(tmp, task_vars)
         _checked, args = self.validate_argument_spec(
-            {
-                **{name: {"type": "dict", "required": True} for name in ("facts", "seen", "logs")},
-                "inventory": {"type": "dict", "default": {}},
-                "secrets": {"type": "raw", "no_log": True, "default": []},
-            }
+            {name: {"type": "dict", "required": True} for name in ("facts", "seen", "logs")}
         )
         problems: list[str] = []
-        known = {name: plain(args[name], name, problems) for name in ("facts", "seen", "logs", "inventory")}
-        hidden = plain(args["secrets"], "secrets", problems)
+        known = {name: plain(args[name], name, problems) for name in ("facts", "seen", "logs")}
         if problems:
             return {**result, "failed": True, "msg": " ".join(problems)}
-        hosts = {name: _host(name, known) for name in known["logs"]}
-        text = bug_report.report(_versions(), hosts, bug_report.secret_values(hidden))
+        stated = {name: stated_secrets.of_host(name, task_vars or {}, self._templar) for name in known["logs"]}
+        hosts = {name: _host(name, known, stated[name]) for name in known["logs"]}
+        hidden = bug_report.secret_values([one.secrets for one in stated.values()])
+        text = bug_report.report(_versions(), hosts, hidden)
         display.display(text)
         return {**result, "changed": False, "report": text}
 
 
-def _host(name: str, known: t.Mapping[str, Json]) -> bug_report.Host:
+def _host(name: str, known: t.Mapping[str, Json], stated: stated_secrets.Stated) -> bug_report.Host:
     facts = _dict(_dict(known["facts"].get(name)).get("gpufleet"))
     seen, logs = (_dict(known[part].get(name)) for part in ("seen", "logs"))
     return bug_report.Host(
         facts,
         _dicts(seen.get("instances")) or [{"problem": said} for said in (seen.get("msg"),) if said],
         _dicts(logs.get("logs")),
-        known["inventory"].get(name),
+        stated.instances,
+        stated.unread,
     )
 
 

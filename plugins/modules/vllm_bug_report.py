@@ -12,8 +12,9 @@ short_description: Put what hosts know of a failure into one text for others
 version_added: 0.2.0
 description:
   - Makes a Markdown text of versions, hosts, releases, the last failures and logs, and shows it.
-  - Keys, tokens and passwords are masked, by their values where O(secrets) has them, else by what they look like or by
-    the name that they stand under.
+  - It has what the inventory states of the instances of these hosts. Keys, tokens, passwords and values of a vault that
+    the inventory has for them are masked wherever they stand, where they have 6 characters or more, and so is what
+    looks like a secret or stands under the name of one.
   - Runs on the control node, once for all hosts, opens no connection and writes no file.
 author:
   - gpufleet.vllm contributors (@gpufleet)
@@ -31,18 +32,9 @@ options:
     type: dict
     required: true
   logs:
-    description: By host, what M(gpufleet.vllm.vllm_logs) returned.
+    description: By host of the inventory, what M(gpufleet.vllm.vllm_logs) returned.
     type: dict
     required: true
-  inventory:
-    description: By host, what its inventory states of its instances.
-    type: dict
-    default: {}
-  secrets:
-    description:
-      - Values that must not be in the text, in any shape of lists and dictionaries. Texts under 6 characters are left.
-    type: raw
-    default: []
 """
 
 EXAMPLES = r"""
@@ -51,7 +43,6 @@ EXAMPLES = r"""
     facts: "{{ {inventory_hostname: ansible_facts} }}"
     seen: "{{ {inventory_hostname: seen} }}"
     logs: "{{ {inventory_hostname: logs_read} }}"
-    secrets: "{{ [vllm_server_hub_token] }}"
 """
 
 RETURN = r"""

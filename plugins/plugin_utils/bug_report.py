@@ -11,6 +11,7 @@ from __future__ import annotations
 import json
 import re
 import typing as t
+import urllib.parse
 
 from ansible_collections.gpufleet.vllm.plugins.module_utils._outside.concealing import MASK, concealed, concealed_log
 from ansible_collections.gpufleet.vllm.plugins.module_utils._outside.documents import Json
@@ -20,6 +21,8 @@ from ansible_collections.gpufleet.vllm.plugins.module_utils._outside.printable i
 LARGEST_LOG, LARGEST_DOCUMENT = 65_536, 262_144
 # What is shorter may be part of any word.
 SHORTEST_SECRET = 6
+# Keys of a log as vllm_logs returns it, a list of lines each.
+LOGS = ("lines", "log")
 # Of the host's facts. Processes, containers and packages of others are nobody's affair.
 OF_HOST = ("state", "advice", "os", "boot", "driver", "gpus", "engine")
 OF_GPU = ("index", "name", "memory_mib", "compute_capability", "mig", "ecc", "recovery_action", "xid", "problems")
@@ -38,21 +41,25 @@ PREFACE = (
 
 
 class Host(t.NamedTuple):
-    """What one host told. Each is empty where it told nothing: facts, instances, logs as vllm_logs returns them."""
+    """What one host told. Each is empty where it told nothing: facts, instances, logs as vllm_logs returns them.
+    `inventory` is what is stated of its instances, `unread` a sentence for each part of it that cannot be read."""
 
     facts: Json
     instances: t.Sequence[t.Any]
     logs: t.Sequence[t.Any]
     inventory: t.Any
+    unread: t.Sequence[str] = ()
 
 
 def report(versions: t.Mapping[str, str], hosts: t.Mapping[str, Host], secrets: t.Collection[str]) -> str:
     """The whole text. SECRETS are values that stand nowhere in it, whatever they look like."""
     lines = ["# Report for gpufleet.vllm", "", PREFACE, "", "## Versions", ""]
     lines += [f"- {name}: {version}" for name, version in versions.items()]
+    forms = _forms(secrets)
     for name, host in hosts.items():
-        lines += ["", f"## {_word(name)}", *_host(host)]
-    return _without("\n".join(lines) + "\n", secrets)
+        # Before what looks like a secret is masked, or anything is cut off: a part of one would be left.
+        lines += ["", f"## {_word(name)}", *_host(Host(*(_hidden(part, forms) for part in host)))]
+    return _without("\n".join(lines) + "\n", forms)
 
 
 def secret_values(value: t.Any) -> set[str]:
@@ -61,12 +68,15 @@ def secret_values(value: t.Any) -> set[str]:
         return set().union(*map(secret_values, value.values()))
     if isinstance(value, (list, tuple)):
         return set().union(*map(secret_values, value))
-    return {value} if isinstance(value, str) and len(value) >= SHORTEST_SECRET else set()
+    # YAML makes a number of a password of digits.
+    text = "" if value is None or isinstance(value, bool) else str(value)
+    return {text} if len(text) >= SHORTEST_SECRET else set()
 
 
 def _host(host: Host) -> list[str]:
     lines = [*_document("The host", _of_host(host.facts)), *_document("What it knows", host.instances)]
     lines += _document("What the inventory states", host.inventory)
+    lines += ["", *(f"- {_word(sentence)}" for sentence in host.unread)] if host.unread else []
     for log in host.logs:
         lines += ["", f"### {_word(log.get('instance'))}"]
         lines += [f"- {_word(log.get('container'))}: {_word(log['problem'])}"] if log.get("problem") else []
@@ -97,7 +107,7 @@ def _document(title: str, known: t.Any) -> list[str]:
 
 
 def _log(title: str, lines: t.Any) -> list[str]:
-    text = "\n".join(map(str, lines)) if isinstance(lines, list) else ""
+    text = lines if isinstance(lines, str) else ""
     return ["", f"**{title}**", "", *_fenced(concealed_log(text)[-LARGEST_LOG:], "text")] if text else []
 
 
@@ -111,12 +121,37 @@ def _fenced(text: str, language: str) -> list[str]:
 
 def _word(said: t.Any) -> str:
     """One line in which nothing is markup."""
-    return re.sub(r"([\\`*_<>\[\]#|!])", r"\\\1", concealed_log(printable(said if said is not None else "")))
+    return re.sub(r"([\\`*_~&$<>\[\]#|!])", r"\\\1", concealed_log(printable(said if said is not None else "")))
 
 
-def _without(text: str, secrets: t.Collection[str]) -> str:
-    """A value is looked for as it is, and as it stands in JSON and in a line of markup."""
-    for secret in sorted(secrets, key=len, reverse=True):
-        for form in {secret, json.dumps(secret, ensure_ascii=False)[1:-1], _word(secret)}:
-            text = text.replace(form, MASK)
-    return text
+def _forms(secrets: t.Collection[str]) -> list[str]:
+    """As each of them may stand somewhere: as it is, in JSON, in an address, in a line of markup, or line by line."""
+    found: set[str] = set()
+    for secret in secrets:
+        for text in {secret, *secret.splitlines()}:
+            if len(text.strip()) >= SHORTEST_SECRET:
+                found |= {text.strip(), text, json.dumps(text)[1:-1], json.dumps(text, ensure_ascii=False)[1:-1]}
+                found |= {urllib.parse.quote(text, safe=""), printable_lines(text), _word(text)}
+    return sorted(found, key=lambda form: (-len(form), form))
+
+
+def _hidden(value: t.Any, forms: t.Sequence[str]) -> t.Any:
+    """The same without them. Lines of a log become one text, as a secret may have several."""
+    if isinstance(value, dict):
+        return {
+            _without(key, forms) if isinstance(key, str) else key: _hidden(
+                "\n".join(map(str, part)) if key in LOGS and isinstance(part, list) else part, forms
+            )
+            for key, part in value.items()
+        }
+    if isinstance(value, (list, tuple)):
+        return [_hidden(part, forms) for part in value]
+    return _without(str(value), forms, value) if isinstance(value, (str, int, float)) else value
+
+
+def _without(text: str, forms: t.Sequence[str], otherwise: t.Any = None) -> t.Any:
+    """OTHERWISE is what it is where nothing is hidden, a number such as it was."""
+    shown = text
+    for form in forms:
+        shown = shown.replace(form, MASK)
+    return otherwise if otherwise is not None and shown == text else shown

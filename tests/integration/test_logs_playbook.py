@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import json
 import pathlib
 import stat
 
@@ -72,6 +73,23 @@ def test_a_report_is_shown_and_then_written_without_secrets(tmp_path: pathlib.Pa
     assert "hidden-too" not in text and KEY not in text
     if not check:
         assert stat.S_IMODE(file.stat().st_mode) == 0o600
+
+
+@pytest.mark.parametrize(
+    "stated",
+    [
+        # As -e has them where somebody types them as one text.
+        json.dumps(INSTANCES),
+        # What cannot be read of one hides nothing of the others.
+        [{**INSTANCES[0], "model": "{{ nowhere_at_all }}"}],
+    ],
+)
+def test_secrets_are_known_however_the_inventory_has_them(tmp_path: pathlib.Path, stated: object) -> None:
+    ended = Fleet(tmp_path, {"gpu-1": WELL}).run("logs", vllm_logs_report="r.md", vllm_server_instances=stated)
+    assert ended.code == 0
+    text = (tmp_path / "r.md").read_text()
+    assert '"name": "assistant"' in text and "a client came with ***" in text
+    assert "hidden-too" not in text and KEY not in text
 
 
 def test_a_folder_that_is_not_there_is_told(tmp_path: pathlib.Path) -> None:

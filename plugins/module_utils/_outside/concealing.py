@@ -8,6 +8,7 @@ Private to the collection: may change without notice.
 
 from __future__ import annotations
 
+import itertools
 import re
 import typing as t
 
@@ -37,13 +38,19 @@ _TOKEN = re.compile(
     r"|github_pat_\w{20,}|glpat-[\w-]{16,}|dckr_pat_[\w-]{16,}|nvapi-[\w-]{16,}|(?:AKIA|ASIA)[0-9A-Z]{12,}"
     r"|xox[abprs]-[\w-]{10,}|AIza[\w-]{30,}|eyJ[\w-]{10,999}\.eyJ[\w-]{10,}\.[\w-]*)"
 )
-_PRIVATE_KEY = re.compile(r"-----BEGIN [A-Z ]{0,30}PRIVATE KEY-----[^-]*(?:-----END [A-Z ]{0,30}PRIVATE KEY-----)?")
+_KEY_BEGINS = re.compile(r"-----BEGIN [A-Z ]{0,30}PRIVATE KEY-----")
+_KEY_ENDS = re.compile(r"-----END [A-Z ]{0,30}PRIVATE KEY-----")
+_KEY_LINE = re.compile(r"[A-Za-z0-9+/]{16,}={0,2}")
+# Characters of a key and of what a log puts before each of its lines.
+_KEY_LONGEST = 16_384
+# `Authorization: Bearer ...`, as headers and their dictionaries have it.
+_AUTHORIZATION = re.compile(r"(authorization[\"']?\s?[:=]\s?[\"']?(?:bearer|basic)\s)[^\s\"',;]+", re.IGNORECASE)
 # `user:password@proxy:3128`, as variables of proxies have it; an image with tag and digest looks alike.
 _BARE = re.compile(r"[^\s/@:]+:[^\s/@]+(?=@(?!sha256:)[^\s/@]+$)")
 # What a log says of a setting: HF_TOKEN=..., 'api_key': '...', --api-key ...
 _SAID = re.compile(
-    r"(?P<name>(?<![\w.-])-{0,2}[\w.-]{0,40}(?:password|passwd|passphrase|secret|api[_-]?key|access[_-]?key|hf[_-]?token)"
-    r"[\"']?(?:\s?[=:]\s?|(?<=--hf-token)\s|(?<=--api-key)\s))(?P<value>\[[^\]]{0,999}\]|\"[^\"]{0,999}\"|'[^']{0,999}'|[^\s\"',;&)}\]]+)",
+    r"(?P<name>(?<![\w.-])-{0,2}[\w.-]{0,40}(?:password|passwd|passphrase|secret|api[_-]?key|access[_-]?key"
+    r"|(?:hf|hub|github|auth|access|bearer|refresh)[_-]?token)[\"']?(?:\s?[=:]\s?|(?<=--hf-token)\s|(?<=--api-key)\s))(?P<value>\[[^\]]{0,999}\]|\"[^\"]{0,999}\"|'[^']{0,999}'|[^\s\"',;&)}\]]+)",
     re.IGNORECASE,
 )
 _NO_VALUE = ("", "none", "null", "true", "false", "0", "1", MASK)
@@ -65,12 +72,12 @@ def concealed_text(text: str) -> str:
     """The text with the credentials of addresses and with tokens masked."""
     if "://" in text:
         text = _QUERY.sub(lambda pair: f"{pair.group().partition('=')[0]}={MASK}", _ADDRESS.sub(MASK, text))
-    return _PRIVATE_KEY.sub(MASK, _TOKEN.sub(MASK, text))
+    return _TOKEN.sub(MASK, _without_private_keys(text) if "PRIVATE KEY-----" in text else text)
 
 
 def concealed_log(text: str) -> str:
     """The same, and with the value of what a log says of a password, a key or a token."""
-    return _SAID.sub(_told, concealed_text(text))
+    return _SAID.sub(_told, _AUTHORIZATION.sub(rf"\g<1>{MASK}", concealed_text(text)))
 
 
 def concealed(document: t.Any) -> t.Any:
@@ -87,6 +94,26 @@ def secrets(document: t.Any, where: str = "") -> list[Found]:
 
 def is_secret_variable(name: str) -> bool:
     return bool(VARIABLE.search(name.upper()))
+
+
+def _without_private_keys(text: str) -> str:
+    parts, at = [], 0
+    while begins := _KEY_BEGINS.search(text, at):
+        ends = _KEY_ENDS.search(text, begins.end(), begins.end() + _KEY_LONGEST)
+        parts += [text[at : begins.start()], MASK]
+        at = (
+            ends.end()
+            if ends
+            else begins.end() + _length_of_half_a_key(text[begins.end() : begins.end() + _KEY_LONGEST])
+        )
+    return "".join([*parts, text[at:]])
+
+
+def _length_of_half_a_key(text: str) -> int:
+    """Of a key whose end is missing: the rest of its line, and each next one that ends as those of a key do."""
+    first, *others = text.splitlines(keepends=True) or [""]
+    of_key = itertools.takewhile(lambda line: _KEY_LINE.fullmatch((line.split() or [""])[-1]), others)
+    return len("".join([first, *of_key]).rstrip("\n"))
 
 
 def _told(said: re.Match[str]) -> str:

@@ -66,7 +66,21 @@ def test_known_secrets_and_such_as_look_like_one_are_masked_wherever_they_stand(
 
 def test_what_is_hidden_is_a_text_of_some_length() -> None:
     secrets = {"host": {"username": "me", "password": "long enough"}, "more": ["another", None, 1, ("third one",)]}
-    assert bug_report.secret_values(secrets) == {"long enough", "another", "third one"}
+    assert bug_report.secret_values({**secrets, "digits": 12345678, "switch": True}) == {
+        "long enough",
+        "another",
+        "third one",
+        "12345678",
+    }
+
+
+def test_a_secret_is_known_in_every_form_and_before_anything_is_cut() -> None:
+    several, words, odd = "first-line-of-it\nsecond-line-of-it", "with spaces/and more", "k\u00e9y-of-mine"
+    half = "x" * (bug_report.LARGEST_LOG - 4)
+    lines = [several.replace("\n", " "), "GET /?key=with%20spaces%2Fand%20more", json.dumps(odd), f"{words}{half}"]
+    text = made(several, words, odd, "12345678", logs=log(*lines), instances=[{"port": 12345678}])
+    for part in ("line-of-it", "with%20spaces", "spaces/and", "and more", "y-of-mine", "12345678", "more"):
+        assert part not in text
 
 
 def test_logs_are_their_newest_part() -> None:

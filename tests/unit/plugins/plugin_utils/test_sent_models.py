@@ -262,10 +262,10 @@ def test_a_disk_of_the_control_node_that_cannot_be_read_is_told(
     source = host.read()
     needs = sent_models.lacking(t.cast("dict[str, t.Any]", host.look()), host.manifest)
     monkeypatch.setattr(Local, "read", broken)
-    with pytest.raises(Failed, match="of .*: it cannot be read .Input/output error."):
+    with pytest.raises(Failed, match=r"of .*: it cannot be read \(Input/output error\)"):
         Sender(host.asked, source, host.receive, host.shown.append, PIECE).send(needs)
     host.cache = tmp_path / "nothing known"
-    with pytest.raises(Failed, match="of .*: it cannot be read .Input/output error."):
+    with pytest.raises(Failed, match=r"of .*: it cannot be read \(Input/output error\)"):
         host.read()
 
 

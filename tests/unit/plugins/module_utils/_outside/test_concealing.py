@@ -29,6 +29,12 @@ TAIL = "0aB1" * 9
         *((f"a {start}{TAIL} b", "a *** b") for start in ("hf_", "sk-", "ghp_", "github_pat_", "glpat-", "nvapi-")),
         ("AKIA" + "ABCDEFGHIJ234567", "***"),
         ("-----BEGIN RSA " + "PRIVATE KEY-----\nabc\n-----END RSA PRIVATE KEY-----", "***"),
+        # As a log has it, with a time before each line; and one whose end is missing.
+        (
+            "11-26 -----BEGIN " + f"PRIVATE KEY-----\n11-26 {'a' * 64}\n11-26 -----END PRIVATE KEY-----\n11-26 on",
+            "11-26 ***\n11-26 on",
+        ),
+        ("-----BEGIN " + f"PRIVATE KEY-----\n11-26 {'a' * 64}\n11-26 it goes on", "***\n11-26 it goes on"),
     ],
 )
 def test_what_is_masked(text: str, told: str) -> None:
@@ -58,6 +64,10 @@ def test_what_is_none(text: str) -> None:
         ("HF_TOKEN=abc next", "HF_TOKEN=*** next"),
         ("args: {'api_key': ['sk'], 'hf_token': 'x'}", "args: {'api_key': ***, 'hf_token': ***}"),
         ("vllm serve --api-key word --port 1", "vllm serve --api-key *** --port 1"),
+        ("headers={'Authorization': 'Bearer abc', 'X': 1}", "headers={'Authorization': 'Bearer ***', 'X': 1}"),
+        ("authorization: Basic YWJj", "authorization: Basic ***"),
+        ("HUGGING_FACE_HUB_TOKEN=abc GITHUB_TOKEN=def", "HUGGING_FACE_HUB_TOKEN=*** GITHUB_TOKEN=***"),
+        ("auth_token: abc", "auth_token: ***"),
         ("api_key=None, password: null", "api_key=None, password: null"),
         ("max_tokens=12 stop_token_ids=[1]", "max_tokens=12 stop_token_ids=[1]"),
     ],
