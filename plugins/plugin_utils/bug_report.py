@@ -146,12 +146,14 @@ def _hidden(value: t.Any, forms: t.Sequence[str]) -> t.Any:
         }
     if isinstance(value, (list, tuple)):
         return [_hidden(part, forms) for part in value]
-    return _without(str(value), forms, value) if isinstance(value, (str, int, float)) else value
+    if not isinstance(value, (str, int, float)):
+        return value
+    text = str(value)
+    shown = _without(text, forms)
+    return value if shown == text else shown
 
 
-def _without(text: str, forms: t.Sequence[str], otherwise: t.Any = None) -> t.Any:
-    """OTHERWISE is what it is where nothing is hidden, a number such as it was."""
-    shown = text
+def _without(text: str, forms: t.Sequence[str]) -> str:
     for form in forms:
-        shown = shown.replace(form, MASK)
-    return otherwise if otherwise is not None and shown == text else shown
+        text = text.replace(form, MASK)
+    return text
