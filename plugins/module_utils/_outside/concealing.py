@@ -50,7 +50,8 @@ _BARE = re.compile(r"[^\s/@:]+:[^\s/@]+(?=@(?!sha256:)[^\s/@]+$)")
 # What a log says of a setting: HF_TOKEN=..., 'api_key': '...', --api-key ...
 _SAID = re.compile(
     r"(?P<name>(?<![\w.-])-{0,2}[\w.-]{0,40}(?:password|passwd|passphrase|secret|api[_-]?key|access[_-]?key"
-    r"|(?:hf|hub|github|auth|access|bearer|refresh)[_-]?token)[\"']?(?:\s?[=:]\s?|(?<=--hf-token)\s|(?<=--api-key)\s))(?P<value>\[[^\]]{0,999}\]|\"[^\"]{0,999}\"|'[^']{0,999}'|[^\s\"',;&)}\]]+)",
+    r"|(?:hf|hub|github|auth|access|bearer|refresh)[_-]?token)"
+    r"[\"']?(?:\s?[=:]\s?|(?<=--hf-token)\s|(?<=--api-key)\s))(?P<value>\[[^\]]{0,999}\]|\"[^\"]{0,999}\"|'[^']{0,999}'|[^\s\"',;&)}\]]+)",
     re.IGNORECASE,
 )
 _NO_VALUE = ("", "none", "null", "true", "false", "0", "1", MASK)
