@@ -15,4 +15,12 @@ options:
         nowhere.
     type: path
     default: ""
+  json:
+    description: Where to write the same as JSON, likewise.
+    type: path
+    default: ""
+attributes:
+  diff_mode:
+    support: none
+    description: No host is changed.
 """

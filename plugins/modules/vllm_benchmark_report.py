@@ -44,10 +44,6 @@ options:
     type: list
     elements: float
     default: []
-  json:
-    description: Where to write it as JSON, likewise.
-    type: path
-    default: ""
   csv:
     description: Where to write a row for each figure of each load, likewise.
     type: path
@@ -56,9 +52,6 @@ attributes:
   check_mode:
     support: full
     description: The files are written in check mode too. They tell of what was measured and belong to no host.
-  diff_mode:
-    support: none
-    description: Hosts are not touched.
   idempotent:
     support: full
     description: The same benchmark gives the same files.

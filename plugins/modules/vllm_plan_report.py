@@ -29,17 +29,10 @@ options:
         result of the task that failed before it.
     type: dict
     required: true
-  json:
-    description: Where to write the plans as JSON, likewise.
-    type: path
-    default: ""
 attributes:
   check_mode:
     support: full
     description: The files are written in check mode too. They tell of a plan and belong to no host.
-  diff_mode:
-    support: none
-    description: No host is changed.
   idempotent:
     support: full
     description: The same plans give the same files, but for the time that they name.

@@ -39,17 +39,10 @@ options:
   limits:
     description: By host, the largest values of engine arguments that its class allows.
     type: dict
-  json:
-    description: Where to write it as JSON, likewise.
-    type: path
-    default: ""
 attributes:
   check_mode:
     support: full
     description: The files are written in check mode too. They tell of what was seen and belong to no host.
-  diff_mode:
-    support: none
-    description: Hosts are not touched.
   idempotent:
     support: full
     description: The same results give the same files, but for the time that they name and the ages that hang on it.

@@ -33,7 +33,7 @@ attributes:
     description: The same trials lead to the same decision, unless the time is over meanwhile.
 options:
   instance:
-    description: Name of the instance.
+    description: Name of the instance that is tuned.
     type: str
     required: true
   goal:

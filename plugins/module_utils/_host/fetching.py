@@ -24,7 +24,7 @@ from .._store.desk import Desk
 from .._store.disk import disk_problem
 from .._store.mover import Mover
 from .._store.progress import WHOLE, Progress, Told
-from .._store.sent import Refused, received
+from .._store.sent import NotReceived, received
 from .process import complain
 
 # Seconds between two lines in the journal.
@@ -69,7 +69,7 @@ def receive(args: argparse.Namespace, body: t.BinaryIO) -> int:
     """A piece of a file from the control node, from standard input."""
     try:
         spoken(json.dumps(received(args.hub_dir, args.model, args.blob, args.at, args.size, body), sort_keys=True))
-    except (Refused, OSError) as error:
+    except (NotReceived, OSError) as error:
         problem = disk_problem(error, args.hub_dir) if isinstance(error, OSError) else str(error)
         complain(problem)
         return 1

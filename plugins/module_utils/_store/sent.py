@@ -31,7 +31,7 @@ PIECE = 64 * 1024 * 1024
 READ = 1024 * 1024
 
 
-class Refused(Exception):
+class NotReceived(Exception):
     """A piece that is not taken; a sentence without its full stop."""
 
 
@@ -68,10 +68,10 @@ def received(
     hub_dir: str, model: str, blob: str, at: int, size: int, body: t.BinaryIO, boot: str | None = None
 ) -> Received:
     """Add what comes where it begins at the end of what is there. What is longer than the whole file begins anew.
-    Raises Refused, OSError."""
+    Raises NotReceived, OSError."""
     try:
         if not (MODEL.fullmatch(model) and SHA256.fullmatch(blob) and hub_dir.startswith("/") and at >= 0):
-            raise Refused("this is no model, content and place in it")
+            raise NotReceived("this is no model, content and place in it")
         repository = Repository(hub_dir, model, make=True)
         with contextlib.closing(repository), repository.open(PARTS) as parts, _locked(parts, model):
             partial = Partial(parts, blob, boot_id() if boot is None else boot)
@@ -101,13 +101,13 @@ def _add(partial: Partial, body: t.BinaryIO) -> None:
 
 @contextlib.contextmanager
 def _locked(parts: Folder, model: str) -> t.Iterator[None]:
-    """As a mover does. Raises Refused, OSError."""
+    """As a mover does. Raises NotReceived, OSError."""
     descriptor = parts.open(LOCK, os.O_RDWR | os.O_CREAT)
     try:
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            raise Refused(f"another download of {model} is under way: run this again when it has ended") from None
+            raise NotReceived(f"another download of {model} is under way: run this again when it has ended") from None
         yield
     finally:
         os.close(descriptor)

@@ -293,7 +293,7 @@ def test_what_a_host_says_that_it_lacks_is_of_one_shape(host: Host, said: dict[s
 )
 def test_a_piece_goes_nowhere_else(model: str, blob: str, hub_dir: str, at: int, tmp_path: pathlib.Path) -> None:
     body = io.BytesIO(b"x")
-    with pytest.raises(sent.Refused, match="this is no model"):
+    with pytest.raises(sent.NotReceived, match="this is no model"):
         sent.received(hub_dir.replace("/h", str(tmp_path)), model, blob, at, 1, body, "b1")
     assert body.read() == b"" and not list(tmp_path.iterdir())
 
@@ -302,7 +302,11 @@ def test_a_piece_is_not_taken_while_a_mover_writes(host: Host) -> None:
     host.send()
     parts = Folder.at(str(host.part("config.json").parent))
     body = io.BytesIO(b"x")
-    with parts, sent._locked(parts, "org/m"), pytest.raises(sent.Refused, match="another download of org/m is under"):
+    with (
+        parts,
+        sent._locked(parts, "org/m"),
+        pytest.raises(sent.NotReceived, match="another download of org/m is under"),
+    ):
         sent.received(str(host.hub), "org/m", "a" * 64, 0, 1, body, "b1")
     assert body.read() == b""
 
