@@ -156,6 +156,6 @@ class _Axis:
 
 def _axis(values: t.Sequence[float], begins: float | None, start: float, end: float) -> _Axis:
     low = min(values, default=0.0) if begins is None else begins
-    marks = ticks(min(low, min(values, default=0.0)), max([low, *values]))
+    marks = ticks(min([low, *values]), max([low, *values]))
     empty = _Axis(marks[0], marks[-1], start, end, [])
     return _Axis(marks[0], marks[-1], start, end, [Tick(empty.place(one), written(one)) for one in marks])

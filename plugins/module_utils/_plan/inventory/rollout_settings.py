@@ -131,9 +131,10 @@ def prompts(
     value: t.Any,
     errors: list[str],
     known: t.Sequence[str] = PROMPT_KEYS,
-    readers: t.Mapping[str, Reader] = SMOKE,
+    readers: t.Mapping[str, Reader] | None = None,
 ) -> list[Json]:
-    """A user's own questions, each of them with a prompt or with messages."""
+    """A user's own questions, each of them with a prompt or with messages, read as those of the smoke test."""
+    readers = SMOKE if readers is None else readers
     if isinstance(value, str) and value.strip().startswith("["):
         with contextlib.suppress(types.WrongError):
             value = types.mappings(value)

@@ -27,8 +27,13 @@ RUN = {
 FOUND: Json = {"outcome": "measured", "release": DIGEST, "loads": {"parallel": {"runs": [RUN]}}}
 
 
-def made(planned: Json = PLANNED, rolled: Json = VERIFIED, measured: Json | None = None, step: Json = STEP) -> Trial:
-    return outcome.made(step, "a", planned, rolled, {"found": FOUND} if measured is None else measured, 60.0)
+def made(
+    planned: Json | None = None, rolled: Json | None = None, measured: Json | None = None, step: Json | None = None
+) -> Trial:
+    """What is left out goes well."""
+    planned, rolled = (PLANNED if planned is None else planned), (VERIFIED if rolled is None else rolled)
+    measured = {"found": FOUND} if measured is None else measured
+    return outcome.made(STEP if step is None else step, "a", planned, rolled, measured, 60.0)
 
 
 def test_what_was_measured() -> None:
