@@ -99,7 +99,7 @@ def away(image: Pushed) -> None:
 
 def test_a_login_by_variables(host: Host, image: Pushed, registry: Registry) -> None:
     told = host.refused(image.name)
-    assert told.failure_class == "image.credentials" and "without a login" in told.cause
+    assert told.failure_class == "image.credentials" and "asks for a login, and none is known" in told.cause
     host.knows(registries={registry.address: {**LOGIN, "password": "wrong"}})
     told = host.refused(image.name)
     assert told.failure_class == "image.credentials" and "with that of the inventory" in told.cause
