@@ -8,7 +8,6 @@ Private to the collection: may change without notice.
 
 from __future__ import annotations
 
-import itertools
 import re
 import typing as t
 
@@ -99,22 +98,29 @@ def is_secret_variable(name: str) -> bool:
 
 def _without_private_keys(text: str) -> str:
     parts, at = [], 0
+    # Each end is looked for once, however many keys begin before it.
+    ends = _KEY_ENDS.search(text)
     while begins := _KEY_BEGINS.search(text, at):
-        ends = _KEY_ENDS.search(text, begins.end(), begins.end() + _KEY_LONGEST)
+        body = begins.end()
+        while ends and ends.start() < body:
+            ends = _KEY_ENDS.search(text, ends.end())
+        whole = ends is not None and ends.end() - body <= _KEY_LONGEST
         parts += [text[at : begins.start()], MASK]
-        at = (
-            ends.end()
-            if ends
-            else begins.end() + _length_of_half_a_key(text[begins.end() : begins.end() + _KEY_LONGEST])
-        )
+        at = ends.end() if ends and whole else body + _length_of_half_a_key(text[body : body + _KEY_LONGEST])
     return "".join([*parts, text[at:]])
 
 
 def _length_of_half_a_key(text: str) -> int:
     """Of a key whose end is missing: the rest of its line, and each next one that ends as those of a key do."""
-    first, *others = text.splitlines(keepends=True) or [""]
-    of_key = itertools.takewhile(lambda line: _KEY_LINE.fullmatch((line.split() or [""])[-1]), others)
-    return len("".join([first, *of_key]).rstrip("\n"))
+    end = text.find("\n")
+    length = len(text) if end < 0 else end
+    while end >= 0:
+        begin, end = end + 1, text.find("\n", end + 1)
+        line = text[begin : end if end >= 0 else len(text)]
+        if not _KEY_LINE.fullmatch((line.split() or [""])[-1]):
+            break
+        length = begin + len(line)
+    return length
 
 
 def _told(said: re.Match[str]) -> str:

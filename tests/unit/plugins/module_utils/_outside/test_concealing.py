@@ -132,7 +132,12 @@ def test_masked_twice_is_masked_once(text: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "part", ["://a:", "://a:b", "?token", "sk-", "-sk-", "-eyJaaaaaaaaaaa", 'secret="x ', "api_key='", "-a.", "a "]
+    "part",
+    [
+        *("://a:", "://a:b", "?token", "sk-", "-sk-", "-eyJaaaaaaaaaaa", 'secret="x ', "api_key='", "-a.", "a "),
+        # Keys that have no end, or one far away.
+        *("-----BEGIN PRIVATE " + "KEY-----\n", "-----BEGIN PRIVATE " + "KEY-----\n-----END", "authorization: "),
+    ],
 )
 def test_a_hostile_text_takes_no_longer_than_its_length(part: str) -> None:
     """Work that grows with the square of the length would not end here."""
