@@ -152,7 +152,9 @@ class Server(http.server.ThreadingHTTPServer):
         """What one asks in a wrong way is nobody else's affair."""
 
     def serve(self) -> None:
-        """Until nobody has asked for so long."""
+        """Until nobody has asked for so long. systemd is told that it listens, where that has started it."""
+        with contextlib.suppress(KeyError), socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as told:
+            told.sendto(b"READY=1", re.sub("^@", "\0", os.environ["NOTIFY_SOCKET"]))
         self.timeout = min(5.0, self._idle)
         while self._clock() - self._asked_at < self._idle:
             self.handle_request()

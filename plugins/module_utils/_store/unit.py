@@ -18,8 +18,13 @@ from .desk import Desk, Request
 SHARE = "gpufleet-share.service"
 # Whatever may be wrong with the program, it reads files and changes none.
 _READS = ("ProtectSystem=strict", "ProtectHome=read-only", "PrivateTmp=yes", "NoNewPrivileges=yes")
-# Of root it has only that it reads what the owner of the cache keeps for itself.
-_CAN = ("CapabilityBoundingSet=CAP_DAC_READ_SEARCH", "RestrictAddressFamilies=AF_INET AF_INET6", "Nice=10")
+# Of root it has only that it reads what the owner of the cache keeps for itself; by the second one where the host is a
+# container that lacks the first.
+_CAN = (
+    "CapabilityBoundingSet=CAP_DAC_READ_SEARCH CAP_DAC_OVERRIDE",
+    "RestrictAddressFamilies=AF_INET AF_INET6 AF_UNIX",
+    "Nice=10",
+)
 
 
 class Started(t.TypedDict):
@@ -64,14 +69,14 @@ def _shared(hub_dir: str, at: str, to: t.Sequence[str]) -> str:
 
 
 def share_command(hub_dir: str, at: str, to: t.Sequence[str]) -> list[str]:
-    """It ends by itself, when nobody has asked for a while."""
+    """It has started when it listens, and ends by itself when nobody has asked for a while."""
     return [
         "systemd-run",
         "--quiet",
         "--collect",
         f"--unit={SHARE}",
         f"--description={_shared(hub_dir, at, to)}",
-        "--property=Type=exec",
+        "--property=Type=notify",
         *(f"--property={one}" for one in (*units.LIMITS, *_READS, *_CAN)),
         units.PROGRAM,
         "serve",
@@ -93,7 +98,10 @@ def share(run: units.Run, hub_dir: str, at: str, to: t.Sequence[str]) -> None:
         run(["systemctl", "stop", SHARE])
     code, _out, err = run(command)
     if code != 0:
-        raise units.UnitProblem(f"systemd did not start {SHARE}: {' '.join(err.split())}")
+        raise units.UnitProblem(
+            f"{SHARE} did not start, see `journalctl -u {SHARE}`; is {at} an address and a free port of this host? "
+            f"{' '.join(err.split())}"
+        )
 
 
 def start(

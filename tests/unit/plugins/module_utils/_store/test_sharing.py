@@ -148,6 +148,17 @@ def test_more_than_it_serves_at_a_time_are_sent_away(hub_dir: pathlib.Path, monk
         assert statuses == [200]
 
 
+def test_systemd_is_told_when_it_listens(
+    hub_dir: pathlib.Path, tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as systemd:
+        systemd.bind(str(tmp_path / "notify"))
+        systemd.settimeout(30)
+        monkeypatch.setenv("NOTIFY_SOCKET", str(tmp_path / "notify"))
+        with shared(hub_dir):
+            assert systemd.recv(100) == b"READY=1"
+
+
 class Clock:
     def __init__(self) -> None:
         self.now = 0.0

@@ -135,5 +135,7 @@ def test_what_others_read_is_served_once(systemd: Systemd, said: str, done: list
 
 def test_systemd_may_refuse_to_serve(systemd: Systemd) -> None:
     systemd.answer = (1, "", "no bus")
-    with pytest.raises(units.UnitProblem, match=r"systemd did not start gpufleet-share\.service: no bus"):
+    with pytest.raises(
+        units.UnitProblem, match=r"gpufleet-share\.service did not start, .*192\.0\.2\.9:8790 .* no bus"
+    ):
         unit.share(systemd.run, "/hub", "192.0.2.9:8790", ["192.0.2.0/24"])
