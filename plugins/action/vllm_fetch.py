@@ -15,7 +15,9 @@ from ansible_collections.gpufleet.vllm.plugins.module_utils._hub.manifest import
 from ansible_collections.gpufleet.vllm.plugins.module_utils._outside import documents
 from ansible_collections.gpufleet.vllm.plugins.module_utils._outside.documents import Json
 from ansible_collections.gpufleet.vllm.plugins.module_utils._outside.printable import printable
+from ansible_collections.gpufleet.vllm.plugins.module_utils._settings import store_peers
 from ansible_collections.gpufleet.vllm.plugins.module_utils._settings.model_places import on_control_node
+from ansible_collections.gpufleet.vllm.plugins.module_utils._settings.store_peers import Serving
 from ansible_collections.gpufleet.vllm.plugins.module_utils._store import progress
 from ansible_collections.gpufleet.vllm.plugins.module_utils._store.brought import Brought
 from ansible_collections.gpufleet.vllm.plugins.module_utils._store.desk import Request
@@ -58,6 +60,9 @@ OPTIONS: Json = {
     "verify": {"type": "str", "choices": ["quick", "full"], "default": "quick"},
     "files_at_once": {"type": "int", "default": 4},
     "bandwidth": {"type": "float", "default": 0},
+    "peers": {"type": "list", "elements": "str", "default": []},
+    "serve_at": {"type": "str", "default": ""},
+    "serve_to": {"type": "list", "elements": "str", "default": []},
 }
 SEEN: documents.Shape = {"told?": progress.SHAPE, "active": bool}
 STARTED: documents.Shape = {"name": str, "unit": str, "run": str, "ours": bool, "joined": bool}
@@ -97,6 +102,7 @@ class ActionModule(ProgramAction):
         _result, args = self.validate_argument_spec(OPTIONS)
         errors: list[str] = []
         requests = fetch_requests.read(args, errors)
+        serving = store_peers.serving(args["serve_at"], args["serve_to"], errors)
         if errors:
             return {**result, "failed": True, "msg": " ".join(errors), "models": []}
         self._vars, self._token = task_vars or {}, args["token"]
@@ -104,10 +110,19 @@ class ActionModule(ProgramAction):
         do = self._look if self._task.check_mode else self._fetch
         models = [do(request) for request in requests]
         failed = [one["detail"] for one in models if one["outcome"] == FAILED]
+        failed += self._share(serving, args["hub_dir"].strip().rstrip("/") or "/")
         result.update(models=models, changed=any(one["changed"] for one in models))
         if failed:
             return {**result, "failed": True, "msg": " ".join(failed)}
         return {**result, "msg": [one["detail"] for one in models]}
+
+    def _share(self, serving: Serving, hub_dir: str) -> list[str]:
+        """Let others read what is there, also where something else has failed. What went wrong."""
+        if not serving.at or self._task.check_mode:
+            return []
+        share = {"hub_dir": hub_dir, "at": serving.at, "to": list(serving.to)}
+        answer = self._with_program(self._execute, {"share": share})
+        return [str(answer.get("msg") or "The models are not served to others.")] if answer.get("failed") else []
 
     def _look(self, request: Request) -> One:
         try:

@@ -122,8 +122,33 @@ options:
     description: The most that a download takes, in MB a second. V(0) is no bound.
     type: float
     default: 0
+  peers:
+    description:
+      - Other hosts that may have what is missing, as C(ADDRESS:PORT). They are asked by the hash of a content before
+        the hub is, which alone says what a revision is. What they send is hashed as what the hub sends. One that does
+        not answer costs 10 s once; then the hub is asked.
+    type: list
+    elements: str
+    default: []
+  serve_at:
+    description:
+      - Where the host lets others read what it has, as C(ADDRESS:PORT), after its models have come. It serves in a unit
+        of its own (C(gpufleet-share.service)), over HTTP without TLS, and ends when nobody has asked for 15 minutes.
+        Empty is nowhere.
+    type: str
+    default: ""
+  serve_to:
+    description:
+      - Networks whose hosts may read at O(serve_at), such as V(192.0.2.0/24). Nobody else gets an answer. Whoever may
+        read gets contents of all models in O(hub_dir), those of gated ones too, if they know their hash.
+    type: list
+    elements: str
+    default: []
   request:
     description: What the host shall fetch. Set by the action.
+    type: dict
+  share:
+    description: Where and to whom the host shall serve. Set by the action.
     type: dict
   look:
     description: Whether the host only says what is missing, because that is sent to it. Set by the action.
@@ -225,7 +250,11 @@ def main() -> None:
             "verify": {"type": "str", "choices": ["quick", "full"], "default": "quick"},
             "files_at_once": {"type": "int", "default": 4},
             "bandwidth": {"type": "float", "default": 0},
+            "peers": {"type": "list", "elements": "str", "default": []},
+            "serve_at": {"type": "str", "default": ""},
+            "serve_to": {"type": "list", "elements": "str", "default": []},
             "request": {"type": "dict"},
+            "share": {"type": "dict"},
             "look": {"type": "bool", "default": False},
             "program_digest": {"type": "str"},
             "program_source": {"type": "path"},
@@ -240,6 +269,9 @@ def main() -> None:
             install(module)
         if program_needed(module):
             module.exit_json(changed=False, program_needed=True)
+        if module.params["share"]:
+            unit.share(module.run_command, **module.params["share"])
+            module.exit_json(changed=False)
         if module.params["look"]:
             module.exit_json(changed=False, found=look(request, resolver(request, token)))
         module.exit_json(changed=True, started=unit.start(module.run_command, request, token))

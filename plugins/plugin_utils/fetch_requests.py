@@ -23,7 +23,7 @@ from ansible_collections.gpufleet.vllm.plugins.module_utils._hub.resolve import 
 from ansible_collections.gpufleet.vllm.plugins.module_utils._hub.selection import GGUF
 from ansible_collections.gpufleet.vllm.plugins.module_utils._outside.documents import Json
 from ansible_collections.gpufleet.vllm.plugins.module_utils._plan.inventory.inputs import models_allowed, names
-from ansible_collections.gpufleet.vllm.plugins.module_utils._settings import model_sources, reader, types
+from ansible_collections.gpufleet.vllm.plugins.module_utils._settings import model_sources, reader, store_peers, types
 from ansible_collections.gpufleet.vllm.plugins.module_utils._settings.model_places import is_path
 from ansible_collections.gpufleet.vllm.plugins.module_utils._store.asking import VARIABLE
 from ansible_collections.gpufleet.vllm.plugins.module_utils._store.desk import Request
@@ -62,6 +62,7 @@ def read(args: Json, errors: list[str]) -> list[Request]:
         errors.append(f"vllm_bundle is {bundle!r}: write an absolute path of the host.")
     allow_code = models_allowed(args["allow_code"], errors)
     sources = model_sources.read(args["sources"], errors)
+    peers = store_peers.peers(args.get("peers", ()), errors)
     everywhere = TRUST in names(ALLOW, args["allow_dangerous"], errors)
     asked: dict[tuple[str, str], list[Wanted]] = {}
     for one in [*models(args["models"], errors), *of_instances(args["instances"], everywhere)]:
@@ -88,8 +89,12 @@ def read(args: Json, errors: list[str]) -> list[Request]:
     for request in requests:
         if request["model"] in sources:
             request["source"] = sources[request["model"]]
-        if bundle and not is_path(request.get("source", "")):
+        if is_path(request.get("source", "")):
+            continue
+        if bundle:
             request["bundle"] = bundle
+        elif peers:
+            request["peers"] = peers
     return requests
 
 
@@ -110,7 +115,7 @@ def _allows(models_with_code: bool | list[str], model: str) -> bool:
 
 def bounds(args: t.Mapping[str, t.Any]) -> list[str]:
     """What is wrong with the role's numbers, by their names without that of the role."""
-    found = []
+    found: list[str] = []
     if not 1 <= args["files_at_once"] <= MOST_FILES:
         found.append(f"{ROLE}_files_at_once is {args['files_at_once']}: write a number from 1 to {MOST_FILES}.")
     if args["bandwidth"] and not LEAST_BANDWIDTH <= args["bandwidth"] <= MOST_BANDWIDTH:
@@ -124,6 +129,8 @@ def bounds(args: t.Mapping[str, t.Any]) -> list[str]:
 def stated_wrong(own: Json) -> list[str]:
     """What is wrong with the role's variables, by their names without that of the role."""
     errors = bounds(own)
+    store_peers.peers(own["peers"], errors)
+    store_peers.serving(own["serve_at"], own["serve_to"], errors)
     for one in models(own["models"], errors):
         errors += _problems(one)
     return errors

@@ -42,6 +42,12 @@ def parser(description: str) -> argparse.ArgumentParser:
     word.add_argument("--pause", action="store_true", help="leave the instance alone until --resume")
     word.add_argument("--resume", action="store_true", help="look after the instance again")
     watch.add_argument("--for", dest="duration", metavar="TIME", help="with --pause: how long, such as 30m or 2h")
+    _about_models(verbs)
+    verbs.add_parser("status", help="print what the host knows as JSON").add_argument("instance", nargs="?")
+    return made
+
+
+def _about_models(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     verbs.add_parser("fetch", help="bring a model (what its unit runs)").add_argument("name")
     fetching = verbs.add_parser("fetching", help="print how far a model's download is as JSON")
     fetching.add_argument("name")
@@ -52,5 +58,9 @@ def parser(description: str) -> argparse.ArgumentParser:
         receiving.add_argument(name, required=True)
     receiving.add_argument("--at", type=int, required=True, help="the byte that the first one that comes is")
     receiving.add_argument("--size", type=int, required=True, help="how many bytes the whole file has")
-    verbs.add_parser("status", help="print what the host knows as JSON").add_argument("instance", nargs="?")
-    return made
+    serving = verbs.add_parser(
+        "serve", help="let other hosts read contents of models by their hash (what its unit runs)"
+    )
+    serving.add_argument("hub_dir")
+    serving.add_argument("--at", required=True, metavar="ADDRESS:PORT")
+    serving.add_argument("--to", required=True, nargs="+", metavar="NETWORK")

@@ -36,7 +36,7 @@ from . import request as requests
 from . import textfile
 from .arguments import parser as arguments_of
 from .boot import recover_all
-from .fetching import fetch, receive
+from .fetching import fetch, receive, serve
 from .fetching import follow as follow_fetch
 from .following import follow, rollback
 from .process import complain, run
@@ -150,6 +150,8 @@ def _of_no_instance(parser: argparse.ArgumentParser, args: argparse.Namespace, h
     """The exit code of what is about all instances, or about a model; None where it is about one instance."""
     if args.verb == "fetch":
         return fetch(args.name, args.run_dir, args.state_dir)
+    if args.verb == "serve":
+        return serve(args)
     if args.verb == "receive":
         return receive(args, sys.stdin.buffer)
     if args.verb == "fetching":

@@ -23,8 +23,10 @@ from .._store.asking import opening, resolver
 from .._store.desk import Desk
 from .._store.disk import disk_problem
 from .._store.mover import Mover
+from .._store.peers import Peers
 from .._store.progress import WHOLE, Progress, Told
 from .._store.sent import NotReceived, received
+from .._store.sharing import Server
 from .process import complain
 
 # Seconds between two lines in the journal.
@@ -58,11 +60,22 @@ def fetch(name: str, run_dir: str, state_dir: str) -> int:
             said_at[0] = time.monotonic()
             spoken(f"{request['model']}: {printable(progresses.line(told))}")
 
-    mover = Mover(request, resolver(request, token, state_dir), opening(request, token), progress, tell, state_dir)
+    resolve, sources = resolver(request, token, state_dir), opening(request, token)
+    mover = Mover(request, resolve, sources, progress, tell, state_dir, nearer=Peers(request.get("peers", ())))
     signal.signal(signal.SIGTERM, lambda _number, _frame: mover.stop.set())
     ended = mover.run()
     spoken(concealed_text(printable(ended.detail)))
     return 0 if ended.outcome == WHOLE else 1
+
+
+def serve(args: argparse.Namespace) -> int:
+    """Contents of the hub's cache for other hosts, until nobody asks any more."""
+    try:
+        Server(args.at, args.to, args.hub_dir).serve()
+    except OSError as error:
+        complain(f"nothing is served at {args.at}: {error}")
+        return 1
+    return 0
 
 
 def receive(args: argparse.Namespace, body: t.BinaryIO) -> int:

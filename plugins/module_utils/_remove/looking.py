@@ -23,6 +23,7 @@ from .._rollout.containers import has_a_name_of, is_ours
 from .._state.store import STATE_DIR
 from .._state.units import PROGRAM
 from .._state.unsaved import RUN_DIR
+from .._store.unit import SHARE
 from . import engine, files, trees
 from .host import CACHES, Asked, Containers, Ports, name_of
 
@@ -80,9 +81,12 @@ def _needs(ports: Ports) -> needed.Needs:
         found = needed.of_host((), ports.at(STATE_DIR), ports.at(RUN_DIR), transient)
     except needed.Unsure as problem:
         raise NotNow(str(problem)) from problem
-    fetches = [name for name in ports.names(needed.TRANSIENT) if name.startswith(FETCHES)]
+    transients = ports.names(needed.TRANSIENT)
+    fetches = [name for name in transients if name.startswith(FETCHES)]
     if fetches:
         raise NotNow(f"{fetches[0]} brings a model: wait for it, or end it with systemctl stop")
+    if SHARE in transients:
+        raise NotNow(f"other hosts read models from this one: wait for {SHARE} to end, or end it with systemctl stop")
     return found
 
 

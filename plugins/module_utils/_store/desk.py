@@ -30,11 +30,12 @@ QUICK, FULL = "quick", "full"
 class _Elsewhere(t.TypedDict, total=False):
     """`source` is where a model comes from that no hub has: an address, or a path of the host or the control node.
     `listed` is the manifest of what the control node has, as text. `bundle` is the folder of a bundle on the host,
-    which has it in the place of a hub or an address."""
+    which has it in the place of a hub or an address. `peers` are hosts that may have its contents, as ADDRESS:PORT."""
 
     source: str
     listed: str
     bundle: str
+    peers: list[str]
 
 
 class Request(_Elsewhere):
@@ -69,6 +70,7 @@ _SHAPE: documents.Shape = {
     "source?": str,
     "listed?": str,
     "bundle?": str,
+    "peers?": [str],
 }
 
 

@@ -30,7 +30,7 @@ from .progress import FAILED, WHOLE, Progress, size
 from .records import Records, folder_of
 from .repository import Need, Repository
 from .survey import NoRoom, Survey, must_have_room, survey
-from .transfer import Failed, Open, Stopped, Transfer
+from .transfer import Failed, Nearer, Nobody, Open, Stopped, Transfer
 from .waits import Pace
 
 LOCK_WAIT = 3600.0
@@ -116,12 +116,13 @@ class Mover:
         state_dir: str = STATE_DIR,
         boot: str | None = None,
         transfer: t.Callable[..., Transfer] = Transfer,
+        nearer: Nearer | None = None,
     ) -> None:
         self.request, self._resolve, self._opening = request, resolve, opening
         self.progress, self._tell = progress, tell
         self._folder = folder_of(key(request["model"], request["hub_dir"]), state_dir)
         self._boot = boot_id() if boot is None else boot
-        self._transfer = transfer
+        self._transfer, self._nearer = transfer, nearer or Nobody()
         self.stop = threading.Event()
 
     def run(self) -> Ended:
@@ -156,7 +157,7 @@ class Mover:
                 found = survey(repository, manifest, Records(self._folder), self._boot, every)
             if not found.whole:
                 raise
-            return Ended(WHOLE, _said(found, self.progress, warning), False)
+            return Ended(WHOLE, _said(found, self.progress, "", warning), False)
 
     def _run(self) -> Ended:
         repository = Repository(self.request["hub_dir"], self.request["model"], make=True)
@@ -178,7 +179,8 @@ class Mover:
                 with writing_at(self._folder):
                     records.save()
             _tidy(parts, time.time() - OLD_PART)
-            return Ended(WHOLE, _said(found, self.progress, warning), changed)
+            said = _said(found, self.progress, self._nearer.said(), warning)
+            return Ended(WHOLE, said, changed)
 
     @contextlib.contextmanager
     def _locked(self, parts: Folder) -> t.Iterator[None]:
@@ -211,7 +213,8 @@ class Mover:
             sum(need.there for need in found.needs),
         )
         self.progress.at("fetching")
-        transfer = self._transfer(self._opening, self.progress, Pace(self.request["bandwidth"]), self.stop)
+        pace = Pace(self.request["bandwidth"])
+        transfer = self._transfer(self._opening, self.progress, pace, self.stop, nearer=self._nearer)
         recording = threading.Lock()
         # A power cut takes what is not synced of every file that is on its way.
         step = partials.SYNC_STEP // min(self.request["files_at_once"], len(found.needs))
@@ -253,7 +256,7 @@ class Mover:
             raise first
 
 
-def _said(found: Survey, progress: Progress, warning: str) -> str:
+def _said(found: Survey, progress: Progress, *more: str) -> str:
     manifest = found.manifest
     total = sum(file["size"] for file in manifest["files"])
     told = f"{manifest['model']} at {manifest['commit'][:12]} is whole: {len(manifest['files'])} files, {size(total)}."
@@ -261,7 +264,7 @@ def _said(found: Survey, progress: Progress, warning: str) -> str:
         received = progress.told()["received"]
         count = len(found.needs)
         told += f" Fetched {count} files, {size(received)}." if received else f" Placed {count} files, which had come."
-    return " ".join([told, *(f"{one}." for one in (unhashed(manifest), warning) if one)])
+    return " ".join([told, *(f"{one}." for one in (unhashed(manifest), *more) if one)])
 
 
 def _tidy(parts: Folder, before: float) -> None:

@@ -76,21 +76,22 @@ class Opening:
         silence: float = SILENCE,
         context: ssl.SSLContext | None = None,
         scheme: str = "Bearer",
+        redirects: int = REDIRECTS,
     ) -> None:
-        self._scheme = scheme
+        self._scheme, self._redirects = scheme, redirects
         self._home, self._token, self._refusal = origin(urlsplit(endpoint)), token, refusal
         self._silence, self._context = silence, context
 
     def __call__(self, url: str, begin: int) -> _Stream:
         """Raises Again, Failed."""
-        for _redirect in range(REDIRECTS + 1):
+        for _redirect in range(self._redirects + 1):
             where = urlsplit(url)
             stream, response = self._asked(where, begin)
             if response.status not in REDIRECTED:
                 return self._taken(stream, response, where)
             stream.close()
             url = self._next(url, response.getheader("Location") or "")
-        raise Again(f"{where.hostname} redirects more than {REDIRECTS} times")
+        raise Again(f"{where.hostname} redirects more than {self._redirects} times")
 
     def _next(self, url: str, location: str) -> str:
         try:

@@ -60,6 +60,28 @@ class Stream(t.Protocol):
 Open = t.Callable[[str, int], Stream]
 
 
+class Nearer(t.Protocol):
+    """Who may have a content before its own source is asked for it, and a sentence about what came from there."""
+
+    def open(self, file: File, begin: int) -> Stream | None: ...
+
+    def distrust(self, file: File) -> None: ...
+
+    def said(self) -> str: ...
+
+
+class Nobody:
+    """Has nothing."""
+
+    def open(self, _file: File, _begin: int) -> None:
+        return None
+
+    def distrust(self, _file: File) -> None: ...
+
+    def said(self) -> str:
+        return ""
+
+
 class Transfer:
     """What all files of a download share."""
 
@@ -71,7 +93,9 @@ class Transfer:
         stop: threading.Event,
         patience: t.Callable[[], Patience] = Patience,
         clock: t.Callable[[], float] = time.monotonic,
+        nearer: Nearer | None = None,
     ) -> None:
+        self._nearer = nearer or Nobody()
         self._open, self._progress, self._pace, self._stop = opening, progress, pace, stop
         self._patience, self._clock = patience, clock
 
@@ -84,6 +108,7 @@ class Transfer:
                 if check.holds():
                     return
                 wrong += 1
+                self._nearer.distrust(file)
                 check = self._anew(file, partial)
                 if wrong >= CONTENTS:
                     raise Failed(
@@ -124,32 +149,40 @@ class Transfer:
 
     def _read(self, file: File, partial: Partial, check: Check, patience: Patience, ranged: bool) -> None:
         """One answer, to its end. Raises Again, WrongAnswer."""
-        begin, size = partial.size, file["size"]
-        stream = self._open(file["url"] or file["path"], begin if ranged else 0)
+        begin = partial.size if ranged else 0
+        near = self._nearer.open(file, begin)
+        stream = near or self._open(file["url"] or file["path"], begin)
         try:
-            skip = skipped(stream.answer, begin, size)
-            since, slow, came = self._clock(), 0, 0
-            while partial.size < size:
-                piece = stream.read(min(BLOCK, skip or size - partial.size))
-                count = len(piece)
-                if not piece:
-                    raise Again(f"the connection ended after {partial.size} of {size} bytes")
-                came += count
-                self._progress.came(count)
-                waited = self._pace.take(count)
-                if skip:
-                    skip -= count
-                else:
-                    partial.write(piece)
-                    check.update(piece)
-                    self._progress.kept(count)
-                if came >= ENOUGH:
-                    patience.came()
-                if self._stop.is_set():
-                    raise Stopped
-                since, slow = self._must_flow(since + waited, slow + count)
+            self._flow(stream, file["size"], partial, check, patience)
+        except Again:
+            if near:
+                self._nearer.distrust(file)
+            raise
         finally:
             stream.close()
+
+    def _flow(self, stream: Stream, size: int, partial: Partial, check: Check, patience: Patience) -> None:
+        skip = skipped(stream.answer, partial.size, size)
+        since, slow, came = self._clock(), 0, 0
+        while partial.size < size:
+            piece = stream.read(min(BLOCK, skip or size - partial.size))
+            count = len(piece)
+            if not piece:
+                raise Again(f"the connection ended after {partial.size} of {size} bytes")
+            came += count
+            self._progress.came(count)
+            waited = self._pace.take(count)
+            if skip:
+                skip -= count
+            else:
+                partial.write(piece)
+                check.update(piece)
+                self._progress.kept(count)
+            if came >= ENOUGH:
+                patience.came()
+            if self._stop.is_set():
+                raise Stopped
+            since, slow = self._must_flow(since + waited, slow + count)
 
     def _must_flow(self, since: float, slow: int) -> tuple[float, int]:
         now = self._clock()

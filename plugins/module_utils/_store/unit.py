@@ -15,6 +15,17 @@ from .._state import units
 from .._state.unsaved import RUN_DIR
 from .desk import Desk, Request
 
+SHARE = "gpufleet-share.service"
+# Whatever may be wrong with the program, it reads files and changes none.
+_READS = ("ProtectSystem=strict", "ProtectHome=read-only", "PrivateTmp=yes", "NoNewPrivileges=yes")
+# Of root it has only that it reads what the owner of the cache keeps for itself; by the second one where the host is a
+# container that lacks the first.
+_CAN = (
+    "CapabilityBoundingSet=CAP_DAC_READ_SEARCH CAP_DAC_OVERRIDE",
+    "RestrictAddressFamilies=AF_INET AF_INET6 AF_UNIX",
+    "Nice=10",
+)
+
 
 class Started(t.TypedDict):
     """The `run` to follow; `ours` where it does what was asked for, and not something else of the same model."""
@@ -51,6 +62,46 @@ def start_command(name: str) -> list[str]:
         "fetch",
         name,
     ]
+
+
+def _shared(hub_dir: str, at: str, to: t.Sequence[str]) -> str:
+    return f"Let {', '.join(to)} read contents of {hub_dir} at {at}"
+
+
+def share_command(hub_dir: str, at: str, to: t.Sequence[str]) -> list[str]:
+    """It has started when it listens, and ends by itself when nobody has asked for a while."""
+    return [
+        "systemd-run",
+        "--quiet",
+        "--collect",
+        f"--unit={SHARE}",
+        f"--description={_shared(hub_dir, at, to)}",
+        "--property=Type=notify",
+        *(f"--property={one}" for one in (*units.LIMITS, *_READS, *_CAN)),
+        units.PROGRAM,
+        "serve",
+        hub_dir,
+        f"--at={at}",
+        "--to",
+        *to,
+    ]
+
+
+def share(run: units.Run, hub_dir: str, at: str, to: t.Sequence[str]) -> None:
+    """Serve as asked from now on. One that does so already goes on, another one is ended. Raises UnitProblem."""
+    command = share_command(hub_dir, at, to)
+    _code, out, _err = run(["systemctl", "show", SHARE, "--property=ActiveState", "--property=Description"])
+    said = set(out.splitlines())
+    if {"ActiveState=active", f"Description={_shared(hub_dir, at, to)}"} <= said:
+        return
+    if "ActiveState=active" in said:
+        run(["systemctl", "stop", SHARE])
+    code, _out, err = run(command)
+    if code != 0:
+        raise units.UnitProblem(
+            f"{SHARE} did not start, see `journalctl -u {SHARE}`; is {at} an address and a free port of this host? "
+            f"{' '.join(err.split())}"
+        )
 
 
 def start(

@@ -344,3 +344,40 @@ def test_a_source_that_is_gone_is_needed_for_no_commit(
     wire = Wire(seen(whole(changed=False)))
     result = run(wire, sources=source["sources"], models=[{"model": "org/m", "revision": "c" * 40}])
     assert result["msg"] == ["org/m is whole."] and "listed" not in wire.calls[-1]["request"]
+
+
+SERVE: t.Final = {"serve_at": "192.0.2.9:8790", "serve_to": ["192.0.2.0/24"]}
+
+
+def test_what_came_is_served_to_others_afterwards(run: t.Callable[..., Json]) -> None:
+    wire = Wire(seen(whole()))
+    result = run(wire, models=MODELS, hub_dir="/hub/", **SERVE)
+    assert wire.calls[-1]["share"] == {"hub_dir": "/hub", "at": "192.0.2.9:8790", "to": ["192.0.2.0/24"]}
+    assert "request" in wire.calls[0] and result["msg"] == ["org/m is whole."]
+
+
+def test_what_is_there_is_served_where_something_else_failed(run: t.Callable[..., Json]) -> None:
+    wire = Wire(seen(told(outcome="failed", detail="The hub is away.")))
+    assert run(wire, models=MODELS, **SERVE)["failed"]
+    assert "share" in wire.calls[-1]
+
+
+def test_a_check_run_serves_nothing(run: t.Callable[..., Json]) -> None:
+    wire = Wire()
+    wire.found = {"outcome": "missing", "detail": "2 files.", "commit": "", "missing_files": 2, "missing_bytes": 1}
+    run(wire, check=True, models=MODELS, **SERVE)
+    assert wire.calls and not any("share" in call for call in wire.calls)
+
+
+def test_that_nothing_is_served_is_told(run: t.Callable[..., Json]) -> None:
+    wire = Wire()
+    wire.refusal = "systemd did not start gpufleet-share.service: no bus"
+    result = run(wire, models=[], **SERVE)
+    assert (result["failed"], result["msg"]) == (True, wire.refusal)
+
+
+def test_nobody_may_read_unless_stated(run: t.Callable[..., Json]) -> None:
+    wire = Wire()
+    result = run(wire, models=MODELS, serve_at="192.0.2.9:8790", peers=["x"])
+    assert result["failed"] and not wire.calls
+    assert "model_store_serve_to names nobody" in result["msg"] and "model_store_peers has 'x'" in result["msg"]

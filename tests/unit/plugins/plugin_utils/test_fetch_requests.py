@@ -151,3 +151,15 @@ def test_a_source_has_no_branches() -> None:
     )
     for revision in ("main", "c" * 40):
         assert read(sources=sources, instances=[{**INSTANCE, "revision": revision}])[1] == []
+
+
+def test_other_hosts_are_asked_for_what_lies_on_neither() -> None:
+    listed = [{"model": f"org/{name}"} for name in "xyz"]
+    sources = {"org/x": "/srv/models/x", "org/z": "https://files.example/z"}
+    given: t.Any = {"models": listed, "sources": sources, "peers": [" 192.0.2.9:8790", "[2001:db8::1]:1", "gpu-1:8790"]}
+    requests, errors = read(**given)
+    assert errors == []
+    assert [one.get("peers") for one in requests] == [
+        None, ["192.0.2.9:8790", "[2001:db8::1]:1", "gpu-1:8790"], ["192.0.2.9:8790", "[2001:db8::1]:1", "gpu-1:8790"],
+    ]  # fmt: skip
+    assert all("peers" not in one for one in read(**given, bundle="/srv/bundle")[0])

@@ -54,6 +54,8 @@ def test_all_of_it_is_told_at_once() -> None:
         "model_store_models": [{"model": "org/m"}, {"model": "org/m", "revison": "x"}, {"model": "a b"}],
         "model_store_files_at_once": 0,
         "model_store_bandwidth": "-1",
+        "model_store_peers": ["192.0.2.9"],
+        "model_store_serve_to": ["192.0.2.0/24"],
     }
     found = errors(**wrong)
     for words in (
@@ -71,6 +73,8 @@ def test_all_of_it_is_told_at_once() -> None:
         "model_store_models[2]: the model 'a b' is no id of a hub",
         "model_store_files_at_once is 0: write a number from 1 to 16.",
         "model_store_bandwidth is -1: write MB a second",
+        "model_store_peers has '192.0.2.9': write ADDRESS:PORT",
+        "model_store_serve_to is stated, and model_store_serve_at is not",
     ):
         assert len([text for text in found if words in text]) == 1, (words, found)
 

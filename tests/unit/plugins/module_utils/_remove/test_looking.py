@@ -190,6 +190,7 @@ def test_a_folder_that_a_container_of_others_has_stays(host: Host) -> None:
     [
         ("gpufleet-rollout@assistant.service", "gpufleet-rollout@assistant.service is running: run it again"),
         ("gpufleet-fetch@k.service", "gpufleet-fetch@k.service brings a model: wait for it"),
+        ("gpufleet-share.service", "other hosts read models from this one: wait for gpufleet-share.service to end"),
     ],
 )
 def test_while_something_is_under_way_nothing_goes(host: Host, unit: str, told: str) -> None:

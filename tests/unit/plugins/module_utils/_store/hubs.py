@@ -81,8 +81,8 @@ class Place:
                 raise manifest
             return manifest
 
-        def transfer(*args: t.Any) -> Transfer:
-            return Transfer(args[0], args[1], args[2], args[3], lambda: Patience(tries=4, first=0.001))
+        def transfer(*args: t.Any, **named: t.Any) -> Transfer:
+            return Transfer(args[0], args[1], args[2], args[3], lambda: Patience(tries=4, first=0.001), **named)
 
         progress = Progress()
         wanted = request(self.hub_dir, **asked)

@@ -106,8 +106,8 @@ class Host:
     def fetch(self) -> Ended:
         asked = (self.asked, resolver(self.asked, TOKEN, self.state), opening(self.asked, TOKEN))
 
-        def transfer(*args: t.Any) -> Transfer:
-            return Transfer(args[0], args[1], args[2], args[3], lambda: Patience(tries=4, first=0.001))
+        def transfer(*args: t.Any, **named: t.Any) -> Transfer:
+            return Transfer(args[0], args[1], args[2], args[3], lambda: Patience(tries=4, first=0.001), **named)
 
         return Mover(*asked, Progress(), lambda: None, self.state, "b1", transfer).run()
 

@@ -61,8 +61,10 @@ class Place:
     def fetch(self, **asked: t.Any) -> Ended:
         self.progress = Progress()
 
-        def transfer(*args: t.Any) -> Transfer:
-            return Transfer(args[0], args[1], args[2], args[3], lambda: Patience(tries=6, first=0.01, longest=0.05))
+        def transfer(*args: t.Any, **named: t.Any) -> Transfer:
+            return Transfer(
+                args[0], args[1], args[2], args[3], lambda: Patience(tries=6, first=0.01, longest=0.05), **named
+            )
 
         manifest = manifest_of(self.hub, self.commit)
         wanted = request(str(self.folder / "hub"), model=MODEL, **asked)

@@ -109,3 +109,33 @@ def test_it_runs_while_systemd_keeps_its_file(tmp_path: pathlib.Path) -> None:
     (tmp_path / "run/systemd/transient").mkdir(parents=True)
     (tmp_path / "run/systemd/transient/gpufleet-fetch@x.service").write_text("")
     assert unit.running("x", str(tmp_path)) is True
+
+
+SHARED: t.Final = "Let 192.0.2.0/24 read contents of /hub at 192.0.2.9:8790"
+
+
+@pytest.mark.parametrize(
+    ("said", "done"),
+    [
+        ("ActiveState=inactive\nDescription=gpufleet-share.service\n", ["systemd-run"]),
+        (f"ActiveState=active\nDescription={SHARED}\n", []),
+        (f"ActiveState=failed\nDescription={SHARED}\n", ["systemd-run"]),
+        (f"ActiveState=active\nDescription={SHARED}0\n", ["systemctl", "systemd-run"]),
+    ],
+)
+def test_what_others_read_is_served_once(systemd: Systemd, said: str, done: list[str]) -> None:
+    systemd.answer = (0, said, "")
+    unit.share(systemd.run, "/hub", "192.0.2.9:8790", ["192.0.2.0/24"])
+    assert [command[0] for command in systemd.commands[1:]] == done
+    if done:
+        command = systemd.commands[-1]
+        assert command[-6:] == [units.PROGRAM, "serve", "/hub", "--at=192.0.2.9:8790", "--to", "192.0.2.0/24"]
+        assert {"--property=MemoryMax=512M", "--property=ProtectSystem=strict"} < set(command)
+
+
+def test_systemd_may_refuse_to_serve(systemd: Systemd) -> None:
+    systemd.answer = (1, "", "no bus")
+    with pytest.raises(
+        units.UnitProblem, match=r"gpufleet-share\.service did not start, .*192\.0\.2\.9:8790 .* no bus"
+    ):
+        unit.share(systemd.run, "/hub", "192.0.2.9:8790", ["192.0.2.0/24"])
