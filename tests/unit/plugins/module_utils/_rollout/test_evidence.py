@@ -67,13 +67,16 @@ def test_the_state_of_each_gpu(scene: Scene) -> None:
 
 def test_nvml_that_hangs_holds_nothing_up(scene: Scene) -> None:
     answered = threading.Event()
+    asking: list[threading.Thread] = []
 
     def hang() -> None:
+        asking.append(threading.current_thread())
         answered.wait(30)
 
     scene.host.open_nvml = hang
     found = evidence(scene.host, entry(release=release(gpus={"mode": "cdi", "uuids": ["GPU-1"]})), within=0.1)
     assert found["gpus"] == [{"uuid": "GPU-1", "error": "NVML did not answer within 0.1 s"}]
+    assert [thread.daemon for thread in asking] == [True]  # nor does the program wait for it at its end
     answered.set()
 
 

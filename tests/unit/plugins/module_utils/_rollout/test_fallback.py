@@ -58,6 +58,23 @@ def test_the_first_rung_that_helps_serves(scene: Scene, before: bool) -> None:
     scene.assert_settled()
 
 
+def test_the_next_rung_waits_for_docker(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
+    scene.roll_out(OLD)
+    scene.engine(NEW, OUT_OF_MEMORY)
+    until = scene.clock.now + 100
+
+    def restarting(_path: str) -> Json:
+        if scene.clock.now < until:
+            raise DockerError(0, "the Docker daemon does not answer")
+        return {}
+
+    monkeypatch.setattr(scene.docker, "get", restarting)
+    assert fall(scene) == "fallback"
+    assert scene.clock.now >= until
+    lines, _offset = scene.store.stages_from(0)
+    assert "waiting for Docker" in [line["detail"] for line in lines if line["stage"] == "fallback"]
+
+
 def test_each_rung_is_a_stage_line_and_the_log_of_what_failed_is_kept(scene: Scene) -> None:
     scene.roll_out(OLD)
     scene.engine(NEW, OUT_OF_MEMORY)

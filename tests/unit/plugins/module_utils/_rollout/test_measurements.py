@@ -18,7 +18,12 @@ from ansible_collections.gpufleet.vllm.plugins.module_utils._gpu.fact import Gpu
 from ansible_collections.gpufleet.vllm.plugins.module_utils._rollout import measurements
 from ansible_collections.gpufleet.vllm.plugins.module_utils._state.measurement import Measurement, key_of, parsed
 from ansible_collections.gpufleet.vllm.tests.unit.plugins.module_utils._rollout.doubles import Engine
-from ansible_collections.gpufleet.vllm.tests.unit.plugins.module_utils._rollout.releases import Json, entry, release
+from ansible_collections.gpufleet.vllm.tests.unit.plugins.module_utils._rollout.releases import (
+    Json,
+    entry,
+    release,
+    step,
+)
 from ansible_collections.gpufleet.vllm.tests.unit.plugins.module_utils._rollout.scene import Scene
 
 MODEL: Json = {"revision": None, "config": {"model_type": "llama"}, "weights": {"bytes": 1052672}}
@@ -95,6 +100,15 @@ def test_a_start_that_fails_is_not_remembered_and_is_no_longer_believed(measurin
     measuring.engine(NEW, Engine(log=(*LOG, (2.5, "torch.OutOfMemoryError: CUDA out of memory.")), exits_after=2.8))
     assert measuring.roll_out(NEW) == "rolled_back"
     assert [one["max_model_len"] for one in listed(measuring)] == [OLD]
+
+
+def test_a_start_in_whose_place_a_step_serves_is_no_longer_believed(measuring: Scene) -> None:
+    measuring.roll_out(NEW)
+    measuring.roll_out(OLD)
+    measuring.engine(NEW, Engine(log=(*LOG, (2.5, "torch.OutOfMemoryError: CUDA out of memory.")), exits_after=2.8))
+    settings = {"smoke": {}, "timeouts": {}, "on_failure": "fallback", "fallback_steps": 1}
+    assert measuring.roll_out(NEW, steps=(step(512, "oom"),), settings=settings) == "fallback"
+    assert [one["max_model_len"] for one in listed(measuring)] == [OLD, 512]
 
 
 def test_a_wrong_answer_comes_from_an_engine_that_has_started(measuring: Scene) -> None:
