@@ -269,6 +269,8 @@ def test_model_runner(version: tuple[int, int, int], model: str, expected: bool)
         ((0, 26, 0), "", "0", False),
         ((0, 26, 0), "", None, True),
         ((0, 26, 0), "ngram", None, False),
+        ((0, 32, 0), "ngram", None, True),
+        ((0, 32, 0), "medusa", None, False),
         ((0, 33, 0), "ngram", None, True),
         ((0, 33, 0), "suffix", None, False),
         ((0, 20, 0), "", "1", True),
