@@ -48,5 +48,6 @@ BY_NAME: tuple[tuple[Version, frozenset[str]], ...] = (
 NOT_DRAFTED: tuple[tuple[Version, tuple[str, ...]], ...] = (
     ((0, 33, 0), ("suffix", "custom_class")),
     ((0, 32, 0), ("suffix", "medusa", "mlp_speculator", "custom_class")),
+    ((0, 31, 0), ("ngram", "ngram_gpu", "suffix", "medusa", "mlp_speculator", "custom_class")),
     ((0, 0, 0), ("ngram", "ngram_gpu", "draft_model", "suffix", "medusa", "mlp_speculator", "custom_class")),
 )
