@@ -47,15 +47,13 @@ def read(words: t.Sequence[str], schema: Schema) -> Words:
         if level is not None:
             joined, equals, flag = level[1], "=" if level[1] else "", "-O"
         name, dot, key = canonical(flag).partition(".")
-        name = aliases.get(name, name)
-        if name not in schema.arguments and not dot and flag.startswith("--"):
-            # An abbreviation, as vLLM's parser takes it.
-            name = shorthand.unabbreviated(name, schema) or name
+        name = _whole(aliases.get(name, name), flag, dot, schema)
         known = schema.arguments.get(name)
-        behind = 0 if equals else _values_behind(words, at, known, bool(dot))
+        contrary = shorthand.opposite(name, schema)
+        behind = 0 if equals or contrary else _values_behind(words, at, known, bool(dot))
         values = [joined] if equals else list(words[at : at + behind])
         at += behind
-        if known is None and not name.startswith("no_") and level is None:
+        if known is None and contrary is None and level is None:
             found.unknown.append(flag)
         if level is not None:
             found.arguments["-O"] = values[0] if values else True
@@ -64,6 +62,13 @@ def read(words: t.Sequence[str], schema: Schema) -> Words:
         else:
             _put(found.arguments, name, values, known)
     return found
+
+
+def _whole(name: str, flag: str, dot: str, schema: Schema) -> str:
+    """An abbreviation, as vLLM's parser takes it."""
+    if name in schema.arguments or dot or not flag.startswith("--"):
+        return name
+    return shorthand.unabbreviated(name, schema) or name
 
 
 def _is_option(word: str) -> bool:

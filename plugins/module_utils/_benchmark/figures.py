@@ -3,7 +3,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """What `vllm bench serve` says of one run, in a shape that does not change with vLLM's releases.
 
-Source: vllm/benchmarks/serve.py of 0.11.0 to 0.33.0.
+Source: vllm/benchmarks/serve.py from 0.11.0 on.
 
 Private to the collection: may change without notice.
 """

@@ -17,7 +17,7 @@ _PAIR = re.compile(r"'(?P<name>[a-z][a-z0-9_]{1,60})': (?P<value>'[^']{0,80}'|[\
 # It says this one apart, where it applies it.
 _BLOCKS = re.compile(r"\b(?P<name>num_gpu_blocks_override)=(?P<value>\d{1,12})\b")
 _SHOWN = 60
-# Arguments of the engines 0.8.5 to 0.33.0, of more than one word: a message that names one speaks of the argument.
+# Arguments of the engines from 0.8.5 on, of more than one word: a message that names one speaks of the argument.
 NAMES = frozenset(
     (
         "additional_config", "aggregate_engine_logging", "all2all_backend", "allow_deprecated_quantization",

@@ -3,7 +3,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """What the weights of a LoRA adapter say of the model that it was made for: how wide its layers are, and how many.
 
-vLLM 0.32.0 compares neither: an adapter for narrower layers is served, and answers nonsense.
+vLLM compares neither, as read in 0.32.0: an adapter for narrower layers is served, and answers nonsense.
 
 Private to the collection: may change without notice.
 """

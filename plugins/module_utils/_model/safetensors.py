@@ -108,7 +108,7 @@ def total(headers: t.Sequence[Header], config: t.Mapping[str, t.Any] | None) -> 
     """What the files hold together, as facts of a model have it; `bytes` are those that are loaded.
 
     Where CONFIG ties the output head to the input embedding, files that have both hold it twice, and vLLM loads it once
-    (tie_weights and AutoWeightsLoader, read in 0.10.0 to 0.33.0).
+    (tie_weights and AutoWeightsLoader, read from 0.10.0 on).
     """
     dtypes: dict[str, int] = {}
     edges: dict[str, int] = {}

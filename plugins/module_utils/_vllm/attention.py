@@ -5,8 +5,8 @@
 
 Rows are (first release that it holds for, what holds), newest first. Source: the backends' classes in
 v1/attention/backends (`supported_kv_cache_dtypes`, `supports_head_size`, `supports_compute_capability`,
-`supports_combination`, `supports_sink`, `is_mla`), and `validate_configuration` that asks them all; read in 0.13.0,
-which has the argument, to 0.33.0. Left to vLLM itself, it takes one that does.
+`supports_combination`, `supports_sink`, `is_mla`), and `validate_configuration` that asks them all; read from 0.13.0
+on, which has the argument. Left to vLLM itself, it takes one that does.
 
 Private to the collection: may change without notice.
 """

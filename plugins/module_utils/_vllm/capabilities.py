@@ -3,7 +3,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """On which compute capabilities a release of vLLM runs: as it is built, by quantization, by type of the KV cache.
 
-Rows are (first release that it holds for, what holds), newest first. Read in 0.8.5 to 0.33.0.
+Rows are (first release that it holds for, what holds), newest first. Read from 0.8.5 on.
 
 Private to the collection: may change without notice.
 """
@@ -101,7 +101,7 @@ SPARSE: Majors = (((0, 24, 0), (9, 10, 12)), ((0, 13, 0), (9, 10)), ((0, 11, 1),
 # What has one in every release, where it is asked for by name.
 SPARSE_KERNELS = (9, 10)
 # Kernels for experts, by how their files are quantized and by moe_backend: majors that have one.
-# _supports_current_device and _supports_quant_scheme in layers/fused_moe, read in 0.17.0 to 0.33.0; a backend that is
+# _supports_current_device and _supports_quant_scheme in layers/fused_moe, read from 0.17.0 on; a backend that is
 # not here runs on any, or nobody knows.
 EXPERTS: dict[str, dict[str, Majors]] = {
     "NVFP4": {

@@ -3,7 +3,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Connectors of `kv_transfer_config`, by which caches move: which of them know layers of several kinds.
 
-Source: classes that are SupportsHMA in distributed/kv_transfer/kv_connector/v1, read in 0.13.0 to 0.33.0.
+Source: classes that are SupportsHMA in distributed/kv_transfer/kv_connector/v1, read from 0.13.0 on.
 
 Private to the collection: may change without notice.
 """

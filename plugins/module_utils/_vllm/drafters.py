@@ -3,7 +3,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Ways of guessing ahead that each release of vLLM knows, and the models that a drafter of hidden states is made for.
 
-Source: config/speculative.py, read in 0.10.2 to 0.33.0 (`SpeculativeMethod`, `eagle3_target_supported`, later
+Source: config/speculative.py, read from 0.10.2 on (`SpeculativeMethod`, `eagle3_target_supported`, later
 `aux_hidden_states_supported`; from 0.22 the model's own class decides).
 
 Private to the collection: may change without notice.
@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import difflib
 
+from .gates import NEWEST_KNOWN
 from .schema import Version
 
 FIRST_READ: Version = (0, 10, 2)
@@ -57,7 +58,7 @@ TARGETS_END: Version = (0, 22, 0)
 
 
 # Models with layers of their own that guess ahead (MTP), by model_type or by architecture, and since when: what
-# hf_config_override of config/speculative.py rewrites, read in 0.11.0 to 0.32.0. In 0.33.0 Transformers has more.
+# hf_config_override of config/speculative.py rewrites, read from 0.11.0 on.
 GUESSING: dict[Version, tuple[str, ...]] = {
     (0, 11, 0): (
         "Glm4MoeForCausalLM",
@@ -84,9 +85,11 @@ GUESSING: dict[Version, tuple[str, ...]] = {
     (0, 28, 0): ("dots3_note", "interns2_mobius", "qwen3_5_text"),
     (0, 29, 0): ("NemotronH_Omni_Reasoning_V3", "hy_v4", "qwen4_exp", "qwen4_exp_text"),
     (0, 30, 0): ("deepseek_v41", "glm5_next"),
+    (0, 33, 0): ("Step5ForCausalLM", "Step5ForConditionalGeneration", "step5", "step5_vl"),
 }
 # The first release without one of them: nothing rewrites it there, and the start ends.
 GUESSING_GONE: dict[str, Version] = {"longcat_flash_ngram": (0, 32, 0)}
+# From the end on Transformers brings such layers too, and which is not known: nobody is refused there.
 GUESSING_READ: tuple[Version, Version] = ((0, 11, 0), (0, 33, 0))
 # Families that had none in any release that was read, and what people ask it of: their names settle it.
 NEVER_GUESSING = (
@@ -141,28 +144,40 @@ def guesses(model_type: str, architecture: str, at: Version) -> Version | bool |
     return True if at >= since else since
 
 
-# Keys of speculative_config, in the release that they were read in; a later one has these and may have more.
-KEYS_READ: Version = (0, 32, 0)
-KEYS: frozenset[str] = frozenset({
-    "attention_backend", "code_revision", "disable_eagle_block_drop", "disable_padded_drafter_batch",
-    "draft_load_config", "draft_sample_method", "draft_tensor_parallel_size", "dspark_draft_topk",
-    "enable_adaptive_verification", "enforce_eager", "index_share_for_mtp_iteration", "kv_cache_dtype",
-    "max_model_len", "method", "model", "moe_backend", "num_speculative_tokens",
-    "num_speculative_tokens_per_batch_size", "parallel_drafting", "prompt_lookup_max", "prompt_lookup_min",
-    "quantization", "rejection_sample_method", "revision", "suffix_decoding_max_cached_requests",
-    "suffix_decoding_max_spec_factor", "suffix_decoding_max_tree_depth", "suffix_decoding_min_token_prob",
-    "synthetic_acceptance_length", "synthetic_acceptance_rates", "tensor_parallel_size",
-    "use_heterogeneous_vocab", "use_local_argmax_reduction",
-})  # fmt: skip
+# Keys of speculative_config by the release that brought them; the first has all that were there.
+KEYS: tuple[tuple[Version, frozenset[str]], ...] = (
+    (
+        (0, 32, 0),
+        frozenset({
+            "attention_backend", "code_revision", "disable_eagle_block_drop", "disable_padded_drafter_batch",
+            "draft_load_config", "draft_sample_method", "draft_tensor_parallel_size", "dspark_draft_topk",
+            "enable_adaptive_verification", "enforce_eager", "index_share_for_mtp_iteration", "kv_cache_dtype",
+            "max_model_len", "method", "model", "moe_backend", "num_speculative_tokens",
+            "num_speculative_tokens_per_batch_size", "parallel_drafting", "prompt_lookup_max", "prompt_lookup_min",
+            "quantization", "rejection_sample_method", "revision", "suffix_decoding_max_cached_requests",
+            "suffix_decoding_max_spec_factor", "suffix_decoding_max_tree_depth", "suffix_decoding_min_token_prob",
+            "synthetic_acceptance_length", "synthetic_acceptance_rates", "tensor_parallel_size",
+            "use_heterogeneous_vocab", "use_local_argmax_reduction",
+        }),
+    ),
+    (
+        (0, 33, 0),
+        frozenset({
+            "disable_lookahead_block_hashes", "draft_lm_head_quantization", "fly_entropy_threshold",
+            "fly_entropy_top_k", "fly_window_size", "xpress_topc",
+        }),
+    ),
+)  # fmt: skip
 # How alike two keys are where one is the other misspelt.
 MISSPELT = 0.85
 
 
 def misspelt(key: str, at: Version) -> str | None:
     """The key of speculative_config that was meant by one that the release does not have."""
-    if at < KEYS_READ or key in KEYS:
+    if not KEYS[0][0] <= at <= NEWEST_KNOWN or any(key in keys for _since, keys in KEYS):
         return None
-    return next(iter(difflib.get_close_matches(key.replace("-", "_"), sorted(KEYS), n=1, cutoff=MISSPELT)), None)
+    known = sorted(name for since, names in KEYS if at >= since for name in names)
+    return next(iter(difflib.get_close_matches(key.replace("-", "_"), known, n=1, cutoff=MISSPELT)), None)
 
 
 def methods(at: Version) -> frozenset[str]:

@@ -3,7 +3,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Quantization methods by release: files that name theirs themselves, and methods that left vLLM for a plugin.
 
-Source: `_verify_quantization` and each method's `override_quantization_method`, read in the releases 0.8.5 to 0.33.0.
+Source: `_verify_quantization` and each method's `override_quantization_method`, read from 0.8.5 on.
 
 Private to the collection: may change without notice.
 """
@@ -45,7 +45,7 @@ def left_since(method: str) -> str:
 
 
 # What moe_backend may be, by how the experts' files are quantized, in any release: map_*_backend of
-# layers/fused_moe/oracle in 0.17.0 to 0.32.0. Which of them a GPU has is another matter.
+# layers/fused_moe/oracle from 0.17.0 on. Which of them a GPU has is another matter.
 EXPERT_BACKENDS: dict[str, frozenset[str]] = {
     "unquantized": frozenset(
         ("triton", "batched_triton", "flashinfer_trtllm", "flashinfer_cutlass", "aiter", "humming")
@@ -63,9 +63,9 @@ EXPERT_BACKENDS: dict[str, frozenset[str]] = {
         )
     ),
 }  # fmt: skip
-# MambaBackendEnum in config/mamba.py of 0.20.0 to 0.32.0.
+# MambaBackendEnum in config/mamba.py from 0.20.0 on.
 STATE_BACKENDS = ("triton", "flashinfer")
-# Methods that need allow_deprecated_quantization: DEPRECATED_QUANTIZATION_METHODS, read in 0.14.0 to 0.33.0.
+# Methods that need allow_deprecated_quantization: DEPRECATED_QUANTIZATION_METHODS, read from 0.14.0 on.
 DEPRECATED: tuple[tuple[Version, tuple[str, ...]], ...] = (
     ((0, 23, 0), ("fbgemm_fp8", "fp_quant")),
     ((0, 20, 0), ("tpu_int8", "fbgemm_fp8", "fp_quant")),
@@ -82,7 +82,7 @@ DEPRECATED: tuple[tuple[Version, tuple[str, ...]], ...] = (
          "hqq", "experts_int8", "ipex", "auto-round", "rtn", "petit_nvfp4"),
     ),
 )  # fmt: skip
-# Models that no release runs in float16: _FLOAT16_NOT_SUPPORTED_MODELS in config/model.py, read in 0.11.0 to 0.33.0.
+# Models that no release runs in float16: _FLOAT16_NOT_SUPPORTED_MODELS in config/model.py, read from 0.11.0 on.
 NO_HALF: tuple[tuple[Version, tuple[str, ...]], ...] = (
     ((0, 27, 0), ("gemma2", "gemma3", "gemma3_text", "glm4")),
     ((0, 11, 0), ("gemma2", "gemma3", "gemma3_text", "glm4", "plamo2")),

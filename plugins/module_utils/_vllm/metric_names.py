@@ -3,7 +3,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Metrics of vLLM by their names: what rules and panels read of them, and what a release does not have any more.
 
-Source: the names in vllm/v1 of the releases 0.8.5 to 0.33.0, without the `_total` that Prometheus adds to counters.
+Source: the names in vllm/v1 of the releases from 0.8.5 on, without the `_total` that Prometheus adds to counters.
 `roles/vllm_monitoring/files/metric_names.json` has them by release, and a test holds what stands here against it.
 
 Private to the collection: may change without notice.

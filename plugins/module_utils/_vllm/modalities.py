@@ -56,6 +56,7 @@ VIDEO = frozenset(
         "MiniCPMV4_7ForConditionalGeneration",
         "MiniMaxM3SparseForConditionalGeneration",
         "Molmo2ForConditionalGeneration",
+        "MuseSparkForConditionalGeneration",
         "OpenPanguVLForConditionalGeneration",
         "Ovis2_5",
         "Ovis2_6ForCausalLM",

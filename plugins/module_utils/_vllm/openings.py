@@ -3,7 +3,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Engine arguments and variables that open something: what each opens, and how it is known.
 
-Source: `vllm/...` are files of vLLM 0.33.0, read as released; `guide` is vLLM's own docs/usage/security.md. Not here
+Source: `vllm/...` are files of vLLM, read as released; `guide` is vLLM's own docs/usage/security.md. Not here
 is what only narrows (`VLLM_PLUGINS`, `allowed_origins`), what the planner refuses of everybody (spellings.OURS: TLS,
 `uds`, `config`, API keys), and what runs code only together with trust_remote_code (`hf_overrides`, `tokenizer`).
 

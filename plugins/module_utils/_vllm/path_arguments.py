@@ -158,7 +158,7 @@ def _document(text: str) -> dict[str, t.Any] | None:
 
 
 # A folder that the engine writes to or that requests read is no file of a release.
-NOT_READ = frozenset({"download_dir", "allowed_local_media_path"})
+NOT_READ = frozenset({"download_dir", "allowed_local_media_path", "dump_dir"})
 
 
 def anywhere(layer: t.Any) -> set[str]:

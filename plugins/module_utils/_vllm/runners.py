@@ -47,5 +47,7 @@ BY_NAME: tuple[tuple[Version, frozenset[str]], ...] = (
 # Ways of guessing ahead that it did not know, newest release first.
 NOT_DRAFTED: tuple[tuple[Version, tuple[str, ...]], ...] = (
     ((0, 33, 0), ("suffix", "custom_class")),
+    ((0, 32, 0), ("suffix", "medusa", "mlp_speculator", "custom_class")),
+    ((0, 31, 0), ("ngram", "ngram_gpu", "suffix", "medusa", "mlp_speculator", "custom_class")),
     ((0, 0, 0), ("ngram", "ngram_gpu", "draft_model", "suffix", "medusa", "mlp_speculator", "custom_class")),
 )

@@ -3,7 +3,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Engine arguments that releases of vLLM refuse together, those of guessing ahead apart, as data.
 
-Read in 0.10.0 to 0.33.0; SINCE is the first release that was read with it where no older one is named, UNTIL the first
+Read from 0.10.0 on; SINCE is the first release that was read with it where no older one is named, UNTIL the first
 without. What vLLM only warns of, or mends by itself, has no row.
 
 Private to the collection: may change without notice.
@@ -121,6 +121,51 @@ ROWS: tuple[Together, ...] = (
         "vllm/config/lora.py, LoRAConfig",
     ),
     Together(
+        "adapters_with_one_kernel",
+        (
+            Term("enable_lora", "true"),
+            Term(
+                "moe_backend",
+                "one of",
+                ("deep_gemm_mega_moe", "flashinfer_moe_ep_cutedsl", "flashinfer_moe_ep_mega_deep_gemm",
+                 "aiter_mega_moe"),
+            ),
+        ),
+        "enable_lora does not go with moe_backend {moe_backend}: leave one of them out.",
+        "vllm/config/lora.py, verify_with_kernel_config",
+        since=(0, 33, 0),
+    ),
+    Together(
+        "half_cache",
+        # Not stated, dtype is the model's.
+        (Term("kv_cache_dtype", "one of", ("float16",)), Term("dtype", "one of", ("bfloat16", "float32", "float"))),
+        "kv_cache_dtype {kv_cache_dtype} does not go with dtype {dtype}: leave kv_cache_dtype out.",
+        "vllm/config/vllm.py, _reject_mismatched_float_kv_cache",
+        since=(0, 33, 0),
+    ),
+    Together(
+        "brain_cache",
+        (
+            Term("kv_cache_dtype", "one of", ("bfloat16",)),
+            Term("dtype", "one of", ("float16", "half", "float32", "float")),
+        ),
+        "kv_cache_dtype {kv_cache_dtype} does not go with dtype {dtype}: leave kv_cache_dtype out.",
+        "vllm/config/vllm.py, _reject_mismatched_float_kv_cache",
+        since=(0, 33, 0),
+    ),
+    Together(
+        "asleep_with_a_store",
+        (
+            Term("enable_sleep_mode", "true"),
+            Term("kv_transfer_config.kv_connector", "one of",
+                 ("MooncakeStoreConnector", "MoRIIOConnector", "NixlPushConnector")),
+        ),
+        "enable_sleep_mode does not go with kv_transfer_config.kv_connector {kv_transfer_config.kv_connector}: leave "
+        "one of them out.",
+        "vllm/config/vllm.py, _verify_kv_transfer_compat, and supports_sleep_mode of the connectors",
+        since=(0, 33, 0),
+    ),
+    Together(
         "any_whitespace",
         (
             Term("structured_outputs_config.disable_any_whitespace", "true"),
@@ -220,7 +265,6 @@ ROWS: tuple[Together, ...] = (
         "name one of them, or leave enable_dbo out.",
         "vllm/config/vllm.py, VllmConfig",
         since=(0, 16, 0),
-        until=(0, 33, 0),
         mended_on_cpu=True,
     ),
     Together(

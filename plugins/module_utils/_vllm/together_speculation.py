@@ -3,7 +3,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Arguments of guessing ahead that releases of vLLM refuse together, as data.
 
-Read in 0.10.0 to 0.33.0; SINCE is the first release that was read with it where no older one is named, UNTIL the first
+Read from 0.10.0 on; SINCE is the first release that was read with it where no older one is named, UNTIL the first
 without. What vLLM only warns of, or mends by itself, has no row.
 
 Private to the collection: may change without notice.
@@ -121,7 +121,17 @@ ROWS: tuple[Together, ...] = (
         "then chooses.",
         "vllm/config/vllm.py, VllmConfig",
         since=(0, 11, 1),
+        # The second runner takes ngram, and the first alone is asked.
         until=(0, 33, 0),
+    ),
+    Together(
+        "asynchronous_guesses_of_the_first_runner",
+        # The second runner, which is taken by default, has neither.
+        (Term("async_scheduling", "true"), Term(METHOD, "one of", ("suffix", "custom_class"))),
+        "async_scheduling does not go with speculative_config.method {speculative_config.method}: leave it out, vLLM "
+        "then chooses.",
+        "vllm/config/vllm.py, VllmConfig",
+        since=(0, 33, 0),
     ),
     Together(
         "asynchronous_unpadded",
@@ -130,5 +140,47 @@ ROWS: tuple[Together, ...] = (
         "vllm/config/vllm.py, VllmConfig",
         since=(0, 11, 1),
         until=(0, 33, 0),
+    ),
+    Together(
+        "argmax_of_two_vocabularies",
+        (
+            Term(f"{SPECULATIVE}.use_heterogeneous_vocab", "true"),
+            Term(f"{SPECULATIVE}.use_local_argmax_reduction", "true"),
+        ),
+        "speculative_config.use_heterogeneous_vocab and use_local_argmax_reduction exclude each other: leave one out.",
+        OF_SPECULATION,
+        since=(0, 33, 0),
+    ),
+    Together(
+        "too_few_guesses_for_fly",
+        (Term(f"{SPECULATIVE}.rejection_sample_method", "one of", ("fly",)), Term(TOKENS, "below", 2)),
+        "speculative_config.rejection_sample_method fly needs num_speculative_tokens of 2 or more, and it is "
+        "{speculative_config.num_speculative_tokens}: raise it, or leave the method out.",
+        OF_SPECULATION,
+        since=(0, 33, 0),
+    ),
+    Together(
+        "head_that_is_not_shared",
+        (
+            Term(f"{SPECULATIVE}.draft_lm_head_quantization", "stated"),
+            Term(
+                METHOD,
+                "one of",
+                ("ngram", "ngram_gpu", "draft_model", "suffix", "custom_class", "dflash", "dspark",
+                 "extract_hidden_states"),
+            ),
+        ),
+        "speculative_config.draft_lm_head_quantization is for a head that eagle, eagle3 and mtp share, and the method "
+        "is {speculative_config.method}: leave it out.",
+        OF_SPECULATION,
+        since=(0, 33, 0),
+    ),
+    Together(
+        "candidates_of_others",
+        (Term(f"{SPECULATIVE}.xpress_topc", "stated"), Term(METHOD, "none of", ("dflash",))),
+        "speculative_config.xpress_topc is for XPress, whose method is dflash, and it is {speculative_config.method}: "
+        "leave it out.",
+        OF_SPECULATION,
+        since=(0, 33, 0),
     ),
 )  # fmt: skip

@@ -3,7 +3,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Models whose images and videos are never split over batches: a batch has to hold the largest of them.
 
-Source: vLLM 0.19.0 to 0.32.0. The platform forces disable_chunked_mm_input where `is_mm_prefix_lm` holds, and
+Source: vLLM from 0.19.0 on. The platform forces disable_chunked_mm_input where `is_mm_prefix_lm` holds, and
 compute_mm_encoder_budget (v1/core/encoder_cache_manager.py) refuses a smaller batch. Who: the convertor of Gemma 4 in
 transformers_utils/model_arch_config_convertor.py; how large: get_mm_max_tokens_per_item of gemma4_mm.py and
 gemma4_unified.py. Other families with such attention (Gemma 3, Molmo 2, PaliGemma) have smaller images, and state

@@ -3,7 +3,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Failures of what serves a part of a model: attention, experts, adapters, fused communication.
 
-The texts are those of the vLLM sources from 0.5.5 to 0.33.0 and of FlashInfer.
+The texts are those of the vLLM sources from 0.5.5 on and of FlashInfer.
 
 Private to the collection: may change without notice.
 """
@@ -145,7 +145,7 @@ KINDS: tuple[Kind, ...] = (
             Case(r"LoRA is not supported for|does not support LoRA yet|is not supported for LoRA"),
             Case(r"LoRA.{0,80}must be consistent with the base model"),
             Case(r"Loading lora .{0,200} failed|No adapter found for"),
-            # vllm/lora 0.33.0: what is read of an adapter, and how it is put into the model.
+            # vllm/lora: what is read of an adapter, and how it is put into the model.
             Case(
                 r"^(?:ValueError|AssertionError|KeyError|FileNotFoundError|TypeError)\b",
                 frames=r"/lora/(?:lora_model|lora_weights|peft_helper|model_manager|request|resolver)\.py",

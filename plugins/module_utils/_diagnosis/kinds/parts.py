@@ -3,7 +3,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Failures of what a model is put together from: drafters, stages, layers with states beside layers with attention.
 
-The texts are those of the vLLM sources from 0.10 to 0.33.0; those that another release had are of the reports named.
+The texts are those of the vLLM sources from 0.10 on; those that another release had are of the reports named.
 
 Private to the collection: may change without notice.
 """

@@ -3,7 +3,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Failures of the place where an engine runs: its folders, files, ports and addresses, and the time it has.
 
-The texts are those of Python, of the vLLM sources from 0.5.5 to 0.33.0, and of Ray.
+The texts are those of Python, of the vLLM sources from 0.5.5 on, and of Ray.
 
 Private to the collection: may change without notice.
 """

@@ -3,7 +3,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Failures of settings: arguments, variables, and what a release of vLLM or a model does not take.
 
-The texts are those of the vLLM sources from 0.5.5 to 0.33.0, of argparse and of pydantic.
+The texts are those of the vLLM sources from 0.5.5 on, of argparse and of pydantic.
 
 Private to the collection: may change without notice.
 """

@@ -15,7 +15,7 @@ import typing as t
 
 from ..._findings.findings import Findings
 from ..._settings.names import canonical
-from ..._vllm.schema import Schema
+from ..._vllm.schema import Argument, Schema
 
 LEVEL = re.compile(r"-*O=?(\w*)")
 LEVEL_ARGUMENT = "optimization_level"
@@ -43,6 +43,21 @@ def written_out(where: str, given: t.Mapping[str, t.Any], schema: Schema, found:
     for name, document in documents.items():
         _merge(where, layer, name, document, schema, found)
     return layer
+
+
+def opposite(name: str, schema: Schema) -> Argument | None:
+    """The switch that says the contrary of a name that the release has as no argument of its own.
+
+    `no_x` of any; `disable_x` of `enable_x` and the reverse, which from vLLM 0.33.0 on its parser takes too
+    (EnableDisableAction in vllm/utils/argparse_utils.py).
+    """
+    if name in schema.arguments:
+        return None
+    for prefix, contrary in (("no_", ""), ("disable_", "enable_"), ("enable_", "disable_")):
+        found = schema.arguments.get(f"{contrary}{name[len(prefix) :]}") if name.startswith(prefix) else None
+        if found is not None and (found.type == "switch" or (contrary and found.type == "flag")):
+            return found
+    return None
 
 
 def unabbreviated(name: str, schema: Schema) -> str | None:

@@ -42,7 +42,7 @@ def _one_spelling(where: str, given: t.Mapping[str, t.Any], schema: Schema, foun
     written: dict[str, str] = {}
     for spelling, stated in given.items():
         bare = canonical(spelling)
-        name, value = _without_no(_whole_name(where, aliases.get(bare, bare), schema, found), stated, schema)
+        name, value = _positive(_whole_name(where, aliases.get(bare, bare), schema, found), stated, schema)
         if name in written:
             found.error(
                 f"{where}: {name} is given twice, as '{written[name]}' and as '{spelling}'; keep one of the two."
@@ -80,12 +80,12 @@ def _elsewhere(where: str, layer: dict[str, t.Any], schema: Schema, found: Findi
             found.error(f"{where}: {name} is no engine argument: clients send it, use the instance's key sampling.")
 
 
-def _without_no(name: str, value: t.Any, schema: Schema) -> tuple[str, t.Any]:
-    """`no_x: true` is `x: false`."""
-    positive = schema.arguments.get(name[3:]) if name.startswith("no_") and name not in schema.arguments else None
-    if positive is not None and positive.type == "switch" and isinstance(value, bool):
-        return positive.name, not value
-    return name, value
+def _positive(name: str, value: t.Any, schema: Schema) -> tuple[str, t.Any]:
+    """`no_x: true` is `x: false`, and `disable_x: true` is `enable_x: false`."""
+    if not isinstance(value, bool) or name in TABLES or name in schema.gone or name in schema.coming:
+        return name, value
+    opposite = shorthand.opposite(name, schema)
+    return (name, value) if opposite is None else (opposite.name, not value)
 
 
 def _ours(where: str, layer: dict[str, t.Any], found: Findings) -> None:

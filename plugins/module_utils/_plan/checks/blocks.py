@@ -3,9 +3,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Files quantized in blocks, split over tensor parallel ranks: a rank's part has to be whole blocks.
 
-Source: vLLM 0.25.1 to 0.33.0, `validate_fp8_block_shape` (layers/quantization/utils/fp8_utils.py) for what is split by
+Source: vLLM from 0.25.1 on, `validate_fp8_block_shape` (layers/quantization/utils/fp8_utils.py) for what is split by
 its inputs, and Fp8MoEMethod.create_weights (layers/quantization/fp8.py) for experts. Of AWQ: create_weights of awq.py
-and auto_awq.py in 0.11.0 to 0.33.0, to which AWQ-Marlin leaves such a layer.
+and auto_awq.py from 0.11.0 on, to which AWQ-Marlin leaves such a layer.
 
 Private to the collection: may change without notice.
 """

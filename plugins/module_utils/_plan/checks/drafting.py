@@ -25,7 +25,7 @@ OF_SPECULATORS = "speculators_config"
 def asked(values: Values, model: Model) -> Values:
     """The arguments without speculative_config where the files bring a method and a drafter, whatever it says.
 
-    maybe_override_with_speculators, read in 0.11.0 to 0.33.0: up to 0.28.0 vLLM keeps nothing of it, then all but
+    maybe_override_with_speculators, read from 0.11.0 on: up to 0.28.0 vLLM keeps nothing of it, then all but
     `method` and `model`.
     """
     if OF_SPECULATORS not in (model.config or {}):

@@ -3,7 +3,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Files and folders that an instance's arguments name, against what each argument needs.
 
-Source: vLLM 0.33.0, `vllm/lora/peft_helper.py` (rank, DoRA, modules_to_save), `vllm/entrypoints/openai/models/` (an
+Source: `vllm/lora/peft_helper.py` (rank, DoRA, modules_to_save), `vllm/entrypoints/openai/models/` (an
 adapter without enable_lora), `vllm/tokenizers/` and `vllm/transformers_utils/` (files of tokenizers and drafters).
 
 Private to the collection: may change without notice.

@@ -3,7 +3,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Formats of weights that left vLLM for a plugin: what the release does with them, and what to take instead.
 
-Source: docs/features/quantization (gguf.md, bnb.md) and the loaders of 0.8.5 to 0.33.0.
+Source: docs/features/quantization (gguf.md, bnb.md) and the loaders from 0.8.5 on.
 
 Private to the collection: may change without notice.
 """

@@ -5,7 +5,7 @@
 
 A mapping among them is a phase of the client's own, with values of its own above the others. The client that the role
 vllm_client brings (roles/vllm_client/files/gpufleet_client) has the same names; a test compares them. Source:
-vllm/sampling_params.py, `SamplingParams._verify_args`, read in 0.8.5 to 0.33.0.
+vllm/sampling_params.py, `SamplingParams._verify_args`, read from 0.8.5 on.
 
 Private to the collection: may change without notice.
 """

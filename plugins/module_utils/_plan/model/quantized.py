@@ -3,7 +3,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Which quantization method a release of vLLM takes, from what the model's files say and what was asked for.
 
-Source: `_verify_quantization` and each method's `override_quantization_method`, read in the releases 0.8.5 to 0.33.0. A
+Source: `_verify_quantization` and each method's `override_quantization_method`, read from 0.8.5 on. A
 method that recognises its own files takes the place of whatever name was asked for, unknown ones too; other methods
 accept some names for the same files.
 

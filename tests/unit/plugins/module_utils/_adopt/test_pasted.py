@@ -65,6 +65,11 @@ def test_options_alone() -> None:
     assert (made.instance["name"], made.instance["engine_args"]) == ("a", {"enable_prefix_caching": False})
 
 
+def test_the_contrary_of_an_option_has_nothing_behind_it() -> None:
+    made = typed("--disable-prefix-caching /srv/m --served-model-name a")
+    assert (made.instance["model"], made.instance["engine_args"]) == ("/srv/m", {"enable_prefix_caching": False})
+
+
 def test_several_servers_of_one_script() -> None:
     first, second = servers("vllm serve a --port 1\nvllm serve b --port 2")
     assert (first["words"][0], second["words"][0]) == ("a", "b")

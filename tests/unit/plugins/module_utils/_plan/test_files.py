@@ -231,6 +231,7 @@ def test_paths_are_found_in_every_spelling() -> None:
         "speculative_config.tokenizer": "inventory:f",
         "download_dir": "/not",
         "allowed-local-media-path": "/not",
+        "watchdog_config": {"dump_dir": "/not"},
         "served": "a/b",
         "template": "{{ x }}/y",
     }

@@ -116,7 +116,7 @@ def test_a_gate_opens_at_its_release(gate: Gate) -> None:
     before = (gate.since[0], gate.since[1] - 1, 99)
     assert (gate.open_at(before), gate.open_at(gate.since)) == (False, True)
     assert gate.until is None or not gate.open_at(gate.until)
-    assert gate.since <= gates.NEWEST_KNOWN, "step 2 of docs/contributing/vllm-release.md raises NEWEST_KNOWN last"
+    assert gate.since <= gates.NEWEST_KNOWN, "docs/contributing/vllm-release.md raises NEWEST_KNOWN"
     assert gate.what and gate.source
 
 

@@ -10,6 +10,8 @@ import pathlib
 import re
 import typing as t
 
+import pytest
+
 from ansible_collections.gpufleet.vllm.plugins.module_utils._vllm.gates import NEWEST_KNOWN
 from ansible_collections.gpufleet.vllm.plugins.module_utils._vllm.schema import version_key, version_text
 from ansible_collections.gpufleet.vllm.tests.unit.plugins.module_utils._plan.fleet import HISTORY
@@ -29,11 +31,11 @@ def knows_a_release(source: str) -> bool:
 
 
 def test_the_tables_were_read_for_the_newest_release() -> None:
-    """NEWEST_KNOWN is raised last, when everything that the recipe lists has been looked at."""
+    """NEWEST_KNOWN promises that everything that the recipe lists has been looked at."""
     newest = version_key(HISTORY["versions"][-1])
     assert newest == NEWEST_KNOWN, (
-        f"plugins/module_utils/_vllm/gates.py: raise NEWEST_KNOWN to {newest}, at the end of step 2 of {RECIPE.name} "
-        "and not before"
+        f"plugins/module_utils/_vllm/gates.py: raise NEWEST_KNOWN to {newest}, and commit nothing before step 2 of "
+        f"{RECIPE.name} is done"
     )
 
 
@@ -44,12 +46,31 @@ def test_the_page_of_the_arguments_says_which_releases_there_are() -> None:
     assert said in page, f"roles/vllm_server/files/engine_args/README.md is to say: {said}"
 
 
-def test_whoever_plans_an_upgrade_is_told_the_newest_release() -> None:
-    page = (CHECKOUT / "docs" / "plan.md").read_text()
-    said = re.findall(r"has read go up to ([\d.]+\d);", page)
+@pytest.mark.parametrize(
+    ("page", "words"),
+    [
+        ("plan.md", r"has read go up to ([\d.]+\d);"),
+        ("supported.md", r"images of [\d.]+ to ([\d.]+) are known"),
+        ("guides.md", r"what vLLM's sources say \([\d.]+ to ([\d.]+)\)"),
+        ("monitoring.md", r"read from the sources of vLLM [\d.]+ to ([\d.]+),"),
+    ],
+)
+def test_pages_say_which_release_is_the_newest_that_was_read(page: str, words: str) -> None:
+    said = re.findall(words, (CHECKOUT / "docs" / page).read_text())
     assert said == [version_text(NEWEST_KNOWN)], (
-        f"docs/plan.md, under `Before an upgrade`, is to say: has read go up to {version_text(NEWEST_KNOWN)};"
+        f"docs/{page} is to say {version_text(NEWEST_KNOWN)}, where {words!r} is found"
     )
+
+
+def test_heads_of_files_do_not_say_it_too() -> None:
+    """It would have to be raised in each of them. What another end has is said there."""
+    newest = re.escape(version_text(NEWEST_KNOWN))
+    said = [
+        path.relative_to(MODULE_UTILS).as_posix()
+        for path in MODULE_UTILS.rglob("*.py")
+        if re.search(rf"(?:[Rr]ead|Source|sources|releases?|vLLM)\b.* to {newest}", path.read_text())
+    ]
+    assert said == [], "write `from X on`: NEWEST_KNOWN says up to which release that was read"
 
 
 def first_column(page: pathlib.Path) -> set[str]:

@@ -176,6 +176,49 @@ EXAMPLES: dict[str, tuple[Json, str, Json]] = {
         "ngram: leave it out",
         {"async_scheduling": None},
     ),
+    "asynchronous_guesses_of_the_first_runner": (
+        {"async_scheduling": True, **drafts(method="suffix", num_speculative_tokens=4)},
+        "suffix: leave it out",
+        {"async_scheduling": None},
+    ),
+    "argmax_of_two_vocabularies": (
+        drafts(
+            method="draft_model",
+            model="d",
+            num_speculative_tokens=2,
+            use_heterogeneous_vocab=True,
+            use_local_argmax_reduction=True,
+        ),
+        "exclude each other",
+        drafts(method="draft_model", model="d", num_speculative_tokens=2, use_heterogeneous_vocab=True),
+    ),
+    "too_few_guesses_for_fly": (
+        drafts(method="eagle3", model="d", num_speculative_tokens=1, rejection_sample_method="fly"),
+        "2 or more, and it is 1",
+        drafts(method="eagle3", model="d", num_speculative_tokens=2, rejection_sample_method="fly"),
+    ),
+    "head_that_is_not_shared": (
+        drafts(method="ngram", num_speculative_tokens=2, draft_lm_head_quantization="fp8"),
+        "the method is ngram",
+        drafts(method="mtp", num_speculative_tokens=2, draft_lm_head_quantization="fp8"),
+    ),
+    "candidates_of_others": (
+        drafts(method="eagle3", model="d", num_speculative_tokens=2, xpress_topc=8),
+        "it is eagle3",
+        drafts(method="dflash", model="d", num_speculative_tokens=2, xpress_topc=8),
+    ),
+    "adapters_with_one_kernel": (
+        {"enable_lora": True, "moe_backend": "deep_gemm_mega_moe"},
+        "moe_backend deep_gemm_mega_moe",
+        {"moe_backend": "triton"},
+    ),
+    "half_cache": ({"kv_cache_dtype": "float16", "dtype": "bfloat16"}, "dtype bfloat16", {"dtype": "half"}),
+    "brain_cache": ({"kv_cache_dtype": "bfloat16", "dtype": "half"}, "dtype half", {"dtype": "auto"}),
+    "asleep_with_a_store": (
+        {"enable_sleep_mode": True, "kv_transfer_config": {"kv_connector": "MooncakeStoreConnector"}},
+        "kv_connector MooncakeStoreConnector",
+        {"kv_transfer_config": {"kv_connector": "NixlConnector"}},
+    ),
     "asynchronous_unpadded": (
         {"async_scheduling": True, **drafts(method="mtp", num_speculative_tokens=1, disable_padded_drafter_batch=True)},
         "exclude each other",

@@ -100,6 +100,9 @@ def test_spellings_of_one_argument(spelling: t.Any) -> None:
         ({"device-memory-utilization": 0.5}, "gpu_memory_utilization", 0.5),
         ({"no_enable_prefix_caching": True}, "enable_prefix_caching", False),
         ({"--no-enable-prefix-caching": True}, "enable_prefix_caching", False),
+        ({"--disable-prefix-caching": True}, "enable_prefix_caching", False),
+        ({"disable_chunked_prefill": False}, "enable_chunked_prefill", True),
+        ({"enable_log_stats": False}, "disable_log_stats", True),
     ],
 )
 def test_second_names(given: t.Any, name: t.Any, value: t.Any) -> None:

@@ -163,6 +163,7 @@ QWEN, GEMMA_3 = "Qwen3_5MoeForConditionalGeneration", "Gemma3ForConditionalGener
         # MultiModalConfig.get_limit_per_prompt: what is not stated is 999. Only images come through its encoder.
         (GEMMA_3, "0.22.0", {"image": 0}, False, False),
         (GEMMA_3, "0.22.0", {"video": 0}, True, True),
+        ("MuseSparkForConditionalGeneration", "0.33.0", {"image": 0}, True, True),
         # _mark_tower_model was not there yet.
         (GEMMA_3, "0.19.0", {"image": 0}, False, True),
     ],
