@@ -89,8 +89,9 @@ GUESSING: dict[Version, tuple[str, ...]] = {
 }
 # The first release without one of them: nothing rewrites it there, and the start ends.
 GUESSING_GONE: dict[str, Version] = {"longcat_flash_ngram": (0, 32, 0)}
-# From the end on Transformers brings such layers too, and which is not known: nobody is refused there.
-GUESSING_READ: tuple[Version, Version] = ((0, 11, 0), (0, 33, 0))
+GUESSING_READ: Version = (0, 11, 0)
+# From it on Transformers brings such layers too, and which is not known: nobody is refused.
+GUESSING_BY_OTHERS: Version = (0, 33, 0)
 # Families that had none in any release that was read, and what people ask it of: their names settle it.
 NEVER_GUESSING = (
     "llama",
@@ -134,7 +135,7 @@ def in_stages(model_type: str, architecture: str, at: Version) -> bool:
 
 def guesses(model_type: str, architecture: str, at: Version) -> Version | bool | None:
     """Whether a release takes the model's own MTP layers, or the release that brings it; None: not known."""
-    if not GUESSING_READ[0] <= at < GUESSING_READ[1]:
+    if not GUESSING_READ <= at <= NEWEST_KNOWN or at >= GUESSING_BY_OTHERS:
         return None
     since = next((since for since, names in GUESSING.items() if {model_type, architecture} & set(names)), None)
     if since is None:
