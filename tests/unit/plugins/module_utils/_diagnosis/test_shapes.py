@@ -218,3 +218,26 @@ def test_a_mistake_of_vllms_own_code_is_known_by_who_says_it() -> None:
 )
 def test_what_a_launcher_lacked_did_not_stop_the_engine(line: str) -> None:
     assert diagnose(f"{line}\n{CORE}{CAUSE}\n{WRAPPERS}", 1).cause == CAUSE
+
+
+@pytest.mark.parametrize(
+    "given", [{}, {"env": {"VLLM_USE_DEEP_GEMM": "1"}}, {"arguments": {"attention_backend": "FLASH_ATTN"}}]
+)
+@pytest.mark.parametrize("how", ["not available or outdated. Please install", "unavailable in the current vLLM"])
+def test_the_lack_of_deepgemm_is_cured_by_doing_without_it(how: str, given: dict[str, dict[str, str]]) -> None:
+    """It is on where nothing is set (vllm/envs.py), so to leave the variable out, or another backend, helps nothing."""
+    found = diagnose(f"{CORE}RuntimeError: DeepGEMM backend is {how}\n", 1, release=given)
+    assert "VLLM_USE_DEEP_GEMM: '0'" in found.advice
+    assert "Leave" not in found.advice
+
+
+def test_another_variable_is_not_blamed_for_the_lack_of_flashinfer() -> None:
+    line = f"{CORE}RuntimeError: FlashInfer backend is not available. Please install the package\n"
+    assert "VLLM_USE_DEEP_GEMM" not in diagnose(line, 1, release={"env": {"VLLM_USE_DEEP_GEMM": "1"}}).advice
+
+
+def test_compiled_code_that_names_a_lost_operation_is_told_with_it() -> None:
+    """FlashInfer's are registered where it is found alone: vllm/utils/flashinfer.py 0.27.0, has_flashinfer."""
+    found = diagnose(f"{CORE}AttributeError: '_OpNamespace' 'vllm' object has no attribute 'flashinfer_mm_fp4'\n", 1)
+    assert "(flashinfer_mm_fp4)" in found.advice
+    assert "torch_compile_cache" in found.advice
