@@ -73,6 +73,12 @@ _LACKING = re.compile(
     # torch says the same of a process group without GPUs.
     r"^NotImplementedError\b|[Nn]o (?:\w+ ){0,3}(?:kernels?|backends?(?! type associated)) "
 )
+# vllm/engine/arg_utils.py, _raise_unsupported_error: settings that ask for what the release does not do.
+_ASKED_FOR = re.compile(r"(?P<what>\S.{0,120}) is not supported\. We recommend to remove (?P=what) from your config")
+_ASKED_BY = {
+    "Concurrent Partial Prefill": "max_num_partial_prefills and max_long_partial_prefills",
+    "Pipeline Parallelism": "pipeline_parallel_size, or distributed_executor_backend",
+}
 _LACKING_SAID_BY = re.compile(r"^(?:\w+\.)*(?:ValueError|NotImplementedError|AssertionError|RuntimeError|TypeError)\b")
 # What no setting is refused by: vLLM's own code did not foresee something.
 _MISTAKE = re.compile(
@@ -201,6 +207,10 @@ def _unknown(root: Event, known: t.Mapping[str, str]) -> Diagnosis:
         return Diagnosis(
             "flag.refused", line, "vLLM refuses these settings, or this model with them: do as the line says."
         )
+    asked = _ASKED_FOR.search(line)
+    if asked is not None:
+        by = next((by for what, by in _ASKED_BY.items() if what in asked["what"]), "what asks for it")
+        return Diagnosis("flag.refused", line, f"This release does not do that: leave {by} out.")
     if _LACKING_SAID_BY.match(line) and _LACKING.search(line):
         return _lacking(line, root, known)
     ours = any(_OF_VLLM.search(frame) for frame in root.frames) if root.frames else bool(root.where)

@@ -268,6 +268,13 @@ KINDS: tuple[Kind, ...] = (
                 frames=r"custom_all_reduce|custom_ar|symm_mem|quick_all_reduce",
             ),
             Case(r"custom_all_reduce\.cuh.{0,80}(?:invalid argument|error)"),
+            Case(
+                # c10/cuda/CUDACachingAllocator.cpp, ExpandableSegment::fromShared.
+                r"pidfd_(?:getfd|open): ?Operation not permitted",
+                "Segments that expand are shared over files, which a container without SYS_PTRACE may not take from "
+                "another process: leave expandable_segments:True out of PYTORCH_CUDA_ALLOC_CONF (PYTORCH_ALLOC_CONF) "
+                "in `env`.",
+            ),
         ),
     ),
     Kind(

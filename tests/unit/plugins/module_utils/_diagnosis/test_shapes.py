@@ -241,3 +241,38 @@ def test_compiled_code_that_names_a_lost_operation_is_told_with_it() -> None:
     found = diagnose(f"{CORE}AttributeError: '_OpNamespace' 'vllm' object has no attribute 'flashinfer_mm_fp4'\n", 1)
     assert "(flashinfer_mm_fp4)" in found.advice
     assert "torch_compile_cache" in found.advice
+
+
+@pytest.mark.parametrize(
+    ("feature", "named"),
+    [
+        ("Concurrent Partial Prefill", "max_num_partial_prefills"),
+        (
+            "Pipeline Parallelism without Ray distributed executor or multiprocessing executor or external launcher",
+            "pipeline_parallel_size, or distributed_executor_backend",
+        ),
+        ("A Feature of Tomorrow", "what asks for it"),
+    ],
+)
+def test_what_a_release_asks_to_be_removed_is_left_out(feature: str, named: str) -> None:
+    """vllm/engine/arg_utils.py, _raise_unsupported_error: a newer image or another build is no remedy."""
+    text = f"NotImplementedError: {feature} is not supported. We recommend to remove {feature} from your config."
+    found = diagnose(said(CORE, text), 1)
+    assert found.failure_class == "flag.refused"
+    assert f"leave {named}" in found.advice
+    assert "another build" not in found.advice
+
+
+def test_attention_of_an_encoder_has_a_setting_of_its_own() -> None:
+    frame = '  File "/usr/lib/python3/dist-packages/vllm/v1/attention/ops/vit_attn_wrappers.py", line 51, in wrapper'
+    log = said(CORE, TRACEBACK, frame, "    flash()", "RuntimeError: cu_seqlens_q must be on CUDA")
+    assert "Try another mm_encoder_attn_backend" in diagnose(log, 1).advice
+
+
+@pytest.mark.parametrize("given", [{}, {"gpu_memory_utilization": "0.48"}])
+def test_no_room_for_the_cache_may_be_the_doing_of_another_program(given: dict[str, str]) -> None:
+    """What it takes while this engine measures counts as this engine's: vllm/v1/worker/gpu_worker.py 0.21.0."""
+    line = "ValueError: No available memory for the cache blocks. Try increasing `gpu_memory_utilization`"
+    advice = diagnose(said(CORE, line), 1, release={"arguments": given}).advice
+    assert "start one engine after the other" in advice
+    assert "limit_mm_per_prompt" in advice
