@@ -82,7 +82,9 @@ _ASKED_BY = {
 _LACKING_SAID_BY = re.compile(r"^(?:\w+\.)*(?:ValueError|NotImplementedError|AssertionError|RuntimeError|TypeError)\b")
 # What no setting is refused by: vLLM's own code did not foresee something.
 _MISTAKE = re.compile(
-    r"(?:AttributeError|TypeError|NameError|UnboundLocalError|IndexError|KeyError|ZeroDivisionError)\b"
+    r"(?:AttributeError|TypeError|NameError|UnboundLocalError|IndexError|KeyError|ZeroDivisionError)\b|"
+    # A worker's, whose kind its executor leaves out.
+    r"index \d+ is out of bounds for dimension|list index out of range|'NoneType' object "
 )
 _OF_VLLM = re.compile(r"/vllm/(?!entrypoints/)")
 _CAUSE_LENGTH = 300
@@ -153,6 +155,8 @@ def _diagnosis(event: Event, match: Match, life: t.Sequence[Event], hint: str, k
         line = next((more for more in event.more if searched(match.pattern, more)), line)
     if name == "jit.build":
         return _built(line, match, life, known)
+    if name == "gpu.fault":
+        line, advice = _asserted(line, advice, life, known)
     # Only the API server has the instance's own port.
     if name == "port.busy" and causes.depth(event) and "in use" in line:
         return Diagnosis("port.internal", _fit(line), failures.NAMED["port.internal"].advice)
@@ -170,6 +174,16 @@ def _built(line: str, match: Match, life: t.Sequence[Event], known: t.Mapping[st
     if said is None or said.kind.name not in _OF_COMPILERS:
         said = match
     return Diagnosis(said.kind.name, _fit(line), said.advice)
+
+
+def _asserted(line: str, advice: str, life: t.Sequence[Event], known: t.Mapping[str, str]) -> tuple[str, str]:
+    """What a kernel asserted: the exception that comes of it only tells that something did."""
+    asserted = [other for other in life if "Assertion `" in other.line]
+    for other in asserted[:_BEST]:
+        said = kind_of(other.line, (), known)
+        if said is not None and said.kind.name == "gpu.fault":
+            return other.line, said.advice
+    return line, advice
 
 
 def _busy(line: str, advice: str) -> Diagnosis:
@@ -204,8 +218,10 @@ def _unknown(root: Event, known: t.Mapping[str, str]) -> Diagnosis:
             "flag.refused", line, f"vLLM refuses how {_listed(names, known)} is set: do as the line says{other}."
         )
     if checked is not None and _REFUSING.match(line):
+        spoken = settings.in_words(root.text)
+        more = f" It speaks of {' and '.join(spoken)}." if spoken else ""
         return Diagnosis(
-            "flag.refused", line, "vLLM refuses these settings, or this model with them: do as the line says."
+            "flag.refused", line, f"vLLM refuses these settings, or this model with them: do as the line says.{more}"
         )
     asked = _ASKED_FOR.search(line)
     if asked is not None:

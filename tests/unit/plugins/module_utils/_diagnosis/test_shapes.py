@@ -276,3 +276,38 @@ def test_no_room_for_the_cache_may_be_the_doing_of_another_program(given: dict[s
     advice = diagnose(said(CORE, line), 1, release={"arguments": given}).advice
     assert "start one engine after the other" in advice
     assert "limit_mm_per_prompt" in advice
+
+
+@pytest.mark.parametrize(
+    ("text", "advised"),
+    [
+        ("vllm serve: error: unrecognized arguments: --task embed", "say runner"),
+        ("RuntimeError: Cannot find any safetensors model weights with `/models/x`", "load_format"),
+        (
+            "ValueError: Number of experts in the model must be greater than 0 when expert parallelism is enabled.",
+            "enable_expert_parallel",
+        ),
+        (
+            (
+                "RuntimeError: Worker failed with error 'index 1 is out of bounds for dimension 0 with size 1', please "
+                "check the stack trace above for the root cause"
+            ),
+            "try another release",
+        ),
+    ],
+)
+def test_what_a_line_says_in_words_is_advised_by_name(text: str, advised: str) -> None:
+    frame = '  File "/usr/lib/python3/dist-packages/vllm/config/vllm.py", line 1, in __post_init__'
+    assert advised in diagnose(said(CORE, TRACEBACK, frame, "    raise", text), 1).advice
+
+
+def test_what_a_kernel_asserted_is_the_cause_and_not_that_something_did() -> None:
+    """Positions past those of a table, as a length brings that was written over the model's own."""
+    asserted = (
+        "/tmp/x.py:31: block: [1,0,0] Assertion `index out of bounds: 0 <= tl.broadcast_to(t, [X]) < 40960` failed."
+    )
+    found = diagnose(f"{asserted}\n{CORE}torch.AcceleratorError: CUDA error: device-side assert triggered\n", 0)
+    assert found.failure_class == "gpu.fault"
+    assert "< 40960" in found.cause
+    assert "past 40960" in found.advice
+    assert "max_model_len" in found.advice
