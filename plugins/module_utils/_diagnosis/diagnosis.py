@@ -73,10 +73,18 @@ _LACKING = re.compile(
     # torch says the same of a process group without GPUs.
     r"^NotImplementedError\b|[Nn]o (?:\w+ ){0,3}(?:kernels?|backends?(?! type associated)) "
 )
+# vllm/engine/arg_utils.py, _raise_unsupported_error: settings that ask for what the release does not do.
+_ASKED_FOR = re.compile(r"(?P<what>\S.{0,120}) is not supported\. We recommend to remove (?P=what) from your config")
+_ASKED_BY = {
+    "Concurrent Partial Prefill": "max_num_partial_prefills and max_long_partial_prefills",
+    "Pipeline Parallelism": "pipeline_parallel_size, or distributed_executor_backend",
+}
 _LACKING_SAID_BY = re.compile(r"^(?:\w+\.)*(?:ValueError|NotImplementedError|AssertionError|RuntimeError|TypeError)\b")
 # What no setting is refused by: vLLM's own code did not foresee something.
 _MISTAKE = re.compile(
-    r"(?:AttributeError|TypeError|NameError|UnboundLocalError|IndexError|KeyError|ZeroDivisionError)\b"
+    r"(?:AttributeError|TypeError|NameError|UnboundLocalError|IndexError|KeyError|ZeroDivisionError)\b|"
+    # A worker's, whose kind its executor leaves out.
+    r"index \d+ is out of bounds for dimension|list index out of range|'NoneType' object "
 )
 _OF_VLLM = re.compile(r"/vllm/(?!entrypoints/)")
 _CAUSE_LENGTH = 300
@@ -147,6 +155,8 @@ def _diagnosis(event: Event, match: Match, life: t.Sequence[Event], hint: str, k
         line = next((more for more in event.more if searched(match.pattern, more)), line)
     if name == "jit.build":
         return _built(line, match, life, known)
+    if name == "gpu.fault":
+        line, advice = _asserted(line, advice, life, known)
     # Only the API server has the instance's own port.
     if name == "port.busy" and causes.depth(event) and "in use" in line:
         return Diagnosis("port.internal", _fit(line), failures.NAMED["port.internal"].advice)
@@ -164,6 +174,16 @@ def _built(line: str, match: Match, life: t.Sequence[Event], known: t.Mapping[st
     if said is None or said.kind.name not in _OF_COMPILERS:
         said = match
     return Diagnosis(said.kind.name, _fit(line), said.advice)
+
+
+def _asserted(line: str, advice: str, life: t.Sequence[Event], known: t.Mapping[str, str]) -> tuple[str, str]:
+    """What a kernel asserted: the exception that comes of it only tells that something did."""
+    asserted = [other for other in life if "Assertion `" in other.line]
+    for other in asserted[:_BEST]:
+        said = kind_of(other.line, (), known)
+        if said is not None and said.kind.name == "gpu.fault":
+            return other.line, said.advice
+    return line, advice
 
 
 def _busy(line: str, advice: str) -> Diagnosis:
@@ -198,9 +218,15 @@ def _unknown(root: Event, known: t.Mapping[str, str]) -> Diagnosis:
             "flag.refused", line, f"vLLM refuses how {_listed(names, known)} is set: do as the line says{other}."
         )
     if checked is not None and _REFUSING.match(line):
+        spoken = settings.in_words(root.text)
+        more = f" It speaks of {' and '.join(spoken)}." if spoken else ""
         return Diagnosis(
-            "flag.refused", line, "vLLM refuses these settings, or this model with them: do as the line says."
+            "flag.refused", line, f"vLLM refuses these settings, or this model with them: do as the line says.{more}"
         )
+    asked = _ASKED_FOR.search(line)
+    if asked is not None:
+        by = next((by for what, by in _ASKED_BY.items() if what in asked["what"]), "what asks for it")
+        return Diagnosis("flag.refused", line, f"This release does not do that: leave {by} out.")
     if _LACKING_SAID_BY.match(line) and _LACKING.search(line):
         return _lacking(line, root, known)
     ours = any(_OF_VLLM.search(frame) for frame in root.frames) if root.frames else bool(root.where)

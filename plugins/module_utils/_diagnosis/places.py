@@ -42,6 +42,13 @@ PLACES: tuple[Place, ...] = (
         "See whether it serves with enforce_eager.",
     ),
     Place(
+        # Before 0.12 nothing chooses it.
+        r"vit_attn|mm_encoder_attention",
+        "the attention of what reads images, video or audio",
+        ("mm_encoder_attn_backend",),
+        "Try another mm_encoder_attn_backend, such as TORCH_SDPA, or another image.",
+    ),
+    Place(
         r"attention/|attn|flashinfer|flashmla",
         "attention",
         ("attention_backend", "attention_config", "VLLM_ATTENTION_BACKEND"),

@@ -17,6 +17,14 @@ _PAIR = re.compile(r"'(?P<name>[a-z][a-z0-9_]{1,60})': (?P<value>'[^']{0,80}'|[\
 # It says this one apart, where it applies it.
 _BLOCKS = re.compile(r"\b(?P<name>num_gpu_blocks_override)=(?P<value>\d{1,12})\b")
 _SHOWN = 60
+_IN_WORDS = {
+    "chunked prefill": "enable_chunked_prefill",
+    "expert parallelism": "enable_expert_parallel",
+    "pipeline parallelism": "pipeline_parallel_size",
+    "prefix caching": "enable_prefix_caching",
+    "sleep mode": "enable_sleep_mode",
+    "speculative decoding": "speculative_config",
+}
 # Arguments of the engines from 0.8.5 on, of more than one word: a message that names one speaks of the argument.
 NAMES = frozenset(
     (
@@ -145,6 +153,11 @@ def checked_in(text: str, frames: t.Sequence[str]) -> list[str] | None:
     classes = [_HUMP.sub("_", heading[1]).lower()] if heading else []
     files = [f"{file[1]}_config"] if file else []
     return [name for name in dict.fromkeys([*classes, *files]) if name in NAMES]
+
+
+def in_words(text: str) -> list[str]:
+    """The arguments that a message speaks of in words of its own."""
+    return [name for words, name in _IN_WORDS.items() if words in text.lower()]
 
 
 def spoken_of(text: str, known: t.Mapping[str, str]) -> list[str]:

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from .kind import Case, Kind
 
+_ABSENT = r"backend is (?:not available|unavailable)|No module named '(?:flashinfer|deep_ep)'"
 KINDS: tuple[Kind, ...] = (
     Kind(
         "kv.fp8",
@@ -74,21 +75,18 @@ KINDS: tuple[Kind, ...] = (
         "has it.",
         (
             Case(
-                r"backend is (?:not available|unavailable)|DeepGEMM is not available|"
-                r"No module named '(?:flashinfer|deep_gemm|deep_ep)'",
-                "Leave {set} out, or use an image that brings it.",
-                set_by=(
-                    "moe_backend",
-                    "attention_backend",
-                    "all2all_backend",
-                    "VLLM_USE_DEEP_GEMM",
-                    "VLLM_ATTENTION_BACKEND",
-                ),
+                # vllm/utils/deep_gemm.py, _missing: 0.10.0 to 0.33.0. On by itself since 0.11.
+                r"DeepGEMM (?:backend )?is (?:not available|unavailable)|No module named 'deep_gemm'",
+                "vLLM takes DeepGEMM by itself, and this image has none that suits it: do without it "
+                "(VLLM_USE_DEEP_GEMM: '0' in `env`), or use another image. A model that needs it, as DeepSeek's sparse "
+                "attention does, wants the image.",
             ),
             Case(
-                r"backend is (?:not available|unavailable)|DeepGEMM is not available|"
-                r"No module named '(?:flashinfer|deep_gemm|deep_ep)'"
+                _ABSENT,
+                "Leave {set} out, or use an image that brings it.",
+                set_by=("moe_backend", "attention_backend", "all2all_backend", "VLLM_ATTENTION_BACKEND"),
             ),
+            Case(_ABSENT),
         ),
     ),
     Kind(

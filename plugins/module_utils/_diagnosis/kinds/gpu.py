@@ -192,6 +192,13 @@ KINDS: tuple[Kind, ...] = (
                 r"illegal memory access|unspecified launch failure|misaligned address|"
                 r"illegal instruction was encountered"
             ),
+            Case(
+                # What Inductor writes of an index: of a token in the vocabulary, or of a position in a table of them.
+                r"Assertion `index out of bounds: 0 <= .{1,120} < (?P<size>\d{1,12})` failed",
+                "A kernel was given an index past {size}. Where that is the length that the model was made for, "
+                "max_model_len is above it: lower it, or have its positions scaled (rope_parameters in hf_overrides). "
+                "Where it is the vocabulary, the tokenizer is another model's.",
+            ),
             Case(r"device-side assert triggered|cudaErrorIllegalAddress|the launch timed out"),
             Case(r"uncorrectable (?:NVLink|ECC)|ECC error|fallen off the bus|GPU is lost|NVMLError_GpuIsLost"),
             Case(r"CUDA error: (?:unknown error|invalid (?:argument|resource handle|configuration argument))"),
@@ -268,6 +275,13 @@ KINDS: tuple[Kind, ...] = (
                 frames=r"custom_all_reduce|custom_ar|symm_mem|quick_all_reduce",
             ),
             Case(r"custom_all_reduce\.cuh.{0,80}(?:invalid argument|error)"),
+            Case(
+                # c10/cuda/CUDACachingAllocator.cpp, ExpandableSegment::fromShared.
+                r"pidfd_(?:getfd|open): ?Operation not permitted",
+                "Segments that expand are shared over files, which a container without SYS_PTRACE may not take from "
+                "another process: leave expandable_segments:True out of PYTORCH_CUDA_ALLOC_CONF (PYTORCH_ALLOC_CONF) "
+                "in `env`.",
+            ),
         ),
     ),
     Kind(

@@ -170,6 +170,15 @@ KINDS: tuple[Kind, ...] = (
             ),
             Case(r"corrupted compilation artifact|failed to get the hash of the compiled graph"),
             Case(r"torch_compile_cache.{0,200}(?:No such file|corrupt|EOFError)"),
+            Case(
+                # Those of the namespace vllm are registered in Python, FlashInfer's only where it is found
+                # (vllm/utils/flashinfer.py), which the key of the cache does not hold.
+                r"'_OpNamespace' 'vllm' object has no attribute '(?P<op>\w{1,80})'",
+                "What an earlier start compiled names an operation that this one does not have ({op}): something that "
+                "vLLM found then is missing now, FlashInfer for one, or nvcc, without which it is not used. Bring it "
+                "back, or empty the folder `torch_compile_cache` in vllm_server_cache_dir on the host, which is built "
+                "again.",
+            ),
         ),
         general=True,
     ),

@@ -24,6 +24,12 @@ _BYTES = (
     "out, or "
     "set it to at least what one request of max_model_len needs, or lower max_model_len."
 )
+# The share is filled with weights first; what a run takes counts as the engine's own, and so does what another program
+# takes meanwhile (vllm/v1/worker/gpu_worker.py, determine_available_memory).
+_BESIDE_WEIGHTS = (
+    "Where the weights are less than the share, it is what a run takes (fewer videos or images: limit_mm_per_prompt), "
+    "or memory that another program took while this engine measured: start one engine after the other."
+)
 _TOO_SMALL = (
     r"larger than (?:the available KV cache memory|the maximum number of tokens that can be stored in KV cache)"
 )
@@ -44,7 +50,8 @@ KINDS: tuple[Kind, ...] = (
     Kind(
         "kv.none",
         "weights and batch leave nothing for the KV cache",
-        "The weights leave no room: use a smaller or quantized model, more GPUs, or a higher gpu_memory_utilization.",
+        "The weights and a run of the largest batch leave no room: use a higher gpu_memory_utilization, a smaller or "
+        f"quantized model, or more GPUs. {_BESIDE_WEIGHTS}",
         (
             Case(r"No available memory for the cache blocks", _BLOCKS, set_by=("num_gpu_blocks_override",)),
             Case(r"No available memory for the cache blocks", _BYTES, set_by=("kv_cache_memory_bytes",)),
@@ -52,7 +59,7 @@ KINDS: tuple[Kind, ...] = (
                 r"No available memory for the cache blocks",
                 "The weights and the batch leave no room in the share of the GPU that is asked for: raise "
                 "{set}, lower "
-                "max_num_batched_tokens, or use a quantized or smaller model, or more GPUs.",
+                f"max_num_batched_tokens, or use a quantized or smaller model, or more GPUs. {_BESIDE_WEIGHTS}",
                 set_by=("gpu_memory_utilization",),
             ),
             Case(r"No available memory for the cache blocks"),

@@ -53,6 +53,12 @@ KINDS: tuple[Kind, ...] = (
                 "the host, or allow the Hub.",
             ),
             Case(
+                # model_loader/runai_streamer_loader.py: a drafter in the model's own files is looked for once more.
+                r"Cannot find any safetensors model weights with",
+                "The loader found no file of safetensors in that folder: put them there, or use another load_format; "
+                "with a drafter in the model's own files (speculative_config) it does not find them again.",
+            ),
+            Case(
                 r"locate the files? on the Hub|couldn't connect to 'https?://|LocalEntryNotFoundError|"
                 r"NameResolutionError|Temporary failure in name resolution|Failed to resolve|Max retries exceeded|"
                 r"Network is unreachable|No route to host|ConnectTimeout|ReadTimeout: |Read timed out|"

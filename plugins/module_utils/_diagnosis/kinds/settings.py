@@ -19,7 +19,14 @@ KINDS: tuple[Kind, ...] = (
         "flag.unknown",
         "an argument that this release does not have",
         "This release of vLLM has no such argument: remove it, correct its name, or use an image whose release has it.",
-        (Case(r"error: unrecognized arguments:"),),
+        (
+            Case(
+                r"error: unrecognized arguments:.{0,300}--task\b",
+                "This release has no task: say runner (generate, pooling) and, where a model is made to do what it was "
+                "not made for, convert (embed, classify).",
+            ),
+            Case(r"error: unrecognized arguments:"),
+        ),
     ),
     Kind(
         "flag.ambiguous",

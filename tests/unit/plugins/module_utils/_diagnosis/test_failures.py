@@ -286,10 +286,16 @@ REAL = [
         "backend.absent",
         "RuntimeError: FlashInfer backend is not available. Please install the package to enable FlashInfer",
     ),
+    (
+        "backend.absent",
+        "RuntimeError: DeepGEMM backend is unavailable in the current vLLM environment, or the available DeepGEMM",
+    ),
     ("kernel.resources", "triton.runtime.errors.OutOfResources: out of resource: shared memory, Required: 114688"),
     ("compile.failed", "torch._dynamo.exc.Unsupported: Unexpected type in sourceless builder"),
     ("compile.failed", "RuntimeError: CUDA error: operation not permitted when stream is capturing"),
     ("compile.cache", "OSError: torch_compile_cache/0a/rank_0_0/computation_graph.py: No such file or directory"),
+    ("compile.cache", "AttributeError: '_OpNamespace' 'vllm' object has no attribute 'flashinfer_mm_fp4'"),
+    ("p2p.failed", "RuntimeError: pidfd_getfd: Operation not permitted"),
     ("net.ranks", "RuntimeError: Gloo connectFullMesh failed with [pair.cc:144] no error"),
     (
         "model.inspect",

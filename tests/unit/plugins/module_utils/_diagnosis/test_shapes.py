@@ -218,3 +218,96 @@ def test_a_mistake_of_vllms_own_code_is_known_by_who_says_it() -> None:
 )
 def test_what_a_launcher_lacked_did_not_stop_the_engine(line: str) -> None:
     assert diagnose(f"{line}\n{CORE}{CAUSE}\n{WRAPPERS}", 1).cause == CAUSE
+
+
+@pytest.mark.parametrize(
+    "given", [{}, {"env": {"VLLM_USE_DEEP_GEMM": "1"}}, {"arguments": {"attention_backend": "FLASH_ATTN"}}]
+)
+@pytest.mark.parametrize("how", ["not available or outdated. Please install", "unavailable in the current vLLM"])
+def test_the_lack_of_deepgemm_is_cured_by_doing_without_it(how: str, given: dict[str, dict[str, str]]) -> None:
+    """It is on where nothing is set (vllm/envs.py), so to leave the variable out, or another backend, helps nothing."""
+    found = diagnose(f"{CORE}RuntimeError: DeepGEMM backend is {how}\n", 1, release=given)
+    assert "VLLM_USE_DEEP_GEMM: '0'" in found.advice
+    assert "Leave" not in found.advice
+
+
+def test_another_variable_is_not_blamed_for_the_lack_of_flashinfer() -> None:
+    line = f"{CORE}RuntimeError: FlashInfer backend is not available. Please install the package\n"
+    assert "VLLM_USE_DEEP_GEMM" not in diagnose(line, 1, release={"env": {"VLLM_USE_DEEP_GEMM": "1"}}).advice
+
+
+def test_compiled_code_that_names_a_lost_operation_is_told_with_it() -> None:
+    """FlashInfer's are registered where it is found alone: vllm/utils/flashinfer.py 0.27.0, has_flashinfer."""
+    found = diagnose(f"{CORE}AttributeError: '_OpNamespace' 'vllm' object has no attribute 'flashinfer_mm_fp4'\n", 1)
+    assert "(flashinfer_mm_fp4)" in found.advice
+    assert "torch_compile_cache" in found.advice
+
+
+@pytest.mark.parametrize(
+    ("feature", "named"),
+    [
+        ("Concurrent Partial Prefill", "max_num_partial_prefills"),
+        (
+            "Pipeline Parallelism without Ray distributed executor or multiprocessing executor or external launcher",
+            "pipeline_parallel_size, or distributed_executor_backend",
+        ),
+        ("A Feature of Tomorrow", "what asks for it"),
+    ],
+)
+def test_what_a_release_asks_to_be_removed_is_left_out(feature: str, named: str) -> None:
+    """vllm/engine/arg_utils.py, _raise_unsupported_error: a newer image or another build is no remedy."""
+    text = f"NotImplementedError: {feature} is not supported. We recommend to remove {feature} from your config."
+    found = diagnose(said(CORE, text), 1)
+    assert found.failure_class == "flag.refused"
+    assert f"leave {named}" in found.advice
+    assert "another build" not in found.advice
+
+
+def test_attention_of_an_encoder_has_a_setting_of_its_own() -> None:
+    frame = '  File "/usr/lib/python3/dist-packages/vllm/v1/attention/ops/vit_attn_wrappers.py", line 51, in wrapper'
+    log = said(CORE, TRACEBACK, frame, "    flash()", "RuntimeError: cu_seqlens_q must be on CUDA")
+    assert "Try another mm_encoder_attn_backend" in diagnose(log, 1).advice
+
+
+@pytest.mark.parametrize("given", [{}, {"gpu_memory_utilization": "0.48"}])
+def test_no_room_for_the_cache_may_be_the_doing_of_another_program(given: dict[str, str]) -> None:
+    """What it takes while this engine measures counts as this engine's: vllm/v1/worker/gpu_worker.py 0.21.0."""
+    line = "ValueError: No available memory for the cache blocks. Try increasing `gpu_memory_utilization`"
+    advice = diagnose(said(CORE, line), 1, release={"arguments": given}).advice
+    assert "start one engine after the other" in advice
+    assert "limit_mm_per_prompt" in advice
+
+
+@pytest.mark.parametrize(
+    ("text", "advised"),
+    [
+        ("vllm serve: error: unrecognized arguments: --task embed", "say runner"),
+        ("RuntimeError: Cannot find any safetensors model weights with `/models/x`", "load_format"),
+        (
+            "ValueError: Number of experts in the model must be greater than 0 when expert parallelism is enabled.",
+            "enable_expert_parallel",
+        ),
+        (
+            (
+                "RuntimeError: Worker failed with error 'index 1 is out of bounds for dimension 0 with size 1', please "
+                "check the stack trace above for the root cause"
+            ),
+            "try another release",
+        ),
+    ],
+)
+def test_what_a_line_says_in_words_is_advised_by_name(text: str, advised: str) -> None:
+    frame = '  File "/usr/lib/python3/dist-packages/vllm/config/vllm.py", line 1, in __post_init__'
+    assert advised in diagnose(said(CORE, TRACEBACK, frame, "    raise", text), 1).advice
+
+
+def test_what_a_kernel_asserted_is_the_cause_and_not_that_something_did() -> None:
+    """Positions past those of a table, as a length brings that was written over the model's own."""
+    asserted = (
+        "/tmp/x.py:31: block: [1,0,0] Assertion `index out of bounds: 0 <= tl.broadcast_to(t, [X]) < 40960` failed."
+    )
+    found = diagnose(f"{asserted}\n{CORE}torch.AcceleratorError: CUDA error: device-side assert triggered\n", 0)
+    assert found.failure_class == "gpu.fault"
+    assert "< 40960" in found.cause
+    assert "past 40960" in found.advice
+    assert "max_model_len" in found.advice
