@@ -33,6 +33,7 @@ class ActionModule(ActionBase):  # type: ignore[misc,unused-ignore]
                 "host": {"type": "str", "required": True},
                 "found": {"type": "dict"},
                 "blocks": {"type": "list", "elements": "dict"},
+                "ended": {"type": "str", "default": ""},
                 "differs": {"type": "list", "elements": "str", "default": []},
                 "restarts": {"type": "list", "elements": "float", "default": []},
                 **{name: {"type": "path", "default": ""} for name, _make in MAKERS},
@@ -41,7 +42,7 @@ class ActionModule(ActionBase):  # type: ignore[misc,unused-ignore]
             mutually_exclusive=[["found", "blocks"]],
         )
         problems: list[str] = []
-        told = {name: plain(args[name], name, problems) for name in ("found", "blocks", "differs")}
+        told = {name: plain(args[name], name, problems) for name in ("found", "blocks", "differs", "ended")}
         size = 0 if problems else len(canonical_json(told))
         if size > LARGEST:
             problems.append(f"{args['host']} told {size} characters, more than {LARGEST} of one benchmark.")
@@ -52,7 +53,9 @@ class ActionModule(ActionBase):  # type: ignore[misc,unused-ignore]
             if clean["found"] is not None:
                 whole = gathered.benchmark(args["host"], clean["found"])
             else:
-                whole = gathered.comparison(args["host"], clean["blocks"], clean["differs"], args["restarts"])
+                whole = gathered.comparison(
+                    args["host"], clean["blocks"], clean["differs"], args["restarts"], clean["ended"]
+                )
         except gathered.NotUnderstoodError as error:
             return {**result, "failed": True, "msg": f"What {args['host']} told is no benchmark: {error}."}
         written, amiss = written_to.files(MAKERS, args, whole)

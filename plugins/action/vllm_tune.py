@@ -72,6 +72,8 @@ class ActionModule(ActionBase):  # type: ignore[misc,unused-ignore]
             decided = search.next_of(asked, start, trials, now - began)
         except outcome.Ended as ended:
             decided = End(search.serving(start, trials), "not_measured", printable(ended))
+        if isinstance(decided, End):
+            notes += _untried(asked, start, trials)
         about = _about(args, host, began, now, notes)
         found = concealed(all_printable(report.document(asked, start, trials, decided, about)))
         written, problems = _written(args["dir"], host, found, asked, trials)
@@ -130,6 +132,12 @@ def _tried(tried: Json, instance: str, now: float) -> list[Trial]:
     return [outcome.made(tried["step"], instance, planned, rolled, measured, seconds)]
 
 
+def _untried(asked: Asked, start: Values, trials: t.Sequence[Trial]) -> list[str]:
+    """What was stated and never tried: the time was over, or it ended before."""
+    left = search.untried(asked, start, trials)
+    return [f"Of vllm_tune_values, these were not tried: {'; '.join(map(report.said, left))}."] if left else []
+
+
 def _about(args: Json, host: str, began: float, now: float, notes: list[str]) -> Json:
     return {
         "host": host,
@@ -149,13 +157,7 @@ def _written(
     folder: str, host: str, found: Json, asked: Asked, trials: t.Sequence[Trial]
 ) -> tuple[list[str], list[str]]:
     """The report of a tuning has one name from its beginning on: whoever interrupts it finds what was found."""
-    if not folder:
-        return [], []
-    if not os.path.isdir(folder) or not os.access(folder, os.W_OK):
-        return [], [
-            f"vllm_tune_dir is {printable(folder)}, which is no folder that you may write to: state another one."
-        ]
-    if not found["trials"]:
+    if not folder or not found["trials"]:
         return [], []
     began = found["began"].translate({ord("-"): None, ord(":"): None})
     # A host's name is no part of a path.
@@ -191,7 +193,7 @@ def _said(
     """For the terminal: what became of the last step, and what is next or stays."""
     told = [printable(report.line(asked.aim, trials[-1]))] if trials else list(notes)
     if isinstance(decided, End):
-        return [*told, f"{report.SAID[decided.outcome].capitalize()}: {decided.why}."]
+        return [*told, f"{report.SAID[decided.outcome].capitalize()}: {decided.why}.", *(notes if trials else [])]
     serves = report.said(search.serving(start, trials))
     return [
         *told,

@@ -34,6 +34,11 @@ options:
         and C(found), as O(found). Three rounds or more.
     type: list
     elements: dict
+  ended:
+    description:
+      - Why O(blocks) are not all that there were to be. An A without its B is told then, and not compared.
+    type: str
+    default: ""
   differs:
     description: What is different between A and B, a text each.
     type: list

@@ -46,7 +46,9 @@ options:
     type: dict
     default: {}
   values:
-    description: Values to try in the place of a search, a mapping of engine arguments each.
+    description:
+      - Values to try in the place of a search, a mapping of engine arguments each. Those beyond O(steps), and those
+        that were not tried in the end, are told.
     type: list
     elements: dict
     default: []
@@ -84,7 +86,9 @@ options:
     type: str
     default: ""
   dir:
-    description: Folder on the control node for the report, as JSON and Markdown. None is written, if empty.
+    description:
+      - Folder on the control node for the report, as JSON and Markdown, which has to be there. None is written, if
+        empty.
     type: path
     default: ""
   found:

@@ -14,13 +14,21 @@ import pytest
 from ansible_collections.gpufleet.vllm.tests.integration.scripted_hosts import Ended, Fleet, Json, restart
 
 A, B = "p" * 64, "n" * 64
-PLAN = {**restart("a", B), "reasons": ["max_num_seqs: 8 -> 4 (target)"], "downtime_seconds": 42.0}
+MODEL = {"id": "org/m", "path": None, "revision": "r" * 40}
+PLAN = {
+    **restart("a", B),
+    "reasons": ["max_num_seqs: 8 -> 4 (target)"],
+    "downtime_seconds": 42.0,
+    "release": {"model": MODEL},
+}
+THERE = {"org/m": {"path": "/var/lib/gpufleet/hub/m"}}
 
 
 def compared(folder: pathlib.Path, *options: str, variables: Json | None = None, **script: t.Any) -> Ended:
     """A comparison on a host where A serves, B is planned, and what serves follows what was asked."""
     now = {"digest": A, "container_id": "c-p"}
     host = {"previous": {"a": None}, "current": {"a": now}, "plans": [PLAN], "moves": True, "measured": "measured"}
+    host["models"] = THERE
     return Fleet(folder, {"g1": {**host, **script}}).run("compare", *options, **(variables or {}))
 
 
@@ -67,12 +75,38 @@ def test_a_serves_again_after_whatever_fails(tmp_path: pathlib.Path, script: Jso
     ended = compared(tmp_path, **script)
     assert (ended.code, [kind for _host, kind in ended.kinds]) == (2, kinds)
     assert told in text(ended) and "a serves." in ended.said
+    assert "It ended early, after 1 measurement: " in text(ended)
+    assert "A in round 1, sequential: tokens_per_second 101 (100..102)" in text(ended)
+
+
+def test_a_host_that_is_lost_on_the_way_keeps_what_was_measured(tmp_path: pathlib.Path) -> None:
+    """It is as B of the second round is looked for: too few rounds to compare, and no figure is lost."""
+    results = tmp_path / "results"
+    ended = compared(tmp_path, away_after=5, variables={"vllm_benchmark_dir": str(results)})
+    assert ended.code == 2
+    assert "a on g1: it ended after 3 of 6 measurements. Round 2, B: the host is out of reach." in text(ended)
+    (kept,) = results.glob("g1.a.compare.*.json")
+    found = json.loads(kept.read_text())
+    assert (found["outcome"], len(found["blocks"])) == ("thrown_away", 3)
+    assert "A in round 1, sequential: tokens_per_second 101 (100..102)" in text(ended)
+    assert f"puts A ({A[:12]}) back, where B ({B[:12]}) serves" in text(ended)
 
 
 def test_what_does_not_go_back_is_told(tmp_path: pathlib.Path) -> None:
     ended = compared(tmp_path, measured_of={"n": "thrown_away"}, back="rolled_back")
     assert ended.code == 2
     assert "Not rolled back" in text(ended)
+
+
+def test_a_way_back_that_fails_takes_along_nothing_of_what_was_found(tmp_path: pathlib.Path) -> None:
+    """The host is lost once all is measured, and A is not put back."""
+    results = tmp_path / "results"
+    ended = compared(tmp_path, away_after=11, variables={"vllm_benchmark_dir": str(results)})
+    assert (ended.code, ended.kinds[-1]) == (2, ("g1", "measure n"))
+    assert "is out of reach, and A may not serve" in text(ended)
+    (kept,) = results.glob("g1.a.compare.*.json")
+    found = json.loads(kept.read_text())
+    assert (found["outcome"], found["ended"], len(found["blocks"])) == ("no_difference", "", 6)
 
 
 def test_a_host_that_is_lost_as_b_begins_says_what_to_do(tmp_path: pathlib.Path) -> None:
@@ -116,6 +150,11 @@ def test_a_check_run_says_what_it_costs_and_touches_nothing(tmp_path: pathlib.Pa
         ),
         ({"unfit": "prompts[0] says nothing"}, {}, "prompts[0] says nothing"),
         ({"said": {"healthy": False}}, {}, "does not serve a verified release"),
+        (
+            {"models": {"org/m": {"path": None}}},
+            {},
+            f"the model of B, org/m at {'r' * 40}, is not on the host, and nothing would serve while it is fetched.",
+        ),
     ],
 )
 def test_what_cannot_be_compared_is_refused_before_anything_is_touched(

@@ -37,7 +37,8 @@ def kept(ended: Ended) -> Json:
 
 
 def test_better_values_are_found_kept_and_told(tmp_path: pathlib.Path) -> None:
-    ended = tuned(tmp_path, vllm_tune_dir=str(tmp_path))
+    results = tmp_path / "results" / "of" / "today"
+    ended = tuned(tmp_path, vllm_tune_dir=str(results))
     assert ended.code == 0, ended.said
     # 15 % of the cache with 2: 8 for 60 %; then in turn, and what wins serves already.
     assert tried(ended) == [8, 2, 8, 2, 8, 2, 8]
@@ -47,7 +48,7 @@ def test_better_values_are_found_kept_and_told(tmp_path: pathlib.Path) -> None:
     assert "Found better values" in said and "max_num_seqs: 8" in said
     assert "the next site.yml puts its own values back" in said
     assert ended.recap("g1")["failed"] == 0
-    report, page = sorted(tmp_path.glob("g1.a.tune.*"))
+    report, page = sorted(results.glob("g1.a.tune.*"))
     assert json.loads(report.read_text())["after"] == {"max_num_seqs": 8}
     assert "- name: a\n  engine_args:\n    max_num_seqs: 8\n" in page.read_text()
     # A fallback in the place of a step would be measured in its name, and one that is stopped serves nobody.
@@ -58,7 +59,7 @@ def test_better_values_are_found_kept_and_told(tmp_path: pathlib.Path) -> None:
 
 def test_what_does_not_hold_is_learned_from_and_what_served_before_is_put_back(tmp_path: pathlib.Path) -> None:
     """8 is rolled back by the host, 16 is refused by the planner, 4 is no better than 2."""
-    values = [{"max_num_seqs": places} for places in (8, 16, 4)]
+    values = [{"max_num_seqs": places} for places in (8, 16, 4, 5)]
     ended = tuned(tmp_path, script={"peak": 2, "fails": [8], "most": 15}, vllm_tune_values=values, vllm_tune_steps=3)
     assert ended.code == 0, ended.said
     assert tried(ended) == [8, 4, 2]
@@ -69,11 +70,13 @@ def test_what_does_not_hold_is_learned_from_and_what_served_before_is_put_back(t
     assert "max_num_seqs 8: rolled back, CUDA out of memory" in said
     assert "max_num_seqs 16: refused, instance a: it does not fit." in said
     assert "puts its own values back" not in said
+    assert "has 4 entries and vllm_tune_steps is 3, so that the last 1 will not be tried" in said
 
 
 def test_looking_changes_nothing(tmp_path: pathlib.Path) -> None:
-    ended = tuned(tmp_path, "--check")
-    assert (ended.code, ended.asked, ended.recap("g1")["changed"]) == (0, [], 0), ended.said
+    ended = tuned(tmp_path, "--check", vllm_tune_dir=str(tmp_path / "results"))
+    assert not (tmp_path / "results").exists()
+    assert (ended.code, ended.asked, ended.recap("g1")["changed"]) == (0, [], 1), "the folder would be made"
     assert "Up to 1 releases would be tried, max_num_seqs within 1 to 64" in " ".join(ended.said.split())
 
 
@@ -84,7 +87,7 @@ def test_looking_changes_nothing(tmp_path: pathlib.Path) -> None:
             {"vllm_tune_goal": "speed", "vllm_tune_steps": 0},
             ["vllm_tune_goal is 'speed': state one of", "vllm_tune_steps is 0."],
         ),
-        ({"vllm_tune_dir": "/nowhere/at/all"}, ["vllm_tune_dir is /nowhere/at/all, which is no folder"]),
+        ({"vllm_tune_dir": "hosts.yml"}, ["/hosts.yml, which is no folder that you may write to"]),
         ({"vllm_server_target_instance": "b"}, ["No instance b is on g1, which knows a"]),
         ({"vllm_server_target_profile": "auto"}, ["vllm_server_target_profile is given"]),
         ({"vllm_server_profiles": {}}, ["vllm_server_profiles is given with -e, so that no playbook"]),

@@ -57,9 +57,15 @@ class Wrong:
     text: str
 
 
-def wrong(blocks: t.Sequence[Block]) -> list[Wrong]:
-    """Why these blocks compare nothing; empty where they compare something."""
-    return [*_rounds(blocks), *_thrown_away(blocks), *_loads(blocks), *_seeds(blocks), *_releases(blocks)]
+def wrong(blocks: t.Sequence[Block], ended: bool = False) -> list[Wrong]:
+    """Why these blocks compare nothing; empty where they compare something. Where it ENDED early, an A without its B
+    stands for itself."""
+    whole = _whole(blocks, ended)
+    return [*_rounds(blocks), *_thrown_away(whole), *_loads(whole), *_seeds(whole), *_releases(whole)]
+
+
+def _whole(blocks: t.Sequence[Block], ended: bool) -> t.Sequence[Block]:
+    return blocks[: len(blocks) - len(blocks) % len(SIDES)] if ended else blocks
 
 
 def _of(blocks: t.Sequence[Block], side: str) -> list[Block]:
@@ -114,10 +120,11 @@ def _releases(blocks: t.Sequence[Block]) -> t.Iterator[Wrong]:
             yield Wrong("other_release", f"not all rounds of {side} measured the same release")
 
 
-def differences(blocks: t.Sequence[Block]) -> list[Difference]:
+def differences(blocks: t.Sequence[Block], ended: bool = False) -> list[Difference]:
     """Every figure of every load, and of a user's own prompts, A beside B. Blocks that compare nothing have none."""
-    if wrong(blocks):
+    if wrong(blocks, ended):
         return []
+    blocks = _whole(blocks, ended)
     found = []
     for load in blocks[0].found["loads"]:
         for figure in spread.BETTER:

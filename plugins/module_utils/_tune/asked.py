@@ -138,7 +138,7 @@ def _number(name: str, value: t.Any) -> Number | None:
 
 
 def start_of(asked: Asked, arguments: t.Mapping[str, t.Any], errors: list[str]) -> tuple[Values, list[str]]:
-    """Where the search begins: the values of what serves, and a sentence for each argument that it does not state."""
+    """Where the search begins: the values of what serves, and a sentence for all that is asked and not tried."""
     values = {name: number for name in asked.ranges if (number := _number(name, arguments.get(name))) is not None}
     missing = [name for name in asked.ranges if name not in values]
     if not values or (not asked.aim.is_measured and asked.aim.figure in missing):
@@ -154,4 +154,17 @@ def start_of(asked: Asked, arguments: t.Mapping[str, t.Any], errors: list[str]) 
                 f"vllm_tune_values[{at}] has {', '.join(unset)}, which the release that serves does not state, so that "
                 "nothing could be compared: state it in the instance's engine_args first."
             )
-    return values, [f"{name} is not tuned: the release that serves leaves it to vLLM." for name in missing]
+    left = [f"{name} is not tuned: the release that serves leaves it to vLLM." for name in missing]
+    return values, [*left, *_beyond_steps(asked)]
+
+
+def _beyond_steps(asked: Asked) -> list[str]:
+    """That there are more values than steps. An hour later nobody would know which of them were tried."""
+    values, beyond = len(asked.stated), len(asked.stated) - asked.steps
+    if beyond <= 0:
+        return []
+    told = (
+        f"vllm_tune_values has {values} entries and vllm_tune_steps is {asked.steps}, so that the last {beyond} will "
+        f"not be tried: state vllm_tune_steps {values} for all of them."
+    )
+    return [told]

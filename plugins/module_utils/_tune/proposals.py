@@ -12,8 +12,10 @@ Private to the collection: may change without notice.
 from __future__ import annotations
 
 import math
+import re
 import typing as t
 
+from .._diagnosis.kinds.memory import ESTIMATED_LENGTH
 from .._slow.changes import AIM, FARTHEST
 from .asked import Asked
 from .goals import ARGUMENTS, Number, Values
@@ -28,6 +30,8 @@ NEAR: t.Mapping[str, float] = {"places": 0.1, "step": 0.25, "length": 0.1, "shar
 RAISED = 0.05
 # Tokens: lengths are tried in steps of so many.
 WHOLE = 64
+# Of a length that an engine names: more would be none.
+DIGITS = 9
 
 
 def candidate(asked: Asked, best: Trial, tried: t.Sequence[Trial]) -> tuple[Values, str] | None:
@@ -110,10 +114,12 @@ def _is_new(name: str, value: int, now: Number, beside: t.Sequence[Number]) -> b
 
 
 def _longer(asked: Asked, best: Trial, tried: t.Sequence[Trial]) -> tuple[Values, str] | None:
-    """Twice as long until that does not serve; then with more of the GPU's memory; then between the two."""
+    """Twice as long until that does not serve; then with more of the GPU's memory; then what the engine itself said
+    that its KV cache holds, or between the two where it said nothing."""
     length, share = asked.aim.figure, "gpu_memory_utilization"
     now, most = best.values[length], asked.ranges[length].most
-    failed = [one.values for one in tried if one.outcome != "measured" and one.values[length] > now]
+    lost = [one for one in tried if one.outcome != "measured" and one.values[length] > now]
+    failed = [one.values for one in lost]
     if not failed:
         value = min(now * 2, most)
         return ({**best.values, length: value}, f"twice {now:g}") if value > now else None
@@ -123,7 +129,19 @@ def _longer(asked: Asked, best: Trial, tried: t.Sequence[Trial]) -> tuple[Values
         more = round(highest + RAISED, 2)
         if more <= asked.ranges[share].most:
             return {**best.values, length: nearest, share: more}, f"{nearest:g} did not serve with {share} {highest:g}"
+    told = _estimated(lost, length)
+    if told is not None and told[length] > now and told[length] not in {one.values[length] for one in tried}:
+        return told, "what the engine said that its KV cache holds"
     value = math.floor((now + nearest) / 2 / WHOLE) * WHOLE
-    if value - now < NEAR["length"] * now:
+    if value - now < NEAR["length"] * now or (told is not None and told[length] <= now):
         return None
     return {**best.values, length: value}, f"between {now:g}, which served, and {nearest:g}, which did not"
+
+
+def _estimated(lost: t.Sequence[Trial], length: str) -> Values | None:
+    """What would hold by the words of the last engine that had too small a KV cache; None where none said it."""
+    for one in reversed(lost):
+        said = re.search(ESTIMATED_LENGTH, one.why)
+        if said is not None and len(said["length"]) < DIGITS and 0 < int(said["length"]) < one.values[length]:
+            return {**one.values, length: int(said["length"])}
+    return None

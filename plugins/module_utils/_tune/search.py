@@ -56,6 +56,14 @@ def best_of(asked: Asked, trials: t.Sequence[Trial]) -> Trial:
     return best
 
 
+def untried(asked: Asked, start: Values, trials: t.Sequence[Trial]) -> list[Values]:
+    """Of the stated values that there are steps for, those that were not tried. What was measured once is not again:
+    two that coincide, or one that serves, cost a release and say nothing new."""
+    wished = [{**start, **one} for one in asked.stated[: asked.steps]]
+    tried: list[Values] = [one.values for one in trials]
+    return [one for at, one in enumerate(wished) if one not in tried and one not in wished[:at]]
+
+
 def next_of(asked: Asked, start: Values, trials: t.Sequence[Trial], seconds: float) -> Step | End:
     """SECONDS have passed since the tuning began. An end comes once what is to stay serves."""
     found = _judged(asked, start, [one for one in trials if one.stage != "keep"], seconds)
@@ -89,7 +97,8 @@ def _nothing_better(asked: Asked, start: Values, trials: t.Sequence[Trial]) -> E
     """What served stays. Where no value was tried, nothing is known of any."""
     if len(trials) > 1:
         return End(start, "not_better", "no value was better beyond the spread of its runs")
-    if asked.stated or candidate(asked, trials[0], trials) is not None:
+    left = untried(asked, start, trials) if asked.stated else candidate(asked, trials[0], trials)
+    if left:
         longest = trials[0].seconds / 60
         why = (
             f"nothing was tried: what serves took {longest:.0f} minutes, and the {asked.minutes} of vllm_tune_minutes "
@@ -106,10 +115,8 @@ def _search(asked: Asked, trials: t.Sequence[Trial], seconds: float) -> Step | N
     if len(searched) >= asked.steps or _left(asked, trials, seconds) < 2 * asked.rounds + 1:
         return None
     if asked.stated:
-        at = len(searched)
-        if at >= len(asked.stated):
-            return None
-        return Step({**trials[0].values, **asked.stated[at]}, "search", "it is stated in vllm_tune_values")
+        left = untried(asked, trials[0].values, trials)
+        return Step(left[0], "search", "it is stated in vllm_tune_values") if left else None
     found = candidate(asked, best_of(asked, trials), trials)
     return None if found is None else Step(found[0], "search", found[1])
 

@@ -16,6 +16,7 @@ from ansible_collections.gpufleet.vllm.plugins.module_utils._benchmark.comparing
 from ansible_collections.gpufleet.vllm.plugins.module_utils._benchmark.quality import BETTER as OF_PROMPTS
 from ansible_collections.gpufleet.vllm.plugins.module_utils._benchmark.spread import BETTER, TARGETS
 from ansible_collections.gpufleet.vllm.plugins.module_utils._outside.documents import Json, Shape, misfit
+from ansible_collections.gpufleet.vllm.plugins.plugin_utils.pages.words import count
 
 SCHEMA = 1
 OUTCOMES = ("met", "some", "missed")
@@ -54,6 +55,8 @@ LOAD: Shape = {"runs": [COUNTED_RUN], "spread": dict.fromkeys(BETTER, SPREAD)}
 BLOCK: Shape = {"round": int, "side": str, "found": {}}
 # Of each look, seconds, share of the cache, running, waiting.
 SAMPLE = 4
+# Characters of why a comparison ended early.
+MOST = 1000
 
 
 class NotUnderstoodError(ValueError):
@@ -65,16 +68,19 @@ def benchmark(host: str, found: Json) -> Json:
     return {"schema": SCHEMA, "kind": "benchmark", "host": host, **_whole(found, "found")}
 
 
-def comparison(host: str, blocks: t.Sequence[Json], differs: t.Sequence[str], restarts: t.Sequence[float]) -> Json:
-    """Rounds of two releases. RESTARTS are what each took, in seconds. Raises NotUnderstoodError."""
+def comparison(
+    host: str, blocks: t.Sequence[Json], differs: t.Sequence[str], restarts: t.Sequence[float], ended: str = ""
+) -> Json:
+    """Rounds of two releases. RESTARTS are what each took, in seconds. ENDED is why they are not all that there were to
+    be. Raises NotUnderstoodError."""
     problem = misfit(blocks, [BLOCK], "blocks") or ("" if blocks else "blocks is empty")
     if problem:
         raise NotUnderstoodError(problem)
     if strange := {one["side"] for one in blocks} - set(SIDES):
         raise NotUnderstoodError(f"blocks has the side {min(strange)!r:.20}, and sides are A and B")
     whole = [Block(one["round"], one["side"], _whole(one["found"], f"blocks[{at}]")) for at, one in enumerate(blocks)]
-    wrong = comparing.wrong(whole)
-    found = comparing.differences(whole)
+    wrong = comparing.wrong(whole, bool(ended))
+    found = comparing.differences(whole, bool(ended))
     counts = any(one.counts for one in found)
     return {
         "schema": SCHEMA,
@@ -83,6 +89,7 @@ def comparison(host: str, blocks: t.Sequence[Json], differs: t.Sequence[str], re
         "at": whole[-1].found["at"],
         "instance": whole[0].found["instance"],
         "outcome": "thrown_away" if wrong else "difference" if counts else "no_difference",
+        "ended": f"It ended early, after {count(len(whole), 'measurement')}: {ended[:MOST]}" if ended else "",
         "differs": list(differs),
         "restarts": [float(seconds) for seconds in restarts if seconds],
         "differences": [one.as_dict() for one in found],
@@ -128,17 +135,27 @@ def table(gathered: Json) -> list[str]:
     """Lines for a terminal."""
     if gathered["kind"] == "benchmark":
         return report.table(gathered)
-    lines = [f"A and B differ in: {'; '.join(gathered['differs']) or 'nothing that was planned'}."]
+    lines = [gathered["ended"]] if gathered["ended"] else []
+    lines += [f"A and B differ in: {'; '.join(gathered['differs']) or 'nothing that was planned'}."]
     if gathered["restarts"]:
         lines.append(f"{len(gathered['restarts'])} restarts took {sum(gathered['restarts']):.0f} s together.")
     if gathered["reasons"]:
-        return [*lines, *(f"Nothing was compared ({one['kind']}): {one['text']}." for one in gathered["reasons"])]
+        lines += [f"Nothing was compared ({one['kind']}): {one['text']}." for one in gathered["reasons"]]
+        return [*lines, *(_measured(gathered["blocks"]) if gathered["ended"] else [])]
     counting = [one for one in gathered["differences"] if one["counts"]]
     others = sorted({one["figure"] for one in gathered["differences"]} - {one["figure"] for one in counting})
     if not counting:
         return [*lines, "No difference: every figure of B is within the spread of those of A."]
     lines += [difference(one) for one in counting]
     return [*lines, f"Within the spread in every load: {', '.join(others)}."] if others else lines
+
+
+def _measured(blocks: t.Sequence[Json]) -> t.Iterator[str]:
+    """What each block has found: all that is left of a comparison that is none."""
+    for block in blocks:
+        for name, load in block["found"]["loads"].items():
+            figures = ", ".join(f"{figure} {report.shown(load['spread'][figure])}" for figure in report.TABLE)
+            yield f"{block['side']} in round {block['round']}, {name}: {figures}."
 
 
 def difference(one: Json) -> str:

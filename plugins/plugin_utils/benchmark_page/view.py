@@ -55,7 +55,7 @@ def page(whole: Json) -> Json:
         "compares": compares,
         "series": pictures.series_of(whole),
         "plots": pictures.all_of(whole),
-        "reasons": [why["text"] for why in whole["reasons"]] if compares else [],
+        "reasons": [*filter(None, [whole["ended"]]), *(why["text"] for why in whole["reasons"])] if compares else [],
         "loads": [] if compares else [_load(name, load) for name, load in whole["loads"].items()],
         "figures": [NAMES[name] for name in spread.BETTER],
         "differences": [_compared(found) for found in whole["differences"]] if compares else [],

@@ -30,6 +30,7 @@ _BESIDE_WEIGHTS = (
     "Where the weights are less than the share, it is what a run takes (fewer videos or images: limit_mm_per_prompt), "
     "or memory that another program took while this engine measured: start one engine after the other."
 )
+ESTIMATED_LENGTH = r"estimated maximum model length is (?P<length>\d+)"
 _TOO_SMALL = (
     r"larger than (?:the available KV cache memory|the maximum number of tokens that can be stored in KV cache)"
 )
@@ -74,7 +75,7 @@ KINDS: tuple[Kind, ...] = (
             Case(_TOO_SMALL, _BLOCKS, set_by=("num_gpu_blocks_override",)),
             Case(_TOO_SMALL, _BYTES, set_by=("kv_cache_memory_bytes",)),
             Case(
-                _TOO_SMALL + r".{0,200}estimated maximum model length is (?P<length>\d+)",
+                _TOO_SMALL + ".{0,200}" + ESTIMATED_LENGTH,
                 "Lower max_model_len to at most {length}, or raise gpu_memory_utilization.",
             ),
             Case(_TOO_SMALL),

@@ -1,7 +1,7 @@
 # Copyright: gpufleet.vllm contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""No models are read."""
+"""Models as the host's script has them in `models`."""
 
 from __future__ import annotations
 
@@ -12,4 +12,5 @@ from ansible.plugins.action import ActionBase
 
 class ActionModule(ActionBase):  # type: ignore[misc,unused-ignore]
     def run(self, tmp: str | None = None, task_vars: dict[str, t.Any] | None = None) -> dict[str, t.Any]:
-        return {**super().run(tmp, task_vars), "changed": False, "models": {}}
+        models = (task_vars or {})["script"].get("models", {})
+        return {**super().run(tmp, task_vars), "changed": False, "models": models}

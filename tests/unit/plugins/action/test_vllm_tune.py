@@ -31,3 +31,10 @@ def test_the_name_of_a_host_is_no_path(tmp_path: pathlib.Path) -> None:
     assert problems == []
     assert [pathlib.Path(path).name for path in written] == names
     assert sorted(path.name for path in tmp_path.iterdir()) == names
+
+
+def test_values_that_were_not_tried_are_named() -> None:
+    wanted = asked(values=[{"max_num_seqs": places} for places in (8, 12, 16)], steps=2)
+    trials = [measured(START, "start"), measured({"max_num_seqs": 8})]
+    assert vllm_tune._untried(wanted, START, trials) == ["Of vllm_tune_values, these were not tried: max_num_seqs 12."]
+    assert vllm_tune._untried(wanted, START, [*trials, measured({"max_num_seqs": 12})]) == []

@@ -43,6 +43,20 @@ def test_prompts_that_repeat(distinct: int | None, thrown: list[str]) -> None:
     assert kinds(distinct=distinct) == thrown
 
 
+@pytest.mark.parametrize(
+    ("seen", "changes", "told"),
+    [
+        (QUIET, {"distinct": 1}, "state more prompt_tokens or fewer requests"),
+        (counted(prefix_hits=12288), {}, "state another seed than an earlier run's, or 0 to have one drawn"),
+    ],
+)
+def test_it_is_said_what_to_change(seen: Seen, changes: dict[str, t.Any], told: str) -> None:
+    work = stated()
+    cold = next(one for one in work.loads() if one.name == work.cold)
+    (why,) = judging.reasons(work, cold, figures.read(result(**changes)), seen)
+    assert told in why.text
+
+
 @pytest.mark.parametrize(("repeated", "thrown"), [(9, []), (10, ["repeated_prompts"])])
 def test_one_of_a_hundred_is_the_bound(repeated: int, thrown: list[str]) -> None:
     assert kinds(prompts=1000, distinct=1000 - repeated) == thrown

@@ -87,6 +87,18 @@ def test_it_begins_with_what_the_release_states() -> None:
     )
 
 
+@pytest.mark.parametrize(("steps", "beyond"), [(1, 2), (3, 0), (6, 0)])
+def test_values_beyond_the_steps_are_told(steps: int, beyond: int) -> None:
+    values = [{"max_num_seqs": places} for places in (8, 12, 16)]
+    serves = {"max_num_seqs": 4, "max_num_batched_tokens": 512}
+    _start, notes, errors = start_of(serves, steps=steps, values=values)
+    told = (
+        f"vllm_tune_values has 3 entries and vllm_tune_steps is {steps}, so that the last {beyond} will not be tried: "
+        "state vllm_tune_steps 3 for all of them."
+    )
+    assert (notes, errors) == ([told] if beyond else [], [])
+
+
 @pytest.mark.parametrize(
     ("arguments", "changes", "told"),
     [

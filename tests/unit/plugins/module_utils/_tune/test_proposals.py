@@ -117,6 +117,33 @@ def test_a_length_is_doubled_given_more_memory_then_halved(
     assert (None if found is None else found[0]) == next_one
 
 
+@pytest.mark.parametrize(
+    ("why", "next_one"),
+    [
+        ("Based on the available memory, the estimated maximum model length is 1936. Try", {"max_model_len": 1936}),
+        ("the estimated maximum model length is 1000.", None),
+        ("the estimated maximum model length is 900.", None),
+        ("the estimated maximum model length is 2000.", {"max_model_len": 1472}),
+        ("the estimated maximum model length is 0.", {"max_model_len": 1472}),
+        (f"the estimated maximum model length is {'9' * 5000}.", {"max_model_len": 1472}),
+        ("it does not fit", {"max_model_len": 1472}),
+    ],
+)
+def test_a_length_that_the_engine_names_is_tried(why: str, next_one: dict[str, float] | None) -> None:
+    """Only one that is longer than what serves, and shorter than what did not."""
+    best = measured({"max_model_len": 1000}, "start")
+    found = candidate(asked(goal="length"), best, [best, refused({"max_model_len": 2000}, why)])
+    assert (None if found is None else found[0]) == next_one
+
+
+def test_a_length_that_the_engine_names_is_tried_once() -> None:
+    best = measured({"max_model_len": 1000}, "start")
+    why = "the estimated maximum model length is 1936."
+    trials = [best, refused({"max_model_len": 2000}, why), refused({"max_model_len": 1936})]
+    found = candidate(asked(goal="length"), best, trials)
+    assert found is not None and found[0] == {"max_model_len": 1408}
+
+
 def test_a_length_is_not_taken_above_its_range() -> None:
     best = measured({"max_model_len": 1000}, "start")
     found = candidate(asked(goal="length", arguments={"max_model_len": [128, 1500]}), best, [best])

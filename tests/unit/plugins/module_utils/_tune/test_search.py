@@ -175,6 +175,18 @@ def test_stated_values_are_tried_in_the_place_of_a_search() -> None:
     assert t.cast(End, end).outcome == "not_better"
 
 
+def test_stated_values_that_coincide_are_measured_once() -> None:
+    """With each other, or with what serves: of four, one is tried."""
+    wanted = asked(values=[{"max_num_seqs": places} for places in (1, 3, 3, 1)])
+    trials = [measured(START, "start")]
+    decided = t.cast(Step, next_of(wanted, START, trials, 0))
+    assert decided.values == {**START, "max_num_seqs": 3}
+    assert search.untried(wanted, START, trials) == [decided.values]
+    assert search.untried(wanted, START, [*trials, measured(decided.values)]) == []
+    only_start = next_of(asked(values=[{"max_num_seqs": 1}]), START, trials, 0)
+    assert t.cast(End, only_start).why.startswith("nothing is left to try")
+
+
 def test_the_longest_that_serves_stays_without_a_decision() -> None:
     start = {"max_model_len": 1024}
     wanted, trials = asked(goal="length"), [measured(start, "start")]

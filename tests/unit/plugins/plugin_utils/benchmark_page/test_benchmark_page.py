@@ -90,11 +90,45 @@ def test_what_a_comparison_says(whole: Json, headline: str, told: str) -> None:
     assert "2 restarts took 80 s together." in gathered.table(whole)
 
 
+@pytest.mark.parametrize(
+    ("rounds", "blocks", "outcome", "told"),
+    [
+        (4, 7, "difference", "B is better in 24 figures."),
+        (3, 5, "thrown_away", "Nothing was compared."),
+        (1, 1, "thrown_away", "Nothing was compared."),
+    ],
+)
+def test_what_ended_early_tells_what_was_measured(rounds: int, blocks: int, outcome: str, told: str) -> None:
+    """An A without its B is kept; whole rounds are compared where there are three."""
+    made = example_benchmark.blocks(1.3, rounds=rounds)[:blocks]
+    whole = gathered.comparison("gpu-1", made, [], [], "the host was lost")
+    assert (whole["outcome"], len(whole["blocks"]), view.headline(whole)[1]) == (outcome, blocks, told)
+    lines, counted = gathered.table(whole), f"{blocks} measurement{'s' if blocks > 1 else ''}"
+    assert lines[0] == f"It ended early, after {counted}: the host was lost"
+    shown = [line for line in lines if line.startswith("A in round 1, parallel: tokens_per_second ")]
+    assert len(shown) == (outcome == "thrown_away")
+    assert lines[0] in page.render(whole)
+
+
+def test_an_a_without_its_b_is_refused_where_nothing_ended() -> None:
+    whole = gathered.comparison("gpu-1", example_benchmark.blocks(1.3, rounds=4)[:7], [], [])
+    assert (whole["outcome"], whole["ended"]) == ("thrown_away", "")
+
+
 def test_a_row_for_each_side_and_figure() -> None:
     rows = gathered.as_csv(comparison(1.3)).splitlines()
     assert rows[0] == "side,load,figure,median,low,high,counts"
     assert len(rows) == 1 + 2 * 3 * 8
     assert rows[1].startswith("A,sequential,tokens_per_second,") and rows[1].endswith(",true")
+
+
+def test_the_share_of_speculated_tokens_that_were_accepted_is_told() -> None:
+    whole = benchmark()
+    for run, share in zip(whole["loads"]["parallel"]["runs"], (0.25, 0.5, 0.75), strict=True):
+        run["counted"]["acceptance"] = share
+    told = "parallel: 25.0% to 75.0% of speculated tokens were accepted."
+    assert told in gathered.table(whole) and told in page.render(whole)
+    assert not [line for line in gathered.table(benchmark()) if "speculated" in line]
 
 
 def test_own_prompts_are_rows_of_a_benchmark_too() -> None:
