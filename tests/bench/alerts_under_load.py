@@ -10,7 +10,9 @@ with the files of the role and its defaults, in a folder of its own; CLIENTS ask
 role's door, streamed, with prompts that begin alike. What is pending or firing is asked for every 15 s.
 
 An alert that is not told may be one that cannot be: so at the end an engine that does not answer is put beside the
-first one, and VllmEngineAway has to be told of it. `silent` are recorded names without a value at the end of the load.
+first one, and VllmEngineAway has to be told of it. With a node exporter there is then a second door too, with a
+certificate that ends in 10 days and a key of 400 days, of which it reads what the watch would write: both have to be
+told. `silent` are recorded names without a value at the end of the load.
 """
 
 from __future__ import annotations
@@ -33,16 +35,21 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[2]))
 
 # Importing it makes the collection importable.
 from tests.conftest import CHECKOUT  # noqa: F401, I001
+from ansible_collections.gpufleet.vllm.plugins.module_utils._door.places import file_of_map
 from ansible_collections.gpufleet.vllm.plugins.module_utils._gateway import served
+from ansible_collections.gpufleet.vllm.plugins.module_utils._host import ages, textfile
 from ansible_collections.gpufleet.vllm.plugins.module_utils._monitoring import configuration, targets
 from ansible_collections.gpufleet.vllm.plugins.module_utils._monitoring.places import Places
 from ansible_collections.gpufleet.vllm.plugins.module_utils._monitoring.recorded import RECORDED
 from ansible_collections.gpufleet.vllm.tests.ports import free_port
+from ansible_collections.gpufleet.vllm.tests.unit.plugins.module_utils._door.pairs import made
 from ansible_collections.gpufleet.vllm.tests.unit.plugins.module_utils._gateway.doors import KEY, Door
 from ansible_collections.gpufleet.vllm.tests.unit.plugins.module_utils._monitoring.planned import read, written
 
 Json = dict[str, t.Any]
 LOOK = 15.0
+DAY = 86_400
+CERTIFICATE_DAYS, KEY_DAYS = 10, 400
 COMMON = "You are a helpful assistant of a company that sells garden tools and answers in one sentence. " * 8
 TOKENS = (16, 32, 64)
 # What the control takes beyond the time that an engine may be away.
@@ -174,16 +181,45 @@ def watched(prometheus: Prometheus, seconds: float) -> Json:
     return {"looks": looks, "pending": pending, "firing": firing}
 
 
-def told_of_the_dead(prometheus: Prometheus, file: pathlib.Path, away_seconds: int) -> float | None:
-    """Seconds until VllmEngineAway is firing of an engine that is not there; None where it never is."""
+def put_dead_engine(file: pathlib.Path) -> None:
+    """Beside the engines in a file of targets, one that is not there."""
     group = {"targets": [f"127.0.0.1:{free_port()}"], "labels": {"host": "gpu-1", "instance": "gpu-1:dead"}}
-    began = time.monotonic()
     file.write_text(json.dumps([*json.loads(file.read_text()), group]))
-    while time.monotonic() - began < away_seconds + SLACK:
+
+
+@contextlib.contextmanager
+def old_door(engine: served.Endpoint, textfiles: pathlib.Path) -> t.Iterator[None]:
+    """A door whose certificate ends soon and whose key is old, and what the watch would write of it for node exporter.
+
+    Not below /tmp, where the door's own settings take no certificate.
+    """
+    with tempfile.TemporaryDirectory(prefix="gpufleet-", dir="/dev/shm") as name:
+        folder = pathlib.Path(name)
+        (folder / "door.pem").write_text("".join(made(folder, "models", CERTIFICATE_DAYS)))
+        door = Door(folder, [engine], certificate=str(folder / "door.pem"))
+        try:
+            came = str(int(time.time()) - KEY_DAYS * DAY)
+            since = {digest: came for key in door.settings.keys for digest in key.digests}
+            pathlib.Path(door.places.map("since")).write_text(file_of_map(since))
+            of_host = ages.Door(door.places, door.runtime)
+            said = textfile.text(str(folder / "state"), str(folder / "run"), time.time(), of_host)
+            textfiles.mkdir(exist_ok=True)
+            (textfiles / "gpufleet.prom").write_text(said)
+            yield
+        finally:
+            door.stop()
+
+
+def told_within(prometheus: Prometheus, wanted: t.Collection[tuple[str, str]], limit: float) -> dict[str, float | None]:
+    """Seconds until each alert of an instance is firing; None where it never is."""
+    began = time.monotonic()
+    found: dict[str, float | None] = dict.fromkeys((name for name, _instance in wanted), None)
+    while None in found.values() and time.monotonic() - began < limit:
         time.sleep(LOOK)
-        if ("VllmEngineAway", "gpu-1:dead", "firing") in prometheus.alerts():
-            return round(time.monotonic() - began)
-    return None
+        for name, instance, state in prometheus.alerts():
+            if (name, instance) in wanted and state == "firing" and found[name] is None:
+                found[name] = round(time.monotonic() - began)
+    return found
 
 
 def planned(folder: pathlib.Path, engine: urllib.parse.SplitResult, door: int, node: int) -> tuple[Places, int]:
@@ -229,7 +265,12 @@ def main() -> None:
         seen = watched(prometheus, given.minutes * 60)
         found = {"silent": prometheus.silent(), "wrong_rules": prometheus.wrong_rules(), "away": prometheus.away()}
         load.stop()
-        dead = told_of_the_dead(prometheus, pathlib.Path(places.targets("vllm")), read().away_seconds)
+        put_dead_engine(pathlib.Path(places.targets("vllm")))
+        wanted = [("VllmEngineAway", "gpu-1:dead")]
+        if node:
+            stack.enter_context(old_door(engine, pathlib.Path(places.textfiles)))
+            wanted += [("VllmDoorCertificateEnds", "gpu-1"), ("VllmApiKeyOld", "gpu-1")]
+        control = told_within(prometheus, wanted, read().away_seconds + SLACK)
     report = {
         "minutes": given.minutes,
         "clients": given.clients,
@@ -238,11 +279,11 @@ def main() -> None:
         "first_errors": load.errors[:3],
         **seen,
         **found,
-        "control_seconds": dead,
+        "control_seconds": control,
         "versions": [version("prometheus", "--version"), version("haproxy", "-v")],
     }
     sys.stdout.write(json.dumps(report, indent=1) + "\n")
-    if not load.answers or seen["firing"] or found["wrong_rules"] or found["away"] or dead is None:
+    if not load.answers or seen["firing"] or found["wrong_rules"] or found["away"] or None in control.values():
         raise SystemExit(1)
 
 
