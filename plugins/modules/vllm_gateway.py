@@ -87,11 +87,13 @@ msg:
   type: str
 """
 
+import time
 import typing as t
 
 from ansible.module_utils.basic import AnsibleModule
 
 from ansible_collections.gpufleet.vllm.plugins.module_utils._docker.sockets import listening
+from ansible_collections.gpufleet.vllm.plugins.module_utils._door import ages
 from ansible_collections.gpufleet.vllm.plugins.module_utils._door.applying import (
     NotChanged,
     NotWritten,
@@ -119,8 +121,8 @@ def listening_ports() -> set[int]:
     return {found["port"] for found in listening()}
 
 
-def wanted(params: t.Mapping[str, t.Any], places: Places) -> Wanted:
-    """What shall be on the host."""
+def wanted(params: t.Mapping[str, t.Any], places: Places, since: str, now: float) -> Wanted:
+    """What shall be on the host. SINCE is the text that remembers when each key came; NOW is seconds of the epoch."""
     keys = params["api_keys"]
     maps = {
         "keys": dict(zip(keys.get("clients", []), params["clients"])),
@@ -129,6 +131,7 @@ def wanted(params: t.Mapping[str, t.Any], places: Places) -> Wanted:
         "names": params["names"],
     }
     texts = {**{places.map(name): file_of_map(entries) for name, entries in maps.items()}, **params["files"]}
+    texts[places.map(ages.SINCE)] = file_of_map(ages.since(since, maps["keys"], now))
     return Wanted(
         places.config,
         {path: text.encode() for path, text in texts.items()},
@@ -147,9 +150,10 @@ def main() -> None:
         return code, f"{out}\n{err}"
 
     places = Places()
-    due = wanted(module.params, places)
     files = Files()
     try:
+        since = (files.read(places.map(ages.SINCE)) or b"").decode("utf-8", "replace")
+        due = wanted(module.params, places, since, time.time())
         before = (files.read(places.config) or b"").decode("utf-8", "replace")
         action = apply(due, Ports(files, run, Runtime(), listening_ports), module.check_mode)
     except (NotWritten, NotChanged) as error:

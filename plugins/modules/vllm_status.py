@@ -186,8 +186,16 @@ window:
           C(used_mib) and C(total_mib) of each GPU, by NVML.
       type: list
       elements: dict
+ages:
+  description:
+    - A sentence for the certificate of this host's door that ends within 30 days, and for each API key that is older
+      than 365 days, of an instance or of a client of the door.
+  returned: when O(load=true)
+  type: list
+  elements: str
 summary:
-  description: A sentence or two per instance, with O(load=true) of how busy it is, what failed last, and its watch.
+  description:
+    - A sentence or two per instance, with O(load=true) of how busy it is, what failed last, and its watch; and C(ages).
   returned: success, when O(prove=true) or O(load=true)
   type: list
   elements: str
@@ -202,7 +210,7 @@ from ansible_collections.gpufleet.vllm.plugins.module_utils._docker.client impor
 from ansible_collections.gpufleet.vllm.plugins.module_utils._engine.http_client import Http
 from ansible_collections.gpufleet.vllm.plugins.module_utils._gpu import bindings
 from ansible_collections.gpufleet.vllm.plugins.module_utils._gpu.reading import Meter
-from ansible_collections.gpufleet.vllm.plugins.module_utils._host import window
+from ansible_collections.gpufleet.vllm.plugins.module_utils._host import ages, window
 from ansible_collections.gpufleet.vllm.plugins.module_utils._host.glance import glance, load_of
 from ansible_collections.gpufleet.vllm.plugins.module_utils._host.proof import Proved, prove_instance
 from ansible_collections.gpufleet.vllm.plugins.module_utils._host.status import observe_one
@@ -272,6 +280,14 @@ def meter(pynvml_source: str) -> Meter:
         return Meter(None)
 
 
+def at_a_glance(seen: t.Sequence[Observed], stores: t.Sequence[Store], http: Http) -> dict[str, t.Any]:
+    """How busy each is, what of this host is old or ends soon, and both in sentences."""
+    busy = {one["name"]: load_of(one, http) for one in seen}
+    old = ages.told(stores, ages.HERE, time.time())
+    told = [*(glance(one, *busy[one["name"]]) for one in seen), *old]
+    return {"load": {name: load for name, (load, _why) in busy.items()}, "ages": old, "summary": told}
+
+
 def main() -> None:
     # The source is no secret, but nothing that anybody wants in a log, or back in the result.
     module = AnsibleModule(
@@ -300,9 +316,7 @@ def main() -> None:
     if seconds:
         result["window"] = window.look(seen, http, meter(pynvml_source), seconds, time)
     if module.params["load"]:
-        busy = {one["name"]: load_of(one, http) for one in seen}
-        result["load"] = {name: load for name, (load, _why) in busy.items()}
-        result["summary"] = [glance(one, *busy[one["name"]]) for one in seen]
+        result.update(at_a_glance(seen, stores, http))
     if not module.params["prove"]:
         result["instances"] = seen
     else:

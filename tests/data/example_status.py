@@ -26,6 +26,8 @@ WELL: Json = {
     "prefix_queries": 15000.0,
     "prefix_hits": 9000.0,
     "preemptions": 0.0,
+    "drafted": 8000.0,
+    "accepted": 5200.0,
     "first_token": 0.2,
     "next_token": 0.02,
     "queue": 0.01,

@@ -31,7 +31,6 @@ _SERVER = re.compile(
     r"^    server (?P<name>\S+:\S+) (?P<address>\S+):(?P<port>[0-9]+)(?P<rest> .*?)(?P<off> disabled)?$"
 )
 _BIND = re.compile(r"^    bind \S+:([0-9]+)", re.MULTILINE)
-_CERTIFICATE = re.compile(r"^    bind \S+ ssl crt (\S+)", re.MULTILINE)
 _SECTION = re.compile(r"^(?:backend|listen) (\S+)$")
 UP_WITHIN = 15.0
 
@@ -103,10 +102,10 @@ def apply(wanted: Wanted, ports: Ports, check: bool) -> Action:
     after = wanted.files[wanted.config].decode()
     action: Action = "none"
     runs = ports.run(["systemctl", "is-active", "--quiet", UNIT])[0] == 0
-    at = _CERTIFICATE.search(after)
-    renewed = at is not None and not (runs and _is_served(at[1], ports))
-    if at is not None and renewed:
-        _must_serve(at[1])
+    at = certificate.path_in(after)
+    renewed = bool(at) and not (runs and _is_served(at, ports))
+    if renewed:
+        _must_serve(at)
     if not runs:
         action = "start"
     elif shape(before) != shape(after) or renewed:

@@ -20,6 +20,8 @@ LARGEST = 1024 * 1024
 PARTIAL_CHAIN = 0x80000
 _FINGERPRINT = re.compile(r"^SHA1 FingerPrint: ([0-9A-F]{40})$", re.MULTILINE)
 _SERIAL = re.compile(r"^Serial: ([0-9A-F]+)$", re.MULTILINE)
+_ENDS = re.compile(r"^notAfter: (.{1,40})$", re.MULTILINE)
+_STATED = re.compile(r"^    bind \S+ ssl crt (\S+)", re.MULTILINE)
 # Of a certificate in DER: the version, and after it the number.
 _VERSION_3 = b"\xa0\x03\x02\x01\x02\x02"
 _ENCRYPTED = re.compile(r"BEGIN ENCRYPTED PRIVATE KEY|Proc-Type: 4,ENCRYPTED")
@@ -28,6 +30,12 @@ _FIRST = re.compile(r"-----BEGIN CERTIFICATE-----.*?-----END CERTIFICATE-----", 
 
 class Unusable(Exception):
     """The text says what is wrong with the certificate."""
+
+
+def path_in(config: str) -> str:
+    """The path that a configuration of the door states; '' without TLS."""
+    found = _STATED.search(config)
+    return found[1] if found else ""
 
 
 def read(path: str) -> str:
@@ -100,6 +108,15 @@ def is_served(path: str, told: str) -> bool:
     except ValueError:  # half of one
         return False
     return hashlib.sha1(there).hexdigest().upper() == served[1]
+
+
+def ends(told: str) -> float | None:
+    """When the certificate that HAProxy TOLD of ends, in seconds of the epoch; None where it does not say."""
+    found = _ENDS.search(told)
+    try:
+        return float(ssl.cert_time_to_seconds(found[1].strip())) if found else None
+    except ValueError:
+        return None
 
 
 def _has_serial(there: bytes, number: bytes) -> bool:

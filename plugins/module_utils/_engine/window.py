@@ -14,12 +14,12 @@ import math
 import re
 import typing as t
 
-from .._vllm.metric_names import READ_TWICE, SERIES
+from .._vllm.metric_names import READ_TWICE, SERIES, SPECULATION
 from . import metrics
 from .http_client import Http
 from .load import WITHIN
 
-NAMES: t.Mapping[str, tuple[str, ...]] = {**SERIES, **READ_TWICE}
+NAMES: t.Mapping[str, tuple[str, ...]] = {**SERIES, **READ_TWICE, **SPECULATION}
 _LABEL = r'[{{,]{}="([^"]{{1,32}})"'
 _BLOCK, _PREFIXES = (re.compile(_LABEL.format(name)) for name in ("block_size", "enable_prefix_caching"))
 
@@ -29,8 +29,8 @@ class Window(t.TypedDict):
 
     `running` and `waiting` are requests, the lesser of both readings; `kv_cache` is the share that is taken, the mean
     of both. `served` are the first tokens before the window, `requests` those within it. `first_token`, `next_token`
-    and `queue` are medians within it, in seconds. The rest are counts within it, of tokens and of preemptions;
-    `block_size` is in tokens.
+    and `queue` are medians within it, in seconds. The rest are counts within it, of tokens and of preemptions: where it
+    speculates, `accepted` of the `drafted` tokens were right. `block_size` is in tokens.
     """
 
     seconds: float
@@ -44,6 +44,8 @@ class Window(t.TypedDict):
     prefix_queries: float | None
     prefix_hits: float | None
     preemptions: float | None
+    drafted: float | None
+    accepted: float | None
     first_token: float | None
     next_token: float | None
     queue: float | None
@@ -74,6 +76,8 @@ def between(first: Reading, second: Reading) -> Window:
             "prefix_queries",
             "prefix_hits",
             "preemptions",
+            "drafted",
+            "accepted",
         )
     }
     grown = {meaning: _grown(first, second, meaning) for meaning in ("first_token", "next_token", "queue")}
@@ -97,6 +101,8 @@ def between(first: Reading, second: Reading) -> Window:
         "prefix_queries": counts["prefix_queries"],
         "prefix_hits": counts["prefix_hits"],
         "preemptions": counts["preemptions"],
+        "drafted": counts["drafted"],
+        "accepted": counts["accepted"],
         "first_token": metrics.median(grown["first_token"]),
         "next_token": metrics.median(grown["next_token"]),
         "queue": metrics.median(grown["queue"]),

@@ -20,6 +20,7 @@ from .._state.durable import write_atomically
 from .._state.state import Rejection, State, StateProblem
 from .._state.store import Store, instances
 from .._watch.watch_record import Record, RecordProblem, Records
+from .ages import HERE, Door, Key, of_instance
 
 FILE = ("metrics", "gpufleet.prom")
 LABEL = 200
@@ -33,26 +34,29 @@ HELP: t.Final = {
     "gpufleet_watch_paused": "1 while an operator has paused the watch.",
     "gpufleet_watch_restarts": "Restarts of the last day that are remembered.",
     "gpufleet_gpu_planned_ratio": "The share of a GPU's memory that a verified release is given.",
+    "gpufleet_api_key_since_timestamp_seconds": "Since when an instance, or a client of the door, has had its key.",
+    "gpufleet_door_certificate_ends_timestamp_seconds": "When the certificate ends that the door serves.",
 }
 
 Labels = t.Mapping[str, str]
 Sample = tuple[str, Labels, float]
 
 
-def write(state_dir: str, run_dir: str, now: float) -> str:
+def write(state_dir: str, run_dir: str, now: float, door: Door = HERE) -> str:
     """Write the file; why it could not be, which harms nothing."""
     try:
-        write_atomically(os.path.join(run_dir, *FILE), text(state_dir, run_dir, now), 0o644)
+        write_atomically(os.path.join(run_dir, *FILE), text(state_dir, run_dir, now, door), 0o644)
     except OSError as error:
         return f"metrics cannot be written: {error.strerror}"
     return ""
 
 
-def text(state_dir: str, run_dir: str, now: float) -> str:
-    """All instances; one of which nothing is known hides no other."""
+def text(state_dir: str, run_dir: str, now: float, door: Door = HERE) -> str:
+    """All instances, and the door; one of which nothing is known hides no other."""
     samples: list[Sample] = [("gpufleet_watch_round_timestamp_seconds", {}, now)]
     for name in instances(state_dir):
         samples += _instance(Store(name, state_dir, run_dir), run_dir, now)
+    samples += _door(door)
     lines: list[str] = []
     for metric, said in HELP.items():
         found = [sample for sample in samples if sample[0] == metric]
@@ -85,7 +89,19 @@ def _instance(store: Store, run_dir: str, now: float) -> list[Sample]:
         ("gpufleet_watch_paused", own, float(paused)),
         ("gpufleet_watch_restarts", own, float(len(record.restarts))),
         *_release(own, state, record),
+        *_keys(of_instance(store, state)),
     ]
+
+
+def _door(door: Door) -> list[Sample]:
+    served = door.certificate()
+    ends = "gpufleet_door_certificate_ends_timestamp_seconds"
+    return _keys(door.keys()) + ([(ends, {"path": served.path}, served.ends)] if served is not None else [])
+
+
+def _keys(keys: t.Sequence[Key]) -> list[Sample]:
+    metric = "gpufleet_api_key_since_timestamp_seconds"
+    return [(metric, {"kind": key.kind, "key": key.name}, key.since) for key in keys]
 
 
 def _release(own: Labels, state: State, record: Record) -> list[Sample]:

@@ -20,6 +20,7 @@ CRITICAL, WARNING, INFO = "critical", "warning", "info"
 ENGINES = 'server=~".+:.+",proxy!~".*[.]waits"'
 # A rollout has limits of its own, and tells when it fails.
 UNDER_WAY = 'label_join(gpufleet_rollout_running == 1, "instance", ":", "host", "vllm_instance")'
+DAY = 86_400
 STATUS = f"haproxy_server_status{{{ENGINES}"
 
 
@@ -48,6 +49,7 @@ def alerts(settings: Settings) -> list[Alert]:
         *_prefix_cache(settings),
         *_gpus(settings),
         *_rollouts(settings),
+        *_ages(settings),
         *_monitoring(settings),
     ]
 
@@ -55,7 +57,7 @@ def alerts(settings: Settings) -> list[Alert]:
 def _engines(settings: Settings) -> list[Alert]:
     quiet = f"{settings.stall_seconds}s"
     still = _still(quiet)
-    running = f"(min_over_time({{0}}[{quiet}]) > 0 and count_over_time({{0}}[{quiet}]) >= {SAMPLES - 1})"
+    running = f"min_over_time({{}}[{quiet}]) > 0"
     sessions = f"max by (server) (min_over_time(haproxy_server_current_sessions{{{ENGINES}}}[{quiet}])) > 0"
     told = (
         "health may still say 200. The watch of the host restarts it (docs/watch.md), see journalctl -u gpufleet-watch"
@@ -115,12 +117,15 @@ def _door(settings: Settings) -> list[Alert]:
 
 def _still(window: str) -> str:
     """Engines of which nothing has moved. A long prompt that is taken in counts no token yet, and fills the cache."""
-    counts = [each(meaning, f"changes({{}}[{window}])") for meaning in ("generation_tokens", "prompt_tokens")]
-    cache = each("kv_cache", f"changes({{}}[{window}])")
-    generated, taken = (f"{count} == 0" for count in counts)
-    moved = f"{generated} and on (host, instance, engine) {taken} and on (host, instance, engine) {cache} == 0"
+    generated, taken, cache = (
+        f"{each(meaning, f'changes({{}}[{window}])')} == 0"
+        for meaning in ("generation_tokens", "prompt_tokens", "kv_cache")
+    )
+    # Nothing changes in a single reading: one that is watched since just now has to be read more often.
+    read = f"{each('generation_tokens', f'count_over_time({{}}[{window}])')} >= {SAMPLES - 1}"
+    still = " and on (host, instance, engine) ".join((generated, taken, cache, read))
     # One that has just gone has readings in the window, and another alert.
-    return f'{moved} and on (instance) up{{job="{VLLM}"}} == 1'
+    return f'{still} and on (instance) up{{job="{VLLM}"}} == 1'
 
 
 def _load(settings: Settings) -> list[Alert]:
@@ -202,7 +207,11 @@ def _prefix_cache(settings: Settings) -> list[Alert]:
 
 
 def _gpus(settings: Settings) -> list[Alert]:
-    """All of them need DCGM's exporter."""
+    """All of them need DCGM's exporter, and read what is among its default counters."""
+    return [*_gpu_memory(settings), *_gpu_faults(), *_gpu_heat(settings)]
+
+
+def _gpu_memory(settings: Settings) -> list[Alert]:
     percent = settings.gpu_memory_percent
     used = "gpufleet:gpu_memory:ratio * 100"
     planned = 'label_replace(gpufleet_gpu_planned_ratio, "UUID", "$1", "gpu_uuid", "(.+)")'
@@ -218,8 +227,25 @@ def _gpus(settings: Settings) -> list[Alert]:
             "gpu_memory_utilization.",
         ),
         Alert(
+            "GpuMemoryWornOut",
+            "max by (host, gpu, UUID) (DCGM_FI_DEV_ROW_REMAP_FAILURE) > 0",
+            60,
+            CRITICAL,
+            "GPU {{ $labels.gpu }} of {{ $labels.host }} has broken memory and no spare rows for it",
+            "Rows that fail cannot be replaced any more: take the GPU out of service and have it exchanged. nvidia-smi "
+            "-q -d ROW_REMAPPER shows how many there are.",
+        ),
+    ]
+
+
+def _gpu_faults() -> list[Alert]:
+    """A GPU without an Xid may have no series of it: then the first one is told where the GPU was seen before."""
+    xid = "gpufleet:gpu_xid:last"
+    first = f"{xid} unless {xid} offset 10m and on (host, UUID) DCGM_FI_DEV_FB_USED offset 10m"
+    return [
+        Alert(
             "GpuXid",
-            "DCGM_FI_DEV_XID_ERRORS > 0 and changes(DCGM_FI_DEV_XID_ERRORS[10m]) > 0",
+            f"{xid} > 0 and (changes({xid}[10m]) > 0 or ({first}))",
             0,
             WARNING,
             "GPU {{ $labels.gpu }} of {{ $labels.host }} has reported Xid {{ $value }}",
@@ -233,6 +259,22 @@ def _gpus(settings: Settings) -> list[Alert]:
             CRITICAL,
             "{{ $labels.host }} shows {{ $value }} GPUs, and had more",
             "One has left the bus or its driver: playbooks/status.yml, then docs/failures.md. Told for a day.",
+        ),
+    ]
+
+
+def _gpu_heat(settings: Settings) -> list[Alert]:
+    if not settings.gpu_celsius:
+        return []
+    return [
+        Alert(
+            "GpuHot",
+            f"max by (host, gpu, UUID) (DCGM_FI_DEV_GPU_TEMP) > {settings.gpu_celsius}",
+            600,
+            WARNING,
+            "GPU {{ $labels.gpu }} of {{ $labels.host }} has {{ $value }} °C",
+            "It lowers its clocks when it gets too hot, and everything is slower: look at fans, dust and what the room "
+            "has. nvidia-smi -q -d TEMPERATURE,PERFORMANCE says where its own limits are.",
         ),
     ]
 
@@ -267,6 +309,49 @@ def _rollouts(settings: Settings) -> list[Alert]:
             "What wedges there is not restarted: systemctl status gpufleet-watch.timer, journalctl -u gpufleet-watch.",
         ),
     ]
+
+
+def _ages(settings: Settings) -> list[Alert]:
+    """They read what the watch of a host writes for node exporter, too."""
+    found = []
+    left = "gpufleet_door_certificate_ends_timestamp_seconds - time()"
+    to_do = (
+        "put a new one there (docs/gateway.md), and run systemctl reload gpufleet-gateway on the host, or "
+        "playbooks/gateway.yml"
+    )
+    if settings.certificate_days:
+        found += [
+            Alert(
+                "VllmDoorCertificateEnds",
+                f"0 < {left} < {settings.certificate_days * DAY}",
+                300,
+                WARNING,
+                "The certificate of the door of {{ $labels.host }} ends in {{ $value | humanizeDuration }}",
+                f"What is at vllm_gateway_certificate was not renewed, or HAProxy has not read it since: {to_do}.",
+            ),
+            Alert(
+                "VllmDoorCertificateEnded",
+                f"{left} <= 0",
+                0,
+                CRITICAL,
+                "The certificate of the door of {{ $labels.host }} has ended",
+                f"Clients that look at it refuse the door. It is that of vllm_gateway_certificate: {to_do}.",
+            ),
+        ]
+    if settings.api_key_days:
+        found.append(
+            Alert(
+                "VllmApiKeyOld",
+                f"time() - gpufleet_api_key_since_timestamp_seconds > {settings.api_key_days * DAY}",
+                300,
+                INFO,
+                "The API key of the {{ $labels.kind }} {{ $labels.key }} on {{ $labels.host }} is "
+                "{{ $value | humanizeDuration }} old",
+                f"That is more than vllm_monitoring_api_key_days ({settings.api_key_days}): rotate it, with the old "
+                "one beside it until clients have moved (docs/gateway.md, docs/secrets.md).",
+            )
+        )
+    return found
 
 
 def _monitoring(settings: Settings) -> list[Alert]:

@@ -46,9 +46,13 @@ RECORDED: t.Final[t.Mapping[str, str]] = {
     "gpufleet:rejections:rate5m": _rate("rejections"),
     "gpufleet:prefix_queries:rate30m": _rate("prefix_queries", LONG),
     "gpufleet:prefix_hits:ratio30m": f"{_rate('prefix_hits', LONG)} / ({_rate('prefix_queries', LONG)} > 0)",
+    # Of engines that speculate, and while they do.
+    "gpufleet:speculation_accepted:ratio5m": f"{_rate('accepted')} / ({_rate('drafted')} > 0)",
     "gpufleet:first_token_seconds:p50": _quantile(0.5, "first_token"),
     "gpufleet:first_token_seconds:p95": _quantile(0.95, "first_token"),
     "gpufleet:next_token_seconds:p95": _quantile(0.95, "next_token"),
+    # DCGM's exporter has the number in a label too, since 3.3.6: another Xid is another series there.
+    "gpufleet:gpu_xid:last": "max by (host, gpu, UUID) (DCGM_FI_DEV_XID_ERRORS)",
     "gpufleet:gpus:count": "count by (host) (DCGM_FI_DEV_FB_USED)",
     "gpufleet:gpu_memory:ratio": "DCGM_FI_DEV_FB_USED / (DCGM_FI_DEV_FB_USED + DCGM_FI_DEV_FB_FREE)",
 }

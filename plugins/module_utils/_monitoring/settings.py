@@ -33,7 +33,10 @@ BOUNDS: t.Final = {
     "first_token_seconds": (1, 3600),
     "prefix_hit_percent": (0, 100),
     "gpu_memory_percent": (1, 100),
+    "gpu_celsius": (0, 150),
     "failed_hours": (1, 8760),
+    "certificate_days": (0, 3650),
+    "api_key_days": (0, 36_500),
 }
 # What of a host's ports may be stated: 0 is none.
 PORTS: t.Final = (0, 65535)
@@ -61,7 +64,10 @@ class Settings:
     first_token_seconds: int
     prefix_hit_percent: int
     gpu_memory_percent: int
+    gpu_celsius: int
     failed_hours: int
+    certificate_days: int
+    api_key_days: int
     alertmanagers: tuple[str, ...] = ()
 
 

@@ -13,6 +13,7 @@ import typing as t
 
 from .._client.written import LIST, ours_in
 from .._door import unit as door_unit
+from .._door.ages import SINCE
 from .._door.applying import servers
 from .._door.places import Places
 from .._driver import files as driver
@@ -26,7 +27,7 @@ from .host import Asked, Ports
 UNITS, DOOR, MONITORING, FILES = "units", "door", "monitoring", "files"
 CLIENT_FILES = ("client.json", "client.env")
 PACKAGE, COMPILED = "gpufleet_client", "gpufleet_client/__pycache__"
-MAPS = ("keys", "engines", "limits", "names")
+MAPS = ("keys", "engines", "limits", "names", SINCE)
 SHOWN = 5
 # systemd makes one for units of the same template, and keeps it.
 SLICES = ("system-gpufleet\\x2drollout.slice", "system-gpufleet\\x2dfetch.slice")

@@ -47,6 +47,7 @@ NUMBERS: t.Final[t.Mapping[str, Number]] = {
     "blocks": Number("`prompt` divided by `block`"),
     "prefix_caching": Number("whether the engine keeps prefixes, as it says", YES),
     "prefix_hits": Number("the share of the prompts' tokens that was in the prefix cache", PERCENT),
+    "accepted": Number("of an engine that speculates, the share of the drafted tokens that was accepted", PERCENT),
     "eager": Number("`enforce_eager`, false where it is not set", YES),
 }
 
@@ -78,6 +79,7 @@ def numbers(window: Window, gpus: t.Sequence[GpuReading], arguments: Arguments) 
         "blocks": _share(prompt, window["block_size"]),
         "prefix_caching": None if caching is None else float(caching),
         "prefix_hits": _share(window["prefix_hits"], window["prefix_queries"]),
+        "accepted": _share(window["accepted"], window["drafted"]),
         "eager": float(arguments.get("enforce_eager") is True),
     }
 

@@ -61,5 +61,5 @@ def gone(before: Version, after: Version) -> list[str]:
 
 def each(meaning: str, query: str) -> str:
     """QUERY, with `{}` where a series stands, over whatever name an engine has for MEANING."""
-    asked = [query.format(name) for name in SERIES[meaning]]
+    asked = [query.format(name) for name in {**SERIES, **SPECULATION}[meaning]]
     return asked[0] if len(asked) == 1 else f"({' or '.join(asked)})"

@@ -29,7 +29,7 @@ READING: Shape = {
 }
 COUNTED = (
     *("running", "waiting", "kv_cache", "served", "requests", "prompt_tokens", "generation_tokens", "prefix_queries"),
-    *("prefix_hits", "preemptions", "first_token", "next_token", "queue", "block_size"),
+    *("prefix_hits", "preemptions", "drafted", "accepted", "first_token", "next_token", "queue", "block_size"),
 )
 WINDOW: Shape = {"seconds": float, "prefix_caching?": bool, **{f"{name}?": float for name in COUNTED}}
 LOAD: Shape = {f"{name}?": float for name in ("running", "waiting", "kv_cache", "first_token", "preemptions")}
@@ -41,6 +41,7 @@ FACTS: Shape = {
 SEEN: Shape = {
     "instances": [instance.INSTANCE],
     "load?": {},
+    "ages?": [str],
     "window?": {"engines?": {}, "unknown?": {}, "gpus?": [READING]},
 }
 
@@ -68,7 +69,8 @@ def host(name: str, shown: Host, made_at: str) -> Json:
     why = _unfit(shown)
     facts = shown.facts.get("gpufleet") or {}
     entry: Json = {"name": name, "state": "silent" if why else "seen", "because": why, "instances": [], "gpus": []}
-    entry["advice"] = "" if why else str(facts.get("advice") or "")
+    said = [str(facts.get("advice") or ""), *(shown.seen.get("ages") or [])] if not why else []
+    entry["advice"] = " ".join(filter(None, said))
     if why:
         return entry
     looked = _whole(shown.seen.get("window") or {})

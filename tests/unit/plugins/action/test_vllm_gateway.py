@@ -88,7 +88,7 @@ def test_keys_go_piped_and_as_keys_alone(wire: Wire) -> None:
 
 def test_the_module_makes_maps_of_what_it_is_sent(wire: Wire) -> None:
     wire.run(DOOR, {})
-    wanted = module.wanted(wire.calls[0], Places())
+    wanted = module.wanted(wire.calls[0], Places(), "GONE 7\n", 1000.5)
     (digest,) = wire.calls[0]["api_keys"]["clients"]
     (backend,) = wire.calls[0]["engines"]
     folder = Places().folder
@@ -99,6 +99,8 @@ def test_the_module_makes_maps_of_what_it_is_sent(wire: Wire) -> None:
         f"{folder}/names.map": {"a": backend},
     }
     assert wanted.files[f"{folder}/keys.map"] == f"{digest} web\n".encode()
+    # No map of HAProxy's: it remembers when each key came.
+    assert wanted.files[f"{folder}/since.map"] == f"{digest} 1000\n".encode()
     assert set(wire.calls[0]) <= set(module.SPEC)
 
 

@@ -86,7 +86,7 @@ def test_of_an_engine_that_began_anew_nobody_knows_what_it_did() -> None:
 def test_a_real_engine_shows_all_of_it() -> None:
     window = seen(BUSY, BUSY)
     medians = ("first_token", "next_token", "queue")
-    assert [name for name, value in window.items() if value is None] == list(medians)
+    assert [name for name, value in window.items() if value is None] == ["drafted", "accepted", *medians]
     assert (window["block_size"], window["prefix_caching"], window["served"]) == (128, True, 5)
 
 

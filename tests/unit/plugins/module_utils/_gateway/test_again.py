@@ -38,7 +38,7 @@ def built(tmp_path: pathlib.Path) -> t.Iterator[Built]:
         engine = Engine("engine")
         door = Door(tmp_path, [dataclasses.replace(endpoint(engine), keys=engine_keys)], **stated)
         made.extend([door, engine])
-        files, due = Files(str(tmp_path / "host")), wanted(arguments(door.door), door.places)
+        files, due = Files(str(tmp_path / "host")), wanted(arguments(door.door), door.places, "", 0)
         files.put(due.files)
         ports = Ports(files, lambda _command: (0, "HAProxy version 2.6.12"), door.runtime, set)
         return door, due, ports

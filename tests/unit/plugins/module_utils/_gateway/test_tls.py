@@ -10,11 +10,12 @@ import pathlib
 import ssl
 import tempfile
 import threading
+import time
 import typing as t
 
 import pytest
 
-from ansible_collections.gpufleet.vllm.plugins.module_utils._door import certificate
+from ansible_collections.gpufleet.vllm.plugins.module_utils._door import ages, certificate
 from ansible_collections.gpufleet.vllm.tests.unit.plugins.module_utils._door.pairs import made, needs_openssl
 from ansible_collections.gpufleet.vllm.tests.unit.plugins.module_utils._gateway.doors import (
     Door,
@@ -25,6 +26,7 @@ from ansible_collections.gpufleet.vllm.tests.unit.plugins.module_utils._gateway.
 )
 
 pytestmark = [needs_haproxy, needs_openssl]
+HOUR, DAY = 3600, 86_400
 
 
 @pytest.fixture
@@ -75,6 +77,27 @@ def test_a_certificate_is_served_and_renewed_without_a_request_lost(
                 ended.set()
             assert set(asking.result()) == {200}
         assert certificate.is_served(str(file), told(door, file))
+    finally:
+        door.stop()
+        engine.stop()
+
+
+@pytest.mark.parametrize("days", [10, -1])
+def test_the_end_of_what_is_served_is_known_until_another_one_is(
+    tmp_path: pathlib.Path, elsewhere: pathlib.Path, days: int
+) -> None:
+    """A new file is not served before the reload. HAProxy takes one that has expired."""
+    file = elsewhere / "door.pem"
+    file.write_text("".join(made(tmp_path, "first", days)))
+    engine = Engine("one")
+    door = Door(tmp_path, [endpoint(engine)], certificate=str(file))
+    try:
+        file.write_text("".join(made(tmp_path, "second", 90)))
+        found = ages.served(door.places, door.runtime)
+        assert found is not None and found.path == str(file)
+        assert found.ends - time.time() == pytest.approx(days * DAY, abs=HOUR)
+        door.reload()
+        until(lambda: (ages.served(door.places, door.runtime) or found).ends > time.time() + 89 * DAY)
     finally:
         door.stop()
         engine.stop()

@@ -22,7 +22,7 @@ from ansible_collections.gpufleet.vllm.plugins.plugin_utils import role_settings
 Json = dict[str, t.Any]
 PAGES = role_settings.ROLES.parent / "tests" / "data" / "metrics"
 STEP = 15
-READ = {name for names in metric_names.SERIES.values() for name in names}
+READ = {name for known in (metric_names.SERIES, metric_names.SPECULATION) for names in known.values() for name in names}
 LINE = re.compile(r"(?P<name>[a-zA-Z_:][a-zA-Z0-9_:]*)(\{(?P<labels>.*)\})? (?P<value>\S+)")
 ENGINE = 'job="vllm",host="gpu-1",instance="gpu-1:assistant"'
 

@@ -29,9 +29,14 @@ from ansible_collections.gpufleet.vllm.tests.unit.plugins.module_utils._monitori
 
 pytestmark = needs_promtool
 HOUR = 3600 // STEP
+DAY = 86_400
 DOOR = 'job="door",host="gpu-1",instance="gpu-1"'
 NODE = 'job="node",host="gpu-1",instance="gpu-1"'
-GPU = 'job="dcgm",host="gpu-1",instance="gpu-1",gpu="0",UUID="GPU-a"'
+# As DCGM's exporter 4 has it: of an Xid with its number and words.
+GPU = (
+    'job="dcgm",host="gpu-1",instance="gpu-1",gpu="0",UUID="GPU-a",pci_bus_id="00000000:04:00.0",device="nvidia0",'
+    'modelName="NVIDIA H100 80GB HBM3",Hostname="gpu-1",DCGM_FI_DRIVER_VERSION="580.95.05"'
+)
 SERVER = f'proxy="model-a",server="gpu-1:assistant",{DOOR}'
 UP = 'up{job="vllm",host="gpu-1",instance="gpu-1:assistant"}'
 MANY = HOUR
@@ -86,8 +91,23 @@ def memory(used: int, free: int) -> Series:
     }
 
 
+def xid(number: int, values: str) -> Series:
+    """Another number is another series. `_` is no reading, and `stale` the last one of a series that has gone."""
+    return {f'DCGM_FI_DEV_XID_ERRORS{{{GPU},err_code="{number}",err_msg="Words"}}': values}
+
+
 def planned(share: float) -> Series:
     return {f'gpufleet_gpu_planned_ratio{{gpu_uuid="GPU-a",vllm_instance="assistant",{NODE}}}': steps(share, then=MANY)}
+
+
+def certificate(ends: float) -> Series:
+    labels = f'path="/etc/ssl/private/models.pem",{NODE}'
+    return {f"gpufleet_door_certificate_ends_timestamp_seconds{{{labels}}}": steps(ends, then=MANY)}
+
+
+def key(since: float) -> Series:
+    labels = f'kind="client",key="web",{NODE}'
+    return {f"gpufleet_api_key_since_timestamp_seconds{{{labels}}}": steps(since, then=MANY)}
 
 
 def status(state: str, value: int) -> Series:
@@ -102,7 +122,8 @@ def sessions(count: int) -> Series:
 TOLD: t.Final[t.Sequence[tuple[str, Series, str, str]]] = (
     ("VllmEngineAway", {UP: steps(0, then=MANY)}, "5m30s", "4m30s"),
     ("VllmStalled", engine("busy", "stalled"), "1m45s", "45s"),
-    ("VllmStalledBehindDoor", {**engine("after"), **sessions(1)}, "1m45s", "0s"),
+    # Two readings in which nothing moved are too few, as when Prometheus has just come.
+    ("VllmStalledBehindDoor", {**engine("after"), **sessions(1)}, "1m45s", "30s"),
     ("VllmDoorEndpointAway", {**status("DOWN", 1), **status("UP", 0)}, "5m30s", "4m30s"),
     ("VllmDoorNobodyServes", {**status("DOWN", 1), **status("UP", 0)}, "5m30s", "4m30s"),
     ("VllmKvCacheFull", serving(kv_cache_usage_perc=steps(0.93, then=MANY)), "11m", "9m"),
@@ -114,6 +135,11 @@ TOLD: t.Final[t.Sequence[tuple[str, Series, str, str]]] = (
     ("GpuMemoryFull", memory(97, 3), "11m", "9m"),
     ("GpuMemoryFull", {**memory(99, 1), **planned(0.98)}, "11m", "9m"),
     ("GpuXid", {f"DCGM_FI_DEV_XID_ERRORS{{{GPU}}}": steps(0, 0, 79, then=MANY)}, "1m", "15s"),
+    ("GpuXid", {**xid(0, "0 0 stale"), **xid(79, f"_ _ {steps(79, then=MANY)}")}, "1m", "15s"),
+    # One that had no series until it had its first.
+    ("GpuXid", {**memory(92, 8), **xid(48, f"_x60 {steps(48, then=MANY)}")}, "15m15s", "14m45s"),
+    ("GpuHot", {f"DCGM_FI_DEV_GPU_TEMP{{{GPU}}}": steps(94, then=MANY)}, "11m", "9m"),
+    ("GpuMemoryWornOut", {f"DCGM_FI_DEV_ROW_REMAP_FAILURE{{{GPU}}}": steps(1, then=MANY)}, "2m", "45s"),
     ("GpuLost", {
         f"DCGM_FI_DEV_FB_USED{{{GPU}}}": steps(1, then=39),
         f'DCGM_FI_DEV_FB_USED{{{GPU.replace("GPU-a", "GPU-b")}}}': steps(1, then=MANY)}, "20m", "9m"),
@@ -122,6 +148,10 @@ TOLD: t.Final[t.Sequence[tuple[str, Series, str, str]]] = (
         steps(30, then=MANY)}, "3m", "30s"),
     ("VllmNothingVerified", {
         f'gpufleet_instance_stuck{{vllm_instance="assistant",{NODE}}}': steps(1, then=MANY)}, "6m", "4m"),
+    # Days are counted from the beginning of a case, which is that of the epoch.
+    ("VllmDoorCertificateEnds", certificate(14 * DAY + 600), "16m", "9m"),
+    ("VllmDoorCertificateEnded", certificate(1200), "20m", "19m45s"),
+    ("VllmApiKeyOld", key(600 - 365 * DAY), "16m", "9m"),
     ("VllmWatchSilent", {f"gpufleet_watch_round_timestamp_seconds{{{NODE}}}": steps(0, then=MANY)}, "17m", "9m"),
     ("MonitoringTargetAway", {f"up{{{NODE}}}": steps(0, then=MANY)}, "6m", "4m"),
     ("MonitoringConfigRefused", {
@@ -133,7 +163,9 @@ TOLD: t.Final[t.Sequence[tuple[str, Series, str, str]]] = (
 SILENT: t.Final[t.Mapping[str, Series]] = {
     "an hour of load": {
         **serving(), **first_tokens(0.5), **sessions(2), **status("UP", 1), **status("DOWN", 0), **memory(92, 8),
-        f"up{{{NODE}}}": steps(1, then=MANY), f"DCGM_FI_DEV_XID_ERRORS{{{GPU}}}": steps(0, then=MANY),
+        f"up{{{NODE}}}": steps(1, then=MANY), **xid(0, steps(0, then=MANY)), **certificate(90 * DAY), **key(0),
+        f"DCGM_FI_DEV_GPU_TEMP{{{GPU}}}": steps(80, then=MANY),
+        f"DCGM_FI_DEV_ROW_REMAP_FAILURE{{{GPU}}}": steps(0, then=MANY),
         f"gpufleet_watch_round_timestamp_seconds{{{NODE}}}": steps(0, then=MANY, each=STEP),
     },
     "nobody asks": {**engine("after"), **sessions(0), **status("UP", 1)},
@@ -149,7 +181,12 @@ SILENT: t.Final[t.Mapping[str, Series]] = {
     "memory that is planned": {**memory(97, 3), **planned(0.98)},
     "few prompts": serving(prefix_cache_hits_total=steps(0, then=MANY), prefix_cache_queries_total=steps(
         0, then=MANY, each=1)),
-    "an Xid of the day before": {f"DCGM_FI_DEV_XID_ERRORS{{{GPU}}}": steps(31, then=MANY)},
+    "an Xid of the day before": {**memory(92, 8), **xid(31, steps(31, then=MANY))},
+    # The exporter was away meanwhile, and it is not known what was new.
+    "an exporter that comes back": {
+        **xid(31, f"_x60 {steps(31, then=MANY)}"), f"DCGM_FI_DEV_FB_USED{{{GPU}}}": f"_x60 {steps(1, then=MANY)}",
+        f"DCGM_FI_DEV_FB_FREE{{{GPU}}}": f"_x60 {steps(9, then=MANY)}",
+    },
 }  # fmt: skip
 
 
@@ -221,11 +258,14 @@ def test_a_rule_that_would_never_be_told_is_found(tmp_path: pathlib.Path) -> Non
         ("preemptions_per_minute", "VllmPreemptions"),
         ("rejections_per_minute", "VllmRejections"),
         ("prefix_hit_percent", "VllmPrefixHitsLow"),
+        ("gpu_celsius", "GpuHot"),
+        ("api_key_days", "VllmApiKeyOld"),
+        ("certificate_days", "VllmDoorCertificateEnds VllmDoorCertificateEnded"),
     ],
 )
 def test_a_threshold_of_zero_switches_its_alert_off(threshold: str, alert: str) -> None:
     names = {one.name for one in alerts.alerts(read())}
-    assert names - {one.name for one in alerts.alerts(read(**{threshold: 0}))} == {alert}
+    assert names - {one.name for one in alerts.alerts(read(**{threshold: 0}))} == set(alert.split())
 
 
 def test_every_alert_says_what_to_do() -> None:

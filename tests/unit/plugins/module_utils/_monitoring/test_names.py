@@ -24,6 +24,17 @@ HISTORY = role_settings.ROLES / "vllm_server" / "files" / "engine_args" / "histo
 ENDS = {"counter": ("_total",), "gauge": ("",), "histogram": ("_bucket", "_sum", "_count")}
 VLLM = re.compile(r"vllm:[a-z0-9_]+")
 OWN = re.compile(r"\bgpufleet:[a-z0-9_:]+")
+READ: t.Mapping[str, tuple[str, ...]] = {**metric_names.SERIES, **metric_names.SPECULATION}
+# etc/default-counters.csv of NVIDIA/dcgm-exporter at commit b54068a9: what rules may read, since every exporter has it.
+DCGM_DEFAULTS = {
+    *("DCGM_FI_DEV_SM_CLOCK", "DCGM_FI_DEV_MEM_CLOCK", "DCGM_FI_DEV_MEMORY_TEMP", "DCGM_FI_DEV_GPU_TEMP"),
+    *("DCGM_FI_DEV_POWER_USAGE", "DCGM_FI_DEV_TOTAL_ENERGY_CONSUMPTION", "DCGM_FI_DEV_PCIE_TX_THROUGHPUT"),
+    *("DCGM_FI_DEV_PCIE_RX_THROUGHPUT", "DCGM_FI_DEV_PCIE_REPLAY_COUNTER", "DCGM_FI_DEV_GPU_UTIL"),
+    *("DCGM_FI_DEV_MEM_COPY_UTIL", "DCGM_FI_DEV_ENC_UTIL", "DCGM_FI_DEV_DEC_UTIL", "DCGM_FI_DEV_XID_ERRORS"),
+    *("DCGM_FI_DEV_FB_FREE", "DCGM_FI_DEV_FB_USED", "DCGM_FI_DEV_NVLINK_BANDWIDTH_TOTAL"),
+    *("DCGM_FI_DEV_VGPU_LICENSE_STATUS", "DCGM_FI_DEV_UNCORRECTABLE_REMAPPED_ROWS"),
+    *("DCGM_FI_DEV_CORRECTABLE_REMAPPED_ROWS", "DCGM_FI_DEV_ROW_REMAP_FAILURE"),
+}
 # What only newer releases count: before, its rules have nothing to say.
 SINCE = {"rejections": "0.32.0"}
 
@@ -63,7 +74,7 @@ def test_the_table_has_every_release_whose_arguments_are_known() -> None:
 
 @pytest.mark.parametrize("version", TABLE["versions"])
 def test_every_release_has_what_is_read_by_one_of_its_names(version: str) -> None:
-    for meaning, names in {**metric_names.SERIES, **metric_names.READ_TWICE}.items():
+    for meaning, names in {**READ, **metric_names.READ_TWICE}.items():
         if number(version) >= number(SINCE.get(meaning, "0.0.0")):
             assert set(names) & shown(version), f"{meaning} in {version}"
 
@@ -76,16 +87,21 @@ def test_what_is_only_of_newer_releases_is_not_of_older_ones() -> None:
 
 def test_queries_ask_for_nothing_else_of_an_engine() -> None:
     """A name that stands in a rule and in no release is a rule that is never told."""
-    read_there = {name for names in metric_names.SERIES.values() for name in names}
+    read_there = {name for names in READ.values() for name in names}
     asked = {name for query in queries().values() for name in VLLM.findall(query)}
     assert asked <= read_there
     assert read_there <= {name for version in TABLE["versions"] for name in shown(version)}
     assert asked == read_there
 
 
+def test_queries_ask_for_what_every_exporter_of_dcgm_has() -> None:
+    asked = {name for query in queries().values() for name in re.findall(r"\bDCGM_\w+", query)}
+    assert asked and asked <= DCGM_DEFAULTS
+
+
 def test_queries_ask_for_recorded_names_that_there_are() -> None:
     asked = {name for query in queries().values() for name in OWN.findall(query)}
-    assert asked <= set(RECORDED)
+    assert asked == set(RECORDED)
 
 
 def test_panels_leave_names_of_releases_to_the_rules() -> None:

@@ -42,7 +42,8 @@ def host(tmp_path: pathlib.Path) -> Host:
         made.write(f"{CACHES}/{path}")
     made.write(f"{ETC}/assistant/client.json")
     made.write(f"{ETC}/gateway/haproxy.cfg", "backend a\n    server here:assistant 127.0.0.1:8000 check\n")
-    made.write(f"{ETC}/gateway/keys.map", "secret")
+    for name in ("keys", "since"):
+        made.write(f"{ETC}/gateway/{name}.map", "secret")
     made.write(f"{UNITS}/gpufleet-gateway.service")
     made.write(f"{ETC}/clients/chat.key", "sk-1")
     made.write(f"{ETC}/clients/{LIST}", json.dumps({"schema": 1, "files": ["chat.key"]}))

@@ -25,6 +25,7 @@ def test_shares_and_means() -> None:
     seen = read({"max_num_seqs": 8, "max_num_batched_tokens": 1000})
     assert (seen["places"], seen["taken"], seen["steps"], seen["prompt"]) == (8, 0.5, 0.5, 500)
     assert (seen["prefix_hits"], seen["blocks"], seen["gpu_busy"], seen["eager"]) == (0.6, 31.25, 0.87, 0.0)
+    assert (seen["accepted"], read({}, drafted=0.0)["accepted"]) == (0.65, None)
 
 
 def test_places_are_of_each_data_parallel_rank() -> None:
