@@ -17,7 +17,7 @@ from ..._vllm.gates import OFFLOAD_OF_ONE_KIND, TURBOQUANT_WITH_STATES
 from ..._vllm.images import parse_capability
 from ..._vllm.schema import of_release, version_key
 from ..model import quantized
-from . import attention, connectors, fp8_blocks, methods, schemes
+from . import attention, connectors, fp8_blocks, interfaces, methods, schemes
 from .image import states_release
 from .starting import Start
 
@@ -43,6 +43,7 @@ def problems(start: Start) -> list[Doubt]:
         Doubt("value", _one_kind(start)),
         Doubt("value", schemes.experts_backend(start)),
         Doubt("value", connectors.problem(start)),
+        *(Doubt("value", text) for text in interfaces.problems(start)),
         *methods.problems(start),
     ]
     if states_release(start.image):
