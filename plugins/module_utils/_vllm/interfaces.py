@@ -5,8 +5,7 @@
 
 Rows are (the first release that can, architectures); None where none that was read can. What has no row can, or nobody
 knows. Source: SupportsLoRA, SupportsPP and SupportsEagle3 among the bases of the classes that
-model_executor/models/registry.py names, read in 0.10.0 to 0.33.0. Where 0.15, which was not read, may be the first, it
-is.
+model_executor/models/registry.py names, read in 0.10.0 to 0.33.0 but for 0.15.
 
 Private to the collection: may change without notice.
 """

@@ -50,6 +50,7 @@ CONNECTOR: Json = {"kv_transfer_config": {"kv_connector": "LMCacheConnectorV1", 
 OFFLOADING: Json = {"kv_transfer_config": {"kv_connector": "OffloadingConnector", "kv_role": "kv_both"}}
 HYBRID: Json = {**LINEAR, "linear_num_key_heads": 4, "linear_num_value_heads": 4}
 E5M2: Json = {"kv_cache_dtype": "fp8_e5m2"}
+GROUPED: Json = {**HEADS, "num_key_value_heads": 2}
 OF_FP8: Json = {"kv_cache_dtype": "fp8"}
 PREFIXED: Json = {**HEADS, "model_type": "gemma3"}
 TWO_HEADS: Json = {**WIDE, "head_dim": 256, "global_head_dim": 512, "sliding_window": 128}
@@ -212,6 +213,11 @@ CASES = [
     Case(of("Glm4MoeForCausalLM"), "0.22.0", "9.0", EAGLE3, "gives a drafter no hidden states"),
     Case(of("Glm4MoeForCausalLM"), "0.21.0", "9.0", EAGLE3, ""),
     Case(of("Qwen3NextForCausalLM"), "0.24.0", "9.0", EAGLE3, ""),
+    # verify_with_parallel_config in config/model.py.
+    Case(HEADS, "0.20.0", "9.0", {"decode_context_parallel_size": 2, "tensor_parallel_size": 4}, "leave it out"),
+    Case(GROUPED, "0.20.0", "9.0", {"decode_context_parallel_size": 2, "tensor_parallel_size": 4}, ""),
+    Case(GROUPED, "0.20.0", "9.0", {"decode_context_parallel_size": 4, "tensor_parallel_size": 4}, "leave it out"),
+    Case(LATENT, "0.20.0", "9.0", {"decode_context_parallel_size": 2, "tensor_parallel_size": 2}, ""),
     # Kernels for experts, as moe_backend or a variable asks for them.
     Case(FP4, "0.20.0", "12.0", {"moe_backend": "flashinfer_trtllm"}, "capability 10.x, this GPU has 12.0"),
     Case(FP4, "0.20.0", "12.0", {"moe_backend": "flashinfer_cutlass"}, ""),

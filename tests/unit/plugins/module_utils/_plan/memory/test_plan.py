@@ -249,3 +249,28 @@ def test_a_decoder_that_looks_both_ways_is_an_encoder(more: dict[str, t.Any]) ->
     config = {**CONFIGS[LLAMA_8B], **more}
     assert plan("both", config=config, weights_bytes=16 * GIB).settings.encodes
     assert not plan("one", config={**CONFIGS[LLAMA_8B], "is_causal": True}, weights_bytes=16 * GIB).settings.encodes
+
+
+@pytest.mark.parametrize("method", ["fp8", "fp8_per_tensor", "fp8_per_block", "int8_per_channel_weight_only"])
+def test_files_that_are_quantized_while_they_load_are_counted_as_loaded(method: str) -> None:
+    """_ONLINE_SHORTHANDS in vllm/config/quantization.py: one byte a weight, whatever the files hold."""
+    config = {
+        "architectures": ["Qwen2ForCausalLM"],
+        "hidden_size": 5120,
+        "intermediate_size": 13824,
+        "num_hidden_layers": 48,
+        "num_attention_heads": 40,
+        "num_key_value_heads": 8,
+        "vocab_size": 152064,
+    }
+    gpu = GpuMemory(total_mib=24564, reserved_mib=490, free_mib=24000, compute_capability="8.9")
+    request = MemoryRequest(
+        version="0.24.0",
+        arguments={"quantization": method, "max_model_len": 8192},
+        gpus=(gpu,),
+        config=config,
+        weights_bytes=29_540_133_888,
+    )
+    weights = plan_memory(request).budget.weights
+    assert weights is not None
+    assert 14.0 < weights.whole_gib < 17.0
