@@ -83,7 +83,7 @@ SCHEMES: dict[str, Lowest] = {
     "INT4 weights and FP8 activations": (((0, 0, 0), (9, 0)),),
 }
 # The first capability without a kernel: `Int8 not supported on SM120`, dispatch_scaled_mm in csrc/quantization/w8a8/
-# cutlass/c3x/scaled_mm_helper.hpp, read in 0.11.0 to 0.33.0. CutlassInt8ScaledMMLinearKernel is taken before Triton's,
+# cutlass/c3x/scaled_mm_helper.hpp, read from 0.11.0 on. CutlassInt8ScaledMMLinearKernel is taken before Triton's,
 # whatever the GPU.
 SCHEMES_BELOW: dict[str, Capability] = {"INT8 weights and activations": (10, 0)}
 # By type of the KV cache: majors with a kernel, none where no GPU has one. A type that is not here has kernels wherever

@@ -8,9 +8,10 @@ Private to the collection: may change without notice.
 
 from __future__ import annotations
 
-from ..._vllm import attention, modalities, together
+from ..._vllm import modalities, together
 from ..._vllm.gates import CACHE_OF_FILES
 from ..._vllm.schema import of_release
+from ..._vllm.supports import attention
 from ..model import quantized
 from ..model.architecture import Architecture
 from .starting import Start

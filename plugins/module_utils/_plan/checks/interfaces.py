@@ -8,9 +8,10 @@ Private to the collection: may change without notice.
 
 from __future__ import annotations
 
-from ..._vllm import interfaces, modalities
+from ..._vllm import modalities
 from ..._vllm.drafters import HIDDEN_STATES
 from ..._vllm.schema import version_text
+from ..._vllm.supports import interfaces
 from ..model import figures
 from .starting import Start
 

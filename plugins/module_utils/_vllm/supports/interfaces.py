@@ -5,7 +5,7 @@
 
 Rows are (the first release that can, architectures); None where none that was read can. What has no row can, or nobody
 knows. Source: SupportsLoRA, SupportsPP and SupportsEagle3 among the bases of the classes that
-model_executor/models/registry.py names, read in 0.10.0 to 0.33.0 but for 0.15.
+model_executor/models/registry.py names, read from 0.10.0 on but for 0.15.
 
 Private to the collection: may change without notice.
 """
@@ -14,8 +14,8 @@ from __future__ import annotations
 
 import typing as t
 
-from .gates import NEWEST_KNOWN
-from .schema import Version
+from ..gates import NEWEST_KNOWN
+from ..schema import Version
 
 FIRST_READ: Version = (0, 10, 0)
 # From here on the class decides; before, config/speculative.py had a list (drafters.TARGETS).

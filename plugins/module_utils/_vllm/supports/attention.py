@@ -16,9 +16,9 @@ from __future__ import annotations
 import dataclasses
 import typing as t
 
-from .._settings.names import listed
-from .gates import NEWEST_KNOWN
-from .schema import Version, of_release, version_text
+from ..._settings.names import listed
+from ..gates import NEWEST_KNOWN
+from ..schema import Version, of_release, version_text
 
 Capability = tuple[int, int]
 FIRST_READ: Version = (0, 13, 0)
