@@ -24,12 +24,13 @@ from . import profile_smoke
 from .arguments import auto_profile, environment, layers, limits
 from .arguments.layers import Layer, Resolved
 from .arguments.translate import translate
-from .checks import dangers, formats, instance_checks, model_checks
+from .checks import dangers, formats, instance_checks
 from .inventory import rollout_settings, sampling
 from .inventory.inputs import Inputs
 from .inventory.instances import Instance
 from .memory import catalogue
 from .memory.catalogue import Model
+from .model.positions import longest
 
 # In vLLM from 0.18.0.
 DRAIN = "shutdown_timeout"
@@ -104,7 +105,7 @@ def _bounded(
 ) -> list[Resolved]:
     """Layers on top of each other, of known names and values, within the limits of the host's class."""
     found = layers.check(layers.resolve(given, schema), schema, findings, model.config)
-    length = model_checks.longest(model.config)
+    length = longest(model.config)
     return limits.hold(found, inputs.class_limits, inputs.host_class, schema, length, findings)
 
 
@@ -230,7 +231,7 @@ def _length(instance: Instance, values: Json, inputs: Inputs, model: Model) -> i
     same = (running.get("model") or {}).get("id") == instance.model
     if same and running.get("arguments", {}).get("max_model_len") == planned and isinstance(verified, int):
         return verified
-    return None if planned is not None or values.get("hf_overrides") else model_checks.longest(model.config)
+    return None if planned is not None or values.get("hf_overrides") else longest(model.config)
 
 
 def _sampling(

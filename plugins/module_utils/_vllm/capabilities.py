@@ -82,6 +82,10 @@ SCHEMES: dict[str, Lowest] = {
     "INT8 weights and activations": (((0, 0, 0), (7, 5)),),
     "INT4 weights and FP8 activations": (((0, 0, 0), (9, 0)),),
 }
+# The first capability without a kernel: `Int8 not supported on SM120`, dispatch_scaled_mm in csrc/quantization/w8a8/
+# cutlass/c3x/scaled_mm_helper.hpp, read from 0.11.0 on. CutlassInt8ScaledMMLinearKernel is taken before Triton's,
+# whatever the GPU.
+SCHEMES_BELOW: dict[str, Capability] = {"INT8 weights and activations": (10, 0)}
 # By type of the KV cache: majors with a kernel, none where no GPU has one. A type that is not here has kernels wherever
 # the release takes its name, or nobody knows. What the attention backends that platforms/cuda.py offers say they
 # support, read from 0.20.0 on.

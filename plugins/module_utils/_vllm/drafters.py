@@ -42,6 +42,8 @@ METHODS: tuple[tuple[Version, tuple[str, ...]], ...] = (
     ((0, 30, 0), ("glm5_next_mtp",)),
     ((0, 33, 0), ("step5_mtp",)),
 )  # fmt: skip
+# A model that guesses as it is: `Speculative decoding with draft model is not supported yet` before, and not on V0.
+GENERIC: tuple[Version, Version] = ((0, 11, 0), (0, 15, 0))
 GONE: dict[str, Version] = {"medusa": (0, 33, 0), "mlp_speculator": (0, 33, 0)}
 # What a model_type must contain for a drafter that reads hidden states, by release; then the model itself says so.
 HIDDEN_STATES = ("eagle3", "extract_hidden_states", "dflash")

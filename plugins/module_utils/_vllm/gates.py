@@ -130,6 +130,12 @@ SCALES_OF_INTEGERS = Gate(
     "an fp8_e5m2 cache goes with compressed-tensors files that have no scales of a cache",
     "vllm/model_executor/layers/attention/attention.py, _init_kv_cache_quant",
 )
+CACHE_OF_FILES = Gate(
+    "cache_of_files",
+    (0, 16, 0),
+    "files that say that their KV cache is FP8 have one where nobody asks; of releases before it nobody has read that",
+    "vllm/utils/torch_utils.py, resolve_kv_cache_dtype_string",
+)
 OFFLOADED_CACHE = Gate(
     "offloaded_cache",
     (0, 14, 0),
@@ -159,6 +165,6 @@ PREFIX_BY_PATH = Gate(
 GATES: tuple[Gate, ...] = (
     WHOLE_BLOCKS_OF_EXPERTS, HALF_OF_AWQ, HALF_OF_GPTQ, OFFLOAD_OF_ONE_KIND, BENCHMARK_THAT_ASKS_ONCE, SUBCOMMAND,
     ADAPTERS_AND_DRAFTS, DRAFTS_OR_PROCESSORS, AUTO_LENGTH, TOOL_CALL_NEEDS_PARSER, OFFLOADED_CACHE, CHOSEN_EXPERTS,
-    TURBOQUANT_WITH_STATES, NO_SEGMENTS_WITH_CONNECTORS, CONNECTORS_ARE_ASKED,
+    CACHE_OF_FILES, TURBOQUANT_WITH_STATES, NO_SEGMENTS_WITH_CONNECTORS, CONNECTORS_ARE_ASKED,
     SCALES_OF_INTEGERS, TEMPERATURE_BOUND, KEYS_OUT_OF_THE_LOG, PREFIX_BY_PATH,
 )  # fmt: skip

@@ -48,7 +48,7 @@ ROWS: tuple[Together, ...] = (
     Together(
         "drafter_split",
         (
-            Term(METHOD, "one of", ("eagle", "eagle3", "mtp", "draft_model")),
+            Term(METHOD, "one of", ("eagle", "eagle3", "mtp", "draft_model"), "draft_model"),
             Term(f"{SPECULATIVE}.draft_tensor_parallel_size", "none of", (1, "tensor_parallel_size"), 1),
         ),
         "speculative_config.draft_tensor_parallel_size is {speculative_config.draft_tensor_parallel_size}: it is 1 or "

@@ -8,7 +8,10 @@ Private to the collection: may change without notice.
 
 from __future__ import annotations
 
-from ..._vllm import attention, together
+from ..._vllm import modalities, together
+from ..._vllm.gates import CACHE_OF_FILES
+from ..._vllm.schema import of_release
+from ..._vllm.supports import attention
 from ..model import quantized
 from ..model.architecture import Architecture
 from .starting import Start
@@ -17,6 +20,8 @@ from .starting import Start
 SINKS = ("gpt_oss",)
 MLA_OFF = "VLLM_MLA_DISABLE"
 SPARSE_KEY = "index_topk"
+# The name of the argument before there was one.
+BACKEND_OF_OLD = "VLLM_ATTENTION_BACKEND"
 
 
 def problem(start: Start) -> str:
@@ -30,18 +35,39 @@ def problem(start: Start) -> str:
     text = quantized.text_config(start.config)
     if known.mla and str(text.get("model_type") or "") not in attention.LATENT:
         return ""
-    if not isinstance(stated, str):
-        # With sparse attention vLLM takes a cache type of its own for all of FP8.
-        dense = known.mla and not start.switch(MLA_OFF) and SPARSE_KEY not in text
-        return attention.latent_problem(start.at, str(start.values.get("kv_cache_dtype"))) if dense else ""
     asked = attention.Asked(
         latent=known.mla and not start.switch(MLA_OFF),
         head=_heads(known),
-        cache_dtype=str(start.values.get("kv_cache_dtype") or "auto"),
+        cache_dtype=_cache_dtype(start, known),
         sinks=str(start.config.get("model_type") or "") in SINKS,
         capabilities=tuple(start.gpus()),
+        prefix=_prefix(start),
     )
-    return attention.problem(stated.upper(), start.at, asked)
+    if isinstance(stated, str) and stated.lower() != "auto":
+        return attention.problem(stated.upper(), start.at, asked)
+    # With sparse attention vLLM takes a cache type of its own for all of FP8.
+    if start.variables.get(BACKEND_OF_OLD) or (known.mla and SPARSE_KEY in text):
+        return ""
+    return attention.no_choice(start.at, asked)
+
+
+def _cache_dtype(start: Start, known: Architecture) -> str:
+    """The type of the cache, where nothing is stated that of the files; '' where layers may have another."""
+    if start.values.get("kv_cache_dtype_skip_layers"):
+        return ""
+    stated = str(start.values.get("kv_cache_dtype") or "auto")
+    of_files = known.quantization is not None and known.quantization.kv_fp8
+    return "fp8" if stated == "auto" and of_files and CACHE_OF_FILES.open_at(start.at) else stated
+
+
+def _prefix(start: Start) -> bool:
+    """Whether the model attends to an image as a whole, and a prompt may bring one."""
+    kind = str(start.config.get("model_type") or "")
+    whole = kind in (of_release(attention.PREFIXED, start.at) or ())
+    if kind.startswith("gemma4"):
+        whole = quantized.text_config(start.config).get("use_bidirectional_attention") == "vision"
+    limited = start.at >= attention.PREFIXED_BY_LIMITS and modalities.limit("image", start.values) == 0
+    return whole and not limited
 
 
 def drafter_problem(start: Start) -> str:

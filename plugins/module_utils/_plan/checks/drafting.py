@@ -8,6 +8,7 @@ Private to the collection: may change without notice.
 
 from __future__ import annotations
 
+import re
 import typing as t
 
 from ..._settings.names import listed, meant
@@ -16,10 +17,14 @@ from ..._vllm.drafters import FIRST_READ, coming, methods, targets
 from ..._vllm.schema import version_key, version_text
 from ..memory.catalogue import Model
 from ..model import quantized
+from ..model.architecture import from_config
+from .starting import Start
 
 Values = t.Mapping[str, t.Any]
 # The part of config.json that files by speculators have: they are a drafter and name the model that it is for.
 OF_SPECULATORS = "speculators_config"
+# What vLLM tells a drafter of another kind by, in its name, its model_type or its architecture.
+OTHER_KINDS = re.compile(r"eagle|dflash|dspark|medusa|mlp_speculator|mtp|assistant|speculator", re.IGNORECASE)
 
 
 def asked(values: Values, model: Model) -> Values:
@@ -113,6 +118,32 @@ def _layers(config: t.Mapping[str, t.Any]) -> int | None:
     found = [text.get(key) for key in ("num_nextn_predict_layers", "mtp_num_hidden_layers")]
     whole = [one for one in found if isinstance(one, int) and not isinstance(one, bool)]
     return whole[0] if len(whole) == 1 else None
+
+
+def generic(start: Start) -> str:
+    """A model that guesses as it is: __post_init__ and verify_equal_vocab_size_if_draft_model of SpeculativeConfig."""
+    stated = start.values.get("speculative_config")
+    named = start.drafter or {}
+    drafter, known = from_config(named), start.model.architecture
+    if not isinstance(stated, dict) or stated.get("method") not in (None, "draft_model") or drafter is None:
+        return ""
+    name, (first, after) = str(stated.get("model")), drafters.GENERIC
+    if stated.get("method") is None and (OTHER_KINDS.search(f"{name} {named.get('model_type')} {drafter.name}")):
+        return ""
+    if first <= start.at < after:
+        return (
+            f"speculative_config.model {name} guesses as a model of its own, which vLLM {start.version} does not have "
+            f"yet: use ngram, an EAGLE drafter, or vLLM {version_text(after)} or newer."
+        )
+    sizes = (drafter.vocab_size, known.vocab_size if known is not None else None)
+    if start.at < after or not start.known or not all(sizes) or sizes[0] == sizes[1]:
+        return ""
+    if stated.get("use_heterogeneous_vocab") is True or start.values.get("hf_overrides"):
+        return ""
+    return (
+        f"speculative_config.model {name} knows {sizes[0]} tokens and {start.model.name} {sizes[1]} (vocab_size): as a "
+        "drafter it needs the same, take one of the same family."
+    )
 
 
 def misspelt(values: Values, version: str) -> list[str]:

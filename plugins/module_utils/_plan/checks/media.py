@@ -18,7 +18,8 @@ from ..._outside.documents import Json
 from ..._vllm import modalities
 from ..memory.catalogue import Model
 from ..model import figures
-from . import answering, model_checks
+from ..model.positions import longest
+from . import answering
 
 Values = t.Mapping[str, t.Any]
 AUTO = "auto"
@@ -107,7 +108,7 @@ def _encoder_batch(values: Values, model: Model) -> str:
     if not modalities.transcribes(config) or whole is None:
         return ""
     batch, sequences = (figures.integer(values, name) for name in ("max_num_batched_tokens", "max_num_seqs"))
-    length = figures.integer(values, "max_model_len") or model_checks.longest(config)
+    length = figures.integer(values, "max_model_len") or longest(config)
     if batch is not None and batch < whole:
         stated = f"max_num_batched_tokens is {batch}"
     elif batch is None and sequences and length and sequences * length < whole:

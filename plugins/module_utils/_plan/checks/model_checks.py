@@ -3,9 +3,6 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Engine arguments against the model's own config.json.
 
-Source of the longest context: vLLM's derivation from config.json (a key for positions, times the factor of a rope
-scaling that stretches it).
-
 Private to the collection: may change without notice.
 """
 
@@ -18,37 +15,14 @@ from ..._outside.documents import Json
 from ..memory.catalogue import Model
 from ..model import quantized
 from ..model.encoders import encodes
+from ..model.positions import longest
 
 Values = t.Mapping[str, t.Any]
-POSITIONS = (
-    "max_position_embeddings", "n_positions", "max_seq_len", "seq_length", "model_max_length", "max_sequence_length",
-    "max_seq_length", "seq_len", "max_target_positions",
-)  # fmt: skip
-# Rope scalings whose config.json states the stretched length already.
-STATED = ("su", "longrope", "llama3")
 ALLOW_LONG = "VLLM_ALLOW_LONG_MAX_MODEL_LEN"
 # Methods that quantize while they load and need nothing in the files.
 WHILE_LOADING = frozenset(
     {"fp8", "bitsandbytes", "experts_int8", "ptpc_fp8", "torchao", "inc", "gguf", "tpu_int8", "mxfp8", "int8", "online"}
 )
-
-
-def longest(config: Json | None) -> int | None:
-    """Tokens that the model was made for; None where config.json does not say."""
-    text = quantized.text_config(config or {})
-    stated = [int(text[key]) for key in POSITIONS if _whole(text.get(key))]
-    if not stated:
-        return None
-    length = min(stated)
-    for scaling in _scalings(text):
-        kind = str(scaling.get("rope_type") or scaling.get("type") or "default")
-        factor = scaling.get("factor")
-        if kind in STATED or isinstance(factor, bool) or not isinstance(factor, (int, float)) or factor <= 1:
-            continue
-        original = scaling.get("original_max_position_embeddings")
-        base = original if kind == "yarn" and _whole(original) else length
-        length = max(length, int(t.cast(int, base) * factor))
-    return length
 
 
 def problems(values: Values, variables: t.Mapping[str, str], model: Model, version: str) -> list[Doubt]:
@@ -143,17 +117,6 @@ def cautions(model: Model) -> list[str]:
             "know the architecture."
         )
     return found
-
-
-def _scalings(text: t.Mapping[str, t.Any]) -> list[Json]:
-    """A config.json has one rope scaling, or newer ones one for each kind of layer."""
-    found: list[Json] = []
-    for key in ("rope_scaling", "rope_parameters"):
-        section = text.get(key)
-        if isinstance(section, dict):
-            inner = [item for item in section.values() if isinstance(item, dict)]
-            found += inner or [section]
-    return found[:1] if "gemma3" not in str(text.get("model_type")) else []
 
 
 def _whole(value: t.Any) -> bool:

@@ -10,7 +10,8 @@ from __future__ import annotations
 
 import typing as t
 
-from ..._vllm.capabilities import EXPERTS, SCHEMES
+from ..._vllm import together
+from ..._vllm.capabilities import EXPERTS, SCHEMES, SCHEMES_BELOW
 from ..._vllm.gates import CHOSEN_EXPERTS
 from ..._vllm.methods import EXPERT_BACKENDS
 from ..._vllm.schema import of_release
@@ -20,6 +21,7 @@ from .starting import Start
 FLASHINFER = "VLLM_USE_FLASHINFER_MOE_FP4"
 # What FlashInfer is asked for besides: latency is flashinfer_trtllm alone.
 FLASHINFER_KIND = "VLLM_FLASHINFER_MOE_BACKEND"
+NO_KERNELS = "VLLM_DISABLED_KERNELS"
 NAMES = {"latency": "flashinfer_trtllm", "throughput": "flashinfer_cutlass", "masked_gemm": "flashinfer_cutedsl"}
 
 
@@ -39,7 +41,19 @@ def problem(start: Start) -> str:
                     f"Its files are compressed-tensors with {kind}, which needs compute capability {lowest[0]}."
                     f"{lowest[1]} in vLLM {start.version}, this GPU has {known[0]}.{known[1]}."
                 )
+            if known >= SCHEMES_BELOW.get(kind, (99, 0)) and start.known and not _other_kernel(start):
+                return (
+                    f"Its files are compressed-tensors with {kind}, for which vLLM {start.version} has no kernel from "
+                    f"compute capability 10.0 on, and this GPU has {known[0]}.{known[1]}: take an FP8, NVFP4 or INT4 "
+                    "(W4A16) build of the model."
+                )
     return ""
+
+
+def _other_kernel(start: Start) -> bool:
+    """Whether somebody has turned the first choice of a kernel off."""
+    backend = start.values.get("linear_backend") or together.stated(start.values, "kernel_config.linear_backend")
+    return bool(start.variables.get(NO_KERNELS)) or str(backend or "auto") != "auto"
 
 
 def _flashinfer(start: Start) -> str:

@@ -16,7 +16,8 @@ from ..._settings.names import listed
 from ..._vllm.gates import TOOL_CALL_NEEDS_PARSER
 from ..._vllm.schema import Schema, version_key
 from ..memory.catalogue import Model
-from . import answering, media, model_checks
+from ..model.positions import longest
+from . import answering, media
 
 Values = t.Mapping[str, t.Any]
 TOOL_ARGUMENTS = ("enable_auto_tool_choice", "tool_call_parser")
@@ -123,7 +124,7 @@ def _tokens(where: str, asked: int, values: Values, model: Model) -> str:
     """A prompt has at least one token, and vLLM refuses what does not fit beside it."""
     length, whose = values.get("max_model_len"), "max_model_len is"
     if not isinstance(length, int) or length < 1:
-        length = None if values.get("hf_overrides") else model_checks.longest(model.config)
+        length = None if values.get("hf_overrides") else longest(model.config)
         whose = f"{model.name} was made for"
     if length is None or asked < length:
         return ""

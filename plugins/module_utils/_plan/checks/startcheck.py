@@ -16,8 +16,8 @@ from ..._vllm.capabilities import SPARSE, SPARSE_KERNELS
 from ..._vllm.gates import OFFLOAD_OF_ONE_KIND, TURBOQUANT_WITH_STATES
 from ..._vllm.images import parse_capability
 from ..._vllm.schema import of_release, version_key
-from ..model import quantized
-from . import attention, connectors, fp8_blocks, methods, schemes
+from ..model import figures, quantized
+from . import attention, connectors, drafting, fp8_blocks, interfaces, methods, schemes
 from .image import states_release
 from .starting import Start
 
@@ -43,6 +43,9 @@ def problems(start: Start) -> list[Doubt]:
         Doubt("value", _one_kind(start)),
         Doubt("value", schemes.experts_backend(start)),
         Doubt("value", connectors.problem(start)),
+        Doubt("value", drafting.generic(start)),
+        Doubt("value", _context_parallel(start)),
+        *(Doubt("value", text) for text in interfaces.problems(start)),
         *methods.problems(start),
     ]
     if states_release(start.image):
@@ -97,6 +100,20 @@ def _sparse(start: Start) -> str:
                 f"{' or '.join(f'{major}.x' for major in majors)} in vLLM {start.version}; this GPU has {capability}."
             )
     return ""
+
+
+def _context_parallel(start: Start) -> str:
+    """verify_with_parallel_config in config/model.py: ranks that hold the same KV heads share out a context."""
+    shared = figures.integer(start.values, "decode_context_parallel_size") or 1
+    ranks, known = figures.integer(start.values, "tensor_parallel_size") or 1, start.model.architecture
+    if shared < 2 or known is None or known.mla or not known.kv_heads or not start.known:
+        return ""
+    if ranks > known.kv_heads and shared <= ranks // known.kv_heads:
+        return ""
+    return (
+        f"decode_context_parallel_size is {shared}, and it goes over ranks that hold the same KV heads, of which "
+        f"{start.model.name} has {known.kv_heads} for tensor_parallel_size {ranks}: leave it out."
+    )
 
 
 def _offload(start: Start) -> str:

@@ -18,7 +18,7 @@ from ..._vllm.images import parse_capability
 from ..model.architecture import Architecture
 from ..model.estimate import MIB_PER_GIB, ZERO, Estimate
 from ..model.figures import ELEMENT_BYTES
-from ..model.quantization import Quantization, by_name
+from ..model.quantization import WHILE_LOADING, Quantization, by_name
 from .additions import additions
 from .calibration import Calibration
 from .graphs import Graphs, from_environment, graphs
@@ -115,7 +115,7 @@ def weight_question(request: MemoryRequest, settings: Settings, architecture: Ar
         stage_layers=settings.stages,
         predicts="mtp" in settings.speculation.method,
         sees=settings.sees,
-        load_quantization=own is None and settings.quantization in ("fp8", "bitsandbytes", "experts_int8"),
+        load_quantization=own is None and settings.quantization in WHILE_LOADING,
     )
 
 

@@ -15,11 +15,11 @@ import typing as t
 from dataclasses import dataclass
 
 from ..._findings.checks import Check
-from ..._vllm import cache_kernels
 from ..._vllm.capabilities import BUILT, METHODS, Capability
 from ..._vllm.images import parse_capability
 from ..._vllm.methods import OUT_OF_TREE
 from ..._vllm.schema import of_release
+from ..._vllm.supports import cache_kernels
 from .request import GpuMemory
 from .settings import Settings
 

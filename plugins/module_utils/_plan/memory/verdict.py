@@ -75,12 +75,9 @@ def _rank(rank: RankBudget, settings: Settings, gpus: t.Sequence[GpuMemory]) -> 
             )
         )
     busy = _busy(rank, settings, gpus)
-    if busy is not None:
-        return [*found, busy]
-    headroom = _headroom(rank, settings)
-    if headroom is not None:
-        found.append(headroom)
-    return found
+    # Where it is refused for what is held now, what would come after does not matter.
+    later = None if busy is not None and busy.word == "does_not_fit" else _headroom(rank, settings)
+    return [*found, *(one for one in (busy, later) if one is not None)]
 
 
 def _busy(rank: RankBudget, settings: Settings, gpus: t.Sequence[GpuMemory]) -> Reason | None:

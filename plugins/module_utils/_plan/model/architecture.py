@@ -17,10 +17,10 @@ from dataclasses import dataclass
 from .encoders import encodes
 from .figures import integer as _integer
 from .layers import Layers, layers_of
+from .positions import longest
 from .quantization import Quantization, quantization_of
 
 LARGEST_DYNAMIC_IMAGE = 16384
-POSITIONS = ("max_position_embeddings", "n_positions", "max_seq_len", "seq_length", "max_target_positions")
 # Gemma4VisionConfig's pooling_kernel_size where the config leaves it out.
 POOLED = {"gemma4_vision": 3}
 # Layers that see the image again where the config does not list them.
@@ -145,7 +145,7 @@ def from_config(config: t.Mapping[str, t.Any] | None) -> Architecture | None:
         rotary=_rotary(config, text, head_size),
         predictors=_integer(text, "mtp_num_hidden_layers", "num_nextn_predict_layers", "num_mtp_layers") or 0,
         tied=bool(config.get("tie_word_embeddings", text.get("tie_word_embeddings", False))),
-        positions=_integer(text, *POSITIONS),
+        positions=longest(config),
         dtype=_dtype(config, text),
         quantization=quantization_of(config.get("quantization_config") or text.get("quantization_config")),
         problems=tuple(problems),

@@ -29,6 +29,11 @@ GGUF_BITS = {
     "q8_0": 8.5,
 }
 GROUP = 128
+# Methods that quantize files which are not, while they load: _ONLINE_SHORTHANDS in vllm/config/quantization.py.
+WHILE_LOADING = (
+    "fp8", "fp8_per_tensor", "fp8_per_block", "fp8_per_channel", "int8_per_channel_weight_only", "bitsandbytes",
+    "experts_int8",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -82,6 +87,10 @@ def by_name(name: str) -> Quantization | None:
         "w4a16": 4.16,
         "bitsandbytes": 4.4,
         "fp8": 8.0,
+        "fp8_per_tensor": 8.0,
+        "fp8_per_block": 8.0,
+        "fp8_per_channel": 8.0,
+        "int8_per_channel_weight_only": 8.0,
         "fbgemm_fp8": 8.0,
         "ptpc_fp8": 8.0,
         "int8": 8.0,

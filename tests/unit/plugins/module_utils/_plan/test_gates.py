@@ -10,7 +10,8 @@ import typing as t
 
 import pytest
 
-from ansible_collections.gpufleet.vllm.plugins.module_utils._plan.checks import advisories, model_checks
+from ansible_collections.gpufleet.vllm.plugins.module_utils._plan.checks import advisories
+from ansible_collections.gpufleet.vllm.plugins.module_utils._plan.model.positions import longest
 from ansible_collections.gpufleet.vllm.plugins.module_utils._vllm import images
 from ansible_collections.gpufleet.vllm.tests.unit.plugins.module_utils._plan import fleet
 from ansible_collections.gpufleet.vllm.tests.unit.plugins.module_utils._plan.fleet import release_of
@@ -260,7 +261,7 @@ LLAMA: Json = {"architectures": ["LlamaForCausalLM"], "num_hidden_layers": 2, "m
     ],
 )
 def test_longest(config: Json | None, length: int | None) -> None:
-    assert model_checks.longest(config) == length
+    assert longest(config) == length
 
 
 def with_config(config: Json, engine_args: Json, **changes: t.Any) -> t.Any:

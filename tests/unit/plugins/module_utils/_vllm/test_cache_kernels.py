@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import pytest
 
-from ansible_collections.gpufleet.vllm.plugins.module_utils._vllm.cache_kernels import problem
+from ansible_collections.gpufleet.vllm.plugins.module_utils._vllm.supports.cache_kernels import problem
 
 
 @pytest.mark.parametrize(

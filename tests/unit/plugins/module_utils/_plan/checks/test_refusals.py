@@ -34,6 +34,13 @@ def files(method: str, **more: t.Any) -> Json:
     return {**HEADS, "torch_dtype": "bfloat16", "quantization_config": {"quant_method": method, **more}}
 
 
+def of(architecture: str) -> Json:
+    return {**HEADS, "architectures": [architecture]}
+
+
+EAGLE3: Json = {"speculative_config": {"method": "eagle3", "model": "org/drafter", "num_speculative_tokens": 3}}
+EIGHT: Json = {"num_bits": 8, "type": "int"}
+INT8 = files("compressed-tensors", config_groups={"g": {"weights": EIGHT, "input_activations": EIGHT}})
 FP4: Json = {**EXPERTS, "quantization_config": {"quant_method": "modelopt", "quant_algo": "NVFP4"}}
 FP8: Json = {**EXPERTS, "quantization_config": {"quant_method": "fp8"}}
 CUTLASS: Json = {"moe_backend": "flashinfer_cutlass"}
@@ -43,6 +50,12 @@ CONNECTOR: Json = {"kv_transfer_config": {"kv_connector": "LMCacheConnectorV1", 
 OFFLOADING: Json = {"kv_transfer_config": {"kv_connector": "OffloadingConnector", "kv_role": "kv_both"}}
 HYBRID: Json = {**LINEAR, "linear_num_key_heads": 4, "linear_num_value_heads": 4}
 E5M2: Json = {"kv_cache_dtype": "fp8_e5m2"}
+GROUPED: Json = {**HEADS, "num_key_value_heads": 2}
+OF_FP8: Json = {"kv_cache_dtype": "fp8"}
+PREFIXED: Json = {**HEADS, "model_type": "gemma3"}
+TWO_HEADS: Json = {**WIDE, "head_dim": 256, "global_head_dim": 512, "sliding_window": 128}
+TWO_HEADS["layer_types"] = ["sliding_attention", "full_attention"] * 2
+SCALED: Json = {**SINKS, "quantization_config": {"quant_method": "modelopt", "kv_cache_quant_algo": "FP8"}}
 OF_LATENT = (
     ("TRITON_MLA", "8.9"), ("FLASHMLA", "9.0"), ("CUTLASS_MLA", "10.0"), ("FLASHINFER_MLA", "10.0"),
     ("FLASH_ATTN_MLA", "9.0"),
@@ -114,8 +127,8 @@ CASES = [
     Case(LATENT, "0.33.0", "10.0", backend("FLASHMLA"), "needs compute capability 9.x"),
     Case(LATENT, "0.20.0", "12.0", backend("FLASHMLA"), "needs compute capability 9.x"),
     # No backend for latent attention has fp8_e5m2 in its supported_kv_cache_dtypes, 0.13.0 to 0.33.0.
-    Case(LATENT, "0.13.0", "9.0", E5M2, "for latent attention (MLA), as the model has it, reads kv_cache_dtype"),
-    Case(LATENT, "0.33.0", "10.0", E5M2, "for latent attention (MLA), as the model has it, reads kv_cache_dtype"),
+    Case(LATENT, "0.13.0", "9.0", E5M2, "chooses reads kv_cache_dtype fp8_e5m2"),
+    Case(LATENT, "0.33.0", "10.0", E5M2, "chooses reads kv_cache_dtype fp8_e5m2"),
     *(Case(LATENT, "0.26.0", gpu, backend(name, **E5M2), "fp8_e5m2 on no GPU") for name, gpu in OF_LATENT),
     *(Case(LATENT, "0.26.0", gpu, backend(name, kv_cache_dtype="fp8"), "") for name, gpu in OF_LATENT[:-1]),
     Case(LATENT, "0.26.0", "9.0", {"kv_cache_dtype": "fp8_e4m3"}, ""),
@@ -123,6 +136,47 @@ CASES = [
     Case({**LATENT, "index_topk": 2048}, "0.26.0", "9.0", E5M2, ""),
     Case(LATENT, "0.26.0", "", E5M2, ""),
     Case(HEADS, "0.26.0", "9.0", E5M2, ""),
+    # Left to vLLM: get_valid_backends. Below 8.9 FlashInfer alone has an FP8 cache, and not for sinks, whole images and
+    # other sizes of heads; Triton says yes and has no fp8e4nv (`requires SM89+` from 0.24.0 on).
+    Case(SINKS, "0.13.0", "8.0", OF_FP8, "chooses reads kv_cache_dtype fp8 on compute capability 8.0 for a model with"),
+    Case(SINKS, "0.33.0", "8.6", OF_FP8, "with attention sinks and heads of 64"),
+    Case(SINKS, "0.20.0", "8.9", OF_FP8, ""),
+    Case(SINKS, "0.20.0", "12.0", OF_FP8, ""),
+    Case(SINKS, "0.33.0", "8.6", {}, ""),
+    Case(SINKS, "0.33.0", "8.6", OF_FP8, "", {"VLLM_ATTENTION_BACKEND": "FLASHINFER"}),
+    Case(SINKS, "0.33.0", "8.6", {**OF_FP8, "kv_cache_dtype_skip_layers": ["0"]}, ""),
+    Case(SINKS, "0.33.0", "8.6", {**OF_FP8, "attention_backend": "auto"}, "with attention sinks"),
+    Case(HEADS, "0.20.0", "8.6", OF_FP8, ""),
+    Case({**HEADS, "head_dim": 96}, "0.20.0", "8.6", OF_FP8, "with heads of 96"),
+    Case({**HEADS, "head_dim": 96}, "0.20.0", "8.9", OF_FP8, ""),
+    Case(HEADS, "0.20.0", "8.6", backend("TRITON_ATTN", **OF_FP8), "from compute capability 8.9 on"),
+    Case(PREFIXED, "0.20.0", "8.0", OF_FP8, "with images that are attended to as a whole"),
+    Case(PREFIXED, "0.27.0", "8.0", {**OF_FP8, "limit_mm_per_prompt": {"image": 1}}, "images"),
+    Case(PREFIXED, "0.27.0", "8.0", {**OF_FP8, "limit_mm_per_prompt": {"image": 0}}, ""),
+    Case(PREFIXED, "0.26.0", "8.0", {**OF_FP8, "limit_mm_per_prompt": {"image": 0}}, "images"),
+    Case(PREFIXED, "0.20.0", "9.0", OF_FP8, ""),
+    Case(PREFIXED, "0.20.0", "9.0", backend("FLASHINFER"), "attends to the model's images as a whole on no GPU"),
+    Case(PREFIXED, "0.20.0", "9.0", backend("FLASH_ATTN"), "as a whole on no GPU"),
+    Case(PREFIXED, "0.24.0", "9.0", backend("FLASH_ATTN"), ""),
+    Case(PREFIXED, "0.24.0", "8.9", backend("FLASH_ATTN"), "as a whole on compute capability 9.x or 10.x or 11.x"),
+    # Gemma4Config: heads of 256 and 512 go through Triton, whatever FlashInfer has.
+    Case(TWO_HEADS, "0.23.0", "8.6", OF_FP8, "with heads of 256 and 512"),
+    Case(TWO_HEADS, "0.33.0", "8.6", OF_FP8, "with heads of 256 and 512"),
+    Case(TWO_HEADS, "0.33.0", "12.0", OF_FP8, ""),
+    Case(TWO_HEADS, "0.33.0", "8.6", backend("FLASHINFER", **OF_FP8), ""),
+    Case(LATENT, "0.17.0", "8.9", OF_FP8, "with latent attention (MLA)"),
+    Case(LATENT, "0.18.0", "8.9", OF_FP8, ""),
+    Case(LATENT, "0.33.0", "8.6", OF_FP8, "with latent attention (MLA)"),
+    Case(LATENT, "0.20.0", "8.6", OF_FP8, "", {"VLLM_MLA_DISABLE": "1"}),
+    Case(SCALED, "0.20.0", "8.6", {}, "reads kv_cache_dtype fp8"),
+    Case(SCALED, "0.20.0", "8.6", {"kv_cache_dtype": "bfloat16"}, ""),
+    Case(SCALED, "0.20.0", "8.9", {}, ""),
+    # supported_kv_cache_dtypes of triton_attn.py and turboquant_attn.py.
+    Case(SINKS, "0.28.0", "9.0", {"kv_cache_dtype": "turboquant_4bit_nc"}, "with attention sinks"),
+    Case(SINKS, "0.28.0", "8.6", {"kv_cache_dtype": "int8_per_token_head"}, ""),
+    Case(SINKS, "0.28.0", "8.6", {"kv_cache_dtype": "fp8_per_token_head"}, "with attention sinks"),
+    Case(HEADS, "0.28.0", "8.6", {"kv_cache_dtype": "turboquant_4bit_nc"}, ""),
+    Case(HEADS, "0.28.0", "8.6", backend("FLASHINFER", kv_cache_dtype="int8_per_token_head"), "int8_per_token_head"),
     # use_non_causal in v1/spec_decode/dflash.py: FLASH_ATTN and FLEX_ATTENTION alone, from 0.21.0 until 0.24.0.
     Case(HEADS, "0.20.0", "12.1", DFLASH, ""),
     Case(HEADS, "0.21.0", "12.1", DFLASH, "on compute capability 12.1 neither reads kv_cache_dtype fp8:"),
@@ -139,6 +193,31 @@ CASES = [
     Case(HEADS, "0.20.0", "9.0", backend("TRITON_MLA"), "for latent attention (MLA) only"),
     Case(HEADS, "0.20.0", "9.0", backend("XFORMERS"), "is gone"),
     Case(HEADS, "0.20.0", "9.0", backend("SOMEBODYS_OWN"), ""),
+    # CutlassInt8ScaledMMLinearKernel says yes on every GPU, and its kernels stop below 10.0.
+    Case(INT8, "0.20.0", "12.0", {}, "has no kernel from compute capability 10.0 on, and this GPU has 12.0"),
+    Case(INT8, "0.33.0", "10.0", {}, "has no kernel from compute capability 10.0 on"),
+    Case(INT8, "0.33.0", "9.0", {}, ""),
+    Case(INT8, "0.20.0", "12.0", {}, "", {"VLLM_DISABLED_KERNELS": "CutlassInt8ScaledMMLinearKernel"}),
+    Case(INT8, "0.33.0", "12.0", {"linear_backend": "triton"}, ""),
+    Case(files("compressed-tensors", config_groups={"g": {"weights": EIGHT}}), "0.20.0", "12.0", {}, ""),
+    # Classes of models: `... does not support LoRA yet.`, `Pipeline parallelism is not supported for this model.`
+    Case(of("GptOssForCausalLM"), "0.11.0", "9.0", {"enable_lora": True}, "takes no adapters in vLLM 0.11.0"),
+    Case(of("GptOssForCausalLM"), "0.11.1", "9.0", {"enable_lora": True}, ""),
+    Case(of("GptOssForCausalLM"), "0.11.0", "9.0", {}, ""),
+    Case(of("KimiLinearForCausalLM"), "0.33.0", "9.0", {"enable_lora": True}, "takes no adapters"),
+    Case(of("KimiLinearForCausalLM"), "0.33.0", "9.0", {"enable_lora": True, "model_impl": "transformers"}, ""),
+    Case(of("LlamaForCausalLM"), "0.20.0", "9.0", {"enable_lora": True, "pipeline_parallel_size": 2}, ""),
+    Case(of("DeepseekV4ForCausalLM"), "0.20.0", "9.0", {"pipeline_parallel_size": 2}, "use vLLM 0.21.0 or newer"),
+    Case(of("DeepseekV4ForCausalLM"), "0.20.0", "9.0", {"pipeline_parallel_size": 1}, ""),
+    Case(of("DeepseekV4ForCausalLM"), "0.21.0", "9.0", {"pipeline_parallel_size": 2}, ""),
+    Case(of("Glm4MoeForCausalLM"), "0.22.0", "9.0", EAGLE3, "gives a drafter no hidden states"),
+    Case(of("Glm4MoeForCausalLM"), "0.21.0", "9.0", EAGLE3, ""),
+    Case(of("Qwen3NextForCausalLM"), "0.24.0", "9.0", EAGLE3, ""),
+    # verify_with_parallel_config in config/model.py.
+    Case(HEADS, "0.20.0", "9.0", {"decode_context_parallel_size": 2, "tensor_parallel_size": 4}, "leave it out"),
+    Case(GROUPED, "0.20.0", "9.0", {"decode_context_parallel_size": 2, "tensor_parallel_size": 4}, ""),
+    Case(GROUPED, "0.20.0", "9.0", {"decode_context_parallel_size": 4, "tensor_parallel_size": 4}, "leave it out"),
+    Case(LATENT, "0.20.0", "9.0", {"decode_context_parallel_size": 2, "tensor_parallel_size": 2}, ""),
     # Kernels for experts, as moe_backend or a variable asks for them.
     Case(FP4, "0.20.0", "12.0", {"moe_backend": "flashinfer_trtllm"}, "capability 10.x, this GPU has 12.0"),
     Case(FP4, "0.20.0", "12.0", {"moe_backend": "flashinfer_cutlass"}, ""),

@@ -317,6 +317,32 @@ def test_a_drafter_of_hidden_states_is_for_some_models() -> None:
     assert drafting.problem(values, model(None), "0.19.0") == ""
 
 
+@pytest.mark.parametrize(
+    ("version", "sizes", "stated", "says"),
+    [
+        ("0.11.0", (64, 64), {}, "does not have yet"),
+        ("0.14.1", (64, 64), {"method": "draft_model"}, "vLLM 0.15.0 or newer"),
+        ("0.16.0", (64, 64), {}, ""),
+        ("0.16.0", (64, 96), {}, "knows 64 tokens and some/model 96"),
+        ("0.33.0", (64, 96), {"method": "draft_model"}, "take one of the same family"),
+        ("0.33.0", (64, 96), {"use_heterogeneous_vocab": True}, ""),
+        ("0.33.0", (64, 96), {"method": "eagle3"}, ""),
+        ("0.33.0", (64, 96), {"model": "org/some-eagle"}, ""),
+        ("0.33.0", (64, None), {}, ""),
+    ],
+)
+def test_a_drafter_that_guesses_as_it_is(version: str, sizes: tuple[int, int], stated: Json, says: str) -> None:
+    section = {"model": "org/small", "num_speculative_tokens": 3, **stated}
+    found, _cautions = said(
+        {**PLAIN, "vocab_size": sizes[1]},
+        version,
+        values={"speculative_config": section},
+        drafter={**PLAIN, "vocab_size": sizes[0]},
+    )
+    assert bool(found) == bool(says)
+    assert says in "".join(found)
+
+
 def test_a_drafter_that_nobody_has_seen() -> None:
     values = {"speculative_config": {"method": "eagle3", "model": "a/drafter"}}
     assert "The draft model a/drafter (speculative_config) is not known here" in drafting.caution(values, {})

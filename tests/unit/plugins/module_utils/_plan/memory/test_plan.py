@@ -249,3 +249,46 @@ def test_a_decoder_that_looks_both_ways_is_an_encoder(more: dict[str, t.Any]) ->
     config = {**CONFIGS[LLAMA_8B], **more}
     assert plan("both", config=config, weights_bytes=16 * GIB).settings.encodes
     assert not plan("one", config={**CONFIGS[LLAMA_8B], "is_causal": True}, weights_bytes=16 * GIB).settings.encodes
+
+
+@pytest.mark.parametrize("method", ["fp8", "fp8_per_tensor", "fp8_per_block", "int8_per_channel_weight_only"])
+def test_files_that_are_quantized_while_they_load_are_counted_as_loaded(method: str) -> None:
+    """_ONLINE_SHORTHANDS in vllm/config/quantization.py: one byte a weight, whatever the files hold."""
+    config = {
+        "architectures": ["Qwen2ForCausalLM"],
+        "hidden_size": 5120,
+        "intermediate_size": 13824,
+        "num_hidden_layers": 48,
+        "num_attention_heads": 40,
+        "num_key_value_heads": 8,
+        "vocab_size": 152064,
+    }
+    gpu = GpuMemory(total_mib=24564, reserved_mib=490, free_mib=24000, compute_capability="8.9")
+    request = MemoryRequest(
+        version="0.24.0",
+        arguments={"quantization": method, "max_model_len": 8192},
+        gpus=(gpu,),
+        config=config,
+        weights_bytes=29_540_133_888,
+    )
+    weights = plan_memory(request).budget.weights
+    assert weights is not None
+    assert 14.0 < weights.whole_gib < 17.0
+
+
+@pytest.mark.parametrize(("free_mib", "warm_up"), [(23500, True), (20000, False)])
+def test_a_warm_up_is_told_beside_what_is_only_just_free(free_mib: int, warm_up: bool) -> None:
+    """Where the start is refused for what is held now, what would come after it is not told."""
+    config = {
+        "num_hidden_layers": 36,
+        "hidden_size": 4096,
+        "num_attention_heads": 32,
+        "num_key_value_heads": 8,
+        "vocab_size": 151936,
+    }
+    gpu = GpuMemory(total_mib=24564, reserved_mib=490, free_mib=free_mib, compute_capability="8.9")
+    arguments = {"max_model_len": 8192, "gpu_memory_utilization": 0.96, "max_num_seqs": 512}
+    request = MemoryRequest(version="0.24.0", arguments=arguments, gpus=(gpu,), config=config, weights_bytes=8 * 10**9)
+    plan = plan_memory(request, cap_unset=False)
+    assert any(reason.kind == "busy" for reason in plan.reasons)
+    assert any("warming up the sampler" in reason.text for reason in plan.reasons) == warm_up

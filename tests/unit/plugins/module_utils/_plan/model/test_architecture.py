@@ -147,3 +147,18 @@ def test_patches_that_become_one_token(vision: dict[str, t.Any], patches: int) -
 
     assert architecture is not None and architecture.vision is not None
     assert architecture.vision.patches_per_token == patches
+
+
+def test_positions_as_vllm_derives_them() -> None:
+    """derive_max_model_len_and_key: the least of all keys; a rope scaling stretches it, yarn from where it began."""
+    plain = {"num_hidden_layers": 4, "hidden_size": 64, "num_attention_heads": 4}
+    yarn = {"rope_type": "yarn", "factor": 4.0, "original_max_position_embeddings": 32768}
+    seen = [
+        from_config({**plain, **more})
+        for more in (
+            {"model_max_length": 1048576},
+            {"max_position_embeddings": 40960, "rope_scaling": yarn},
+            {"max_position_embeddings": 40960, "seq_length": 8192},
+        )
+    ]
+    assert [one.positions for one in seen if one is not None] == [1048576, 131072, 8192]

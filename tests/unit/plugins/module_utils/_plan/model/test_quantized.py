@@ -139,7 +139,8 @@ def test_a_layer_deeper_and_in_another_case() -> None:
     ],
 )
 def test_types_of_the_kv_cache_by_release_and_gpu(cache: str, version: str, capability: str, refused: bool) -> None:
-    seen = {MODEL: {"config": config(None), "weights": {"bytes": 10_000_000}, "problems": [], "notes": []}}
+    wide = {**config(None), "head_dim": 128}
+    seen = {MODEL: {"config": wide, "weights": {"bytes": 10_000_000}, "problems": [], "notes": []}}
     memory = {"total": 24576, "reserved": 480, "free": 24000}
     gpus = [fleet.gpu(0, memory_mib=memory, processes=[], compute_capability=capability)]
     found = fleet.outcome(

@@ -9,10 +9,10 @@ Private to the collection: may change without notice.
 
 from __future__ import annotations
 
+from ..capabilities import CACHE_TYPES
+from ..gates import NEWEST_KNOWN
+from ..schema import Version, of_release, version_text
 from .attention import BACKENDS
-from .capabilities import CACHE_TYPES
-from .gates import NEWEST_KNOWN
-from .schema import Version, of_release, version_text
 
 # Made for AMD's GPUs.
 NEVER = ("octave", "ultraquant")
