@@ -15,7 +15,7 @@ from ansible.template import Templar, trust_as_template
 
 TASKS = pathlib.Path(__file__).resolve().parents[4] / "roles" / "vllm_server" / "tasks"
 SEEN: t.Final = {"asked": {"models": ["/m"]}, "found": {"/m": {}}}
-STATED: t.Final = {
+STATED: t.Final[dict[str, t.Any]] = {
     "__vllm_server_registries": {},
     "__vllm_server_archives": {},
     "__vllm_server_settings": {"image_mirrors": {}},
