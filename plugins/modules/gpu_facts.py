@@ -42,6 +42,26 @@ options:
     description: Where the host keeps the state of its instances.
     type: path
     default: /var/lib/gpufleet
+  models:
+    description:
+      - Options of M(gpufleet.vllm.vllm_model) by their names. What it would return comes along as RV(models), which
+        spares an execution on the host. Nothing is read without.
+    type: dict
+    suboptions:
+      models:
+        description: As O(gpufleet.vllm.vllm_model#module:models).
+        type: list
+        elements: str
+        default: []
+      hub_dir:
+        description: As O(gpufleet.vllm.vllm_model#module:hub_dir).
+        type: str
+        default: ""
+      references:
+        description: As O(gpufleet.vllm.vllm_model#module:references).
+        type: list
+        elements: str
+        default: []
   pynvml_source:
     description: The source of C(pynvml), packed. The action plugin of this name fills it in; leave it alone.
     type: str
@@ -60,6 +80,16 @@ EXAMPLES = r"""
 """
 
 RETURN = r"""
+models:
+  description: >-
+    What was O(models) as C(asked), and what M(gpufleet.vllm.vllm_model) returns as C(found). It is no fact, since a
+    cache of facts would keep it for another run.
+  returned: always
+  type: dict
+image_sources:
+  description: Whether the host keeps logins, mirrors or archives from M(gpufleet.vllm.vllm_image_sources).
+  returned: always
+  type: bool
 ansible_facts:
   description: Facts of the host. Every key is always there; V(null) or an empty list where nothing is known.
   returned: always
@@ -255,16 +285,26 @@ from ansible_collections.gpufleet.vllm.plugins.module_utils._engine.http_client 
 from ansible_collections.gpufleet.vllm.plugins.module_utils._gpu import bindings, kernel_log, xid
 from ansible_collections.gpufleet.vllm.plugins.module_utils._gpu.facts import Ports, gather
 from ansible_collections.gpufleet.vllm.plugins.module_utils._host import status
-from ansible_collections.gpufleet.vllm.plugins.module_utils._images import brought
+from ansible_collections.gpufleet.vllm.plugins.module_utils._images import brought, sources
+from ansible_collections.gpufleet.vllm.plugins.module_utils._model.held import held
 from ansible_collections.gpufleet.vllm.plugins.module_utils._prepare import installed, origins
 from ansible_collections.gpufleet.vllm.plugins.module_utils._prepare.files import Files
 from ansible_collections.gpufleet.vllm.plugins.module_utils._rollout import measurements
 from ansible_collections.gpufleet.vllm.plugins.module_utils._runtime import gpu_probe, observed
+from ansible_collections.gpufleet.vllm.plugins.module_utils._state.store import STATE_DIR
 
 ARGUMENTS: dict[str, dict[str, t.Any]] = {
     "disk_paths": {"type": "list", "elements": "str", "default": []},
     "images": {"type": "list", "elements": "str", "default": []},
     "state_dir": {"type": "path", "default": "/var/lib/gpufleet"},
+    "models": {
+        "type": "dict",
+        "options": {
+            "models": {"type": "list", "elements": "str", "default": []},
+            "hub_dir": {"type": "str", "default": ""},
+            "references": {"type": "list", "elements": "str", "default": []},
+        },
+    },
     "pynvml_source": {"type": "str", "default": ""},
 }
 
@@ -328,7 +368,13 @@ def main() -> None:
         origins=lambda names: origins.of(names, os.path.exists, run),
         kernel_log=lambda: kernel_log.read(xid.BEGINNING),
     )
-    module.exit_json(changed=False, ansible_facts={"gpufleet": gather(host, disk_paths, images)})
+    asked = module.params["models"] or {}
+    module.exit_json(
+        changed=False,
+        ansible_facts={"gpufleet": gather(host, disk_paths, images)},
+        models={"asked": asked, "found": held(**asked, revisions={}) if asked else {}},
+        image_sources=os.path.lexists(sources.path_of(STATE_DIR)),
+    )
 
 
 if __name__ == "__main__":

@@ -44,6 +44,12 @@ options:
     type: list
     elements: str
     default: []
+  observed:
+    description:
+      - What M(gpufleet.vllm.gpu_facts) returned as RV(gpufleet.vllm.gpu_facts#module:models) since the models were last
+        touched. Where it holds everything that is asked here, the host is not asked again.
+    type: dict
+    default: {}
 seealso:
   - module: gpufleet.vllm.vllm_plan
 """
@@ -126,8 +132,7 @@ models:
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ansible_collections.gpufleet.vllm.plugins.module_utils._model.hub import references
-from ansible_collections.gpufleet.vllm.plugins.module_utils._model.inspect import inspect
+from ansible_collections.gpufleet.vllm.plugins.module_utils._model.held import held
 
 
 def main() -> None:
@@ -137,18 +142,12 @@ def main() -> None:
             "hub_dir": {"type": "str", "default": ""},
             "revisions": {"type": "dict", "default": {}},
             "references": {"type": "list", "elements": "str", "default": []},
+            "observed": {"type": "dict", "default": {}},
         },
         supports_check_mode=True,
     )
-    hub_dir, revisions = module.params["hub_dir"], module.params["revisions"]
-    found = {
-        name: {
-            **inspect(name, hub_dir, str(revisions.get(name) or "")),
-            "references": references(name, hub_dir, module.params["references"]),
-        }
-        for name in module.params["models"]
-    }
-    module.exit_json(changed=False, models=found)
+    asked = {name: module.params[name] for name in ("models", "hub_dir", "revisions", "references")}
+    module.exit_json(changed=False, models=held(**asked))
 
 
 if __name__ == "__main__":

@@ -5,7 +5,8 @@
 
     python tests/bench/stand_in.py ADDRESS PORT [--seconds 0.02]
 
-Whatever is posted is answered after SECONDS, a stream in three pieces meanwhile.
+Whatever is posted is answered after SECONDS, a stream in three pieces meanwhile. It lists one model, as a smoke test
+asks for.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ ANSWER = json.dumps(
         "usage": {"prompt_tokens": 4, "completion_tokens": 2, "total_tokens": 6},
     }
 ).encode()  # fmt: skip
+MODELS = json.dumps({"object": "list", "data": [{"id": NAME, "object": "model", "max_model_len": 1024}]}).encode()
 PIECES = (b"data: 1\n\n", b"data: 2\n\n", b"data: [DONE]\n\n")
 HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: %s\r\n"
 
@@ -49,7 +51,8 @@ class StandIn:
         headers = {name.lower(): value.strip() for name, _colon, value in (one.partition(b":") for one in rest)}
         body = await reader.readexactly(int(headers.get(b"content-length", 0)))
         if line.startswith(b"GET"):
-            writer.write(HEAD % b"application/json" + b"Content-Length: 2\r\n\r\n{}")
+            listed = MODELS if line.split()[1] == b"/v1/models" else b"{}"
+            writer.write(HEAD % b"application/json" + b"Content-Length: %d\r\n\r\n" % len(listed) + listed)
             return headers.get(b"connection") != b"close"
         if b'"stream": true' in body:
             await self.stream(writer)

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import json
+import pathlib
 import typing as t
 
 import pytest
@@ -17,7 +18,8 @@ from ansible_collections.gpufleet.vllm.plugins.module_utils._docker.client impor
 from ansible_collections.gpufleet.vllm.plugins.module_utils._gpu import bindings
 from ansible_collections.gpufleet.vllm.plugins.module_utils._gpu.bindings import BindingsError
 from ansible_collections.gpufleet.vllm.plugins.module_utils._gpu.facts import Ports
-from ansible_collections.gpufleet.vllm.plugins.modules import gpu_facts
+from ansible_collections.gpufleet.vllm.plugins.module_utils._images import sources
+from ansible_collections.gpufleet.vllm.plugins.modules import gpu_facts, vllm_model
 from ansible_collections.gpufleet.vllm.tests.unit.plugins.documented import options_of
 from ansible_collections.gpufleet.vllm.tests.unit.plugins.module_utils._gpu.doubles import FakeNvml, Gpu, Tree
 
@@ -60,6 +62,29 @@ def test_facts_are_returned_and_nothing_is_changed(
     assert [disk["path"] for disk in seen["disk"]] == ["/var"]
     assert made == [("/var/lib/gpufleet", "packed")]
     assert sorted(tree.root.rglob("*")) == before
+
+
+def test_models_come_along_where_they_are_asked(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tree: Tree, tmp_path: pathlib.Path
+) -> None:
+    observe(monkeypatch, tree)
+    assert run(capsys)["models"] == {"asked": {}, "found": {}}
+    model = str(tmp_path / "model")
+    seen = run(capsys, models={"models": [model], "references": ["main"]})["models"]
+    assert seen["asked"] == {"models": [model], "hub_dir": "", "references": ["main"]}
+    assert "does not exist" in seen["found"][model]["problems"][0]
+    # As the module vllm_model takes them.
+    assert set(seen["asked"]) < set(options_of(vllm_model))
+
+
+def test_it_says_whether_sources_of_images_are_kept(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tree: Tree, tmp_path: pathlib.Path
+) -> None:
+    observe(monkeypatch, tree)
+    monkeypatch.setattr(gpu_facts, "STATE_DIR", str(tmp_path))
+    assert run(capsys)["image_sources"] is False
+    sources.keep(sources.Sources(mirrors={"docker.io": "mirror.example.com"}), str(tmp_path))
+    assert run(capsys)["image_sources"] is True
 
 
 def test_every_fact_is_documented(
@@ -131,8 +156,13 @@ def test_what_was_measured_is_told(tmp_path: t.Any, monkeypatch: pytest.MonkeyPa
 
 
 def test_options_are_documented_as_they_are() -> None:
-    documented = {
-        name: {key: value for key, value in option.items() if key != "description"}
-        for name, option in DOCUMENTED.items()
-    }
-    assert documented == gpu_facts.ARGUMENTS
+    assert specified(DOCUMENTED) == gpu_facts.ARGUMENTS
+
+
+def specified(documented: t.Mapping[str, t.Any]) -> dict[str, t.Any]:
+    """Options as a module specifies them."""
+    found = {}
+    for name, option in documented.items():
+        found[name] = {key: value for key, value in option.items() if key not in ("description", "suboptions")}
+        found[name] |= {"options": specified(option["suboptions"])} if "suboptions" in option else {}
+    return found
