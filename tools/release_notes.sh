@@ -23,6 +23,9 @@ sed -i "s/^version: .*/version: $version/" galaxy.yml
 # What was never released before is new in the first release, whichever version it was written for.
 if ! grep -q "^  [0-9]" changelogs/changelog.yaml; then
     grep -rlE "^ *version_added: " plugins roles | xargs sed -i -E "s/^( *version_added: ).*/\1$version/"
+    # What fragments tell is what changed since a release that nobody ever had: the summary says what there is.
+    ANSIBLE_COLLECTIONS_PATH=$work antsibull-changelog lint
+    find changelogs/fragments -name '*.yml' ! -name "$version.yml" -delete
 fi
 ANSIBLE_COLLECTIONS_PATH=$work antsibull-changelog lint
 ANSIBLE_COLLECTIONS_PATH=$work antsibull-changelog release --version "$version"
