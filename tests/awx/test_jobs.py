@@ -55,7 +55,8 @@ def test_a_plan_leaves_what_serves_on_every_host(
 ) -> None:
     ended = job(tools, collections, tmp_path, "playbooks/plan.yml", vllm_server_instances=[])
     assert ended.status == "successful", ended.said
-    assert ended.left == {"vllm_rollback_to": {"h1": {}, "h2": {}}, "gpufleet_plan": {"h1": {}, "h2": {}}}
+    left = ("vllm_rollback_to", "gpufleet_plan", "vllm_server_approved")
+    assert ended.left == {name: {"h1": {}, "h2": {}} for name in left}
     assert ended.said.index("[h1]") < ended.said.index("[h2]")
 
 
@@ -64,7 +65,7 @@ def test_a_plan_that_fails_fails_the_job_and_no_event_holds_a_secret(
 ) -> None:
     ended = job(tools, collections, tmp_path, "playbooks/plan.yml", vllm_server_instances=[layout.INSTANCE])
     assert ended.status == "failed" and "/nowhere/model" in ended.said
-    assert set(ended.left["gpufleet_plan"]) == {"h1", "h2"}
+    assert set(ended.left["gpufleet_plan"]) == {"h1", "h2"} and "vllm_server_approved" not in ended.left
     # The table at the end: a callback of the collection beside that of AWX.
     assert "INSTANCES" in ended.events
     assert ended.secrets() == []
