@@ -2,7 +2,8 @@
 .PHONY: awx
 AWX_TOOLS := .cache/awx
 
-awx: setup $(AWX_TOOLS)/.installed ## Configure a stand-in for AWX, run a job in its layout, make the context of its image
+awx: setup $(AWX_TOOLS)/.installed ## Configure a stand-in for AWX, run jobs in its layout, build the image of jobs on Debian
+	lab/lab engine
 	$(PYTHON) -m pytest tests/awx --tools $(AWX_TOOLS)
 
 # An environment of its own: awx.awx is in no newer Ansible package.

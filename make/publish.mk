@@ -3,8 +3,8 @@
 GALAXY_TOOLS := .cache/galaxy
 SITE_TOOLS := .cache/docsite
 
-# PYTHON_OF_USERS=python3.13 for the newest that ansible-core takes, where it is not called that.
-PYTHON_OF_USERS ?= $(shell command -v python3.13 || echo python3)
+# PYTHON_OF_USERS=python3.13 for the newest that ansible-core takes, where it is not called that. One that is there may not run.
+PYTHON_OF_USERS ?= $(shell python3.13 -c 'import sys; print(sys.executable)' 2>/dev/null || echo python3)
 galaxy: setup $(GALAXY_TOOLS)/.installed ## Build the artifact, import it as Galaxy does, and use it from an empty folder
 	$(PYTHON) -m pytest -n0 tests/galaxy --tools $(GALAXY_TOOLS) --python-of-users $(PYTHON_OF_USERS)
 

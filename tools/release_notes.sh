@@ -23,6 +23,11 @@ sed -i "s/^version: .*/version: $version/" galaxy.yml
 # What was never released before is new in the first release, whichever version it was written for.
 if ! grep -q "^  [0-9]" changelogs/changelog.yaml; then
     grep -rlE "^ *version_added: " plugins roles | xargs sed -i -E "s/^( *version_added: ).*/\1$version/"
+    # What fragments tell is what changed since a release that nobody ever had: the summary says what there is.
+    ANSIBLE_COLLECTIONS_PATH=$work antsibull-changelog lint
+    summary=changelogs/fragments/$version.yml
+    [ -e "$summary" ] || { echo "The first release is told by $summary, which is not there: write it." >&2 && exit 1; }
+    find changelogs/fragments -name '*.yml' ! -path "$summary" -delete
 fi
 ANSIBLE_COLLECTIONS_PATH=$work antsibull-changelog lint
 ANSIBLE_COLLECTIONS_PATH=$work antsibull-changelog release --version "$version"

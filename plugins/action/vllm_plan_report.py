@@ -14,10 +14,16 @@ from ansible_collections.gpufleet.vllm.plugins.plugin_utils.plan_page import fle
 class ActionModule(ReportAction):
     """The plans of all hosts."""
 
+    FILES = (("approval", fleet.approved),)
     HINT = "A page of all this: -e vllm_plan_html=plan.html"
 
     def gathered(self, args: Json, now: str, problems: list[str]) -> Json:
-        return fleet.gather(plain(args["results"], "results", problems), now)
+        found = fleet.gather(plain(args["results"], "results", problems), now)
+        if args["approval"] and not fleet.approvals(found):
+            # An empty one would be none, and hold nothing against anybody.
+            problems.append(f"approval: no host can be planned, so nothing is written to {args['approval']}.")
+            args["approval"] = ""
+        return found
 
     def summary(self, gathered: Json) -> str:
         return summary.summary(gathered)

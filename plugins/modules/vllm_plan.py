@@ -51,6 +51,13 @@ options:
     elements: str
     default: []
     version_added: 0.2.0
+  approved:
+    description:
+      - What was approved before, by host RV(approval) of an earlier plan. Plans that differ from it are refused, and so
+        is a host that it does not have. Nothing is compared if it is empty, and with O(promote).
+    type: dict
+    default: {}
+    version_added: 0.2.0
   promotion:
     description: The promotion of instances that state none.
     type: list
@@ -244,6 +251,14 @@ EXAMPLES = r"""
 """
 
 RETURN = r"""
+approval:
+  description:
+    - By instance, what whoever approves these plans approves, for O(approved) of a later plan. C(change) is its kind,
+      C(release) the digest of what is to serve (empty where nothing is) without what a host makes anew, C(revision)
+      the commit of its model where one is known, C(settings) the digest of what its rollout and clients go by.
+  returned: success, unless something is wrong
+  type: dict
+  version_added: 0.2.0
 promotions:
   description: How to promote each instance that has one.
   returned: when O(promote=true)

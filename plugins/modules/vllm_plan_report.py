@@ -29,6 +29,13 @@ options:
         result of the task that failed before it.
     type: dict
     required: true
+  approval:
+    description:
+      - Where to write what there is to approve, as JSON with the one variable C(vllm_server_approved). It has the hosts
+        that can be planned.
+    type: path
+    default: ""
+    version_added: 0.2.0
 attributes:
   check_mode:
     support: full
@@ -63,5 +70,9 @@ html:
 json:
   description: The JSON file that was written.
   returned: when O(json) is given
+  type: str
+approval:
+  description: The file of what there is to approve that was written.
+  returned: when O(approval) is given
   type: str
 """

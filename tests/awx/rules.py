@@ -54,6 +54,18 @@ def _question_problems(question: Json) -> t.Iterator[str]:
     for bound in ("min", "max"):
         if question.get(bound) is not None and not isinstance(question[bound], int):
             yield f"{bound} is no integer"
+            return
+    low, high = question.get("min"), question.get("max")
+    if low is not None and high is not None and low > high:
+        yield f"min {low} is above max {high}"
+    # Of a text it is the length, of a number the value.
+    size = len(default) if isinstance(default, str) else default
+    if (
+        default != ""
+        and isinstance(size, (int, float))
+        and ((low or size) > size or size > (size if high is None else high))
+    ):
+        yield f"the default {default!r} is beyond min or max"
     if kind in ("multiplechoice", "multiselect"):
         choices = question.get("choices")
         if not choices:

@@ -14,28 +14,15 @@ import typing as t
 
 import pytest
 
-from ansible_collections.gpufleet.vllm.tests.awx import project
+from ansible_collections.gpufleet.vllm.tests.awx import layout, project
 from ansible_collections.gpufleet.vllm.tests.awx.configuration import CHECKOUT, Json
 
-SECRETS = {"vllm_server_hub_token": "token-of-a-test", "vault_assistant_api_key": "api-key-of-a-test"}
 HERE: Json = {
+    **layout.STATED,
     "ansible_connection": "local",
     "ansible_python_interpreter": sys.executable,
     "ansible_become": False,
-    "gpu_detect_host_class": "cpu",
-    "vllm_server_image": "vllm-cpu:0.32.0",
-    "vllm_server_version": "0.32.0",
 }
-INSTANCE: Json = {"name": "a", "model": "/nowhere/model", "port": 8000, "api_key": "{{ vault_assistant_api_key }}"}
-
-
-class Job(t.NamedTuple):
-    """What AWX has of a job. `left` are its artifacts."""
-
-    status: str
-    left: Json
-    events: str
-    said: str
 
 
 @pytest.fixture(scope="module")
@@ -46,35 +33,21 @@ def collections(tools: pathlib.Path, tmp_path_factory: pytest.TempPathFactory) -
     return folder
 
 
-def job(tools: pathlib.Path, collections: pathlib.Path, folder: pathlib.Path, playbook: str, **host: t.Any) -> Job:
+def job(
+    tools: pathlib.Path, collections: pathlib.Path, folder: pathlib.Path, playbook: str, **host: t.Any
+) -> layout.Job:
     """Run one with two hosts, whose order is lost on the way."""
-    (folder / "env").mkdir()
-    (folder / "inventory").mkdir()
+    layout.lay_out(folder, {name: {**HERE, **host} for name in ("h2", "h1")}, sys.executable, folder)
     (folder / "project").symlink_to(CHECKOUT)
-    variables = {"_meta": {"hostvars": {name: {**HERE, **host} for name in ("h2", "h1")}}}
-    inventory = folder / "inventory" / "hosts"
-    listed = json.dumps({"gpu_hosts": {"hosts": ["h2", "h1"]}, **variables})
-    inventory.write_text(f"#!{sys.executable}\nprint({listed!r})\n")
-    inventory.chmod(0o755)
-    # As AWX has the extra variables of a credential: in a file of their own.
-    secrets = folder / "env" / "credential"
-    secrets.write_text(json.dumps(SECRETS))
-    (folder / "env" / "cmdline").write_text(f"-e @{secrets}")
-    # Answers of a survey; a blank one is an answer.
-    (folder / "env" / "extravars").write_text(json.dumps({"vllm_server_target_version": "", "vllm_server_active": ""}))
     environment = {
         **os.environ,
         "PATH": f"{tools / 'bin'}:{os.environ['PATH']}",
         # AWX has that of the checkout's ansible.cfg behind it: what a sync has installed has to do.
         "ANSIBLE_COLLECTIONS_PATH": str(collections),
     }
-    command = [str(tools / "bin" / "ansible-runner"), "run", str(folder), "-p", playbook, "--ident", "1", "-q"]
+    command = [str(tools / "bin" / "ansible-runner"), "run", str(folder), "-p", playbook, "--ident", layout.IDENT, "-q"]
     subprocess.run(command, cwd=folder, env=environment, check=False, capture_output=True)
-    kept = folder / "artifacts" / "1"
-    events = [json.loads(path.read_text()) for path in (kept / "job_events").glob("*.json")]
-    stats = [event["event_data"] for event in events if event["event"] == "playbook_on_stats"]
-    left = stats[0].get("artifact_data", {}) if stats else {}
-    return Job((kept / "status").read_text(), left, json.dumps(events), (kept / "stdout").read_text())
+    return layout.kept(folder)
 
 
 def test_a_plan_leaves_what_serves_on_every_host(
@@ -82,19 +55,20 @@ def test_a_plan_leaves_what_serves_on_every_host(
 ) -> None:
     ended = job(tools, collections, tmp_path, "playbooks/plan.yml", vllm_server_instances=[])
     assert ended.status == "successful", ended.said
-    assert ended.left == {"vllm_rollback_to": {"h1": {}, "h2": {}}, "gpufleet_plan": {"h1": {}, "h2": {}}}
+    left = ("vllm_rollback_to", "gpufleet_plan", "vllm_server_approved")
+    assert ended.left == {name: {"h1": {}, "h2": {}} for name in left}
     assert ended.said.index("[h1]") < ended.said.index("[h2]")
 
 
 def test_a_plan_that_fails_fails_the_job_and_no_event_holds_a_secret(
     tools: pathlib.Path, collections: pathlib.Path, tmp_path: pathlib.Path
 ) -> None:
-    ended = job(tools, collections, tmp_path, "playbooks/plan.yml", vllm_server_instances=[INSTANCE])
+    ended = job(tools, collections, tmp_path, "playbooks/plan.yml", vllm_server_instances=[layout.INSTANCE])
     assert ended.status == "failed" and "/nowhere/model" in ended.said
-    assert set(ended.left["gpufleet_plan"]) == {"h1", "h2"}
+    assert set(ended.left["gpufleet_plan"]) == {"h1", "h2"} and "vllm_server_approved" not in ended.left
     # The table at the end: a callback of the collection beside that of AWX.
     assert "INSTANCES" in ended.events
-    assert [secret for secret in SECRETS.values() if secret in ended.events + ended.said] == []
+    assert ended.secrets() == []
 
 
 def test_a_secret_that_is_shown_would_be_found(
@@ -106,7 +80,7 @@ def test_a_secret_that_is_shown_would_be_found(
     playbook.write_text(json.dumps([{"hosts": "all", "gather_facts": False, "tasks": [shows]}]))
     folder = tmp_path / "job"
     folder.mkdir()
-    assert SECRETS["vault_assistant_api_key"] in job(tools, collections, folder, str(playbook)).events
+    assert job(tools, collections, folder, str(playbook)).secrets() == [layout.SECRETS["vault_assistant_api_key"]]
 
 
 def test_the_last_node_of_a_rollback_fails(

@@ -18,6 +18,7 @@ from .._door.applying import servers
 from .._door.places import Places
 from .._driver import files as driver
 from .._monitoring import places as monitoring
+from .._prepare.repository import KEYRINGS, RPM_KEYS
 from .._prune.due import Due, Stays
 from .._prune.folders import measured
 from .._state import units
@@ -102,7 +103,15 @@ def look_prepared(ports: Ports) -> list[Stays]:
     """What stays with the driver, the toolkit and the engine. It is ours where it says so."""
     paths = [*PREPARED, REFRESH, *(f"{folder}/{name}" for folder in PREPARED_IN for name in ports.names(folder))]
     ours = [path for path in paths if os.path.isfile(ports.at(path)) and WRITTEN in _beginning(ports, path)]
-    return [Stays(FILES, path, "it belongs to a package that stays") for path in ours]
+    keys = [key for path in ours for key in _keys(path) if ports.there(key)]
+    return [Stays(FILES, path, "it belongs to a package that stays") for path in [*ours, *keys]]
+
+
+def _keys(path: str) -> list[str]:
+    """Of a repository, the file of its key: that cannot say whose it is."""
+    name, kind = os.path.splitext(os.path.basename(path))
+    keys = {".sources": f"{KEYRINGS}/{name}.gpg", ".repo": f"{RPM_KEYS}/RPM-GPG-KEY-{name}"}
+    return [keys[kind]] if kind in keys else []
 
 
 def _beginning(ports: Ports, path: str) -> bytes:

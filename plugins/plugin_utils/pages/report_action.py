@@ -28,6 +28,8 @@ class ReportAction(ActionBase):  # type: ignore[misc,unused-ignore]
     _supports_check_mode = True
 
     OF_HOSTS: t.ClassVar[t.Sequence[str]] = ()  # what is known of hosts beside their results, each by host
+    # Files beside JSON and page, each by its option, with what makes its text.
+    FILES: t.ClassVar[t.Sequence[tuple[str, t.Callable[[Json], str]]]] = ()
     HINT: t.ClassVar[str]  # told where nobody asked for the page
 
     def gathered(self, args: Json, now: str, problems: list[str]) -> Json:
@@ -50,12 +52,15 @@ class ReportAction(ActionBase):  # type: ignore[misc,unused-ignore]
                 **{name: {"type": "dict"} for name in self.OF_HOSTS},
                 "html": {"type": "path", "default": ""},
                 "json": {"type": "path", "default": ""},
+                **{name: {"type": "path", "default": ""} for name, _make in self.FILES},
             }
         )
         problems: list[str] = []
         gathered = self.gathered(args, written_to.now(), problems)
         display.display(printable_lines(self.summary(gathered)))
-        written, amiss = written_to.files((("json", written_to.document), ("html", self.page)), args, gathered)
+        written, amiss = written_to.files(
+            (("json", written_to.document), ("html", self.page), *self.FILES), args, gathered
+        )
         problems += amiss
         if problems:
             return {**result, "failed": True, "msg": " ".join(problems)}

@@ -12,7 +12,9 @@ import collections
 import typing as t
 
 from ansible_collections.gpufleet.vllm.plugins.module_utils._outside.documents import Json
+from ansible_collections.gpufleet.vllm.plugins.module_utils._plan.changes import approval
 from ansible_collections.gpufleet.vllm.plugins.plugin_utils.pages.words import natural
+from ansible_collections.gpufleet.vllm.plugins.plugin_utils.pages.written import document
 
 State = t.Literal["planned", "refused", "failed", "unreachable"]
 SCHEMA = 1
@@ -41,7 +43,18 @@ def host(name: str, result: Json) -> Json:
         "plans": list(result.get("plans") or []),
         "drafts": list(result.get("drafts") or []),
         "upgrade": dict(result.get("upgrade") or {}),
+        **({"approval": dict(result["approval"])} if "approval" in result else {}),
     }
+
+
+def approvals(gathered: Json) -> Json:
+    """Of each host that can be planned, what there is to approve."""
+    return {one["name"]: one["approval"] for one in gathered["hosts"] if "approval" in one}
+
+
+def approved(gathered: Json) -> str:
+    """What `site.yml -e @FILE` takes."""
+    return document({approval.VARIABLE: approvals(gathered)})
 
 
 def state(result: Json) -> State:

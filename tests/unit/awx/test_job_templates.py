@@ -115,6 +115,14 @@ def test_a_survey_asks_for_what_the_playbook_reads_as_it_reads_it(template: Json
     assert [told for question in survey_of(template) if (told := differs(question))] == []
 
 
+@pytest.mark.parametrize("one", [*TEMPLATES, *WORKFLOWS], ids=lambda one: str(one["name"]))
+def test_what_is_typed_is_bounded_and_what_is_chosen_begins_with_a_choice(one: Json) -> None:
+    """What somebody types reaches hosts and logs; a choice that is left alone is that of the collection."""
+    for question in survey_of(one):
+        typed = question["type"] in ("text", "integer")
+        assert question.get("max") if typed else question.get("default"), question["variable"]
+
+
 def states(inventory: pathlib.Path) -> set[str]:
     """Variables that an inventory has for any host."""
     files = [path for path in inventory.rglob("*.yml") if path.name != "hosts.yml"]
@@ -177,6 +185,11 @@ def test_what_a_playbook_does_not_read_is_told() -> None:
         ({"type": "multiplechoice", "choices": ["x"], "default": "y"}, "a: the default 'y' is no choice"),
         ({"type": "integer", "default": "1"}, "a: the default '1' does not fit integer"),
         ({"type": "integer", "min": 1.5}, "a: min is no integer"),
+        ({"type": "integer", "min": 9, "max": 1}, "a: min 9 is above max 1"),
+        ({"type": "integer", "min": 1, "max": 9, "default": 10}, "a: the default 10 is beyond min or max"),
+        ({"type": "integer", "min": 1, "max": 9, "default": 0}, "a: the default 0 is beyond min or max"),
+        ({"max": 2, "default": "abc"}, "a: the default 'abc' is beyond min or max"),
+        ({"max": 3, "default": "abc"}, ""),
     ],
 )
 def test_a_survey_that_awx_would_refuse_is_told(question: Json, told: str) -> None:

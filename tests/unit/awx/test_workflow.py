@@ -131,7 +131,7 @@ def test_what_jobs_leave_behind_hides_no_answer_and_no_other_stage() -> None:
     """It is an extra variable of all that follows; what several hosts say is one mapping, by host."""
     left = [task["ansible.builtin.set_stats"] for task in set_stats()]
     names = {name for task in left for name in task["data"]}
-    assert names == {"vllm_rollback_to", "gpufleet_plan", "gpufleet_rollout", "gpufleet_verify"}
+    assert names == {"vllm_rollback_to", "vllm_server_approved", "gpufleet_plan", "gpufleet_rollout", "gpufleet_verify"}
     answers = {name for one in [WORKFLOW, *TEMPLATES.values()] for name in asked(one)}
     assert names & answers == set()
     assert all(value.startswith("{{ {inventory_hostname: ") for task in left for value in task["data"].values())

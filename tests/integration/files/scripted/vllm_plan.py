@@ -10,6 +10,23 @@ import typing as t
 from ansible.plugins.action import ActionBase
 
 from ansible_collections.gpufleet.vllm.plugins.action import tuned_host  # type: ignore[attr-defined,unused-ignore]
+from ansible_collections.gpufleet.vllm.plugins.module_utils._plan.changes import approval
+
+# What whoever reads a plan reads of it, where a script does not say.
+FILLED: dict[str, t.Any] = {
+    **{name: [] for name in ("reasons", "arguments", "overruled", "let_through", "warnings", "notes", "fallbacks")},
+    **dict.fromkeys(("downtime_seconds", "memory", "client", "image_id")),
+    "settings": {},
+}
+RELEASE: dict[str, t.Any] = {
+    "image": "vllm:0.32.0",
+    "version": "0.32.0",
+    "model": {"id": "m"},
+    "served_model_names": ["m"],
+    "bind": "127.0.0.1",
+    "port": 8000,
+    "gpus": {"mode": "none", "uuids": []},
+}
 
 
 class ActionModule(ActionBase):  # type: ignore[misc,unused-ignore]
@@ -29,10 +46,21 @@ class ActionModule(ActionBase):  # type: ignore[misc,unused-ignore]
         promote = bool(self._task.args.get("promote"))
         changed = not promote and not only and any(plan["change"] != "none" for plan in plans)
         provable = [plan["instance"] for plan in plans]
+        made: list[t.Any] = [
+            {**FILLED, "release": {**RELEASE, "env": {"MADE": str(plan.get("digest"))}}, **plan} for plan in plans
+        ]
+        unlike: list[str] = []
+        host = (task_vars or {})["inventory_hostname"]
+        approved = approval.read(self._task.args.get("approved"), host, unlike)
+        unlike += approval.differences(approved, made) if approved is not None else []
+        if unlike:
+            refused = {"msg": approval.refusal(host, unlike), "errors": unlike}
+            return {**result, "failed": not only, "changed": False, "plans": [], **refused}
         return {
             **result,
             "changed": changed,
-            "plans": plans,
+            "plans": made if only else plans,
+            "approval": approval.approval(made),
             "errors": [],
             "provable": provable,
             "promotions": script.get("promotions", []),

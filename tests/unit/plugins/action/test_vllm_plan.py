@@ -20,6 +20,7 @@ from ansible.template import Templar
 from ansible_collections.gpufleet.vllm.plugins.action import vllm_plan
 from ansible_collections.gpufleet.vllm.tests.unit.plugins.module_utils._plan import fleet
 
+Json = dict[str, t.Any]
 SCHEMAS = str(fleet.ROLE / "files" / "engine_args")
 
 
@@ -201,3 +202,36 @@ def test_a_version_to_be_carried_out_changes_no_image(shown: Shown) -> None:
 def test_no_upgrade_is_told_where_none_is_asked_about(shown: Shown) -> None:
     assert run(only_plan=True)["upgrade"] == {}
     assert not any("upgrade" in text for text in shown.texts)
+
+
+def test_what_was_approved_is_planned_and_anything_else_is_refused(shown: Shown) -> None:
+    made = run(only_plan=True)["approval"]
+    assert set(made) == {"assistant"}
+    found = run(approved={"gpu-1": made})
+    assert (found["changed"], found["approval"]) == (True, made)
+    other = run(approved={"gpu-1": made}, class_engine_args={"max_num_seqs": 3})
+    assert other["failed"] is True and other["plans"] == []
+    assert other["msg"].startswith("gpu-1 is not planned as it was approved. Run plan.yml again")
+    assert "instance assistant: release" in other["msg"]
+    absent = run(approved={"gpu-2": made}, only_plan=True)
+    assert absent["failed"] is False and "vllm_server_approved has no gpu-1" in absent["errors"][0]
+    assert "approval" not in absent
+
+
+def test_an_image_that_only_the_plan_follows_is_nothing_to_approve(shown: Shown) -> None:
+    """A run that carries it out has the image that is stated."""
+    given: Json = {"version": "0.31.0", "image": "vllm/vllm-openai:v0.31.0", "target": {"version": "0.32.0"}}
+    assert "approval" not in run(only_plan=True, **given)
+    found = run(only_plan=True, approved={"gpu-1": {}}, **given)
+    assert "vllm/vllm-openai:v0.32.0, which nobody states: state vllm_server_image" in found["errors"][0]
+
+
+def test_a_target_version_of_an_image_without_a_tag_is_approved_as_it_is_rolled_out(shown: Shown) -> None:
+    given: Json = {"version": "0.31.0", "image": f"vllm/vllm-openai@sha256:{'a' * 64}", "target": {"version": "0.32.0"}}
+    made = run(only_plan=True, **given)["approval"]
+    assert run(approved={"gpu-1": made}, **given).get("msg") is None
+
+
+@pytest.mark.parametrize("approved", [{}, "", None])
+def test_a_blank_approval_compares_nothing(shown: Shown, approved: t.Any) -> None:
+    assert run(approved=approved)["changed"] is True

@@ -102,3 +102,24 @@ def test_target_that_is_a_folder_leaves_nothing_behind(shown: Shown, tmp_path: p
     found = run(json=str(tmp_path / "plan.json"))
     assert "cannot be written" in found["msg"]
     assert [path.name for path in tmp_path.iterdir()] == ["plan.json"]
+
+
+APPROVAL = {"a": {"change": "create", "release": "f" * 64, "revision": "", "settings": "e" * 64}}
+
+
+def test_what_there_is_to_approve_is_written_of_hosts_that_can_be_planned(shown: Shown, tmp_path: pathlib.Path) -> None:
+    results = {"g1": {"plans": [], "approval": APPROVAL}, "g2": {"plans": [], "errors": ["It has no GPU."]}}
+    found = run(results=results, approval=str(tmp_path / "approved.json"))
+    assert json.loads((tmp_path / "approved.json").read_text()) == {"vllm_server_approved": {"g1": APPROVAL}}
+    assert found["approval"] == str(tmp_path / "approved.json")
+
+
+def test_where_no_host_can_be_planned_an_approval_of_nothing_is_not_written(
+    shown: Shown, tmp_path: pathlib.Path
+) -> None:
+    """An empty one would hold nothing against anybody."""
+    file = tmp_path / "approved.json"
+    file.write_text("of yesterday")
+    found = run(results={"g2": {"plans": [], "errors": ["It has no GPU."]}}, approval=str(file))
+    assert found["failed"] is True and "no host can be planned" in found["msg"]
+    assert file.read_text() == "of yesterday"

@@ -157,7 +157,8 @@ def test_arguments_are_those_of_the_plan() -> None:
     assert set(stated.SETTINGS) | {"fallback"} == set(task["settings"])
     of_the_host = {"facts", "files", "fingerprints", "models", "host_class", "schemas", "readings"}
     of_the_host |= {"catalogue", "advisories"}
-    rest = {"profiles", "settings", "target", "promote", "only_plan"}
+    # What is approved is compared with what is planned, and no part of it.
+    rest = {"profiles", "settings", "target", "promote", "only_plan", "approved"}
     assert set(stated.ARGUMENTS) | of_the_host | rest == set(task)
 
 

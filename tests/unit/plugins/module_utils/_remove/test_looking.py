@@ -248,6 +248,22 @@ def test_what_belongs_to_packages_stays_and_is_named(host: Host) -> None:
     assert [one.what for one in host.look().stays if "package" in one.because] == [ours]
 
 
+@pytest.mark.parametrize(
+    ("listed", "key"),
+    [
+        ("/etc/apt/sources.list.d/docker.sources", "/etc/apt/keyrings/docker.gpg"),
+        ("/etc/yum.repos.d/docker.repo", "/etc/pki/rpm-gpg/RPM-GPG-KEY-docker"),
+    ],
+)
+def test_the_key_of_a_repository_of_ours_is_named_with_it(host: Host, listed: str, key: str) -> None:
+    """It cannot say whose it is, so the repository does."""
+    host.write(key, "a key")
+    host.write(listed, "URIs: x\n")
+    assert [one.what for one in host.look().stays if "package" in one.because] == []
+    host.write(listed, "# Written by gpufleet.vllm, which overwrites it.\n")
+    assert [one.what for one in host.look().stays if "package" in one.because] == [listed, key]
+
+
 def test_a_unit_that_does_not_stop_keeps_its_files(host: Host) -> None:
     host.said = "Job canceled"
     gone, left = host.remove()
