@@ -35,7 +35,8 @@ OPTIONS: Json = {
     "bandwidth": {"type": "float", "default": 0},
     "parts": {"type": "list", "elements": "dict"},
     "hosts": {"type": "list", "elements": "str", "default": []},
-    "signing_key": {"type": "path", "default": ""},
+    # A path of the machine that makes the bundle: the module expands its `~`, for the user there.
+    "signing_key": {"type": "str", "default": ""},
 }
 
 

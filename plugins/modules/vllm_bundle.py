@@ -104,7 +104,8 @@ options:
   signing_key:
     description:
       - Private key of SSH with which the manifest is signed, into C(bundle.json.sig). Without a passphrase, or with one
-        in an agent. It is not signed, if empty. It takes C(ssh-keygen) where the bundle is made.
+        in an agent, as nobody is asked for it. It is not signed, if empty. It takes C(ssh-keygen) where the bundle is
+        made. A C(~) is the home of the user there.
     type: path
     default: ""
   image:

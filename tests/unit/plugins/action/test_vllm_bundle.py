@@ -89,3 +89,8 @@ def test_all_that_is_wrong_is_told_before_anything_is_fetched(wire: Wire, monkey
 def test_the_manifest_is_one_call(wire: Wire, monkeypatch: pytest.MonkeyPatch) -> None:
     run(wire, monkeypatch, said={"changed": True, "msg": "whole"}, dir="/srv/b", parts=[{"files": []}], hosts=["a"])
     assert wire.calls == [{"dir": "/srv/b", "parts": [{"files": []}], "hosts": ["a"], "signing_key": ""}]
+
+
+def test_a_home_is_that_of_the_machine_that_signs(wire: Wire, monkeypatch: pytest.MonkeyPatch) -> None:
+    run(wire, monkeypatch, said={"msg": ""}, dir="/srv/b", parts=[{"files": []}], signing_key="~/.ssh/bundle")
+    assert wire.calls[0]["signing_key"] == "~/.ssh/bundle"
