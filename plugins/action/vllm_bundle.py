@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import typing as t
 
+from ansible_collections.gpufleet.vllm.plugins.module_utils._bundling import wanted
 from ansible_collections.gpufleet.vllm.plugins.module_utils._images import sources
 from ansible_collections.gpufleet.vllm.plugins.module_utils._outside.documents import Json
 from ansible_collections.gpufleet.vllm.plugins.module_utils._settings.model_places import is_path, on_control_node
@@ -33,14 +34,16 @@ OPTIONS: Json = {
     "endpoint": {"type": "str", "default": "https://huggingface.co"},
     "token": {"type": "str", "default": "", "no_log": True},
     "bandwidth": {"type": "float", "default": 0},
+    "packages": {"type": "dict", "default": {}},
     "parts": {"type": "list", "elements": "dict"},
     "hosts": {"type": "list", "elements": "str", "default": []},
-    "signing_key": {"type": "path", "default": ""},
+    # A path of the machine that makes the bundle: the module expands its `~`, for the user there.
+    "signing_key": {"type": "str", "default": ""},
 }
 
 
 class ActionModule(PipedAction):
-    """One host's images and models, or the manifest of all."""
+    """One host's images, models and packages, or the manifest of all."""
 
     TRANSFERS_FILES = False
     SECRET, WITHOUT = "A token or a login", "leave both out"
@@ -63,6 +66,8 @@ class ActionModule(PipedAction):
         sources.read(stated, errors)
         store = {"hub_dir": "/", "verify": QUICK, "files_at_once": 4}
         requests = fetch_requests.read({**args, **store}, errors)
+        asked_of = {name: args["packages"].get(name) or {} for name in ("os", "driver", "runtime", "archive")}
+        packages = wanted.sets(asked_of["os"], asked_of["driver"], asked_of["runtime"], asked_of["archive"], errors)
         if errors:
             return {**result, "failed": True, "msg": " ".join(errors)}
         here = [one for one in requests if is_path(one.get("source", ""))]
@@ -74,7 +79,11 @@ class ActionModule(PipedAction):
         ]
         parts: list[Json] = []
         changed = False
-        for what, asked, secrets in [*self._images(args), *self._models(requests, args["token"])]:
+        for what, asked, secrets in [
+            *self._images(args),
+            *self._models(requests, args["token"]),
+            *((", ".join(one["packages"]), {"package_set": one}, {}) for one in packages),
+        ]:
             self._display.display(f"{what} ...")
             came = self._come({**common, **asked}, secrets)
             if came.get("failed") or "part" not in came:

@@ -2,19 +2,22 @@
 # Copyright: gpufleet.vllm contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Makes a bundle: one folder with images and models, for hosts that have no network."""
+"""Makes a bundle: one folder with images, models and packages, for hosts that have no network."""
 
 from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: vllm_bundle
-short_description: Make a folder with images and models for hosts that have no network
+short_description: Make a folder with images, models and packages for hosts that have no network
 version_added: 0.2.0
 description:
-  - Brings the images and models that are asked for into one folder, of a machine that has a network. It takes neither
-    a GPU nor a container engine.
+  - Brings the images, models and packages that are asked for into one folder, of a machine that has a network. It takes
+    neither a GPU nor a container engine.
   - An image is an OCI layout, with the manifest that its registry has, so that its digest stays what it is. A model is
     its files at one commit, as plain files. Every content is compared with its hash as it comes.
+  - Packages are those that a host lacks, with all that they depend on, as apt finds them in a folder of its own with
+    nothing installed. It takes apt where this runs, and no root. apt verifies the indexes, each by the key of its
+    repository; the files are compared with these indexes.
   - What is there and is what it has to be is not fetched again. A file that was cut off goes on at the byte where it
     stood.
   - With O(parts) the manifest of the bundle is written, C(bundle.json), which is the last file of it. It lists every
@@ -92,6 +95,14 @@ options:
     description: The most that this takes of the network, in MB a second. V(0) is no bound.
     type: float
     default: 0
+  packages:
+    description:
+      - What is to come for Debian and Ubuntu, from the plans of a host. C(os) is of its facts, or of
+        M(gpufleet.vllm.vllm_bundle_system); C(driver) what M(gpufleet.vllm.nvidia_driver_plan) returned and C(runtime)
+        what M(gpufleet.vllm.container_runtime_plan) did, each where packages of it are to come.
+      - C(archive) is the distribution's own, with C(url), C(security_url) and C(keyring), a file where this runs.
+    type: dict
+    default: {}
   parts:
     description: What this module returned for each host as RV(parts). The manifest is written, and nothing fetched.
     type: list
@@ -104,7 +115,8 @@ options:
   signing_key:
     description:
       - Private key of SSH with which the manifest is signed, into C(bundle.json.sig). Without a passphrase, or with one
-        in an agent. It is not signed, if empty. It takes C(ssh-keygen) where the bundle is made.
+        in an agent, as nobody is asked for it. It is not signed, if empty. It takes C(ssh-keygen) where the bundle is
+        made. A C(~) is the home of the user there.
     type: path
     default: ""
   image:
@@ -112,6 +124,9 @@ options:
     type: str
   request:
     description: The one model of this call. Set by the action.
+    type: dict
+  package_set:
+    description: The one set of packages of this call. Set by the action.
     type: dict
 attributes:
   check_mode:
@@ -125,6 +140,7 @@ attributes:
     description: What is there and right is not fetched again.
 seealso:
   - module: gpufleet.vllm.vllm_bundle_facts
+  - module: gpufleet.vllm.vllm_bundle_packages
   - module: gpufleet.vllm.vllm_fetch
 """
 
@@ -168,12 +184,13 @@ import pathlib
 import typing as t
 
 from ansible.module_utils.basic import AnsibleModule
+from ansible.module_utils.urls import fetch_url
 
 from ansible_collections.gpufleet.vllm.plugins.module_utils._bundle import signature
 from ansible_collections.gpufleet.vllm.plugins.module_utils._bundle.known import NoFile
 from ansible_collections.gpufleet.vllm.plugins.module_utils._bundle.manifest import BadBundle
 from ansible_collections.gpufleet.vllm.plugins.module_utils._bundle.running import runner
-from ansible_collections.gpufleet.vllm.plugins.module_utils._bundling import parts, whole
+from ansible_collections.gpufleet.vllm.plugins.module_utils._bundling import packages, parts, whole
 from ansible_collections.gpufleet.vllm.plugins.module_utils._bundling.folder import BundleFolder
 from ansible_collections.gpufleet.vllm.plugins.module_utils._images import sources
 from ansible_collections.gpufleet.vllm.plugins.module_utils._outside import documents
@@ -186,12 +203,32 @@ LOGINS = ".docker/config.json"
 def part(module: AnsibleModule, folder: BundleFolder) -> parts.Came:
     """The one that is asked for. Raises Failed, OSError."""
     args = module.params
+    if args["package_set"]:
+        return packages.packages(folder, args["package_set"], ports(module), module.check_mode)
     if args["request"]:
         return parts.model(folder, args["request"], args["token"], module.check_mode)
     registries = documents.parse(args["logins"]) if args["logins"] else args["registries"]
     stated = sources.read({"registries": registries, "mirrors": args["mirrors"]}, [])
     plain, config = args["insecure_registries"], os.path.join(pathlib.Path.home(), LOGINS)
     return parts.image(folder, args["image"], stated, plain, args["architecture"], config, module.check_mode)
+
+
+def ports(module: AnsibleModule) -> packages.Ports:
+    """This machine, as packages are found with it."""
+
+    def run(command: list[str], environment: dict[str, str], cwd: str | None) -> tuple[int, str, str]:
+        code, out, err = module.run_command(command, environ_update=environment, cwd=cwd)
+        return code, out, err
+
+    def fetch(url: str) -> bytes:
+        answer, about = fetch_url(module, url, timeout=30)
+        if answer is None or about["status"] >= 400:
+            raise Failed(
+                f"the key at {url} cannot be fetched: {about['msg']}. Make it reachable, or state the key itself"
+            )
+        return t.cast(bytes, answer.read(packages.KEY_LIMIT))
+
+    return packages.Ports(run, fetch, lambda name: module.get_bin_path(name) is not None, packages.opening())
 
 
 def signed(module: AnsibleModule, ended: documents.Json) -> documents.Json:
@@ -224,11 +261,13 @@ def main() -> None:
             "endpoint": {"type": "str", "default": "https://huggingface.co"},
             "token": {"type": "str", "default": "", "no_log": True},
             "bandwidth": {"type": "float", "default": 0},
+            "packages": {"type": "dict", "default": {}},
             "parts": {"type": "list", "elements": "dict"},
             "hosts": {"type": "list", "elements": "str", "default": []},
             "signing_key": {"type": "path", "default": ""},
             "image": {"type": "str"},
             "request": {"type": "dict"},
+            "package_set": {"type": "dict"},
         },
         supports_check_mode=True,
     )

@@ -18,11 +18,12 @@ import pytest
 from ansible_collections.gpufleet.vllm.tests.integration.conftest import SCENARIO
 
 CHECKOUT = pathlib.Path(__file__).resolve().parents[2]
-# airgapped installs from a bundle; benchmark measures for minutes; driver compiles a kernel module, which takes longer
-# than all others; fleet shows on real engines what test_site_playbook.py shows of every order of hosts; kinds_more
-# shows more of what kinds does; replicas restarts three engines under load; tune starts an engine a dozen times.
+# airgapped and airgapped_packages install from a bundle; benchmark measures for minutes; driver compiles a kernel
+# module, which takes longer than all others; fleet shows on real engines what test_site_playbook.py shows of every
+# order of hosts; kinds_more shows more of what kinds does; replicas restarts three engines under load; tune starts an
+# engine a dozen times.
 # `molecule test --scenario-name NAME`.
-ON_REQUEST = ("airgapped", "benchmark", "driver", "fleet", "kinds_more", "replicas", "tune")
+ON_REQUEST = ("airgapped", "airgapped_packages", "benchmark", "driver", "fleet", "kinds_more", "replicas", "tune")
 # What makes a scenario shorter than it is on request.
 SHORT = {"turns": {"TURNS_CYCLES": "0"}}
 FOUND = {path.parent.name for path in (CHECKOUT / "molecule").glob("*/molecule.yml")} - set(ON_REQUEST)

@@ -1,11 +1,13 @@
 # Copyright: gpufleet.vllm contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What a bundle says of itself: one folder with images and models, for hosts that have no network.
+"""What a bundle says of itself: one folder with images, models and packages, for hosts that have no network.
 
     bundle.json                     this, the last file that is written
     images/HEX/                     an OCI layout, by the digest of its manifest
     models/ORGANISATION--NAME/COMMIT/PATH
+    packages/SYSTEM/pool/           packages of one distribution, release and architecture
+    packages/SYSTEM/HEX/            an index of apt over some of them, and the keys that signed the indexes before
     .gpufleet/                      what is on its way, and what was hashed: of no use elsewhere
 
 It has no time and no name of a machine in it, so that the same content has the same digest wherever it is made.
@@ -27,13 +29,16 @@ from .._outside import documents
 from .._outside.printable import printable
 
 FILE, WORK = "bundle.json", ".gpufleet"
-IMAGES, MODELS = "images", "models"
+IMAGES, MODELS, PACKAGES = "images", "models", "packages"
+INDEX = "Packages"
 KIND, SCHEMA = "gpufleet.vllm.bundle", 1
 # A bundle of a hundred models has some thousand files. Parsed, a text takes many times its bytes of a host's memory.
 FILES_LIMIT = 50_000
 TEXT_LIMIT = 48 * 2**20
 SAID = 120
 _ID = re.compile(r"sha256:[0-9a-f]{64}")
+SYSTEM = re.compile(r"[a-z]{1,20}-[0-9.]{1,10}-[a-z0-9]{1,20}")
+_SET = re.compile(rf"packages/{SYSTEM.pattern}/[0-9a-f]{{16}}")
 
 
 class BadBundle(ValueError):
@@ -67,9 +72,18 @@ class Model(t.TypedDict):
     gguf: str
 
 
-class Bundle(t.TypedDict):
-    """`hosts` are those that it was made for; `digest` is that of everything else in it."""
+class PackageSet(t.TypedDict):
+    """What one host lacks: `asked` are packages as apt is asked for them, and all that they depend on is there too.
 
+    `system` is distribution, release and architecture, `debian-13-amd64`; `folder` has the index.
+    """
+
+    system: str
+    folder: str
+    asked: list[str]
+
+
+class _Bundle(t.TypedDict):
     schema: int
     kind: str
     hosts: list[str]
@@ -79,9 +93,17 @@ class Bundle(t.TypedDict):
     digest: str
 
 
+class Bundle(_Bundle, total=False):
+    """`hosts` are those that it was made for; `digest` is that of everything else in it. `packages` is there where it
+    has some."""
+
+    packages: list[PackageSet]
+
+
 ITEM: documents.Shape = {"path": str, "size": int, "sha256": str}
 IMAGE: documents.Shape = {"image": str, "digest": str, "id": str, "folder": str}
 MODEL: documents.Shape = {"folder": str, "manifest": {}, "code": bool, "pickles": bool, "gguf": str}
+PACKAGE_SET: documents.Shape = {"system": str, "folder": str, "asked": [str]}
 _SHAPE: documents.Shape = {
     "schema": int,
     "kind": str,
@@ -91,6 +113,7 @@ _SHAPE: documents.Shape = {
     "files": [ITEM],
     "digest": str,
 }
+_WITH_PACKAGES: documents.Shape = {**_SHAPE, "packages": [PACKAGE_SET]}
 
 
 def digest(bundle: t.Mapping[str, t.Any]) -> str:
@@ -100,7 +123,11 @@ def digest(bundle: t.Mapping[str, t.Any]) -> str:
 
 
 def made(
-    hosts: t.Iterable[str], images: t.Iterable[Image], models_: t.Iterable[Model], files: t.Iterable[Item]
+    hosts: t.Iterable[str],
+    images: t.Iterable[Image],
+    models_: t.Iterable[Model],
+    files: t.Iterable[Item],
+    packages: t.Sequence[PackageSet] = (),
 ) -> Bundle:
     """Each thing once, in one order. Raises BadBundle."""
     found = Bundle(
@@ -112,6 +139,8 @@ def made(
         files=sorted(_once(files), key=lambda one: one["path"]),
         digest="",
     )
+    if packages:
+        found["packages"] = sorted(_once(packages), key=lambda one: (one["folder"], one["asked"]))
     _must_be_one((one["image"], one["image"], one["digest"]) for one in found["images"])
     _must_be_one(
         (
@@ -170,16 +199,19 @@ def read(document: t.Any) -> Bundle:
             f"it is of schema {_said(schema)}, and this release reads {SCHEMA}: take the release of gpufleet.vllm that "
             "made it, or a newer one"
         )
-    wrong = documents.misfit(document, _SHAPE, "it")
+    shape = _WITH_PACKAGES if "packages" in document else _SHAPE
+    wrong = documents.misfit(document, shape, "it")
     if wrong:
         raise BadBundle(f"{wrong}: copy the bundle again")
     if digest(document) != document["digest"]:
         raise BadBundle("it is not what it was when it was written, by its own digest: copy the bundle again")
-    found = t.cast("Bundle", {key: document[key] for key in _SHAPE})
+    found = t.cast("Bundle", {key: document[key] for key in shape})
     listed = _items(found["files"])
     for image in found["images"]:
         _must_be_image(image, listed)
     found["models"] = [_model(one, listed) for one in found["models"]]
+    for one in found.get("packages", []):
+        _must_be_package_set(one, listed)
     return found
 
 
@@ -199,8 +231,8 @@ def _items(files: t.Sequence[Item]) -> set[str]:
 
 def _must_be_path(path: str) -> None:
     wrong = path_problem(path)
-    if wrong or path.split("/", maxsplit=1)[0] not in (IMAGES, MODELS):
-        raise BadBundle(f"the path {_said(path)} {wrong or f'leads out of {IMAGES} and {MODELS}'}")
+    if wrong or path.split("/", maxsplit=1)[0] not in (IMAGES, MODELS, PACKAGES):
+        raise BadBundle(f"the path {_said(path)} {wrong or f'leads out of {IMAGES}, {MODELS} and {PACKAGES}'}")
 
 
 def _must_be_image(image: Image, listed: t.Container[str]) -> None:
@@ -212,6 +244,16 @@ def _must_be_image(image: Image, listed: t.Container[str]) -> None:
         raise BadBundle(f"the image {_said(image['image'])} is listed with the digest {image['digest']}")
     if f"{image['folder']}/index.json" not in listed:
         raise BadBundle(f"it does not list the files of the image {_said(image['image'])}")
+
+
+def _must_be_package_set(one: PackageSet, listed: t.Container[str]) -> None:
+    _must_be_path(one["folder"])
+    if not SYSTEM.fullmatch(one["system"]) or not _SET.fullmatch(one["folder"]):
+        raise BadBundle(f"the packages of {_said(one['folder'])} are of no known system and folder")
+    if one["folder"].split("/")[1] != one["system"]:
+        raise BadBundle(f"the packages of {_said(one['folder'])} are listed for {_said(one['system'])}")
+    if f"{one['folder']}/{INDEX}" not in listed:
+        raise BadBundle(f"it does not list the index of the packages in {_said(one['folder'])}")
 
 
 def _model(one: Model, listed: t.Container[str]) -> Model:

@@ -1,7 +1,7 @@
 # Copyright: gpufleet.vllm contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""One part of a bundle, an image or a model: what it is, what is missing of it, and that it comes.
+"""One part of a bundle, an image, a model or packages: what it is, what is missing of it, and that it comes.
 
 Private to the collection: may change without notice.
 """
@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import typing as t
 
-from .._bundle.manifest import IMAGE, ITEM, MODEL, MODELS, Image, Item, Model
+from .._bundle.manifest import IMAGE, ITEM, MODEL, MODELS, PACKAGE_SET, Image, Item, Model, PackageSet
 from .._hub.manifest import File
 from .._images import sources
 from .._outside import documents
@@ -24,15 +24,17 @@ from .folder import BundleFolder, missing_in
 
 
 class Part(t.TypedDict):
-    """`image` or `model` is what it is; `files` are empty where nothing was written, and `missing` bytes of it then."""
+    """`image`, `model` or `packages` is what it is; `files` are empty where nothing was written,
+    and `missing` bytes of it then."""
 
     image: t.Optional[Image]  # noqa: UP045 - evaluated by Python 3.9
     model: t.Optional[Model]  # noqa: UP045 - evaluated by Python 3.9
+    packages: t.Optional[PackageSet]  # noqa: UP045 - evaluated by Python 3.9
     files: t.List[Item]  # noqa: UP006 - evaluated by Python 3.9
     missing: int
 
 
-SHAPE: documents.Shape = {"image?": IMAGE, "model?": MODEL, "files": [ITEM], "missing": int}
+SHAPE: documents.Shape = {"image?": IMAGE, "model?": MODEL, "packages?": PACKAGE_SET, "files": [ITEM], "missing": int}
 
 
 class Came(t.NamedTuple):
@@ -56,8 +58,8 @@ def image(
 ) -> Came:
     """Raises Failed, OSError."""
     found = images.resolve(name, stated, plain, architecture, config)
-    part = Part(image=found.image, model=None, files=[], missing=0)
-    return _come(folder, part, name, found.files, found.texts, images.Blobs(found.registry), check)
+    part = Part(image=found.image, model=None, packages=None, files=[], missing=0)
+    return come(folder, part, name, found.files, found.texts, images.Blobs(found.registry), check)
 
 
 def model(
@@ -82,12 +84,12 @@ def model(
         gguf=request["gguf"],
     )
     files = {f"{place}/{one['path']}": one for one in manifest["files"]}
-    part = Part(image=None, model=listed, files=[], missing=0)
+    part = Part(image=None, model=listed, packages=None, files=[], missing=0)
     what = f"{manifest['model']} at {manifest['commit'][:12]}"
-    return _come(folder, part, what, files, {}, opened or opening(request, token), check)
+    return come(folder, part, what, files, {}, opened or opening(request, token), check)
 
 
-def _come(
+def come(
     folder: BundleFolder,
     part: Part,
     what: str,
@@ -96,6 +98,7 @@ def _come(
     opened: Open,
     check: bool,
 ) -> Came:
+    """What is missing of these files and texts, or that it came. Raises Failed, OSError."""
     due = folder.due(files)
     numbers = missing_in(due)
     total = sum(one["size"] for one in files.values())

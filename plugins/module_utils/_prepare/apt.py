@@ -14,6 +14,8 @@ from __future__ import annotations
 import time
 import typing as t
 
+# What dpkg calls the machine's architecture.
+ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64"}
 HEADER = "# Written by gpufleet.vllm, which overwrites it."
 # apt's own words for a source that is switched off.
 OFF = ("no", "false", "without", "off", "disable", "0")

@@ -11,8 +11,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from .._gpu.fact import Os
+from .._prepare.apt import ARCHITECTURES as DEB_ARCHITECTURES
 
-DEB_ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64"}
 DOCKER_DEB_KEY = "9DC858229FC7DD38854AE2D88D81803C0EBFCD88"
 DOCKER_RPM_KEY = "060A61C51B558A7F742B77AAC52FEB6B621E9F35"
 

@@ -86,6 +86,21 @@ def test_all_that_is_wrong_is_told_before_anything_is_fetched(wire: Wire, monkey
     assert "vllm_bundle_dir is ''" in run(wire, monkeypatch)["msg"]
 
 
+def test_packages_are_calls_of_their_own(wire: Wire, monkeypatch: pytest.MonkeyPatch) -> None:
+    os = {"id": "debian", "version": "13", "codename": "trixie", "architecture": "x86_64", "name": "Debian"}
+    asked = {"os": os, "driver": {}, "runtime": {"packages": ["docker.io"]}, "archive": {}}
+    found = run(wire, monkeypatch, dir="/srv/bundle", packages=asked)
+    assert [one["package_set"]["packages"] for one in wire.calls] == [["docker.io", "python3-apt"]]
+    assert found["changed"] and len(found["parts"]) == 1
+    wrong: t.Any = {**asked, "os": {**os, "id": "rocky"}}
+    assert "for Debian and Ubuntu" in run(wire, monkeypatch, dir="/srv/bundle", packages=wrong)["msg"]
+
+
 def test_the_manifest_is_one_call(wire: Wire, monkeypatch: pytest.MonkeyPatch) -> None:
     run(wire, monkeypatch, said={"changed": True, "msg": "whole"}, dir="/srv/b", parts=[{"files": []}], hosts=["a"])
     assert wire.calls == [{"dir": "/srv/b", "parts": [{"files": []}], "hosts": ["a"], "signing_key": ""}]
+
+
+def test_a_home_is_that_of_the_machine_that_signs(wire: Wire, monkeypatch: pytest.MonkeyPatch) -> None:
+    run(wire, monkeypatch, said={"msg": ""}, dir="/srv/b", parts=[{"files": []}], signing_key="~/.ssh/bundle")
+    assert wire.calls[0]["signing_key"] == "~/.ssh/bundle"

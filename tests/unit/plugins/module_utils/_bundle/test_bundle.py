@@ -103,7 +103,7 @@ def test_without_a_manifest_it_is_none(root: pathlib.Path) -> None:
         (lambda one: one.update(kind="x"), "it is not of a bundle"),
         (lambda one: one["files"][0].update(path="models/../../etc/passwd"), "is no plain relative path"),
         (lambda one: one["files"][0].update(path="/etc/passwd"), "is no plain relative path"),
-        (lambda one: one["files"][0].update(path="etc/passwd"), "leads out of images and models"),
+        (lambda one: one["files"][0].update(path="etc/passwd"), "leads out of images, models and packages"),
         (lambda one: one["files"][0].update(size=-1), "is no size and SHA-256"),
         (lambda one: one["files"][0].update(sha256="x"), "is no size and SHA-256"),
         (lambda one: one["files"].append(one["files"][0]), "twice"),
@@ -114,11 +114,21 @@ def test_without_a_manifest_it_is_none(root: pathlib.Path) -> None:
         (lambda one: one.update(images=[_image()]), "does not list the files of the image"),
         (lambda one: one.update(images=[_image(image="a@sha256:" + "1" * 64)]), "is listed with the digest"),
         (lambda one: one.update(images=[_image(id="1")]), "has no digest and id"),
+        (lambda one: one.update(packages=[_packages()]), "does not list the index of the packages"),
+        (lambda one: one.update(packages=[_packages(folder="models/x")]), "are of no known system and folder"),
+        (lambda one: one.update(packages=[_packages(system="debian")]), "are of no known system and folder"),
+        (lambda one: one.update(packages=[_packages(system="debian-12-amd64")]), "are listed for 'debian-12-amd64'"),
+        (lambda one: one.update(packages=[{}]), "it.packages[0] has no system"),
     ],
 )
 def test_what_a_manifest_may_not_say(root: pathlib.Path, change: t.Callable[[Json], None], said: str) -> None:
     bundles.rewritten(root, change)
     assert said in refused(root)
+
+
+def _packages(**named: str) -> Json:
+    folder = f"packages/debian-13-amd64/{'0' * 16}"
+    return {"system": "debian-13-amd64", "folder": folder, "asked": ["docker.io"], **named}
 
 
 def _image(**named: str) -> Json:

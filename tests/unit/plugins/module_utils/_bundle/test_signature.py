@@ -5,8 +5,11 @@
 
 from __future__ import annotations
 
+import base64
+import os
 import pathlib
 import subprocess
+import time
 import typing as t
 
 import pytest
@@ -99,6 +102,94 @@ def test_a_key_that_cannot_sign_is_named(root: pathlib.Path, tmp_path: pathlib.P
     with pytest.raises(BadBundle, match=r"the manifest cannot be signed with /none .*: .*; name a private key of SSH"):
         signature.sign(run, str(root), "/none")
     assert not (root / signature.FILE).exists()
+
+
+def invalid(kind: str = "ssh-ed25519") -> str:
+    """A line that looks like a key, and of which only ssh-keygen finds that it is none: its point is missing."""
+    name = kind.encode()
+    return f"{kind} {base64.b64encode(len(name).to_bytes(4, 'big') + name + bytes(9)).decode()} somebody"
+
+
+@pytest.mark.parametrize("first", [True, False])
+def test_a_key_that_ssh_keygen_cannot_read_hides_no_other(
+    root: pathlib.Path, digest: str, tmp_path: pathlib.Path, first: bool
+) -> None:
+    private, public = key(tmp_path / "mine")
+    signature.sign(run, str(root), private)
+    signature.must_be_signed(run, str(root), digest, [invalid(), public] if first else [public, invalid()])
+
+
+def test_a_key_that_ssh_keygen_cannot_read_is_named(root: pathlib.Path, digest: str, tmp_path: pathlib.Path) -> None:
+    private, _public = key(tmp_path / "mine")
+    _private, other = key(tmp_path / "other")
+    signature.sign(run, str(root), private)
+    with pytest.raises(BadBundle, match=r"\(.+; ssh-keygen takes ssh-ed25519 AAAAC3\S+\.\.\. for no key\)"):
+        signature.must_be_signed(run, str(root), digest, [other, invalid()])
+
+
+def test_a_comment_may_be_long(root: pathlib.Path, digest: str, tmp_path: pathlib.Path) -> None:
+    private, public = key(tmp_path / "mine")
+    signature.sign(run, str(root), private)
+    signature.must_be_signed(run, str(root), digest, [f"{public.strip()} {'and more ' * 100}"])
+
+
+def test_a_folder_in_the_place_of_the_signature_is_named(
+    root: pathlib.Path, digest: str, tmp_path: pathlib.Path
+) -> None:
+    private, public = key(tmp_path / "mine")
+    (root / signature.FILE).mkdir()
+    for one in (
+        lambda: signature.sign(run, str(root), private),
+        lambda: signature.must_be_signed(run, str(root), digest, [public]),
+        lambda: signature.drop(str(root)),
+    ):
+        with pytest.raises(BadBundle, match=r"bundle\.json\.sig is a folder, and the signature has to be there"):
+            one()
+
+
+def test_a_passphrase_is_asked_of_nobody(root: pathlib.Path, tmp_path: pathlib.Path) -> None:
+    private, _public = key(tmp_path / "mine", "secret")
+    asked: list[t.Sequence[str]] = []
+
+    def seen(words: t.Sequence[str], given: bytes) -> tuple[int, str, str]:
+        asked.append(words)
+        return run(words, given)
+
+    with pytest.raises(BadBundle, match="it has a passphrase, which nobody is asked for here: `ssh-add` it to"):
+        signature.sign(seen, str(root), private)
+    # Without this ssh-keygen asks at the terminal of whoever runs the playbook.
+    assert [one[one.index("-P") + 1] for one in asked] == [""]
+    assert not (root / signature.FILE).exists()
+
+
+def test_a_key_in_an_agent_signs_once(
+    root: pathlib.Path, digest: str, tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    private, public = key(tmp_path / "mine", "secret")
+    socket, answers = tmp_path / "agent", tmp_path / "answers"
+    answers.write_text("#!/bin/sh\necho secret\n")
+    answers.chmod(0o700)
+    agent = subprocess.Popen(["ssh-agent", "-D", "-a", str(socket)], stdout=subprocess.DEVNULL)
+    try:
+        monkeypatch.setenv("SSH_AUTH_SOCK", str(socket))
+        asks = {**os.environ, "SSH_ASKPASS": str(answers), "SSH_ASKPASS_REQUIRE": "force"}
+        for _try in range(6000):
+            if socket.exists() or agent.poll() is not None:
+                break
+            time.sleep(0.01)
+        subprocess.run(["ssh-add", "-q", private], check=True, env=asks)
+        assert signature.sign(run, str(root), private)
+    finally:
+        agent.terminate()
+        agent.wait()
+    # The agent is gone: what is signed already takes no private key.
+    assert not signature.sign(run, str(root), private)
+    signature.must_be_signed(run, str(root), digest, [public])
+
+
+def test_all_that_are_no_keys_are_named_at_once() -> None:
+    with pytest.raises(BadBundle, match="has 'AAAA' and 'ssh-rsa AAAAC3NzaC1lZDI1NTE5AAAA', which is no public key"):
+        signature.keys(["AAAA", "ssh-rsa AAAAC3NzaC1lZDI1NTE5AAAA"])
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,103 @@
+# Copyright: gpufleet.vllm contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The packages of a bundle as the only source that apt has, for as long as something is installed from it.
+
+Nothing of the host's own apt is changed: its sources, lists and keys stay as they are, and apt is told by APT_CONFIG to
+look elsewhere. What the bundle has is trusted on the strength of its manifest, by which every file of it was compared
+before: its index lists a part of what the archives offer, so that no key of theirs can have signed it.
+
+Private to the collection: may change without notice.
+"""
+
+from __future__ import annotations
+
+import os
+import typing as t
+from urllib.parse import quote
+
+from .._prepare import apt
+from .manifest import INDEX, BadBundle, Bundle, PackageSet
+
+# Gone at the next boot: the host keeps nothing of it.
+PLACE = "/run/gpufleet/bundle_packages"
+CONFIGURATION, SOURCES, LISTS = "apt.conf", "bundle.sources", "lists"
+ENVIRONMENT = "APT_CONFIG"
+MAKE_ANEW = "make the bundle anew where there is a network (playbooks/bundle.yml), from this inventory"
+# As the roles install: no package comes because another one recommends it.
+INSTALL = ("apt-get", "-q", "-y", "--no-install-recommends", "--allow-downgrades", "--allow-change-held-packages")
+
+Run = t.Callable[[t.List[str]], t.Tuple[int, str]]  # noqa: UP006 - evaluated by Python 3.9
+
+
+def system(distribution: str, version: str, machine: str) -> str:
+    """A host's distribution, release and architecture as a folder is called. Debian counts point releases, which share
+    a release's packages."""
+    release = version if distribution == "ubuntu" else version.partition(".")[0]
+    return f"{distribution}-{release}-{apt.ARCHITECTURES.get(machine, machine)}"
+
+
+def chosen(bundle: Bundle, name: str, wanted: t.Sequence[str]) -> PackageSet:
+    """The packages for a system that has all that is wanted, as apt is asked for it. Raises BadBundle."""
+    sets = bundle.get("packages", [])
+    if not sets:
+        raise BadBundle(f"the bundle has no packages, and vllm_bundle_packages asks for them: {MAKE_ANEW}")
+    fit = [one for one in sets if one["system"] == name]
+    if not fit:
+        has = ", ".join(sorted({one["system"] for one in sets}))
+        raise BadBundle(f"the bundle has packages for {has}, and this host is {name}: {MAKE_ANEW}")
+    lacks = [sorted(set(wanted) - set(one["asked"])) for one in fit]
+    least = min(range(len(fit)), key=lambda at: len(lacks[at]))
+    if lacks[least]:
+        raise BadBundle(
+            f"the bundle lacks {', '.join(lacks[least])} for {name}, and has {', '.join(fit[least]['asked'])}: "
+            f"correct what vllm_bundle_system states of this host, as its kernel, and {MAKE_ANEW}"
+        )
+    return fit[least]
+
+
+def files(root: str, one: PackageSet, place: str = PLACE) -> dict[str, str]:
+    """Content by path: what apt is told, and the only source that it has then."""
+    top, _slash, index = one["folder"].rpartition("/")
+    source = {
+        "Types": "deb",
+        "URIs": f"file:{quote(os.path.join(root, top))}",
+        "Suites": f"{index}/",
+        "Trusted": "yes",
+    }
+    told = {
+        "Dir::Etc::SourceList": os.path.join(place, SOURCES),
+        "Dir::Etc::SourceParts": "/dev/null",
+        "Dir::State::Lists": os.path.join(place, LISTS),
+        # Those of the host are made from its own sources.
+        "Dir::Cache::pkgcache": "",
+        "Dir::Cache::srcpkgcache": "",
+        "Acquire::Languages": "none",
+        # Whoever else there is may not read the folder of a bundle.
+        "APT::Sandbox::User": "root",
+    }
+    lines = [apt.HEADER.replace("#", "//", 1), *(f'{name} "{value}";' for name, value in told.items()), ""]
+    return {
+        os.path.join(place, SOURCES): apt.document(apt.stanza(source)),
+        os.path.join(place, CONFIGURATION): "\n".join(lines),
+    }
+
+
+def must_install(name: str, wanted: t.Sequence[str], run: Run) -> list[str]:
+    """Packages that would have to go. RUN has the environment already. Raises BadBundle where apt finds no way."""
+    status, said = run(["apt-get", "-q", "-o", "APT::Update::Error-Mode=any", "update"])
+    if status:
+        raise BadBundle(f"apt cannot read the {INDEX} of the bundle ({apt.telling(said, warnings=True)}): {MAKE_ANEW}")
+    status, said = run([*INSTALL, "--simulate", "install", *wanted])
+    if status:
+        raise BadBundle(
+            f"the bundle's packages for {name} do not fit this host: {' '.join(_reasons(said)) or apt.telling(said)} "
+            f"Bring the host to the release of the bundle, or {MAKE_ANEW}"
+        )
+    return [line.split()[1] for line in said.splitlines() if line.startswith("Remv ")]
+
+
+def _reasons(said: str) -> list[str]:
+    """The lines that name what is missing, of which apt indents some."""
+    lines = [" ".join(line.split()) for line in said.splitlines()]
+    return [line for line in lines if "Depends:" in line or line.startswith("E:")][:4]
