@@ -26,6 +26,9 @@ DTYPE = re.compile(r"[A-Z0-9_]{1,24}")
 COUNT_LIMIT = 2**63
 DIMENSIONS_LIMIT = 32
 EMBEDDING, HEAD = "embed_tokens.weight", "lm_head.weight"
+# First parts of names that no release loads: what speaks, of models that hear and see too. Source: skip_prefixes, later
+# hf_to_vllm_mapper, of qwen2_5_omni_thinker.py, qwen3_omni_moe_thinker.py and minicpmo.py, read from 0.10.0 on.
+SPEAKING = frozenset({"talker", "token2wav", "code2wav", "tts"})
 LFS_POINTER = b"version https://git-lfs"
 
 
@@ -38,12 +41,14 @@ class Header:
     """`dtypes` counts elements by data type; `end` is the size in bytes that the file must have.
 
     `edges` are the bytes of input embedding and output head, by the end of their names, where the file has them.
+    `unloaded` are the bytes that no vLLM loads.
     """
 
     dtypes: dict[str, int]
     tensor_bytes: int
     end: int
     edges: dict[str, int] = dataclasses.field(default_factory=dict)
+    unloaded: int = 0
 
 
 def header_length(start: bytes, size: int) -> int:
@@ -70,7 +75,7 @@ def parse(raw: bytes, size: int) -> Header:
         entries = document(raw)
         dtypes: dict[str, int] = {}
         edges: dict[str, int] = {}
-        end = 0
+        end = unloaded = 0
         for name, tensor in entries.items():
             if name == "__metadata__":
                 continue
@@ -82,13 +87,16 @@ def parse(raw: bytes, size: int) -> Header:
             dtypes[dtype] = dtypes.get(dtype, 0) + _count(math.prod(_count(size) for size in tensor["shape"]))
             start, stop = (_count(one) for one in tensor["data_offsets"][:2])
             end = max(end, stop)
+            if name.partition(".")[0] in SPEAKING:
+                unloaded += stop - start
+                continue
             edges.update({edge: stop - start for edge in (EMBEDDING, HEAD) if name.endswith(edge)})
     except (ValueError, KeyError, TypeError, AttributeError, IndexError):
         raise BadHeaderError("has a header that cannot be read: download it again") from None
     whole = LENGTH_BYTES + len(raw) + end
     if size < whole:
         raise BadHeaderError(f"is cut off: it has {size} bytes and its header speaks of {whole}: download it again")
-    return Header(dtypes=dtypes, tensor_bytes=end, end=whole, edges=edges)
+    return Header(dtypes=dtypes, tensor_bytes=end, end=whole, edges=edges, unloaded=unloaded)
 
 
 def _count(value: t.Any) -> int:
@@ -116,7 +124,7 @@ def total(headers: t.Sequence[Header], config: t.Mapping[str, t.Any] | None) -> 
         edges.update(one.edges)
         for dtype, count in one.dtypes.items():
             dtypes[dtype] = dtypes.get(dtype, 0) + count
-    size = sum(one.tensor_bytes for one in headers)
+    size = sum(one.tensor_bytes - one.unloaded for one in headers)
     if _tied(config or {}) and edges.get(HEAD) == edges.get(EMBEDDING):
         size -= edges.get(HEAD, 0)
     return {

@@ -88,6 +88,18 @@ def test_a_head_that_is_the_embedding_is_counted_once(
     assert inspect(path, "/nowhere")["weights"]["bytes"] == loaded
 
 
+@pytest.mark.parametrize(
+    ("name", "loaded"), [("talker", 8), ("code2wav", 8), ("token2wav", 8), ("tts", 8), ("thinker", 16)]
+)
+def test_what_speaks_is_not_loaded(tmp_path: pathlib.Path, name: str, loaded: int) -> None:
+    """Of Qwen2.5-Omni-7B a third of the files is never loaded."""
+    tensors = {
+        "thinker.model.layers.0.weight": {"dtype": "BF16", "shape": [2, 2], "data_offsets": [0, 8]},
+        f"{name}.model.layers.0.weight": {"dtype": "BF16", "shape": [2, 2], "data_offsets": [8, 16]},
+    }
+    assert inspect(model(tmp_path, {"model.safetensors": weights(tensors)}), "/nowhere")["weights"]["bytes"] == loaded
+
+
 def test_consolidated_copy_does_not_count_twice(tmp_path: pathlib.Path) -> None:
     files = {"model.safetensors": weights(), "consolidated.safetensors": weights()}
     assert inspect(model(tmp_path, files), "")["weights"]["files"] == 1
