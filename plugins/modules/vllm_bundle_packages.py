@@ -19,7 +19,7 @@ author:
   - gpufleet.vllm contributors (@gpufleet)
 options:
   path:
-    description: The folder of the bundle on the host.
+    description: The folder on the host of a bundle that was found whole.
     type: path
     required: true
   digest:

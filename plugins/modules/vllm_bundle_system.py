@@ -53,7 +53,7 @@ attributes:
     description: The same.
   diff_mode:
     support: none
-    description: Nothing is changed.
+    description: It only says what a host is.
   idempotent:
     support: full
     description: Nothing is changed.
