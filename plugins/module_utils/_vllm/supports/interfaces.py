@@ -36,11 +36,11 @@ ADAPTERS: Rows = (
     (
         None,
         ("BailingMoeV2_5ForCausalLM Cohere2MoeForCausalLM Cohere2VisionForConditionalGeneration Gemma3nForCausalLM "
-        "Gemma3nForConditionalGeneration KimiK25ForConditionalGeneration KimiK3ForConditionalGeneration "
-        "KimiLinearForCausalLM KimiVLForConditionalGeneration MiMoV2FlashForCausalLM MiMoV2ForCausalLM "
-        "MiMoV2OmniForCausalLM MiniMaxM1ForCausalLM MiniMaxM3SparseForConditionalGeneration "
-        "PaddleOCRVLForConditionalGeneration Step3VLForConditionalGeneration Step3p5ForCausalLM "
-        "Step3p7ForConditionalGeneration Zamba2ForCausalLM"),
+         "Gemma3nForConditionalGeneration KimiK25ForConditionalGeneration KimiK3ForConditionalGeneration "
+         "KimiLinearForCausalLM KimiVLForConditionalGeneration MiMoV2FlashForCausalLM MiMoV2ForCausalLM "
+         "MiMoV2OmniForCausalLM MiniMaxM1ForCausalLM MiniMaxM3SparseForConditionalGeneration "
+         "PaddleOCRVLForConditionalGeneration Step3VLForConditionalGeneration Step3p5ForCausalLM "
+         "Step3p7ForConditionalGeneration Zamba2ForCausalLM"),
     ),
 )  # fmt: skip
 STAGES: Rows = (
