@@ -177,15 +177,25 @@ def read(args: t.Mapping[str, t.Any], history: Json, readings: t.Mapping[str, Js
 def _must_be_stated(given: Json, version: str, errors: list[str]) -> None:
     """What nothing can be planned without. VERSION: as the inventory or a target states it."""
     for key, text in (("image", "the image that runs"), ("host_class", "the host's class, such as gpu_12gb or cpu")):
-        if _missing(given, key):
+        if _missing(given, key) and not _of_each(given, key):
             errors.append(f"{VARIABLES.get(key, key)} is empty: state {text}.")
         stated_text = _text(given, key, errors)
         wrong = images.problem(stated_text) if key == "image" and stated_text else ""
         errors += [f"{VARIABLES[key]} {wrong}"] if wrong else []
-    if not version and _missing(given, "version"):
+    if not version and _missing(given, "version") and not _of_each(given, "version"):
         errors.append(
             "vllm_server_version is empty: state the vLLM release that the image was built from, such as 0.32.0."
         )
+
+
+def _of_each(given: Json, key: str) -> bool:
+    """Whether each instance states its own, as after playbooks/adopt.yml: then the host needs none."""
+    instances = given.get("instances")
+    return (
+        bool(instances)
+        and isinstance(instances, list)
+        and all(isinstance(one, dict) and one.get(key) for one in instances)
+    )
 
 
 def _models_of(files: Json) -> Json:

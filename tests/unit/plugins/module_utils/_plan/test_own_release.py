@@ -218,3 +218,18 @@ def test_nothing_to_compare(target: Json) -> None:
 )
 def test_images_before_anything_is_planned(instances: t.Any, target: tuple[str, str], found: t.Any) -> None:
     assert images_of(Planned(OLD, "0.17.0"), instances, *target) == found
+
+
+def test_a_host_states_none_where_each_instance_has_its_own() -> None:
+    """As `playbooks/adopt.yml` writes it."""
+    own = {"image": NEW, "version": "0.33.0"}
+    both = [fleet.instance(name="core", **own), fleet.instance(name="ahead", port=8001, **own)]
+    assert released(outcome(image="", version="", instances=both)) == {
+        "core": (NEW, "0.33.0"),
+        "ahead": (NEW, "0.33.0"),
+    }
+    assert outcome(image="", version="", instances=two(**own)).errors[:2] == (
+        "vllm_server_image is empty: state the image that runs.",
+        "vllm_server_version is empty: state the vLLM release that the image was built from, such as 0.32.0.",
+    )
+    assert len(outcome(image="", version="", instances=[]).errors) == 2
