@@ -138,6 +138,7 @@ def read(args: t.Mapping[str, t.Any], history: Json, readings: t.Mapping[str, Js
         for key, value in args.items()
     }
     given = {key: value if key in NO_TEXTS_OF_PEOPLE else _open(key, value, errors) for key, value in given.items()}
+    given = {**given, **_of_the_first(given)}
     target = _mapping(given, "target", errors)
     stated = _text(given, "version", errors)
     aimed, instance = str(target.get("version") or ""), str(target.get("instance") or "")
@@ -174,28 +175,28 @@ def read(args: t.Mapping[str, t.Any], history: Json, readings: t.Mapping[str, Js
     )
 
 
+def _of_the_first(given: Json) -> Json:
+    """Image and version of a host that states neither, where each instance states both, as after playbooks/adopt.yml."""
+    instances = given.get("instances")
+    keys = ("image", "version")
+    if not isinstance(instances, list) or not instances or not all(_missing(given, key) for key in keys):
+        return {}
+    each = all(isinstance(one, dict) and all(one.get(key) for key in keys) for one in instances)
+    return {key: instances[0][key] for key in keys} if each else {}
+
+
 def _must_be_stated(given: Json, version: str, errors: list[str]) -> None:
     """What nothing can be planned without. VERSION: as the inventory or a target states it."""
     for key, text in (("image", "the image that runs"), ("host_class", "the host's class, such as gpu_12gb or cpu")):
-        if _missing(given, key) and not _of_each(given, key):
+        if _missing(given, key):
             errors.append(f"{VARIABLES.get(key, key)} is empty: state {text}.")
         stated_text = _text(given, key, errors)
         wrong = images.problem(stated_text) if key == "image" and stated_text else ""
         errors += [f"{VARIABLES[key]} {wrong}"] if wrong else []
-    if not version and _missing(given, "version") and not _of_each(given, "version"):
+    if not version and _missing(given, "version"):
         errors.append(
             "vllm_server_version is empty: state the vLLM release that the image was built from, such as 0.32.0."
         )
-
-
-def _of_each(given: Json, key: str) -> bool:
-    """Whether each instance states its own, as after playbooks/adopt.yml: then the host needs none."""
-    instances = given.get("instances")
-    return (
-        bool(instances)
-        and isinstance(instances, list)
-        and all(isinstance(one, dict) and one.get(key) for one in instances)
-    )
 
 
 def _models_of(files: Json) -> Json:
