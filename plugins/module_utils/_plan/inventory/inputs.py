@@ -176,7 +176,7 @@ def read(args: t.Mapping[str, t.Any], history: Json, readings: t.Mapping[str, Js
 
 
 def _of_the_first(given: Json) -> Json:
-    """Image and version of a host that states neither, where each instance states both, as after playbooks/adopt.yml."""
+    """Those of a host that states neither, where each instance states both, as after playbooks/adopt.yml."""
     instances = given.get("instances")
     keys = ("image", "version")
     if not isinstance(instances, list) or not instances or not all(_missing(given, key) for key in keys):
