@@ -31,10 +31,8 @@ import time
 import typing as t
 import urllib.parse
 
-sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[2]))
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[2] / ".collections"))
 
-# Importing it makes the collection importable.
-from tests.conftest import CHECKOUT  # noqa: F401, I001
 from ansible_collections.gpufleet.vllm.plugins.module_utils._door.places import file_of_map
 from ansible_collections.gpufleet.vllm.plugins.module_utils._gateway import served
 from ansible_collections.gpufleet.vllm.plugins.module_utils._host import ages, textfile

@@ -43,7 +43,7 @@ def received(connection: socket.socket, size: int) -> bytes:
 
 def test_one_after_another_is_a_round_trip_each(echo: int) -> None:
     line = Line("127.0.0.1", echo, 0.01)
-    with Lines([line]) as (port,), socket.create_connection(("127.0.0.1", port), LIMIT) as connection:
+    with Lines([line]) as ports, socket.create_connection(("127.0.0.1", ports[0]), LIMIT) as connection:
         for said in (b"a", b"b", b"c"):
             connection.sendall(said)
             assert received(connection, 1) == said
@@ -55,7 +55,7 @@ def test_one_after_another_is_a_round_trip_each(echo: int) -> None:
 def test_much_at_once_arrives_whole_and_in_its_order(echo: int) -> None:
     line = Line("127.0.0.1", echo, 0.01)
     much = bytes(range(256)) * 4096
-    with Lines([line]) as (port,), socket.create_connection(("127.0.0.1", port), LIMIT) as connection:
+    with Lines([line]) as ports, socket.create_connection(("127.0.0.1", ports[0]), LIMIT) as connection:
         sender = threading.Thread(target=connection.sendall, args=(much,))
         sender.start()
         assert received(connection, len(much)) == much
