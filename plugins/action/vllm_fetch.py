@@ -105,7 +105,7 @@ class ActionModule(ProgramAction):
         serving = store_peers.serving(args["serve_at"], args["serve_to"], errors)
         if errors:
             return {**result, "failed": True, "msg": " ".join(errors), "models": []}
-        self._vars, self._token = task_vars or {}, args["token"]
+        self._vars, self._token, self._shares = task_vars or {}, args["token"], bool(serving.at)
         self._host = str(self._task.delegate_to or self._vars.get("inventory_hostname", "the host"))
         do = self._look if self._task.check_mode else self._fetch
         models = [do(request) for request in requests]
@@ -212,7 +212,7 @@ class ActionModule(ProgramAction):
 
     def _fetched(self, request: Request) -> One:
         for _other in range(OTHERS):
-            answer = self._with_program(self._execute, {"request": request})
+            answer = self._with_program(self._execute, {"request": request, "shares": self._shares})
             if answer.get("failed"):
                 return _failed(request, f"{request['model']}: {answer.get('msg') or 'the download did not start'}")
             started = answer.get("started")

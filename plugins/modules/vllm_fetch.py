@@ -126,7 +126,7 @@ options:
     description:
       - Other hosts that may have what is missing, as C(ADDRESS:PORT). They are asked by the hash of a content before
         the hub is, which alone says what a revision is. What they send is hashed as what the hub sends. One that does
-        not answer costs 10 s once; then the hub is asked.
+        not answer costs 10 s once; then the hub is asked. O(serve_at) itself is left out.
     type: list
     elements: str
     default: []
@@ -134,7 +134,7 @@ options:
     description:
       - Where the host lets others read what it has, as C(ADDRESS:PORT), after its models have come. It serves in a unit
         of its own (C(gpufleet-share.service)), over HTTP without TLS, and ends when nobody has asked for 15 minutes.
-        Empty is nowhere.
+        Empty is nowhere, and ends what still serves there.
     type: str
     default: ""
   serve_to:
@@ -150,6 +150,10 @@ options:
   share:
     description: Where and to whom the host shall serve. Set by the action.
     type: dict
+  shares:
+    description: Whether the host goes on to serve, where it does. Set by the action.
+    type: bool
+    default: true
   look:
     description: Whether the host only says what is missing, because that is sent to it. Set by the action.
     type: bool
@@ -255,6 +259,7 @@ def main() -> None:
             "serve_to": {"type": "list", "elements": "str", "default": []},
             "request": {"type": "dict"},
             "share": {"type": "dict"},
+            "shares": {"type": "bool", "default": True},
             "look": {"type": "bool", "default": False},
             "program_digest": {"type": "str"},
             "program_source": {"type": "path"},
@@ -274,6 +279,8 @@ def main() -> None:
             module.exit_json(changed=False)
         if module.params["look"]:
             module.exit_json(changed=False, found=look(request, resolver(request, token)))
+        if not module.params["shares"]:
+            unit.unshare(module.run_command)
         module.exit_json(changed=True, started=unit.start(module.run_command, request, token))
     except UnitProblem as problem:
         module.fail_json(msg=str(problem))

@@ -62,7 +62,9 @@ def read(args: Json, errors: list[str]) -> list[Request]:
         errors.append(f"vllm_bundle is {bundle!r}: write an absolute path of the host.")
     allow_code = models_allowed(args["allow_code"], errors)
     sources = model_sources.read(args["sources"], errors)
-    peers = store_peers.peers(args.get("peers", ()), errors)
+    # All hosts mostly have one list, with the one that serves.
+    own = args.get("serve_at", "").strip()
+    peers = [one for one in store_peers.peers(args.get("peers", ()), errors) if one != own]
     everywhere = TRUST in names(ALLOW, args["allow_dangerous"], errors)
     asked: dict[tuple[str, str], list[Wanted]] = {}
     for one in [*models(args["models"], errors), *of_instances(args["instances"], everywhere)]:

@@ -71,8 +71,11 @@ def fetch(name: str, run_dir: str, state_dir: str) -> int:
 def serve(args: argparse.Namespace) -> int:
     """Contents of the hub's cache for other hosts, until nobody asks any more."""
     try:
-        Server(args.at, args.to, args.hub_dir).serve()
-    except OSError as error:
+        server = Server(args.at, args.to, args.hub_dir)
+        # A later fetch asks so for another while.
+        signal.signal(unit.STAY, lambda _number, _frame: server.asked())
+        server.serve()
+    except (OSError, ValueError) as error:
         complain(f"nothing is served at {args.at}: {error}")
         return 1
     return 0

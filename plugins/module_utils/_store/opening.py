@@ -10,9 +10,11 @@ Private to the collection: may change without notice.
 
 from __future__ import annotations
 
+import contextlib
 import http.client
 import socket
 import ssl
+import threading
 import time
 import typing as t
 from urllib.parse import SplitResult, urljoin, urlsplit
@@ -27,7 +29,7 @@ REDIRECTED = (301, 302, 303, 307, 308)
 # A server of files that refuses what the hub has just signed: the hub is asked for another address.
 EXPIRED = (400, 401, 403, 404, 410)
 BUSY = (408, 425, 429)
-# Seconds without a byte.
+# Seconds without a byte, and until an answer has begun with all that it says of itself.
 SILENCE = 30.0
 AGENT = "gpufleet"
 _PORTS = {"http": 80, "https": 443}
@@ -120,7 +122,8 @@ class Opening:
         target = (where.path or "/") + (f"?{where.query}" if where.query else "")
         try:
             connection.request("GET", target, headers=headers)
-            response = connection.getresponse()
+            with _within(connection.sock, self._silence):
+                response = connection.getresponse()
         except ssl.SSLCertVerificationError as error:
             connection.close()
             raise Failed(f"the certificate of {host} is not trusted ({error.verify_message})") from error
@@ -141,6 +144,23 @@ class Opening:
         if origin(where) != self._home and status in EXPIRED:
             raise Again(f"{where.hostname} answers {status}: the address that the hub gave has expired", retry_after)
         raise Failed(self._refusal(status, response.headers, where.path))
+
+
+@contextlib.contextmanager
+def _within(here: socket.socket, seconds: float) -> t.Iterator[None]:
+    """After so long the connection is ended: headers that drip, or have no end, always have a next byte."""
+
+    def end() -> None:
+        with contextlib.suppress(OSError):
+            socket.socket.shutdown(here, socket.SHUT_RDWR)  # beside TLS, whose reader is another thread
+
+    timer = threading.Timer(seconds, end)
+    timer.daemon = True
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
 
 
 def _said(error: Exception) -> str:

@@ -16,19 +16,21 @@ import ipaddress
 import os
 import re
 import socket
-import threading
+import socketserver
 import time
 import typing as t
 
 from .._settings.store_peers import split
 from .folder import Folder
 from .layout import BLOBS
+from .readers import Readers
 
-# Seconds after the last request, and for which nobody takes what is sent.
+# Seconds after the last request; and for a request to come, or a piece to be taken.
 IDLE, SILENCE = 900.0, 60.0
-# Those that are read at the same time; each host asks for 16 at most.
-AT_ONCE = 48
-PIECE = 8 * 1024 * 1024
+# Those that are read at the same time, by all and by one address: each host asks for 16 at most.
+AT_ONCE, OF_ONE = 256, 16
+# Taken within SILENCE also by a host with 16 files at a time and the least bandwidth that can be stated.
+PIECE = 256 * 1024
 _CONTENT = re.compile(r"/([0-9a-f]{64})")
 _FROM = re.compile(r"bytes=(\d{1,18})-")
 _MODEL = "models--"
@@ -63,6 +65,7 @@ class _Handler(http.server.BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         asked = _CONTENT.fullmatch(self.path)
+        self.server.asked(self.connection)
         # Whoever asks may be gone, or the disk: the other side sees that it ends.
         with contextlib.suppress(OSError), content(self.server.hub_dir, asked[1] if asked else "") as descriptor:
             if descriptor is None:
@@ -86,7 +89,7 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         with open(descriptor, "rb", closefd=False) as file:
             while begin < size:
                 # A model takes hours over a slow line, and is served until its end.
-                self.server.asked()
+                self.server.asked(self.connection)
                 sent = self.connection.sendfile(file, begin, min(PIECE, size - begin))
                 if not sent:
                     break  # it has become shorter
@@ -106,6 +109,7 @@ class Server(http.server.ThreadingHTTPServer):
 
     daemon_threads, block_on_close = True, False
     allow_reuse_address = True
+    request_queue_size = 128
 
     def __init__(
         self,
@@ -119,34 +123,41 @@ class Server(http.server.ThreadingHTTPServer):
         self.address_family = socket.AF_INET6 if ":" in host else socket.AF_INET
         self.hub_dir, self._idle, self._clock = hub_dir, idle, clock
         self._networks = [ipaddress.ip_network(one) for one in to]
-        self._room = threading.BoundedSemaphore(AT_ONCE)
+        self._readers = Readers(AT_ONCE, OF_ONE, SILENCE, clock)
         self._asked_at = clock()
         super().__init__((host, port), _Handler)
 
-    def asked(self) -> None:
+    def server_bind(self) -> None:
+        """Without a question to the network what the name of the address is, which may take long and serves nobody."""
+        socketserver.TCPServer.server_bind(self)
+
+    def asked(self, connection: socket.socket | None = None) -> None:
         self._asked_at = self._clock()
+        if connection is not None:
+            self._readers.takes(connection)
 
     def verify_request(self, _request: t.Any, client_address: t.Any) -> bool:
         """Whoever is not meant gets no word, and does not keep it from ending."""
         address = ipaddress.ip_address(client_address[0].partition("%")[0])
         meant = getattr(address, "ipv4_mapped", None) or address
-        if not any(meant in network for network in self._networks if network.version == meant.version):
-            return False
-        self.asked()
-        return True
+        return any(meant in network for network in self._networks if network.version == meant.version)
 
     def process_request(self, request: t.Any, client_address: t.Any) -> None:
         """One more than is served at a time is closed: that host asks the hub."""
-        if not self._room.acquire(blocking=False):
+        if not self._readers.enters(request, client_address[0]):
             self.shutdown_request(request)
             return
-        super().process_request(request, client_address)
+        try:
+            super().process_request(request, client_address)
+        except BaseException:
+            self._readers.leaves(request)  # it got no thread
+            raise
 
     def process_request_thread(self, request: t.Any, client_address: t.Any) -> None:
         try:
             super().process_request_thread(request, client_address)
         finally:
-            self._room.release()
+            self._readers.leaves(request)
 
     def handle_error(self, _request: t.Any, _client_address: t.Any) -> None:
         """What one asks in a wrong way is nobody else's affair."""
@@ -158,3 +169,4 @@ class Server(http.server.ThreadingHTTPServer):
         self.timeout = min(5.0, self._idle)
         while self._clock() - self._asked_at < self._idle:
             self.handle_request()
+            self._readers.end_silent()

@@ -22,6 +22,8 @@ from .waits import Pace, Patience
 BLOCK = 256 * 1024
 # Slower than this for a whole window, a connection is given up for another one.
 WINDOW, SLOWEST = 60.0, 1024
+# One that is nearer has to be worth it: at the slowest line of a source, a model takes weeks.
+SLOWEST_NEAR = 64 * 1024
 # What an answer has to bring before the next failure counts as the first one.
 ENOUGH = 64 * 1024
 # A content that is wrong is fetched so often; the address may lead to several servers.
@@ -61,11 +63,11 @@ Open = t.Callable[[str, int], Stream]
 
 
 class Nearer(t.Protocol):
-    """Who may have a content before its own source is asked for it, and a sentence about what came from there."""
+    """Who may have a content before its own source is asked for it, and what came from there, without a full stop."""
 
     def open(self, file: File, begin: int) -> Stream | None: ...
 
-    def distrust(self, file: File) -> None: ...
+    def distrust(self, file: File, wrong: bool = False) -> None: ...
 
     def said(self) -> str: ...
 
@@ -76,7 +78,7 @@ class Nobody:
     def open(self, _file: File, _begin: int) -> None:
         return None
 
-    def distrust(self, _file: File) -> None: ...
+    def distrust(self, _file: File, wrong: bool = False) -> None: ...
 
     def said(self) -> str:
         return ""
@@ -108,7 +110,7 @@ class Transfer:
                 if check.holds():
                     return
                 wrong += 1
-                self._nearer.distrust(file)
+                self._nearer.distrust(file, wrong=True)
                 check = self._anew(file, partial)
                 if wrong >= CONTENTS:
                     raise Failed(
@@ -153,7 +155,7 @@ class Transfer:
         near = self._nearer.open(file, begin)
         stream = near or self._open(file["url"] or file["path"], begin)
         try:
-            self._flow(stream, file["size"], partial, check, patience)
+            self._flow(stream, file["size"], partial, check, patience, SLOWEST_NEAR if near else SLOWEST)
         except Again:
             if near:
                 self._nearer.distrust(file)
@@ -161,7 +163,9 @@ class Transfer:
         finally:
             stream.close()
 
-    def _flow(self, stream: Stream, size: int, partial: Partial, check: Check, patience: Patience) -> None:
+    def _flow(
+        self, stream: Stream, size: int, partial: Partial, check: Check, patience: Patience, slowest: int
+    ) -> None:
         skip = skipped(stream.answer, partial.size, size)
         since, slow, came = self._clock(), 0, 0
         while partial.size < size:
@@ -182,12 +186,12 @@ class Transfer:
                 patience.came()
             if self._stop.is_set():
                 raise Stopped
-            since, slow = self._must_flow(since + waited, slow + count)
+            since, slow = self._must_flow(since + waited, slow + count, slowest)
 
-    def _must_flow(self, since: float, slow: int) -> tuple[float, int]:
+    def _must_flow(self, since: float, slow: int, slowest: int) -> tuple[float, int]:
         now = self._clock()
         if now - since < WINDOW:
             return since, slow
-        if slow < SLOWEST * WINDOW:
+        if slow < slowest * WINDOW:
             raise Again(f"the server sent {slow} bytes in {WINDOW:.0f} s")
         return now, 0

@@ -9,6 +9,7 @@ Private to the collection: may change without notice.
 from __future__ import annotations
 
 import os
+import signal
 import typing as t
 
 from .._state import units
@@ -16,8 +17,12 @@ from .._state.unsaved import RUN_DIR
 from .desk import Desk, Request
 
 SHARE = "gpufleet-share.service"
-# Whatever may be wrong with the program, it reads files and changes none.
-_READS = ("ProtectSystem=strict", "ProtectHome=read-only", "PrivateTmp=yes", "NoNewPrivileges=yes")
+# What tells it to stay as if somebody had asked just now.
+STAY = signal.SIGUSR1
+# A thread and two files for each of those that read at a time, and some more.
+_BOUNDS = ("MemoryMax=512M", "TasksMax=320", "LimitNOFILE=4096")
+# Whatever may be wrong with the program, it reads files and changes none. A /tmp of its own would hide a store there.
+_READS = ("ProtectSystem=strict", "ProtectHome=read-only", "NoNewPrivileges=yes")
 # Of root it has only that it reads what the owner of the cache keeps for itself; by the second one where the host is a
 # container that lacks the first.
 _CAN = (
@@ -25,6 +30,7 @@ _CAN = (
     "RestrictAddressFamilies=AF_INET AF_INET6 AF_UNIX",
     "Nice=10",
 )
+_ENDED = {"ActiveState=inactive", "ActiveState=failed"}
 
 
 class Started(t.TypedDict):
@@ -77,10 +83,10 @@ def share_command(hub_dir: str, at: str, to: t.Sequence[str]) -> list[str]:
         f"--unit={SHARE}",
         f"--description={_shared(hub_dir, at, to)}",
         "--property=Type=notify",
-        *(f"--property={one}" for one in (*units.LIMITS, *_READS, *_CAN)),
+        *(f"--property={one}" for one in (*_BOUNDS, *_READS, *_CAN)),
         units.PROGRAM,
         "serve",
-        hub_dir,
+        hub_dir.replace("$", "$$"),  # systemd takes it for a variable
         f"--at={at}",
         "--to",
         *to,
@@ -89,19 +95,41 @@ def share_command(hub_dir: str, at: str, to: t.Sequence[str]) -> list[str]:
 
 def share(run: units.Run, hub_dir: str, at: str, to: t.Sequence[str]) -> None:
     """Serve as asked from now on. One that does so already goes on, another one is ended. Raises UnitProblem."""
-    command = share_command(hub_dir, at, to)
-    _code, out, _err = run(["systemctl", "show", SHARE, "--property=ActiveState", "--property=Description"])
-    said = set(out.splitlines())
-    if {"ActiveState=active", f"Description={_shared(hub_dir, at, to)}"} <= said:
+    served = f"Description={_shared(hub_dir, at, to)}"
+    said = _said(run)
+    if _stays(run, said, served):
         return
-    if "ActiveState=active" in said:
+    if not said & _ENDED:
         run(["systemctl", "stop", SHARE])
-    code, _out, err = run(command)
-    if code != 0:
+    code, _out, err = run(share_command(hub_dir, at, to))
+    # Another run may have been quicker.
+    if code != 0 and not _stays(run, _said(run), served):
         raise units.UnitProblem(
             f"{SHARE} did not start, see `journalctl -u {SHARE}`; is {at} an address and a free port of this host? "
             f"{' '.join(err.split())}"
         )
+
+
+def unshare(run: units.Run, root: str = "/") -> None:
+    """Serve nobody any more. Raises UnitProblem."""
+    if not os.path.exists(os.path.join(root, "run/systemd/transient", SHARE)):
+        return
+    code, _out, err = run(["systemctl", "stop", SHARE])
+    if code != 0 and not _said(run) & _ENDED:
+        raise units.UnitProblem(f"{SHARE} did not end, and others still read: {' '.join(err.split())}")
+
+
+def _said(run: units.Run) -> set[str]:
+    _code, out, _err = run(["systemctl", "show", SHARE, "--property=ActiveState", "--property=Description"])
+    return set(out.splitlines())
+
+
+def _stays(run: units.Run, said: set[str], served: str) -> bool:
+    """Whether one serves like that, for as long from now on as a new one would."""
+    if not {"ActiveState=active", served} <= said:
+        return False
+    code, _out, _err = run(["systemctl", "kill", f"--signal={STAY.name}", SHARE])
+    return code == 0
 
 
 def start(

@@ -356,6 +356,15 @@ def test_what_came_is_served_to_others_afterwards(run: t.Callable[..., Json]) ->
     assert "request" in wire.calls[0] and result["msg"] == ["org/m is whole."]
 
 
+def test_one_that_serves_no_more_ends_what_serves_and_asks_not_itself(run: t.Callable[..., Json]) -> None:
+    wire = Wire(seen(whole()))
+    run(wire, models=MODELS)
+    assert wire.calls[-1]["shares"] is False
+    wire = Wire(seen(whole()))
+    run(wire, models=MODELS, peers=["192.0.2.9:8790", "192.0.2.8:8790"], **SERVE)
+    assert wire.calls[0]["shares"] is True and wire.calls[0]["request"]["peers"] == ["192.0.2.8:8790"]
+
+
 def test_what_is_there_is_served_where_something_else_failed(run: t.Callable[..., Json]) -> None:
     wire = Wire(seen(told(outcome="failed", detail="The hub is away.")))
     assert run(wire, models=MODELS, **SERVE)["failed"]

@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import os
 import pathlib
+import signal
 import time
 import typing as t
 
@@ -15,7 +16,7 @@ import pytest
 
 from ansible_collections.gpufleet.vllm.plugins.module_utils._docker.client import DockerError
 from ansible_collections.gpufleet.vllm.plugins.module_utils._door.instances import Door
-from ansible_collections.gpufleet.vllm.plugins.module_utils._host import boot, cli, following
+from ansible_collections.gpufleet.vllm.plugins.module_utils._host import boot, cli, fetching, following
 from ansible_collections.gpufleet.vllm.plugins.module_utils._host import request as requests
 from ansible_collections.gpufleet.vllm.plugins.module_utils._rollout import rebuild
 from ansible_collections.gpufleet.vllm.plugins.module_utils._state import kept_files, units
@@ -457,3 +458,33 @@ def test_no_verb_is_a_usage_error() -> None:
     with pytest.raises(SystemExit) as ended:
         cli.main([])
     assert ended.value.code == 2
+
+
+def test_what_serves_stays_when_it_is_asked_to(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[str] = []
+
+    class Server:
+        def __init__(self, at: str, to: list[str], hub_dir: str) -> None:
+            asked.extend([at, *to, hub_dir])
+
+        def asked(self) -> None:
+            asked.append("stay")
+
+        def serve(self) -> None:
+            signal.raise_signal(signal.SIGUSR1)
+
+    before = signal.signal(signal.SIGUSR1, signal.SIG_IGN)
+    monkeypatch.setattr(fetching, "Server", Server)
+    try:
+        assert run(scene, "serve", "/hub", "--at", "192.0.2.9:8790", "--to", "192.0.2.0/24") == 0
+    finally:
+        signal.signal(signal.SIGUSR1, before)
+    assert asked == ["192.0.2.9:8790", "192.0.2.0/24", "/hub", "stay"]
+
+
+@pytest.mark.parametrize("words", [("192.0.2.9", "192.0.2.0/24"), ("192.0.2.9:8790", "lan")])
+def test_where_nothing_can_be_served_is_told(
+    scene: Scene, capsys: pytest.CaptureFixture[str], words: list[str]
+) -> None:
+    assert run(scene, "serve", "/hub", "--at", words[0], "--to", words[1]) == 1
+    assert f"nothing is served at {words[0]}: " in capsys.readouterr().err

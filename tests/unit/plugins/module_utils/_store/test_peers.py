@@ -10,10 +10,12 @@ import hashlib
 import pathlib
 import socket
 import threading
+import time
 import typing as t
 
 import pytest
 
+from ansible_collections.gpufleet.vllm.plugins.module_utils._store import transfer
 from ansible_collections.gpufleet.vllm.plugins.module_utils._store.mover import Ended, Mover
 from ansible_collections.gpufleet.vllm.plugins.module_utils._store.peers import Peers
 from ansible_collections.gpufleet.vllm.plugins.module_utils._store.progress import Progress
@@ -40,12 +42,12 @@ class Host:
         self.hub = Hub({one["url"]: raw for one, raw in zip(FILES, (RAW, SMALL), strict=True)})
 
     def fetch(self, *places: str) -> Ended:
-        def transfer(*args: t.Any, **named: t.Any) -> Transfer:
+        def transferring(*args: t.Any, **named: t.Any) -> Transfer:
             return Transfer(args[0], args[1], args[2], args[3], lambda: Patience(tries=4, first=0.001), **named)
 
         wanted, state = request(str(self.folder / "hub"), peers=list(places)), str(self.folder / "state")
         mover = Mover(
-            wanted, lambda: manifest(*FILES), self.hub, Progress(), lambda: None, state, "b1", transfer,
+            wanted, lambda: manifest(*FILES), self.hub, Progress(), lambda: None, state, "b1", transferring,
             Peers(places, silence=1),
         )  # fmt: skip
         return mover.run()
@@ -122,6 +124,7 @@ def test_it_goes_on_from_another_host_where_the_hub_ended(host: Host, tmp_path: 
         ((b"HTTP/1.0 200 OK\r\nContent-Length: 3\r\n\r\nabc",), True),
         ((b"HTTP/1.0 206 OK\r\nContent-Range: bytes 5-9/10\r\n\r\nabcde",), True),
         ((b"HTTP/1.0 200 OK\r\nContent-Encoding: gzip\r\n\r\n",), True),
+        ((b"HTTP/1.0 200 OK\r\n\r\n", RAW), True),
         ((b"\0" * 5000,), True),
         ((OK,), True),
         ((OK,), False),
@@ -139,6 +142,74 @@ def test_whatever_another_host_does_the_content_is_right(host: Host, pieces: t.S
     assert host.is_whole()
     assert len(asked) == 1
     assert asked[0].startswith(f"GET /{SHA} HTTP/1.1\r\n".encode())
+
+
+@contextlib.contextmanager
+def dripping(begin: bytes, piece: bytes) -> t.Iterator[str]:
+    """A peer that goes on and on, ten times a second."""
+    ended = threading.Event()
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+
+        def serve() -> None:
+            connection = listening.accept()[0]
+            with connection, contextlib.suppress(OSError):
+                connection.sendall(begin)
+                while not ended.wait(0.1):
+                    connection.sendall(piece)
+
+        thread = threading.Thread(target=serve)
+        thread.start()
+        try:
+            yield f"127.0.0.1:{listening.getsockname()[1]}"
+        finally:
+            ended.set()
+            thread.join()
+
+
+@pytest.mark.parametrize(
+    ("begin", "piece"),
+    [
+        (b"", b"HTTP/1.1 100 Continue\r\n\r\n"),
+        (b"", b"H"),
+        (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n", b"Trailer: 1\r\n"),
+    ],
+)
+def test_an_answer_that_never_begins_or_ends_is_given_up(begin: bytes, piece: bytes) -> None:
+    with dripping(begin, piece) as place:
+        peers, began = Peers([place], silence=1), time.monotonic()
+        assert peers.open(FILES[0], 0) is None
+        assert time.monotonic() - began < 10
+    assert not peers._open
+
+
+def test_one_that_is_slower_than_any_network_of_hosts_loses_the_file(
+    host: Host, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(transfer, "WINDOW", 0.5)
+    with dripping(OK, RAW[:600]) as place:  # six times what a source may be as slow as
+        began = time.monotonic()
+        assert host.fetch(place).outcome == "whole"
+        assert time.monotonic() - began < 10
+    assert host.is_whole()
+
+
+def test_who_sends_another_content_is_told(host: Host) -> None:
+    with answering(OK, bytes(len(RAW))) as (place, _asked):
+        detail = host.fetch(place).detail
+    assert f"1 of its files came as another content from {place}, and then from elsewhere: have" in detail
+
+
+def test_one_that_loses_file_after_file_is_left(tmp_path: pathlib.Path) -> None:
+    raws = [content(f"part {number}", 1000) for number in range(5)]
+    with answering(b"HTTP/1.0 200 OK\r\nContent-Length: 1000\r\n\r\n", bytes(1000)) as (place, asked):
+        peers = Peers([place])
+        for raw in raws:
+            one = file("part", raw)
+            stream = peers.open(one, 0)
+            if stream is not None:
+                stream.close()
+                peers.distrust(one)
+    assert len(asked) == 3
 
 
 def test_one_that_is_away_is_asked_once(tmp_path: pathlib.Path) -> None:

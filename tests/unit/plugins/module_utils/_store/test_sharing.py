@@ -11,7 +11,9 @@ import http.client
 import os
 import pathlib
 import socket
+import socketserver
 import threading
+import time
 import typing as t
 
 import pytest
@@ -159,6 +161,60 @@ def test_systemd_is_told_when_it_listens(
             assert systemd.recv(100) == b"READY=1"
 
 
+def test_one_address_keeps_no_other_out(hub_dir: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sharing, "OF_ONE", 1)
+    with shared(hub_dir) as server, socket.create_connection(place(server), 30) as first:
+        first.sendall(b"GET ")
+        with pytest.raises((http.client.HTTPException, OSError)):
+            get(server, f"/{SHA}")
+        with socket.create_connection(place(server), 30, ("127.0.0.2", 0)) as other:
+            other.sendall(f"GET /{SHA} HTTP/1.0\r\n\r\n".encode())
+            assert other.recv(12) == b"HTTP/1.0 200"
+
+
+@pytest.mark.parametrize("sent", [b"GET /", f"GET /{SHA} HTTP/1.0\r\n\r\n".encode()])
+def test_who_only_holds_a_place_loses_it(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch, sent: bytes) -> None:
+    blobs = tmp_path / "models--org--model" / "blobs"
+    blobs.mkdir(parents=True)
+    with (blobs / SHA).open("wb") as file:
+        file.truncate(64 * 1024 * 1024)
+    monkeypatch.setattr(sharing, "SILENCE", 1.0)
+    monkeypatch.setattr(sharing._Handler, "timeout", 30.0)
+    with shared(tmp_path, idle=0.2) as server, socket.socket() as slow:
+        server._idle, server.timeout = 600, 0.2
+        slow.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        slow.settimeout(0.2)
+        slow.connect(place(server))
+        slow.sendall(sent)
+        deadline = time.monotonic() + 20
+        while server._readers._held or time.monotonic() < deadline - 19.5:  # it has come, and goes
+            assert time.monotonic() < deadline
+            # A byte now and then, which is no reason to wait.
+            with contextlib.suppress(OSError):
+                slow.send(b"x") if sent == b"GET /" else slow.recv(1)
+            time.sleep(0.1)
+
+
+def test_one_that_gets_no_thread_holds_no_place(hub_dir: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def no_thread(*_given: t.Any) -> t.NoReturn:
+        raise RuntimeError("can't start new thread")
+
+    server = Server(f"127.0.0.1:{free_port()}", [LOOPBACK], str(hub_dir))
+    with contextlib.closing(server.socket), socket.socket() as request:
+        monkeypatch.setattr(socketserver.ThreadingMixIn, "process_request", no_thread)
+        with pytest.raises(RuntimeError):
+            server.process_request(request, ("127.0.0.1", 1))
+        assert not server._readers._held
+
+
+def test_nobody_is_asked_what_the_address_is_called(hub_dir: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def asked(*_given: t.Any) -> t.NoReturn:
+        raise AssertionError
+
+    monkeypatch.setattr(socket, "getfqdn", asked)
+    Server(f"127.0.0.1:{free_port()}", [LOOPBACK], str(hub_dir)).server_close()
+
+
 class Clock:
     def __init__(self) -> None:
         self.now = 0.0
@@ -176,9 +232,11 @@ def test_it_ends_when_nobody_has_asked_for_a_while(hub_dir: pathlib.Path) -> Non
         asked.append(clock.now)
         clock.now += 300
         if len(asked) == 2:
-            assert server.verify_request(None, ("127.0.0.1", 1))
+            server.asked()
         if len(asked) == 3:
-            assert not server.verify_request(None, ("192.0.2.1", 1))  # whoever is not meant keeps nothing going
+            # Whoever is not meant keeps nothing going, and whoever looks only whether the port is open neither.
+            assert not server.verify_request(None, ("192.0.2.1", 1))
+            assert server.verify_request(None, ("127.0.0.1", 1))
 
     with contextlib.closing(server.socket):
         server.handle_request = handle  # type: ignore[method-assign]

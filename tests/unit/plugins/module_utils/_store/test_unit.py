@@ -118,7 +118,10 @@ SHARED: t.Final = "Let 192.0.2.0/24 read contents of /hub at 192.0.2.9:8790"
     ("said", "done"),
     [
         ("ActiveState=inactive\nDescription=gpufleet-share.service\n", ["systemd-run"]),
-        (f"ActiveState=active\nDescription={SHARED}\n", []),
+        # It stays for as long as a new one would.
+        (f"ActiveState=active\nDescription={SHARED}\n", ["systemctl"]),
+        # On its way up or down, it is no unit to be joined, and its name is taken.
+        (f"ActiveState=deactivating\nDescription={SHARED}\n", ["systemctl", "systemd-run"]),
         (f"ActiveState=failed\nDescription={SHARED}\n", ["systemd-run"]),
         (f"ActiveState=active\nDescription={SHARED}0\n", ["systemctl", "systemd-run"]),
     ],
@@ -127,10 +130,41 @@ def test_what_others_read_is_served_once(systemd: Systemd, said: str, done: list
     systemd.answer = (0, said, "")
     unit.share(systemd.run, "/hub", "192.0.2.9:8790", ["192.0.2.0/24"])
     assert [command[0] for command in systemd.commands[1:]] == done
-    if done:
+    if done == ["systemctl"]:
+        assert systemd.commands[-1] == ["systemctl", "kill", "--signal=SIGUSR1", "gpufleet-share.service"]
+    else:
         command = systemd.commands[-1]
         assert command[-6:] == [units.PROGRAM, "serve", "/hub", "--at=192.0.2.9:8790", "--to", "192.0.2.0/24"]
         assert {"--property=MemoryMax=512M", "--property=ProtectSystem=strict"} < set(command)
+
+
+def test_another_run_may_serve_first() -> None:
+    said, commands = ["ActiveState=inactive\n", f"ActiveState=active\nDescription={SHARED}\n"], []
+
+    def run(command: t.Sequence[str]) -> tuple[int, str, str]:
+        commands.append(command[:2])
+        if command[0] == "systemd-run":
+            return 1, "", "Unit gpufleet-share.service already exists."
+        return 0, said.pop(0) if command[1] == "show" else "", ""
+
+    unit.share(run, "/hub", "192.0.2.9:8790", ["192.0.2.0/24"])
+    assert [command[1] for command in commands] == ["show", "--quiet", "show", "kill"]
+
+
+def test_a_place_is_no_variable_of_systemd() -> None:
+    assert "/srv/$$HOME" in unit.share_command("/srv/$HOME", "192.0.2.9:8790", ["192.0.2.0/24"])
+
+
+def test_what_is_served_no_more_ends(systemd: Systemd, tmp_path: pathlib.Path) -> None:
+    unit.unshare(systemd.run, str(tmp_path))
+    assert not systemd.commands
+    (tmp_path / "run/systemd/transient").mkdir(parents=True)
+    (tmp_path / "run/systemd/transient/gpufleet-share.service").write_text("")
+    unit.unshare(systemd.run, str(tmp_path))
+    assert systemd.commands == [["systemctl", "stop", "gpufleet-share.service"]]
+    systemd.answer = (1, "", "no bus")
+    with pytest.raises(units.UnitProblem, match="did not end, and others still read: no bus"):
+        unit.unshare(systemd.run, str(tmp_path))
 
 
 def test_systemd_may_refuse_to_serve(systemd: Systemd) -> None:
