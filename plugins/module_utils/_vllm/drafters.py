@@ -87,14 +87,20 @@ GUESSING: dict[Version, tuple[str, ...]] = {
     (0, 28, 0): ("dots3_note", "interns2_mobius", "qwen3_5_text"),
     (0, 29, 0): ("NemotronH_Omni_Reasoning_V3", "hy_v4", "qwen4_exp", "qwen4_exp_text"),
     (0, 30, 0): ("deepseek_v41", "glm5_next"),
-    (0, 33, 0): ("Step5ForCausalLM", "Step5ForConditionalGeneration", "step5", "step5_vl"),
+    (0, 33, 0): (
+        "RadioMBartPrefixForCausalLM",
+        "Step5ForCausalLM",
+        "Step5ForConditionalGeneration",
+        "step5",
+        "step5_vl",
+    ),
 }
 # The first release without one of them: nothing rewrites it there, and the start ends.
 GUESSING_GONE: dict[str, Version] = {"longcat_flash_ngram": (0, 32, 0)}
 GUESSING_READ: Version = (0, 11, 0)
-# From it on Transformers brings such layers too, and which is not known: nobody is refused.
-GUESSING_BY_OTHERS: Version = (0, 33, 0)
-# Families that had none in any release that was read, and what people ask it of: their names settle it.
+# From it on vLLM's Transformers backend takes the layers of any model that has them (num_mtp_layers).
+OF_ANY_MODEL: Version = (0, 33, 0)
+# Families that had none in any release before it, and what people ask it of: their names settle it.
 NEVER_GUESSING = (
     "llama",
     "llama4",
@@ -137,11 +143,11 @@ def in_stages(model_type: str, architecture: str, at: Version) -> bool:
 
 def guesses(model_type: str, architecture: str, at: Version) -> Version | bool | None:
     """Whether a release takes the model's own MTP layers, or the release that brings it; None: not known."""
-    if not GUESSING_READ <= at <= NEWEST_KNOWN or at >= GUESSING_BY_OTHERS:
+    if not GUESSING_READ <= at <= NEWEST_KNOWN:
         return None
     since = next((since for since, names in GUESSING.items() if {model_type, architecture} & set(names)), None)
     if since is None:
-        return False if model_type in NEVER_GUESSING else None
+        return False if model_type in NEVER_GUESSING and at < OF_ANY_MODEL else None
     if model_type in GUESSING_GONE and at >= GUESSING_GONE[model_type]:
         return False
     return True if at >= since else since

@@ -96,6 +96,12 @@ WHOLE_BLOCKS_OF_EXPERTS = Gate(
     "vllm/model_executor/layers/quantization/fp8.py, Fp8MoEMethod.create_weights",
     until=(0, 29, 0),
 )
+MARLIN_PASSED_OVER = Gate(
+    "marlin_passed_over",
+    (0, 33, 0),
+    "`moe_backend: marlin` is passed over for experts that are not quantized; an older one refuses it",
+    "vllm/model_executor/layers/fused_moe/oracle/unquantized.py, select_unquantized_moe_backend",
+)
 CHOSEN_EXPERTS = Gate(
     "chosen_experts",
     (0, 15, 0),
@@ -167,4 +173,5 @@ GATES: tuple[Gate, ...] = (
     ADAPTERS_AND_DRAFTS, DRAFTS_OR_PROCESSORS, AUTO_LENGTH, TOOL_CALL_NEEDS_PARSER, OFFLOADED_CACHE, CHOSEN_EXPERTS,
     CACHE_OF_FILES, TURBOQUANT_WITH_STATES, NO_SEGMENTS_WITH_CONNECTORS, CONNECTORS_ARE_ASKED,
     SCALES_OF_INTEGERS, TEMPERATURE_BOUND, KEYS_OUT_OF_THE_LOG, PREFIX_BY_PATH,
+    MARLIN_PASSED_OVER,
 )  # fmt: skip

@@ -12,7 +12,7 @@ import typing as t
 
 from ..._vllm import together
 from ..._vllm.capabilities import EXPERTS, SCHEMES, SCHEMES_BELOW
-from ..._vllm.gates import CHOSEN_EXPERTS
+from ..._vllm.gates import CHOSEN_EXPERTS, MARLIN_PASSED_OVER
 from ..._vllm.methods import EXPERT_BACKENDS
 from ..._vllm.schema import of_release
 from ..model import figures, quantized
@@ -87,6 +87,8 @@ def experts_backend(start: Start) -> str:
     # With adapters vLLM chooses for experts that are not quantized, whatever is asked for.
     asks_more = kind == "unquantized" and (values.get("quantization") is not None or bool(values.get("enable_lora")))
     if taken is None or not elsewhere or asks_more or not start.known or _experts_left_out(config):
+        return ""
+    if kind == "unquantized" and asked == "marlin" and MARLIN_PASSED_OVER.open_at(start.at):
         return ""
     if asked not in taken:
         return (

@@ -366,6 +366,7 @@ MTP: Json = {"speculative_config": {"method": "mtp", "num_speculative_tokens": 3
         ({"model_type": "llama"}, "0.32.0", "name a drafter"),
         ({"model_type": "llama"}, "0.33.0", ""),
         ({"model_type": "step5"}, "0.32.0", "comes with vLLM 0.33.0"),
+        ({"model_type": "step5"}, "0.33.0", ""),
         ({"model_type": "llama"}, UNREAD, ""),
         ({"model_type": "qwen3_5"}, "0.16.0", "comes with vLLM 0.17.0"),
         ({"model_type": "qwen3_5"}, "0.17.0", ""),

@@ -185,6 +185,13 @@ def test_schemes_of_compressed_tensors(
     assert all(says in text for text in errors)
 
 
+@pytest.mark.parametrize(("version", "refused"), [("0.32.0", True), ("0.33.0", False)])
+def test_marlin_is_passed_over_for_experts_that_are_not_quantized(version: str, refused: bool) -> None:
+    """select_unquantized_moe_backend of layers/fused_moe/oracle/unquantized.py."""
+    errors, _warnings = said({**PLAIN, "num_experts": 8}, version, values={"moe_backend": "marlin"})
+    assert bool(errors) == refused
+
+
 @pytest.mark.parametrize(
     ("section", "backend", "refused"),
     [
