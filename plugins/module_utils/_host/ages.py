@@ -51,8 +51,12 @@ HERE: t.Final = Door()
 
 
 def of_instance(store: Store, state: State) -> list[Key]:
-    """The file of an instance's keys is written once, when the first release with them comes."""
-    path = ApiKeys(store.state_dir).path(state.current.release) if state.current is not None else ""
+    """The file of an instance's keys is written once, when the first release with them comes.
+
+    One that is held while another release is tried, or rests until it has the turn, has its keys all the same.
+    """
+    kept = state.current or state.held or state.resting
+    path = ApiKeys(store.state_dir).path(kept.release) if kept is not None else ""
     try:
         return [Key("instance", store.instance, os.stat(path).st_mtime)] if path else []
     except OSError:

@@ -90,6 +90,17 @@ def test_young_keys_and_none_are_not_told(tmp_path: pathlib.Path) -> None:
     assert ages.told([host(tmp_path / "b", None)], ages.HERE, NOW) == []
 
 
+@pytest.mark.parametrize("role", ["held", "resting"])
+def test_a_key_has_its_age_while_another_release_serves(tmp_path: pathlib.Path, role: str) -> None:
+    """Of a release that is held while another one is tried, and of a member that waits for its turn."""
+    store = host(tmp_path, 400)
+    state = store.load()
+    away = state.rested() if role == "resting" else state.with_candidate(entry(2048), "")
+    assert away.current is None
+    store.save(away)
+    assert [key.since for key in ages.of_instance(store, store.load())] == [NOW - 400 * DAY]
+
+
 def test_a_state_that_cannot_be_read_has_no_age(tmp_path: pathlib.Path) -> None:
     store = host(tmp_path, 400)
     pathlib.Path(store.path("state.json")).write_text("{")
