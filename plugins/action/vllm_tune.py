@@ -173,8 +173,9 @@ def _written(
 def _would(asked: Asked, start: Values, notes: t.Sequence[str]) -> list[str]:
     """What a run would do: which values it tries hangs on what it measures."""
     if asked.stated:
-        values = "; ".join(report.said({**start, **one}) for one in asked.stated[: asked.steps])
-        tries = f"These would be tried, each as a release: {values}."
+        values = "; ".join(map(report.said, search.untried(asked, start, ())))
+        nothing = "None of vllm_tune_values would be tried: they are what serves."
+        tries = f"These would be tried, each as a release: {values}." if values else nothing
     else:
         ranges = ", ".join(f"{name} within {one.least:g} to {one.most:g}" for name, one in asked.ranges.items())
         tries = f"Up to {asked.steps} releases would be tried, {ranges}, by what is measured and the planner's bounds."

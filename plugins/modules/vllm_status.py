@@ -188,8 +188,8 @@ window:
       elements: dict
 ages:
   description:
-    - A sentence for the certificate of this host's door that ends within 30 days, and for each API key that is older
-      than 365 days, of an instance or of a client of the door.
+    - A sentence for the certificate of this host's door that ends within 30 days, and for API keys that are older
+      than 365 days, of an instance or of a client of the door. The five oldest are named, and the others counted.
   returned: when O(load=true)
   type: list
   elements: str

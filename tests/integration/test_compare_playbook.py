@@ -117,6 +117,14 @@ def test_a_host_that_is_lost_as_b_begins_says_what_to_do(tmp_path: pathlib.Path)
     assert f"puts A ({A[:12]}) back, where B ({B[:12]}) serves" in text(ended)
 
 
+def test_what_no_disk_takes_is_told_all_the_same(tmp_path: pathlib.Path) -> None:
+    """A folder that says it can be written to, and takes no file: as a disk that is full by then."""
+    ended = compared(tmp_path, faster={"n": 200.0}, variables={"vllm_benchmark_dir": "/proc"})
+    assert (ended.code, ended.kinds[-1]) == (2, ("g1", "rollback"))
+    assert ended.said.count("tokens_per_second of sequential: B is 1.99 x A") == 1
+    assert "a on g1 was compared, and what was found is kept nowhere but above. json: /proc/g1.a.compare" in text(ended)
+
+
 def test_what_was_cut_off_is_waited_for(tmp_path: pathlib.Path) -> None:
     """What is held for the way back is told as current before it serves again. The fourth look is that after B."""
     ended = compared(tmp_path, outcomes={"a": "failed"}, cut_off=4, variables={"compare_pause": 0})

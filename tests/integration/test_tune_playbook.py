@@ -70,7 +70,7 @@ def test_what_does_not_hold_is_learned_from_and_what_served_before_is_put_back(t
     assert "max_num_seqs 8: rolled back, CUDA out of memory" in said
     assert "max_num_seqs 16: refused, instance a: it does not fit." in said
     assert "puts its own values back" not in said
-    assert "has 4 entries and vllm_tune_steps is 3, so that the last 1 will not be tried" in said
+    assert "has 4 entries to try and vllm_tune_steps is 3, so that the last 1 will not be tried" in said
 
 
 def test_looking_changes_nothing(tmp_path: pathlib.Path) -> None:
@@ -88,6 +88,7 @@ def test_looking_changes_nothing(tmp_path: pathlib.Path) -> None:
             ["vllm_tune_goal is 'speed': state one of", "vllm_tune_steps is 0."],
         ),
         ({"vllm_tune_dir": "hosts.yml"}, ["/hosts.yml, which is no folder that you may write to"]),
+        ({"vllm_tune_dir": "hosts.yml/of/today"}, ["vllm_tune_dir is", "which cannot be made (Not a directory)"]),
         ({"vllm_server_target_instance": "b"}, ["No instance b is on g1, which knows a"]),
         ({"vllm_server_target_profile": "auto"}, ["vllm_server_target_profile is given"]),
         ({"vllm_server_profiles": {}}, ["vllm_server_profiles is given with -e, so that no playbook"]),

@@ -10,6 +10,7 @@ Private to the collection: may change without notice.
 
 from __future__ import annotations
 
+import re
 import typing as t
 
 from . import certificate
@@ -18,6 +19,9 @@ from .runtime import DoorError, Runtime
 
 LARGEST = 4 * 1024 * 1024
 SINCE: t.Final = "since"
+# Of a clock that ran ahead: a key that came a year later than now would be young for two. A little is no jump.
+AHEAD = 86_400
+_TIME = re.compile(r"[0-9]{1,12}")
 
 
 class Certificate(t.NamedTuple):
@@ -29,18 +33,18 @@ class Certificate(t.NamedTuple):
 
 def since(before: str, digests: t.Iterable[str], now: float) -> dict[str, str]:
     """The map: seconds of the epoch by digest. BEFORE is its former text; what is no time there came just now."""
-    known = _entries(before)
-    return {one: known[one] if known.get(one, "").isdecimal() else str(int(now)) for one in digests}
+    known = {one: came for one, came in _times(before).items() if came <= now + AHEAD}
+    return {one: str(known.get(one, int(now))) for one in digests}
 
 
 def clients(places: Places) -> dict[str, float]:
     """By client, since when the door has the oldest of its keys. What cannot be read is not known."""
-    known = _entries(_text(places.map(SINCE)))
+    known = _times(_text(places.map(SINCE)))
     found: dict[str, float] = {}
     for digest, client in _entries(_text(places.map("keys"))).items():
-        came = known.get(digest, "")
-        if came.isdecimal():
-            found[client] = min(float(came), found.get(client, float(came)))
+        if digest in known:
+            came = float(known[digest])
+            found[client] = min(came, found.get(client, came))
     return found
 
 
@@ -57,6 +61,11 @@ def served(places: Places, runtime: Runtime) -> Certificate | None:
 def _entries(text: str) -> dict[str, str]:
     rows = [line.split(maxsplit=1) for line in text.splitlines()]
     return {row[0]: row[1].strip() for row in rows if len(row) == 2}
+
+
+def _times(text: str) -> dict[str, int]:
+    """Only what is a time: whole seconds, in digits of ASCII, and no more of them than any has."""
+    return {one: int(came) for one, came in _entries(text).items() if _TIME.fullmatch(came)}
 
 
 def _text(path: str) -> str:

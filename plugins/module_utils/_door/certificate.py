@@ -14,6 +14,7 @@ import hashlib
 import os
 import re
 import ssl
+import stat
 
 LARGEST = 1024 * 1024
 # ssl.VERIFY_X509_PARTIAL_CHAIN, which Python 3.9 has no name for: whoever signed it is the client's affair.
@@ -39,12 +40,15 @@ def path_in(config: str) -> str:
 
 
 def read(path: str) -> str:
-    """The PEM file. Raises Unusable."""
+    """The PEM file. Raises Unusable. What is no file, as a pipe, may never end, or never begin."""
     try:
-        with open(path, encoding="ascii", errors="replace") as file:
-            return file.read(LARGEST)
+        found = os.stat(path)
+        if stat.S_ISREG(found.st_mode) and found.st_size <= LARGEST:
+            with open(path, encoding="ascii", errors="replace") as file:
+                return file.read(LARGEST)
     except OSError as error:
         raise Unusable(f"it cannot be read ({error.strerror or error})") from error
+    raise Unusable("it has more than 1 MiB" if stat.S_ISREG(found.st_mode) else "it is no file")
 
 
 def must_serve(path: str) -> None:
@@ -52,6 +56,7 @@ def must_serve(path: str) -> None:
     text = read(path)
     beside = f"{path}.key"
     key = beside if "PRIVATE KEY-----" not in text and os.path.exists(beside) else path
+    keys = text if key == path else text + read(key)
     server = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     client = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     client.check_hostname = False
@@ -63,7 +68,7 @@ def must_serve(path: str) -> None:
     except ssl.SSLCertVerificationError as error:
         raise Unusable(error.verify_message) from error
     except (ssl.SSLError, OSError, ValueError) as error:
-        raise Unusable(_why(text if key == path else text + read(key), error)) from error
+        raise Unusable(_why(keys, error)) from error
 
 
 def _why(text: str, error: Exception) -> str:

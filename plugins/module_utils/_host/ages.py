@@ -24,6 +24,8 @@ DAY = 86_400
 # What is told where nobody has stated a limit, as `vllm_monitoring_api_key_days` is one of alerts.
 SOON, OLD = 30 * DAY, 365 * DAY
 WORD = 200
+# A door may have hundreds of clients, and what else is said of a host would be lost among them.
+SHOWN = 5
 
 
 class Key(t.NamedTuple):
@@ -51,8 +53,12 @@ HERE: t.Final = Door()
 
 
 def of_instance(store: Store, state: State) -> list[Key]:
-    """The file of an instance's keys is written once, when the first release with them comes."""
-    path = ApiKeys(store.state_dir).path(state.current.release) if state.current is not None else ""
+    """The file of an instance's keys is written once, when the first release with them comes.
+
+    One that is held while another release is tried, or rests until it has the turn, has its keys all the same.
+    """
+    kept = state.current or state.held or state.resting
+    path = ApiKeys(store.state_dir).path(kept.release) if kept is not None else ""
     try:
         return [Key("instance", store.instance, os.stat(path).st_mtime)] if path else []
     except OSError:
@@ -60,15 +66,17 @@ def of_instance(store: Store, state: State) -> list[Key]:
 
 
 def told(stores: t.Sequence[Store], door: Door, now: float) -> list[str]:
-    """A sentence for what ends soon, and for what is old."""
+    """A sentence for what ends soon, and for the oldest of what is old."""
     keys = [key for store in stores for key in _known(store)] + door.keys()
     served = door.certificate()
     found = [_certificate(served, now)] if served is not None and served.ends - now < SOON else []
-    return found + [
+    old = sorted((key for key in keys if now - key.since > OLD), key=lambda key: key.since)
+    found += [
         f"The API key of the {key.kind} {printable(key.name)[:WORD]} is {_days(now - key.since)} old: rotate it."
-        for key in keys
-        if now - key.since > OLD
+        for key in old[:SHOWN]
     ]
+    more = len(old) - SHOWN
+    return found + ([f"{more} more are older than {_days(OLD)}: /run/gpufleet/metrics has them."] if more > 0 else [])
 
 
 def _known(store: Store) -> list[Key]:

@@ -155,16 +155,27 @@ def start_of(asked: Asked, arguments: t.Mapping[str, t.Any], errors: list[str]) 
                 "nothing could be compared: state it in the instance's engine_args first."
             )
     left = [f"{name} is not tuned: the release that serves leaves it to vLLM." for name in missing]
-    return values, [*left, *_beyond_steps(asked)]
+    return values, [*left, *_beyond_steps(asked, values)]
 
 
-def _beyond_steps(asked: Asked) -> list[str]:
+def wished(asked: Asked, start: Values) -> list[Values]:
+    """The stated values, each once and whole. What serves is measured anyhow: to try it would say nothing new."""
+    found: list[Values] = []
+    for one in asked.stated:
+        whole = {**start, **one}
+        if whole != start and whole not in found:
+            found.append(whole)
+    return found
+
+
+def _beyond_steps(asked: Asked, start: Values) -> list[str]:
     """That there are more values than steps. An hour later nobody would know which of them were tried."""
-    values, beyond = len(asked.stated), len(asked.stated) - asked.steps
+    values = len(wished(asked, start))
+    beyond = values - asked.steps
     if beyond <= 0:
         return []
     told = (
-        f"vllm_tune_values has {values} entries and vllm_tune_steps is {asked.steps}, so that the last {beyond} will "
-        f"not be tried: state vllm_tune_steps {values} for all of them."
+        f"vllm_tune_values has {values} entries to try and vllm_tune_steps is {asked.steps}, so that the last {beyond} "
+        f"will not be tried: state vllm_tune_steps {values} for all of them."
     )
     return [told]

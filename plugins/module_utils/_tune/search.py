@@ -15,7 +15,7 @@ from __future__ import annotations
 import typing as t
 from dataclasses import dataclass
 
-from .asked import Asked
+from .asked import Asked, wished
 from .goals import Values
 from .proposals import candidate
 from .trial import Stage, Trial
@@ -57,11 +57,9 @@ def best_of(asked: Asked, trials: t.Sequence[Trial]) -> Trial:
 
 
 def untried(asked: Asked, start: Values, trials: t.Sequence[Trial]) -> list[Values]:
-    """Of the stated values that there are steps for, those that were not tried. What was measured once is not again:
-    two that coincide, or one that serves, cost a release and say nothing new."""
-    wished = [{**start, **one} for one in asked.stated[: asked.steps]]
+    """Of the stated values that there are steps for, those that were not tried."""
     tried: list[Values] = [one.values for one in trials]
-    return [one for at, one in enumerate(wished) if one not in tried and one not in wished[:at]]
+    return [one for one in wished(asked, start)[: asked.steps] if one not in tried]
 
 
 def next_of(asked: Asked, start: Values, trials: t.Sequence[Trial], seconds: float) -> Step | End:
@@ -82,9 +80,9 @@ def _judged(asked: Asked, start: Values, trials: t.Sequence[Trial], seconds: flo
     if trials[0].outcome != "measured":
         return End(start, "not_measured", f"what serves could not be measured: {trials[0].why}")
     if trials[-1].stage != "final":
-        wished = _search(asked, trials, seconds)
-        if wished is not None:
-            return wished
+        further = _search(asked, trials, seconds)
+        if further is not None:
+            return further
     best = best_of(asked, trials)
     if best is trials[0]:
         return _nothing_better(asked, start, trials)

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import pathlib
 
+import pytest
+
 from ansible_collections.gpufleet.vllm.plugins.action import vllm_tune
 from ansible_collections.gpufleet.vllm.plugins.module_utils._tune import report
 from ansible_collections.gpufleet.vllm.plugins.module_utils._tune.search import Step
@@ -38,3 +40,15 @@ def test_values_that_were_not_tried_are_named() -> None:
     trials = [measured(START, "start"), measured({"max_num_seqs": 8})]
     assert vllm_tune._untried(wanted, START, trials) == ["Of vllm_tune_values, these were not tried: max_num_seqs 12."]
     assert vllm_tune._untried(wanted, START, [*trials, measured({"max_num_seqs": 12})]) == []
+
+
+@pytest.mark.parametrize(
+    ("places", "told"),
+    [
+        ((4, 8, 8), "These would be tried, each as a release: max_num_seqs 8."),
+        ((4, 4), "None of vllm_tune_values would be tried: they are what serves."),
+    ],
+)
+def test_what_would_be_tried_is_what_would_be(places: tuple[int, ...], told: str) -> None:
+    wanted = asked(values=[{"max_num_seqs": one} for one in places], steps=2)
+    assert vllm_tune._would(wanted, START, [])[1] == told

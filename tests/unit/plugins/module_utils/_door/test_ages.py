@@ -48,9 +48,15 @@ def test_a_key_that_is_there_keeps_its_time_and_a_new_one_gets_now() -> None:
     assert ages.since(file_of_map(first), ["BB", "CC"], 2000) == {"BB": "1000", "CC": "2000"}
 
 
-@pytest.mark.parametrize("before", ["AA", "AA soon", "AA -5", "AA 1 2", "\0"])
+@pytest.mark.parametrize("before", ["AA", "AA soon", "AA -5", "AA 1 2", "\0", "AA \u0661", f"AA {'9' * 400}"])
 def test_a_time_that_is_none_is_now(before: str) -> None:
     assert ages.since(before, ["AA"], 7) == {"AA": "7"}
+
+
+def test_a_key_that_came_in_the_future_came_just_now() -> None:
+    """A clock that ran ahead would keep a key young for as long. One that is set back a little changes nothing."""
+    assert ages.since("AA 2000000", ["AA"], 1_000_000) == {"AA": "1000000"}
+    assert ages.since("AA 1000060", ["AA"], 1_000_000) == {"AA": "1000060"}
 
 
 def test_a_client_is_as_old_as_the_oldest_of_its_keys(tmp_path: pathlib.Path) -> None:
@@ -60,6 +66,11 @@ def test_a_client_is_as_old_as_the_oldest_of_its_keys(tmp_path: pathlib.Path) ->
         since={"AA": "2000", "BB": "1000", "CC": "1500"},
     )
     assert ages.clients(at) == {"web": 1000.0, "batch": 1500.0}
+
+
+def test_a_time_that_is_none_is_not_told(tmp_path: pathlib.Path) -> None:
+    at = places(tmp_path, keys={"AA": "web", "BB": "batch"}, since={"AA": "9" * 400, "BB": "\u0661"})
+    assert ages.clients(at) == {}
 
 
 def test_a_host_without_a_door_has_nothing(tmp_path: pathlib.Path) -> None:

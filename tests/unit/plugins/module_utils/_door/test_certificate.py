@@ -5,8 +5,12 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
 import pathlib
+import signal
 import subprocess
+import typing as t
 
 import pytest
 
@@ -43,6 +47,43 @@ def test_what_a_client_could_not_be_served_with_is_refused(tmp_path: pathlib.Pat
     file.write_text(good)
     (tmp_path / "door.pem.key").write_text(key)
     certificate.must_serve(str(file))
+
+
+@pytest.mark.parametrize("beside", [False, True])
+def test_what_is_no_file_is_not_waited_for(tmp_path: pathlib.Path, beside: bool) -> None:
+    """A pipe that nobody writes to is never opened: neither the certificate nor the key beside it."""
+    file, key = tmp_path / "door.pem", tmp_path / "door.pem.key"
+    if beside:
+        file.write_text(made(tmp_path, "good")[0])
+    os.mkfifo(key if beside else file)
+    with _within(10), pytest.raises(Unusable, match="it is no file"):
+        certificate.must_serve(str(file))
+
+
+def test_what_is_larger_than_any_certificate_is_not_read(tmp_path: pathlib.Path) -> None:
+    good, key = made(tmp_path, "good")
+    file = tmp_path / "door.pem"
+    file.write_text(good + key + "#" * certificate.LARGEST)
+    with pytest.raises(Unusable, match="it has more than 1 MiB"):
+        certificate.must_serve(str(file))
+    with pytest.raises(Unusable, match="it is no file"):
+        certificate.must_serve("/dev/zero")
+
+
+@contextlib.contextmanager
+def _within(seconds: int) -> t.Iterator[None]:
+    """What hangs fails, and not the whole run of tests with it."""
+
+    def over(_number: int, _frame: object) -> t.NoReturn:
+        raise AssertionError("it hangs")
+
+    before = signal.signal(signal.SIGALRM, over)
+    signal.alarm(seconds)
+    try:
+        yield
+    finally:
+        signal.alarm(0)
+        signal.signal(signal.SIGALRM, before)
 
 
 @pytest.mark.parametrize("form", [["ec"], ["pkcs8", "-topk8"]])

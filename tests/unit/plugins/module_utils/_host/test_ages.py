@@ -83,11 +83,33 @@ def test_old_keys_are_told_and_none_is_shown(tmp_path: pathlib.Path) -> None:
     ]
 
 
+def test_of_many_old_keys_the_oldest_are_told(tmp_path: pathlib.Path) -> None:
+    at = door(tmp_path, 0, "never")
+    clients = {f"{number:02}": f"c{number}" for number in range(40)}
+    pathlib.Path(at.places.map("keys")).write_text(file_of_map(clients))
+    times = {digest: str(int(NOW) - (370 + int(digest)) * DAY) for digest in clients}
+    pathlib.Path(at.places.map("since")).write_text(file_of_map(times))
+    found = ages.told([], at, NOW)
+    assert found[0] == "The API key of the client c39 is 409 days old: rotate it."
+    assert found[5:] == ["35 more are older than 365 days: /run/gpufleet/metrics has them."]
+
+
 def test_young_keys_and_none_are_not_told(tmp_path: pathlib.Path) -> None:
     (tmp_path / "a").mkdir()
     (tmp_path / "b").mkdir()
     assert ages.told([host(tmp_path / "a", 364)], door(tmp_path / "a", 3, "never"), NOW) == []
     assert ages.told([host(tmp_path / "b", None)], ages.HERE, NOW) == []
+
+
+@pytest.mark.parametrize("role", ["held", "resting"])
+def test_a_key_has_its_age_while_another_release_serves(tmp_path: pathlib.Path, role: str) -> None:
+    """Of a release that is held while another one is tried, and of a member that waits for its turn."""
+    store = host(tmp_path, 400)
+    state = store.load()
+    away = state.rested() if role == "resting" else state.with_candidate(entry(2048), "")
+    assert away.current is None
+    store.save(away)
+    assert [key.since for key in ages.of_instance(store, store.load())] == [NOW - 400 * DAY]
 
 
 def test_a_state_that_cannot_be_read_has_no_age(tmp_path: pathlib.Path) -> None:

@@ -93,8 +93,8 @@ def test_values_beyond_the_steps_are_told(steps: int, beyond: int) -> None:
     serves = {"max_num_seqs": 4, "max_num_batched_tokens": 512}
     _start, notes, errors = start_of(serves, steps=steps, values=values)
     told = (
-        f"vllm_tune_values has 3 entries and vllm_tune_steps is {steps}, so that the last {beyond} will not be tried: "
-        "state vllm_tune_steps 3 for all of them."
+        f"vllm_tune_values has 3 entries to try and vllm_tune_steps is {steps}, so that the last {beyond} will "
+        "not be tried: state vllm_tune_steps 3 for all of them."
     )
     assert (notes, errors) == ([told] if beyond else [], [])
 

@@ -12,6 +12,7 @@ from statistics import median
 import pytest
 
 from ansible_collections.gpufleet.vllm.plugins.module_utils._tune import search
+from ansible_collections.gpufleet.vllm.plugins.module_utils._tune.asked import start_of
 from ansible_collections.gpufleet.vllm.plugins.module_utils._tune.search import End, Step, next_of
 from ansible_collections.gpufleet.vllm.plugins.module_utils._tune.trial import Trial
 from ansible_collections.gpufleet.vllm.tests.unit.plugins.module_utils._tune.cases import (
@@ -185,6 +186,14 @@ def test_stated_values_that_coincide_are_measured_once() -> None:
     assert search.untried(wanted, START, [*trials, measured(decided.values)]) == []
     only_start = next_of(asked(values=[{"max_num_seqs": 1}]), START, trials, 0)
     assert t.cast(End, only_start).why.startswith("nothing is left to try")
+
+
+def test_stated_values_that_coincide_take_no_step() -> None:
+    """What serves, and what was there before, cost nothing: the steps are for those after them."""
+    wanted = asked(values=[{"max_num_seqs": places} for places in (1, 3, 3, 5)], steps=2)
+    assert [one["max_num_seqs"] for one in search.untried(wanted, START, [measured(START, "start")])] == [3, 5]
+    errors: list[str] = []
+    assert start_of(wanted, START, errors) == (START, []) and errors == []
 
 
 def test_the_longest_that_serves_stays_without_a_decision() -> None:
