@@ -10,6 +10,7 @@ from ansible.plugins.action import ActionBase
 from ansible_collections.gpufleet.vllm.plugins.module_utils._gateway import plan
 from ansible_collections.gpufleet.vllm.plugins.module_utils._monitoring.settings import ROLE as MONITORING
 from ansible_collections.gpufleet.vllm.plugins.module_utils._outside.documents import Json
+from ansible_collections.gpufleet.vllm.plugins.module_utils._plan.changes import approval
 from ansible_collections.gpufleet.vllm.plugins.module_utils._settings.reader import without_secrets
 from ansible_collections.gpufleet.vllm.plugins.plugin_utils import doors, monitors, stated, unknown_variables
 from ansible_collections.gpufleet.vllm.plugins.plugin_utils import role_settings as settings
@@ -56,5 +57,12 @@ class ActionModule(ActionBase):
         if errors:
             message = settings.failure(str(variables.get("inventory_hostname", "the host")), errors)
             return {**result, "failed": True, "msg": message, "errors": errors}
-        told = without_secrets(asked[args["role"]], read[args["role"]]).items()
-        return {**result, "changed": False, **{name.removeprefix(f"{args['role']}_"): value for name, value in told}}
+        told = without_secrets(asked[args["role"]], read[args["role"]])
+        if approval.VARIABLE in told:
+            host = str(variables.get("inventory_hostname", ""))
+            told[approval.VARIABLE] = approval.of_host(told[approval.VARIABLE], host)
+        return {
+            **result,
+            "changed": False,
+            **{name.removeprefix(f"{args['role']}_"): value for name, value in told.items()},
+        }

@@ -21,7 +21,10 @@ class ActionModule(ReportAction):
         found = fleet.gather(plain(args["results"], "results", problems), now)
         if args["approval"] and not fleet.approvals(found):
             # An empty one would be none, and hold nothing against anybody.
-            problems.append(f"approval: no host can be planned, so nothing is written to {args['approval']}.")
+            problems.append(
+                "approval: no host can be planned with an image that is stated, so nothing is written to "
+                f"{args['approval']}."
+            )
             args["approval"] = ""
         return found
 

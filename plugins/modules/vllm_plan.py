@@ -368,6 +368,12 @@ plans:
         - Deadlines in seconds, the question of the smoke test and how the instance is watched, where they were stated.
           The host acts on them later; where they alone differ, the change is V(live).
       type: dict
+    demands:
+      description:
+        - The smoke test as it is stated, of the instance, its profile and the host. The one of C(settings) is what it
+          comes to with the files of the model.
+      type: dict
+      version_added: 0.2.0
     fallbacks:
       description:
         - What may be tried in the place of the release, top first, each a release of its own with C(digest), C(release)

@@ -8,8 +8,9 @@ instances in their order, `previous` of each instance that it knows, `said` of e
 show a rollout that runs, `cut_off` which look shows one that was cut off, `away_after` after how much was asked it is
 out of reach, `unfit` why a load is refused, `moves` whether what serves follows what was asked, `status` of what else
 vllm_status returns, `facts` of what else gpu_facts does, `logs` of each instance, `tuned` of an engine that can
-be tuned (files/scripted/tuned_host.py), `models` of what vllm_model sees, `unreachable`, `not_proved`. What was asked
-of hosts is kept in a log.
+be tuned (files/scripted/tuned_host.py), `models` of what vllm_model sees, `class` of what the host's class is found to
+be and brings, `unstated` of a plan with an image that nobody states, `unreachable`, `not_proved`. What was asked of
+hosts is kept in a log.
 """
 
 from __future__ import annotations

@@ -114,6 +114,7 @@ def plan(
         "promotion": list(instance.promotion),
         "stands_in": change.stands_in(current or {}, digest, inputs.retry),
         "settings": {**settings, **promotion.recorded(instance)},
+        "demands": one.demands,
         "image_id": inputs.image_id,
     }
 

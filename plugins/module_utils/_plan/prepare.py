@@ -41,7 +41,7 @@ class Prepared:
     """An instance before GPUs are assigned to it. `doubts` are settled once it is known what serves.
 
     `meant` are arguments whose names are refused, by the names that were probably meant: what follows is judged with
-    them, so that one mistake is told once.
+    them, so that one mistake is told once. `demands` is the smoke test as it is stated, whatever the model is.
     """
 
     instance: Instance
@@ -55,6 +55,7 @@ class Prepared:
     notes: tuple[str, ...] = ()
     doubts: tuple[Doubt, ...] = ()
     drafter: Model | None = None
+    demands: Json = dataclasses.field(default_factory=dict)
 
     def values(self) -> Json:
         """Arguments that are set, by name."""
@@ -97,6 +98,7 @@ def prepare(
         drafter=catalogue.drafter(values, inputs.models, inputs.catalogue),
         doubts=tuple(findings.doubts),
         notes=tuple(filter(None, notes)),
+        demands=demanded.stated,
     )
 
 

@@ -29,9 +29,13 @@ KEY = re.compile(r"smoke\.(\w+)")
 
 @dataclasses.dataclass(frozen=True)
 class Demanded:
-    """An instance with what its profile demands. `keys` are those of `smoke` that are the profile's."""
+    """An instance with what its profile demands. `keys` are those of `smoke` that are the profile's.
+
+    `stated` is the smoke test before anything is left out of it, whatever the model is.
+    """
 
     instance: Instance
+    stated: Json
     profile: str = ""
     keys: tuple[str, ...] = ()
     left_out: tuple[str, ...] = ()
@@ -48,10 +52,10 @@ def demanded(instance: Instance, inputs: Inputs, aimed: bool, values: Values, mo
     own = rollout_settings.stated(instance.smoke)
     brought = rollout_settings.stated((inputs.profiles.get(name) or {}).get("smoke") or {})
     counts = {key: value for key, value in brought.items() if aimed or key not in own}
-    if not counts:
-        return Demanded(instance)
     both = dataclasses.replace(instance, smoke={**own, **counts})
     smoke = rollout_settings.merged(both, inputs.settings, [])["smoke"]
+    if not counts:
+        return Demanded(instance, smoke)
     why = {kind: _in_vain(kind, smoke, values, model) for kind in media.MEDIA if kind in counts}
     left = {kind: text for kind, text in why.items() if text}
     kept = {key: value for key, value in counts.items() if key not in left}
@@ -61,7 +65,7 @@ def demanded(instance: Instance, inputs: Inputs, aimed: bool, values: Values, mo
         "instance, or take a profile without it."
         for kind, text in left.items()
     )
-    return Demanded(dataclasses.replace(instance, smoke={**rest, **kept}), name, tuple(kept), said)
+    return Demanded(dataclasses.replace(instance, smoke={**rest, **kept}), smoke, name, tuple(kept), said)
 
 
 def _in_vain(kind: str, smoke: Json, values: Values, model: Model) -> str:

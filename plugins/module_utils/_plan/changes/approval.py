@@ -4,7 +4,8 @@
 """What somebody approves of a plan, in digests, and in what a later plan of the same host differs from it.
 
 It goes from one run to the next, through AWX or a file. What a host makes anew or learns in between is no part of it:
-fingerprints of API keys, the commit of a model that nobody knew, what the engine that runs has loaded.
+fingerprints of API keys, the commit of a model that nobody knew, whether a model takes images, what the engine that
+runs has loaded.
 
 Private to the collection: may change without notice.
 """
@@ -30,6 +31,8 @@ PARTS: t.Final = {
 }
 # What stops a server, and so cannot come in the place of what stops none.
 STOPS = ("restart", "turn", "rest", "remove")
+# What cannot come in the place of anything else: it leaves nothing to go back to.
+REMOVES = "remove"
 # Of the settings, what follows from what a host has loaded or stands on.
 OF_THE_HOST = ("adapters", "unloaded", "profile", "stopover")
 AGAIN = "Run plan.yml again, and have that plan approved."
@@ -64,7 +67,9 @@ def _of(plan: Plan) -> Approved:
         "model": {"id": model.get("id"), "path": model.get("path"), "asked": asked},
         "keyed": "api_key" in release,
     }
+    # What a smoke test comes to hangs on files that are downloaded in between: approved is what is stated.
     settings = {key: value for key, value in plan["settings"].items() if key not in OF_THE_HOST}
+    settings["smoke"] = plan["demands"]
     return {
         "change": plan["change"],
         "release": digest(document),
@@ -74,14 +79,20 @@ def _of(plan: Plan) -> Approved:
 
 
 def read(given: t.Any, host: str, problems: list[str]) -> dict[str, Approved] | None:
-    """What was approved of this host; None where nothing was approved at all, and so nothing is held against it."""
+    """What was approved of this host; None where nothing was approved at all, and so nothing is held against it.
+
+    A host of which nothing could be approved has a blank.
+    """
     if not given:
         return None
     if not isinstance(given, t.Mapping):
         problems.append(f"{VARIABLE} is no mapping: write what plan.yml has left, by host and instance.")
         return None
-    if host not in given:
-        problems.append(f"{VARIABLE} has no {host}: it was not planned, or could not be, when that was made.")
+    if host not in given or given[host] in (None, ""):
+        problems.append(
+            f"{VARIABLE} has no {host}: it was not planned, could not be, or was planned with an image that "
+            "nobody stated, when that was made."
+        )
         return None
     mine = given[host]
     wrong = [str(name) for name, one in mine.items() if not _is_one(name, one)] if isinstance(mine, t.Mapping) else []
@@ -102,10 +113,24 @@ def _is_one(name: t.Any, one: t.Any) -> bool:
     )
 
 
+def of_host(given: t.Mapping[str, t.Any], host: str) -> Json:
+    """Of what was approved, what concerns one host: all hosts have the variable, and each would keep all of it.
+
+    Of others only names are left where it says nothing of this one, so that it still says so.
+    """
+    return {host: given[host]} if host in given else {name: {} for name in given}
+
+
 def differences(approved: t.Mapping[str, Approved], plans: t.Iterable[Plan]) -> list[str]:
     """In what these plans are others than the approved ones, a sentence each; what was done since is no difference."""
+    plans = list(plans)
     planned = approval(plans)
-    found = []
+    # Only a host can have it: no inventory has such a name. What no approval holds is none that was approved.
+    odd = [one for one in plans if not NAME.fullmatch(one["instance"])]
+    found = [
+        f"instance {one['instance'][:80]!r}: {one['change']} is planned, and no approval has such a name."
+        for one in odd
+    ]
     for name in sorted({*approved, *planned}):
         before, now = approved.get(name), planned.get(name)
         if before is None and now is not None:
@@ -133,6 +158,8 @@ def _differs(before: Approved, now: Approved) -> t.Iterator[str]:
         yield "its release is as approved, and its settings (timeouts, smoke test, watch, sampling) are others."
     if before["change"] not in STOPS and now["change"] in STOPS:
         yield f"{before['change']} was approved, which stops nothing, and {now['change']} is planned now."
+    elif before["change"] != REMOVES and now["change"] == REMOVES:
+        yield f"{before['change']} was approved, which removes nothing, and {now['change']} is planned now."
 
 
 def _release(one: Approved) -> str:

@@ -57,11 +57,14 @@ class _Plan(t.TypedDict):
     promotion: list[str]
     stands_in: bool
     settings: Settings
+    demands: Json
     image_id: str | None
 
 
 class Plan(_Plan, total=False):
     """One instance, as `vllm_plan` returns it. A removal has no release, and nothing that belongs to one.
+
+    `demands` is the smoke test as it is stated; the one of `settings` is what it comes to with the model's files.
 
     `memory` is `_plan.memory.plan.MemoryPlan` as JSON. `exchange` are the instances that give up their ports to each
     other, and `by_way_of` the stopover of the one that begins. `profile` is the one of a promotion that it is for.

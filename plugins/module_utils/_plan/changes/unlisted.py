@@ -55,5 +55,6 @@ def removal(name: str) -> Plan:
         "promotion": [],
         "stands_in": False,
         "settings": {},
+        "demands": {},
         "image_id": None,
     }

@@ -17,6 +17,7 @@ FILLED: dict[str, t.Any] = {
     **{name: [] for name in ("reasons", "arguments", "overruled", "let_through", "warnings", "notes", "fallbacks")},
     **dict.fromkeys(("downtime_seconds", "memory", "client", "image_id")),
     "settings": {},
+    "demands": {},
 }
 RELEASE: dict[str, t.Any] = {
     "image": "vllm:0.32.0",
@@ -46,8 +47,10 @@ class ActionModule(ActionBase):  # type: ignore[misc,unused-ignore]
         promote = bool(self._task.args.get("promote"))
         changed = not promote and not only and any(plan["change"] != "none" for plan in plans)
         provable = [plan["instance"] for plan in plans]
+        of_class = self._task.args["class_engine_args"]
         made: list[t.Any] = [
-            {**FILLED, "release": {**RELEASE, "env": {"MADE": str(plan.get("digest"))}}, **plan} for plan in plans
+            {**FILLED, "release": {**RELEASE, "env": {"MADE": str(plan.get("digest"))}, "arguments": of_class}, **plan}
+            for plan in plans
         ]
         unlike: list[str] = []
         host = (task_vars or {})["inventory_hostname"]
@@ -60,7 +63,7 @@ class ActionModule(ActionBase):  # type: ignore[misc,unused-ignore]
             **result,
             "changed": changed,
             "plans": made if only else plans,
-            "approval": approval.approval(made),
+            **({} if script.get("unstated") else {"approval": approval.approval(made)}),
             "errors": [],
             "provable": provable,
             "promotions": script.get("promotions", []),

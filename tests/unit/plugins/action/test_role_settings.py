@@ -147,3 +147,11 @@ def test_what_cannot_be_read_for_another_reason_names_its_key_only() -> None:
     template = _refusing("'nix' is undefined", "nix")
     role_settings.read(role_settings.options_of("vllm_server"), given, template, errors)
     assert errors == ["vllm_server_watch.interval cannot be read: 'nix' is undefined."]
+
+
+def test_of_an_approval_a_host_is_given_its_own_part() -> None:
+    """As each would keep that of all, results would grow with the square of the hosts."""
+    one = {"change": "none", "release": "", "revision": "", "settings": ""}
+    given = {f"g{number}": {"token": one} for number in range(3)}
+    assert run({"vllm_server_approved": given}, role="vllm_server")["approved"] == {"g1": {"token": one}}
+    assert run({"vllm_server_approved": {"g2": {}}}, role="vllm_server")["approved"] == {"g2": {}}

@@ -235,3 +235,28 @@ def test_a_target_version_of_an_image_without_a_tag_is_approved_as_it_is_rolled_
 @pytest.mark.parametrize("approved", [{}, "", None])
 def test_a_blank_approval_compares_nothing(shown: Shown, approved: t.Any) -> None:
     assert run(approved=approved)["changed"] is True
+
+
+@pytest.mark.parametrize("profiled", [False, True])
+@pytest.mark.parametrize(
+    "config",
+    [
+        {"architectures": ["Qwen2_5_VLForConditionalGeneration"], "vision_config": {"depth": 2}},
+        {"architectures": ["WhisperForConditionalGeneration"], "num_mel_bins": 80},
+        {"architectures": ["LlamaForCausalLM"]},
+    ],
+)
+def test_what_a_model_turns_out_to_take_is_no_other_plan(shown: Shown, config: Json, profiled: t.Any) -> None:
+    """It was not on the host when the plan was approved, and is since the first rollout."""
+    there: Json = {"path": "/x", "revision": "c" * 40, "references": {}, "config": config, "problems": [], "notes": []}
+    looks: Json = {"engine_args": {}, "smoke": {"image": True}}
+    given: Json = {
+        "instances": [fleet.instance(model="org/model", **({"profile": "looks"} if profiled else {}))],
+        "profiles": {"looks": looks},
+    }
+    made = run(only_plan=True, **given)["approval"]
+    found = run(approved={"gpu-1": made}, models={"org/model": there}, **given)
+    assert found.get("msg") is None
+    given["instances"][0]["smoke"] = {"deadline": 7}
+    other = run(approved={"gpu-1": made}, models={"org/model": there}, **given)
+    assert "its settings" in other["msg"]

@@ -121,5 +121,5 @@ def test_where_no_host_can_be_planned_an_approval_of_nothing_is_not_written(
     file = tmp_path / "approved.json"
     file.write_text("of yesterday")
     found = run(results={"g2": {"plans": [], "errors": ["It has no GPU."]}}, approval=str(file))
-    assert found["failed"] is True and "no host can be planned" in found["msg"]
+    assert found["failed"] is True and "no host can be planned with an image that is stated" in found["msg"]
     assert file.read_text() == "of yesterday"

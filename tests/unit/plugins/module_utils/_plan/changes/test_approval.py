@@ -25,6 +25,7 @@ PLAN: Json = {
         "command": ["--max-model-len", "4096", "--revision", COMMIT],
     },
     "settings": {"timeouts": {"ready": 600}, "profile": "fast"},
+    "demands": {"prompt": "Say hello."},
     "client": {"base_url": "http://127.0.0.1:8000/v1"},
 }
 
@@ -59,6 +60,8 @@ def differs(before: t.Any, now: t.Any) -> list[str]:
         plan(release__api_key={"fingerprint": "two", "path": "/key"}),
         plan(settings__unloaded={"sql=/a": "b"}),
         plan(settings__profile="safe"),
+        # What the model turned out to take, once its files were there.
+        plan(settings__smoke={"prompt": "Say hello.", "image": "auto"}),
         plan(notes=["something"], downtime_seconds=4.0),
     ],
 )
@@ -78,6 +81,7 @@ def test_what_is_done_or_learned_meanwhile_is_no_difference(now: Json) -> None:
             f"commit {COMMIT[:12]} of its model was approved, and none that is known",
         ),
         (plan(settings__timeouts={"ready": 60}), "its settings"),
+        (plan(demands={"prompt": "Say nothing."}), "its settings"),
         (plan(client={"base_url": "http://192.0.2.1:8000/v1"}), "its settings"),
         (plan(active=False, change="rest"), "and that it does not serve is planned now"),
     ],
@@ -113,6 +117,21 @@ def test_what_stops_a_server_is_not_what_stops_none(before: str, now: str) -> No
     )
 
 
+@pytest.mark.parametrize(("before", "told"), [("rest", True), ("remove", False)])
+def test_what_rests_is_not_removed(before: str, told: bool) -> None:
+    """A member that rests keeps its verified release; one that left its group keeps nothing."""
+    ends = {**plan(active=False), "release": None}
+    found = differs([{**ends, "change": before}], [{**ends, "change": "remove"}])
+    assert found == (["instance a: rest was approved, which removes nothing, and remove is planned now."] * told)
+    assert differs([{**ends, "change": "remove"}], [{**ends, "change": "rest"}]) == []
+
+
+def test_a_name_that_no_approval_has_is_told() -> None:
+    """Of an instance that only the host knows."""
+    found = differs([plan()], [plan(), {**plan(instance="A\x1b[31m", active=False, change="remove"), "release": None}])
+    assert found == ["instance 'A\\x1b[31m': remove is planned, and no approval has such a name."]
+
+
 def test_instances_that_come_and_go_are_told_and_removed_ones_stay_removed() -> None:
     gone: Json = {**plan(instance="old", active=False, change="remove"), "release": None, "client": None}
     assert differs([plan(), gone], [plan()]) == []
@@ -142,6 +161,7 @@ def test_nothing_approved_is_nothing_to_compare(blank: t.Any) -> None:
     [
         ("yes", "vllm_server_approved is no mapping"),
         ({"gpu-2": {}}, "vllm_server_approved has no gpu-1: it was not planned"),
+        ({"gpu-1": ""}, "vllm_server_approved has no gpu-1: it was not planned"),
         ({"gpu-1": "all"}, "vllm_server_approved.gpu-1 is no mapping"),
         ({"gpu-1": {"a": "n" * 64}}, "vllm_server_approved.gpu-1 is not what plan.yml leaves for a"),
         ({"gpu-1": {"a": {"change": "none", "release": "{{ 1 }}", "revision": "", "settings": ""}}}, "leaves for a"),
@@ -152,3 +172,12 @@ def test_what_is_no_approval_is_refused(given: t.Any, told: str) -> None:
     problems: list[str] = []
     assert approval.read(given, "gpu-1", problems) is None
     assert len(problems) == 1 and told in problems[0]
+
+
+def test_a_host_keeps_what_concerns_it_and_still_knows_that_it_is_in_none() -> None:
+    made = {f"gpu-{number}": approval.approval([plan()]) for number in range(3)}
+    assert approval.of_host(made, "gpu-1") == {"gpu-1": made["gpu-1"]}
+    problems: list[str] = []
+    assert approval.read(approval.of_host(made, "other"), "other", problems) is None
+    assert "has no other" in problems[0]
+    assert approval.of_host({}, "gpu-1") == {}
