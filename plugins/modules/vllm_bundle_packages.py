@@ -100,7 +100,8 @@ def source(module: AnsibleModule, place: str) -> str:
     name = package_source.system(str(about.get("id")), str(about.get("version")), str(about.get("architecture")))
     one = package_source.chosen(bundle, name, wanted)
     make_folder(os.path.join(place, package_source.LISTS, "partial"))
-    for path, text in package_source.files(root, one, place).items():
+    own = package_source.OWN if os.path.isfile(package_source.OWN) else ""
+    for path, text in package_source.files(root, one, place, own).items():
         write_atomically(path, text, mode=0o644)
     told = {
         package_source.ENVIRONMENT: os.path.join(place, package_source.CONFIGURATION),

@@ -21,9 +21,13 @@ from .manifest import INDEX, BadBundle, Bundle, PackageSet
 
 # Gone at the next boot: the host keeps nothing of it.
 PLACE = "/run/gpufleet/bundle_packages"
-CONFIGURATION, SOURCES, LISTS = "apt.conf", "bundle.sources", "lists"
+CONFIGURATION, LAST, SOURCES, LISTS = "apt.conf", "last.conf", "bundle.sources", "lists"
+# What apt reads last of a host's own, where there is one.
+OWN = "/etc/apt/apt.conf"
 ENVIRONMENT = "APT_CONFIG"
 MAKE_ANEW = "make the bundle anew where there is a network (playbooks/bundle.yml), from this inventory"
+# What hosts do with a new index, as for searches in it, is for an index of their own sources.
+HOOKS = tuple(f"#clear APT::Update::{when};" for when in ("Pre-Invoke", "Post-Invoke", "Post-Invoke-Success"))
 # As the roles install: no package comes because another one recommends it.
 INSTALL = ("apt-get", "-q", "-y", "--no-install-recommends", "--allow-downgrades", "--allow-change-held-packages")
 
@@ -56,8 +60,9 @@ def chosen(bundle: Bundle, name: str, wanted: t.Sequence[str]) -> PackageSet:
     return fit[least]
 
 
-def files(root: str, one: PackageSet, place: str = PLACE) -> dict[str, str]:
-    """Content by path: what apt is told, and the only source that it has then."""
+def files(root: str, one: PackageSet, place: str = PLACE, own: str = "") -> dict[str, str]:
+    """Content by path: what apt is told, and the only source that it has then. OWN is the host's own main
+    configuration, '' where it has none."""
     top, _slash, index = one["folder"].rpartition("/")
     source = {
         "Types": "deb",
@@ -65,7 +70,10 @@ def files(root: str, one: PackageSet, place: str = PLACE) -> dict[str, str]:
         "Suites": f"{index}/",
         "Trusted": "yes",
     }
-    told = {
+    # apt reads the host's apt.conf.d after APT_CONFIG, and its main file last: what stands in for that has the last
+    # word.
+    first = {"Dir::Etc::Main": os.path.join(place, LAST)}
+    last = {
         "Dir::Etc::SourceList": os.path.join(place, SOURCES),
         "Dir::Etc::SourceParts": "/dev/null",
         "Dir::State::Lists": os.path.join(place, LISTS),
@@ -75,12 +83,19 @@ def files(root: str, one: PackageSet, place: str = PLACE) -> dict[str, str]:
         "Acquire::Languages": "none",
         # Whoever else there is may not read the folder of a bundle.
         "APT::Sandbox::User": "root",
+        # The bundle is of the host's release, and has no name of one: apt would install nothing.
+        "APT::Default-Release": "",
     }
-    lines = [apt.HEADER.replace("#", "//", 1), *(f'{name} "{value}";' for name, value in told.items()), ""]
     return {
         os.path.join(place, SOURCES): apt.document(apt.stanza(source)),
-        os.path.join(place, CONFIGURATION): "\n".join(lines),
+        os.path.join(place, CONFIGURATION): _told(first),
+        os.path.join(place, LAST): _told(last, *([f'#include "{own}";'] if own else []), *HOOKS),
     }
+
+
+def _told(settings: t.Mapping[str, str], *before: str) -> str:
+    lines = [f'{name} "{value}";' for name, value in settings.items()]
+    return "\n".join([apt.HEADER.replace("#", "//", 1), *before, *lines, ""])
 
 
 def must_install(name: str, wanted: t.Sequence[str], run: Run) -> list[str]:

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import pathlib
 import subprocess
 
@@ -62,29 +63,35 @@ def test_what_lacks_is_named(sets: tuple[PackageSet, ...], said: str) -> None:
 
 def test_apt_is_told_of_nothing_else() -> None:
     told = package_source.files("/srv/my bundle", of(TRIXIE, 3, "a"), "/run/x")
-    source, configuration = told["/run/x/bundle.sources"], told["/run/x/apt.conf"]
+    source, configuration = told["/run/x/bundle.sources"], told["/run/x/last.conf"]
     assert "URIs: file:/srv/my%20bundle/packages/debian-13-amd64\nSuites: 0000000000000003/\nTrusted: yes" in source
     assert 'Dir::Etc::SourceParts "/dev/null";' in configuration
     assert 'Dir::Etc::SourceList "/run/x/bundle.sources";' in configuration
-    assert 'Dir::State::Lists "/run/x/lists";' in configuration
+    assert 'Dir::State::Lists "/run/x/lists";' in configuration and "#include" not in configuration
+    assert 'Dir::Etc::Main "/run/x/last.conf";' in told["/run/x/apt.conf"]
 
 
 class Host:
     """apt of this machine on a host with nothing installed, or with an old package that stands in the way."""
 
-    def __init__(self, place: pathlib.Path, status: str = "") -> None:
+    def __init__(self, place: pathlib.Path, status: str = "", parts: str = "", own: str = "") -> None:
+        """PARTS is what its apt.conf.d says, and OWN what its apt.conf does."""
         self.root, self.run_place = place / "my bundle", place / "run"
         (place / "status").write_text(status)
         (place / "lists/partial").mkdir(parents=True)
         self.set = of(TRIXIE, 3, "engine")
         self._make()
-        for path, text in package_source.files(str(self.root), self.set, str(self.run_place)).items():
+        (place / "parts").mkdir()
+        (place / "parts/50host").write_text(parts)
+        (place / "own.conf").write_text(own)
+        told = package_source.files(str(self.root), self.set, str(self.run_place), f"{place}/own.conf" if own else "")
+        for path, text in told.items():
             pathlib.Path(path).parent.mkdir(exist_ok=True)
             pathlib.Path(path).write_text(text)
         (self.run_place / "lists/partial").mkdir(parents=True)
-        own = f'Dir::State::status "{place}/status";\nAPT::Architecture "amd64";\nAPT::Architectures "amd64";\n'
+        machine = f'Dir::State::status "{place}/status";\nAPT::Architecture "amd64";\nAPT::Architectures "amd64";\n'
         with (self.run_place / "apt.conf").open("a") as file:
-            file.write(own + 'Debug::NoLocking "true";\n')
+            file.write(f'{machine}Debug::NoLocking "true";\nDir::Etc::Parts "{place}/parts";\n')
 
     def _make(self) -> None:
         top = self.root / "packages" / TRIXIE
@@ -118,6 +125,36 @@ def test_apt_installs_from_it_what_depends_on_what(tmp_path: pathlib.Path) -> No
     _status, said = host.run(["apt-get", "--print-uris", "-y", "install", "engine"])
     assert f"file:{tmp_path}/my%20bundle/packages/{TRIXIE}/pool/engine_2.0-1%2bb1_all.deb" in said
     assert host.run(["apt-get", "indextargets", "--format", "$(URI)"])[1].strip().startswith("file:")
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        'APT::Default-Release "trixie";',
+        'Dir::Etc::SourceList "/etc/apt/sources.list";',
+        'Dir::Etc::SourceParts "{place}/elsewhere";',
+        'Dir::State::Lists "{place}/lists";',
+        'Acquire::Languages {{ "de"; "en"; }};',
+        'APT::Update::Post-Invoke-Success {{ "touch {place}/hooked"; }};',
+        'APT::Update::Post-Invoke {{ "touch {place}/hooked"; }};',
+        'APT::Update::Pre-Invoke {{ "false"; }};',
+    ],
+)
+@pytest.mark.parametrize("where", ["parts", "own"])
+def test_what_the_host_says_of_apt_does_not_lead_away_from_it(tmp_path: pathlib.Path, said: str, where: str) -> None:
+    host = Host(tmp_path, **{where: f"{said.format(place=tmp_path)}\n"})
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "elsewhere/other.list").write_text("deb [trusted=yes] file:/nowhere ./\n")
+    assert package_source.must_install(TRIXIE, ["engine"], host.run) == []
+    targets = host.run(["apt-get", "indextargets", "--format", "$(URI)"])[1].split()
+    assert targets and all(str(tmp_path) in one for one in targets)
+    assert not (tmp_path / "hooked").exists() and os.listdir(tmp_path / "lists") == ["partial"]
+
+
+def test_what_else_the_host_says_of_apt_holds(tmp_path: pathlib.Path) -> None:
+    host = Host(tmp_path, parts='APT::Cache-Limit "1234";\n', own='DPkg::Options { "--force-confold"; };\n')
+    said = host.run(["apt-config", "dump"])[1]
+    assert 'APT::Cache-Limit "1234";' in said and 'DPkg::Options:: "--force-confold";' in said
 
 
 def test_apt_names_what_would_go(tmp_path: pathlib.Path) -> None:
