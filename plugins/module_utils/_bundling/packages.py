@@ -117,7 +117,7 @@ def _key(source: Source, fetch: t.Callable[[str], bytes]) -> bytes:
     """What its index has to be signed with. Raises Failed, OSError."""
     where = f"the key of the repository {source['name']} ({' '.join(source['uris'])})"
     if source["keyrings"]:
-        found = next((path for path in source["keyrings"] if os.path.isfile(path)), None)
+        found = next((path for path in map(os.path.expanduser, source["keyrings"]) if os.path.isfile(path)), None)
         if found is None:
             raise Failed(
                 f"{where} is looked for in {' and '.join(source['keyrings'])}, and not there: install the "

@@ -120,7 +120,7 @@ def test_a_pin_of_the_role_holds_here_too(tmp_path: pathlib.Path, url: str) -> N
     assert [one["path"].rpartition("/")[2] for one in came.part["files"]][-1] == "library_1.0_all.deb"
 
 
-def test_a_key_has_to_be_the_one_that_is_expected(tmp_path: pathlib.Path) -> None:
+def test_a_key_has_to_be_the_one_that_is_expected(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
     fetched: Json = {"key": "", "key_url": "http://mirror/key"}
     said = refused(tmp_path / "b", repositories.wanted("http://mirror", "engine", source=fetched))
     assert "the key of the repository test (http://mirror) cannot be trusted: its fingerprint is" in said
@@ -128,6 +128,8 @@ def test_a_key_has_to_be_the_one_that_is_expected(tmp_path: pathlib.Path) -> Non
     said = refused(tmp_path / "b", repositories.wanted("http://mirror", "engine", source=none))
     assert "no.gpg, and not there: install the distribution's keyring" in said and "vllm_bundle_archive" in said
     (tmp_path / "no.gpg").write_text("no key")
+    monkeypatch.setenv("HOME", str(tmp_path))
+    none["keyrings"] = ["~/no.gpg"]
     assert "it is no OpenPGP key" in refused(
         tmp_path / "b", repositories.wanted("http://mirror", "engine", source=none)
     )
