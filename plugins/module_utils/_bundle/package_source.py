@@ -13,6 +13,7 @@ Private to the collection: may change without notice.
 from __future__ import annotations
 
 import os
+import re
 import typing as t
 from urllib.parse import quote
 
@@ -28,6 +29,8 @@ ENVIRONMENT = "APT_CONFIG"
 MAKE_ANEW = "make the bundle anew where there is a network (playbooks/bundle.yml), from this inventory"
 # What hosts do with a new index, as for searches in it, is for an index of their own sources.
 HOOKS = tuple(f"#clear APT::Update::{when};" for when in ("Pre-Invoke", "Post-Invoke", "Post-Invoke-Success"))
+# As apt tells why one package cannot be there with another one.
+_RELATION = re.compile(r" : (?:Pre)?(?:Depends|Conflicts|Breaks): ")
 # As the roles install: no package comes because another one recommends it.
 INSTALL = ("apt-get", "-q", "-y", "--no-install-recommends", "--allow-downgrades", "--allow-change-held-packages")
 
@@ -105,14 +108,22 @@ def must_install(name: str, wanted: t.Sequence[str], run: Run) -> list[str]:
         raise BadBundle(f"apt cannot read the {INDEX} of the bundle ({apt.telling(said, warnings=True)}): {MAKE_ANEW}")
     status, said = run([*INSTALL, "--simulate", "install", *wanted])
     if status:
+        broken, of_host = run(["apt-get", "-q", "--simulate", "check"])
+        if broken:
+            raise BadBundle(
+                f"what is installed on this host is not whole, whatever the bundle has: {_reasons(of_host)} Mend that "
+                "first (`dpkg --audit`, `apt --fix-broken install`)"
+            )
         raise BadBundle(
-            f"the bundle's packages for {name} do not fit this host: {' '.join(_reasons(said)) or apt.telling(said)} "
-            f"Bring the host to the release of the bundle, or {MAKE_ANEW}"
+            f"the bundle's packages for {name} do not fit this host: {_reasons(said)} "
+            f"Bring the host to the release of the bundle, let go of what is held (`apt-mark showhold`), or {MAKE_ANEW}"
         )
     return [line.split()[1] for line in said.splitlines() if line.startswith("Remv ")]
 
 
-def _reasons(said: str) -> list[str]:
-    """The lines that name what is missing, of which apt indents some."""
+def _reasons(said: str) -> str:
+    """The lines that name what is missing or in the way, of which apt indents some."""
     lines = [" ".join(line.split()) for line in said.splitlines()]
-    return [line for line in lines if "Depends:" in line or line.startswith("E:")][:4]
+    return " ".join([line for line in lines if _RELATION.search(line) or line.startswith("E:")][:4]) or apt.telling(
+        said
+    )

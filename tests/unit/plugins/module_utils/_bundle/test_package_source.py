@@ -174,6 +174,29 @@ def test_what_apt_cannot_install_is_named(tmp_path: pathlib.Path, name: str, sai
     assert said in str(error.value)
 
 
+def installed(name: str, status: str, more: str = "") -> str:
+    return f"Package: {name}\nStatus: {status}\nVersion: 1\nArchitecture: all\n{more}Maintainer: a\nDescription: a\n"
+
+
+@pytest.mark.parametrize(
+    "status, said",
+    [
+        (
+            installed("other", "install ok installed", "Depends: gone\n"),
+            "not whole, whatever the bundle has: other : De",
+        ),
+        (installed("other", "install reinstreq half-installed"), "has: E: The package other needs to be reinstalled"),
+        (installed("elder", "hold ok installed"), "do not fit this host: engine : Conflicts: elder"),
+    ],
+    ids=["unmet", "half-installed", "held"],
+)
+def test_what_is_wrong_with_the_host_is_not_said_of_the_bundle(tmp_path: pathlib.Path, status: str, said: str) -> None:
+    with pytest.raises(BadBundle) as error:
+        package_source.must_install(TRIXIE, ["engine"], Host(tmp_path, status).run)
+    assert said in str(error.value)
+    assert ("`dpkg --audit`" in str(error.value)) is ("not whole" in str(error.value))
+
+
 def test_an_index_that_cannot_be_read_is_told() -> None:
     def broken(_command: list[str]) -> tuple[int, str]:
         return 100, "E: The repository is not there"
