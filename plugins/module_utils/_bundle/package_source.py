@@ -12,17 +12,22 @@ Private to the collection: may change without notice.
 
 from __future__ import annotations
 
+import hashlib
 import os
 import re
 import typing as t
 from urllib.parse import quote
 
 from .._prepare import apt
+from .._state.durable import make_folder, write_atomically
 from .manifest import INDEX, BadBundle, Bundle, PackageSet
 
 # Gone at the next boot: the host keeps nothing of it.
 PLACE = "/run/gpufleet/bundle_packages"
 CONFIGURATION, LAST, SOURCES, LISTS = "apt.conf", "last.conf", "bundle.sources", "lists"
+# Where the index is copied to, beside a link to the packages. In the bundle somebody may have put a Release and another
+# index, which no manifest lists: apt would take that one.
+REPOSITORY, POOL = "repository", "pool"
 # What apt reads last of a host's own, where there is one.
 OWN = "/etc/apt/apt.conf"
 ENVIRONMENT = "APT_CONFIG"
@@ -63,13 +68,33 @@ def chosen(bundle: Bundle, name: str, wanted: t.Sequence[str]) -> PackageSet:
     return fit[least]
 
 
-def files(root: str, one: PackageSet, place: str = PLACE, own: str = "") -> dict[str, str]:
-    """Content by path: what apt is told, and the only source that it has then. OWN is the host's own main
-    configuration, '' where it has none."""
-    top, _slash, index = one["folder"].rpartition("/")
+def put(root: str, bundle: Bundle, one: PackageSet, place: str = PLACE, own: str = "") -> None:
+    """What apt is told, and the only source that it has then. Raises BadBundle, OSError."""
+    path = f"{one['folder']}/{INDEX}"
+    with open(os.path.join(root, path), "rb") as file:
+        index = file.read()
+    listed = next(each["sha256"] for each in bundle["files"] if each["path"] == path)
+    if hashlib.sha256(index).hexdigest() != listed:
+        raise BadBundle(f"{path} was changed while it was read: run this again when nobody writes there")
+    top, _slash, at = one["folder"].rpartition("/")
+    for name in (f"{LISTS}/partial", f"{REPOSITORY}/{at}"):
+        make_folder(os.path.join(place, name))
+    packages = os.path.join(place, REPOSITORY, POOL)
+    if os.path.lexists(packages):
+        os.remove(packages)
+    os.symlink(os.path.join(root, top, POOL), packages)
+    write_atomically(os.path.join(place, REPOSITORY, at, INDEX), index, mode=0o644)
+    for name, text in files(at, place, own).items():
+        write_atomically(os.path.join(place, name), text, mode=0o644)
+
+
+def files(index: str, place: str = PLACE, own: str = "") -> dict[str, str]:
+    """Content by name. INDEX is the folder of the index; OWN is the host's own main configuration, '' where it has
+    none."""
     source = {
         "Types": "deb",
-        "URIs": f"file:{quote(os.path.join(root, top))}",
+        "URIs": f"file:{quote(os.path.join(place, REPOSITORY))}",
+        # Another one for each index, so that apt takes none for one that it has read.
         "Suites": f"{index}/",
         "Trusted": "yes",
     }
@@ -90,9 +115,9 @@ def files(root: str, one: PackageSet, place: str = PLACE, own: str = "") -> dict
         "APT::Default-Release": "",
     }
     return {
-        os.path.join(place, SOURCES): apt.document(apt.stanza(source)),
-        os.path.join(place, CONFIGURATION): _told(first),
-        os.path.join(place, LAST): _told(last, *([f'#include "{own}";'] if own else []), *HOOKS),
+        SOURCES: apt.document(apt.stanza(source)),
+        CONFIGURATION: _told(first),
+        LAST: _told(last, *([f'#include "{own}";'] if own else []), *HOOKS),
     }
 
 
