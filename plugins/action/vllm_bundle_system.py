@@ -11,8 +11,9 @@ from ansible_collections.gpufleet.vllm.plugins.module_utils._bundling import sys
 from ansible_collections.gpufleet.vllm.plugins.module_utils._outside.documents import Json
 
 OPTIONS: Json = {
-    "distribution": {"type": "str", "required": True},
-    "version": {"type": "str", "required": True},
+    # What is left out is named as the variable is called.
+    "distribution": {"type": "str", "default": ""},
+    "version": {"type": "str", "default": ""},
     "architecture": {"type": "str", "default": "x86_64"},
     "kernel": {"type": "str", "default": ""},
     "gpus": {"type": "list", "elements": "str", "default": []},

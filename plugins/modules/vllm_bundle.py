@@ -221,7 +221,7 @@ def ports(module: AnsibleModule) -> packages.Ports:
         return code, out, err
 
     def fetch(url: str) -> bytes:
-        answer, about = fetch_url(module, url, timeout=30)
+        answer, about = fetch_url(module, url, timeout=30, use_proxy=False)
         if answer is None or about["status"] >= 400:
             raise Failed(
                 f"the key at {url} cannot be fetched: {about['msg']}. Make it reachable, or state the key itself"

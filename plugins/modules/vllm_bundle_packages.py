@@ -89,7 +89,6 @@ from ansible_collections.gpufleet.vllm.plugins.module_utils._bundle import packa
 from ansible_collections.gpufleet.vllm.plugins.module_utils._bundle.manifest import BadBundle
 from ansible_collections.gpufleet.vllm.plugins.module_utils._bundle.verified import verified
 from ansible_collections.gpufleet.vllm.plugins.module_utils._gpu.ownership import is_driver
-from ansible_collections.gpufleet.vllm.plugins.module_utils._state.durable import make_folder, write_atomically
 from ansible_collections.gpufleet.vllm.plugins.module_utils._state.store import STATE_DIR
 
 
@@ -99,9 +98,8 @@ def source(module: AnsibleModule, place: str) -> str:
     bundle = verified(root, STATE_DIR, keep=not module.check_mode, stated=module.params["digest"])
     name = package_source.system(str(about.get("id")), str(about.get("version")), str(about.get("architecture")))
     one = package_source.chosen(bundle, name, wanted)
-    make_folder(os.path.join(place, package_source.LISTS, "partial"))
-    for path, text in package_source.files(root, one, place).items():
-        write_atomically(path, text, mode=0o644)
+    own = package_source.OWN if os.path.isfile(package_source.OWN) else ""
+    package_source.put(root, bundle, one, place, own)
     told = {
         package_source.ENVIRONMENT: os.path.join(place, package_source.CONFIGURATION),
         "LC_ALL": "C",

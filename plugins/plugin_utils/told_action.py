@@ -15,13 +15,18 @@ from ansible.plugins.action import ActionBase
 
 from ansible_collections.gpufleet.vllm.plugins.module_utils._outside.concealing import concealed, concealed_text
 from ansible_collections.gpufleet.vllm.plugins.module_utils._outside.documents import Json
-from ansible_collections.gpufleet.vllm.plugins.module_utils._outside.printable import all_printable, printable
+from ansible_collections.gpufleet.vllm.plugins.module_utils._outside.printable import (
+    all_printable,
+    printable,
+    printable_lines,
+)
 
 
 def as_told(result: t.Mapping[str, t.Any]) -> Json:
     """A module's result without secrets, nor what steers a terminal. A message and a warning are one line each."""
     clean: Json = concealed(all_printable(dict(result)))
-    for name, make in (("msg", _message), ("warnings", _warnings)):
+    # Since ansible-core 2.19 a failure has its message in `exception` once more, and that one is shown.
+    for name, make in (("msg", _message), *((each, _events) for each in ("warnings", "deprecations", "exception"))):
         if name in clean:
             clean[name] = make(clean[name])
     return clean
@@ -31,18 +36,24 @@ def _message(said: t.Any) -> t.Any:
     return concealed_text(printable(said)) if isinstance(said, str) else said
 
 
-def _warnings(said: t.Any) -> t.Any:
-    return [_message(one) if isinstance(one, str) else _without_controls(one) for one in said]
+def _events(said: t.Any) -> t.Any:
+    """Warnings and an exception: texts, and objects since ansible-core 2.19. An exception's text is a traceback."""
+    if isinstance(said, list):
+        return [_message(one) if isinstance(one, str) else _without_controls(one) for one in said]
+    return said if isinstance(said, str) else _without_controls(said)
 
 
-def _without_controls(value: t.Any) -> t.Any:
-    """Warnings are objects since ansible-core 2.19."""
+def _without_controls(value: t.Any, lines: bool = False) -> t.Any:
+    """LINES are kept in what was laid out, as tracebacks."""
     if isinstance(value, str):
-        return concealed_text(printable(value))
+        return concealed_text(printable_lines(value) if lines else printable(value))
     if isinstance(value, tuple):
         return tuple(map(_without_controls, value))
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        fields = {field.name: _without_controls(getattr(value, field.name)) for field in dataclasses.fields(value)}
+        fields = {
+            field.name: _without_controls(getattr(value, field.name), field.name.startswith("formatted_"))
+            for field in dataclasses.fields(value)
+        }
         return dataclasses.replace(value, **fields)
     return value
 

@@ -62,3 +62,30 @@ def test_it_says_what_it_lacks(tmp_path: pathlib.Path, host: dict[str, t.Any], s
     told = " ".join(f"{ended.stdout} {ended.stderr}".split())
     assert ended.returncode == 2 and all(one in told for one in said), told
     assert not (tmp_path / "bundle").exists()
+
+
+def test_what_a_manifest_says_does_not_steer_the_terminal(tmp_path: pathlib.Path) -> None:
+    tasks = [
+        {"gpufleet.vllm.vllm_bundle_facts": {"path": f"{tmp_path}/\x1b[31mred"}, "ignore_errors": True},
+        {
+            "gpufleet.vllm.vllm_bundle_packages": {
+                "path": f"{tmp_path}/\x1b[31mred",
+                "digest": "",
+                "os": {},
+                "packages": [],
+            }
+        },
+    ]
+    playbook = tmp_path / "look.yml"
+    playbook.write_text(yaml.safe_dump([{"hosts": "localhost", "gather_facts": False, "tasks": tasks}]))
+    environment = {**os.environ, "ANSIBLE_CONFIG": str(CHECKOUT / "ansible.cfg"), "ANSIBLE_FORCE_COLOR": "false"}
+    command = [
+        str(pathlib.Path(sys.executable).parent / "ansible-playbook"),
+        "--check",
+        "-vvv",
+        str(playbook),
+    ]
+    ended = subprocess.run(command, cwd=CHECKOUT, env=environment, capture_output=True, text=True, check=False)
+    told = " ".join(f"{ended.stdout} {ended.stderr}".split())
+    assert ended.returncode == 2 and told.count("[ERROR]: Task failed: Module failed: ") == 2, told
+    assert "red is not there on the host" in told and "\x1b" not in told

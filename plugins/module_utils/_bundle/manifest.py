@@ -6,7 +6,7 @@
     bundle.json                     this, the last file that is written
     images/HEX/                     an OCI layout, by the digest of its manifest
     models/ORGANISATION--NAME/COMMIT/PATH
-    packages/SYSTEM/pool/           packages of one distribution, release and architecture
+    packages/SYSTEM/pool/HEX/       packages of one distribution, release and architecture
     packages/SYSTEM/HEX/            an index of apt over some of them, and the keys that signed the indexes before
     .gpufleet/                      what is on its way, and what was hashed: of no use elsewhere
 
@@ -252,6 +252,9 @@ def _must_be_package_set(one: PackageSet, listed: t.Container[str]) -> None:
         raise BadBundle(f"the packages of {_said(one['folder'])} are of no known system and folder")
     if one["folder"].split("/")[1] != one["system"]:
         raise BadBundle(f"the packages of {_said(one['folder'])} are listed for {_said(one['system'])}")
+    wrong = next((name for name in one["asked"] if not name.isprintable() or len(name) > SAID), None)
+    if wrong is not None:
+        raise BadBundle(f"the packages of {_said(one['folder'])} are called {_said(wrong)}")
     if f"{one['folder']}/{INDEX}" not in listed:
         raise BadBundle(f"it does not list the index of the packages in {_said(one['folder'])}")
 

@@ -12,18 +12,30 @@ Private to the collection: may change without notice.
 
 from __future__ import annotations
 
+import hashlib
 import os
+import re
 import typing as t
 from urllib.parse import quote
 
 from .._prepare import apt
+from .._state.durable import make_folder, write_atomically
 from .manifest import INDEX, BadBundle, Bundle, PackageSet
 
 # Gone at the next boot: the host keeps nothing of it.
 PLACE = "/run/gpufleet/bundle_packages"
-CONFIGURATION, SOURCES, LISTS = "apt.conf", "bundle.sources", "lists"
+CONFIGURATION, LAST, SOURCES, LISTS = "apt.conf", "last.conf", "bundle.sources", "lists"
+# Where the index is copied to, beside a link to the packages. In the bundle somebody may have put a Release and another
+# index, which no manifest lists: apt would take that one.
+REPOSITORY, POOL = "repository", "pool"
+# What apt reads last of a host's own, where there is one.
+OWN = "/etc/apt/apt.conf"
 ENVIRONMENT = "APT_CONFIG"
 MAKE_ANEW = "make the bundle anew where there is a network (playbooks/bundle.yml), from this inventory"
+# What hosts do with a new index, as for searches in it, is for an index of their own sources.
+HOOKS = tuple(f"#clear APT::Update::{when};" for when in ("Pre-Invoke", "Post-Invoke", "Post-Invoke-Success"))
+# As apt tells why one package cannot be there with another one.
+_RELATION = re.compile(r" : (?:Pre)?(?:Depends|Conflicts|Breaks): ")
 # As the roles install: no package comes because another one recommends it.
 INSTALL = ("apt-get", "-q", "-y", "--no-install-recommends", "--allow-downgrades", "--allow-change-held-packages")
 
@@ -56,16 +68,40 @@ def chosen(bundle: Bundle, name: str, wanted: t.Sequence[str]) -> PackageSet:
     return fit[least]
 
 
-def files(root: str, one: PackageSet, place: str = PLACE) -> dict[str, str]:
-    """Content by path: what apt is told, and the only source that it has then."""
-    top, _slash, index = one["folder"].rpartition("/")
+def put(root: str, bundle: Bundle, one: PackageSet, place: str = PLACE, own: str = "") -> None:
+    """What apt is told, and the only source that it has then. Raises BadBundle, OSError."""
+    path = f"{one['folder']}/{INDEX}"
+    with open(os.path.join(root, path), "rb") as file:
+        index = file.read()
+    listed = next(each["sha256"] for each in bundle["files"] if each["path"] == path)
+    if hashlib.sha256(index).hexdigest() != listed:
+        raise BadBundle(f"{path} was changed while it was read: run this again when nobody writes there")
+    top, _slash, at = one["folder"].rpartition("/")
+    for name in (f"{LISTS}/partial", f"{REPOSITORY}/{at}"):
+        make_folder(os.path.join(place, name))
+    packages = os.path.join(place, REPOSITORY, POOL)
+    if os.path.lexists(packages):
+        os.remove(packages)
+    os.symlink(os.path.join(root, top, POOL), packages)
+    write_atomically(os.path.join(place, REPOSITORY, at, INDEX), index, mode=0o644)
+    for name, text in files(at, place, own).items():
+        write_atomically(os.path.join(place, name), text, mode=0o644)
+
+
+def files(index: str, place: str = PLACE, own: str = "") -> dict[str, str]:
+    """Content by name. INDEX is the folder of the index; OWN is the host's own main configuration, '' where it has
+    none."""
     source = {
         "Types": "deb",
-        "URIs": f"file:{quote(os.path.join(root, top))}",
+        "URIs": f"file:{quote(os.path.join(place, REPOSITORY))}",
+        # Another one for each index, so that apt takes none for one that it has read.
         "Suites": f"{index}/",
         "Trusted": "yes",
     }
-    told = {
+    # apt reads the host's apt.conf.d after APT_CONFIG, and its main file last: what stands in for that has the last
+    # word.
+    first = {"Dir::Etc::Main": os.path.join(place, LAST)}
+    last = {
         "Dir::Etc::SourceList": os.path.join(place, SOURCES),
         "Dir::Etc::SourceParts": "/dev/null",
         "Dir::State::Lists": os.path.join(place, LISTS),
@@ -75,12 +111,19 @@ def files(root: str, one: PackageSet, place: str = PLACE) -> dict[str, str]:
         "Acquire::Languages": "none",
         # Whoever else there is may not read the folder of a bundle.
         "APT::Sandbox::User": "root",
+        # The bundle is of the host's release, and has no name of one: apt would install nothing.
+        "APT::Default-Release": "",
     }
-    lines = [apt.HEADER.replace("#", "//", 1), *(f'{name} "{value}";' for name, value in told.items()), ""]
     return {
-        os.path.join(place, SOURCES): apt.document(apt.stanza(source)),
-        os.path.join(place, CONFIGURATION): "\n".join(lines),
+        SOURCES: apt.document(apt.stanza(source)),
+        CONFIGURATION: _told(first),
+        LAST: _told(last, *([f'#include "{own}";'] if own else []), *HOOKS),
     }
+
+
+def _told(settings: t.Mapping[str, str], *before: str) -> str:
+    lines = [f'{name} "{value}";' for name, value in settings.items()]
+    return "\n".join([apt.HEADER.replace("#", "//", 1), *before, *lines, ""])
 
 
 def must_install(name: str, wanted: t.Sequence[str], run: Run) -> list[str]:
@@ -90,14 +133,22 @@ def must_install(name: str, wanted: t.Sequence[str], run: Run) -> list[str]:
         raise BadBundle(f"apt cannot read the {INDEX} of the bundle ({apt.telling(said, warnings=True)}): {MAKE_ANEW}")
     status, said = run([*INSTALL, "--simulate", "install", *wanted])
     if status:
+        broken, of_host = run(["apt-get", "-q", "--simulate", "check"])
+        if broken:
+            raise BadBundle(
+                f"what is installed on this host is not whole, whatever the bundle has: {_reasons(of_host)} Mend that "
+                "first (`dpkg --audit`, `apt --fix-broken install`)"
+            )
         raise BadBundle(
-            f"the bundle's packages for {name} do not fit this host: {' '.join(_reasons(said)) or apt.telling(said)} "
-            f"Bring the host to the release of the bundle, or {MAKE_ANEW}"
+            f"the bundle's packages for {name} do not fit this host: {_reasons(said)} "
+            f"Bring the host to the release of the bundle, let go of what is held (`apt-mark showhold`), or {MAKE_ANEW}"
         )
     return [line.split()[1] for line in said.splitlines() if line.startswith("Remv ")]
 
 
-def _reasons(said: str) -> list[str]:
-    """The lines that name what is missing, of which apt indents some."""
+def _reasons(said: str) -> str:
+    """The lines that name what is missing or in the way, of which apt indents some."""
     lines = [" ".join(line.split()) for line in said.splitlines()]
-    return [line for line in lines if "Depends:" in line or line.startswith("E:")][:4]
+    return " ".join([line for line in lines if _RELATION.search(line) or line.startswith("E:")][:4]) or apt.telling(
+        said
+    )

@@ -44,9 +44,12 @@ Run = t.Callable[[t.List[str], t.Dict[str, str], t.Optional[str]], t.Tuple[int, 
 
 
 class Deb(t.NamedTuple):
-    """A package: its file, where that is, and its stanza of the index with the file beside the index's folder."""
+    """A package: its path beside the index's folder, where its file is, and its stanza of the index with that path.
 
-    file: str
+    Two repositories may have files of one name with other contents, so that a path has the content's hash in it.
+    """
+
+    path: str
     url: str
     size: int
     sha256: str
@@ -92,6 +95,9 @@ class AptRoot:
             "APT::Install-Recommends": "false",
             "Acquire::Languages": "none",
             "Acquire::Retries": "2",
+            # What else a bundle is made of asks no proxy of the environment either.
+            "Acquire::http::Proxy": "DIRECT",
+            "Acquire::https::Proxy": "DIRECT",
             "Acquire::AllowInsecureRepositories": "false",
             "Acquire::AllowDowngradeToInsecureRepositories": "false",
             # The user of apt's downloads may not read the folder of whoever makes a bundle.
@@ -114,9 +120,9 @@ class AptRoot:
         found = {}
         if self._wanted["first"]:
             first = self._debs(self._wanted["first"])
-            found.update({one.file: one for one in first})
+            found.update({one.path: one for one in first})
             self._take_preferences()
-        found.update({one.file: one for one in self._debs(self._wanted["packages"])})
+        found.update({one.path: one for one in self._debs(self._wanted["packages"])})
         return sorted(found.values())
 
     def _take_preferences(self) -> None:
@@ -197,5 +203,6 @@ def _deb(fields: t.Mapping[str, str], stanza: str, url: str) -> Deb:
         raise Failed(f"{fields.get('Package')} has no file and no SHA-256 in the index of its repository")
     if urlsplit(url).scheme not in ("http", "https"):
         raise Failed(f"{file} comes from {url}, expected http:// or https://: name a repository that is served")
-    placed = re.sub(r"^Filename:.*$", f"Filename: pool/{file}", stanza, flags=re.MULTILINE)
-    return Deb(file, url, int(fields["Size"]), sha256, placed)
+    path = f"pool/{sha256[:16]}/{file}"
+    placed = re.sub(r"^Filename:.*$", f"Filename: {path}", stanza, flags=re.MULTILINE)
+    return Deb(path, url, int(fields["Size"]), sha256, placed)

@@ -33,7 +33,8 @@ from .parts import Came, Part, come
 from .wanted import SHAPE, Source, Wanted
 
 KEY_LIMIT = 1024 * 1024
-_PLAIN = re.compile(r"[^\s\"';{}\\]+")
+# What apt reads in its configuration and in a list of keys as something else than a part of a path.
+_PLAIN = re.compile(r"[^\s\"',:;{}\\]+")
 PROGRAMS: t.Final = {
     "apt-get": "install apt there (Fedora and EPEL have it too), or name a host with Debian or Ubuntu as "
     "vllm_bundle_host",
@@ -76,13 +77,14 @@ def packages(folder: BundleFolder, asked: Json, ports: Ports, check: bool) -> Ca
         root.update()
         debs = root.resolve()
     system = f"{PACKAGES}/{wanted['system']}"
-    index = ("\n\n".join(one.stanza for one in debs) + "\n").encode()
+    # What a repository says in another encoding than UTF-8 stays as it is.
+    index = ("\n\n".join(one.stanza for one in debs) + "\n").encode("utf-8", "surrogateescape")
     content = hashlib.sha256(index)
     for name in sorted(keys):
         content.update(keys[name])
     at = f"{system}/{content.hexdigest()[:16]}"
     files = {
-        f"{system}/pool/{one.file}": File(path=one.file, size=one.size, sha256=one.sha256, git_sha1=None, url=one.url)
+        f"{system}/{one.path}": File(path=one.path, size=one.size, sha256=one.sha256, git_sha1=None, url=one.url)
         for one in debs
     }
     texts = {f"{at}/{INDEX}": index, **{f"{at}/keys/{name}.gpg": key for name, key in keys.items()}}
@@ -95,6 +97,11 @@ def packages(folder: BundleFolder, asked: Json, ports: Ports, check: bool) -> Ca
 @contextlib.contextmanager
 def _place(folder: BundleFolder, wanted: Wanted, check: bool) -> t.Iterator[str]:
     """Where apt works: indexes of before are kept there, and nothing where nothing may be written."""
+    if not _PLAIN.fullmatch(folder.root):
+        raise Failed(
+            f"vllm_bundle_dir is {folder.root!r}, where apt cannot work: take one without spaces, quotes, commas, "
+            "colons, braces and backslashes"
+        )
     if check:
         place = tempfile.mkdtemp(prefix="gpufleet-")
         try:
@@ -102,8 +109,6 @@ def _place(folder: BundleFolder, wanted: Wanted, check: bool) -> t.Iterator[str]
         finally:
             shutil.rmtree(place, ignore_errors=True)
         return
-    if not _PLAIN.fullmatch(folder.root):
-        raise Failed(f"vllm_bundle_dir is {folder.root!r}, where apt cannot work: take one without spaces and quotes")
     name = hashlib.sha256(json.dumps(wanted["sources"], sort_keys=True).encode()).hexdigest()[:16]
     yield os.path.join(folder.root, WORK, "apt", f"{wanted['system']}-{name}")
 
@@ -112,7 +117,7 @@ def _key(source: Source, fetch: t.Callable[[str], bytes]) -> bytes:
     """What its index has to be signed with. Raises Failed, OSError."""
     where = f"the key of the repository {source['name']} ({' '.join(source['uris'])})"
     if source["keyrings"]:
-        found = next((path for path in source["keyrings"] if os.path.isfile(path)), None)
+        found = next((path for path in map(os.path.expanduser, source["keyrings"]) if os.path.isfile(path)), None)
         if found is None:
             raise Failed(
                 f"{where} is looked for in {' and '.join(source['keyrings'])}, and not there: install the "

@@ -24,9 +24,10 @@ CODENAMES: t.Final = {
     ("ubuntu", "24.04"): "noble",
     ("ubuntu", "26.04"): "resolute",
 }
-_KERNEL = re.compile(r"[A-Za-z0-9][A-Za-z0-9.+~_-]{0,99}")
-# As `lspci -nn` shows it, 10de:2684, or as sysfs does, 0x2684.
-_DEVICE = re.compile(r"(?:10de:|0x)?([0-9a-f]{4})", re.IGNORECASE)
+# For apt a name that ends in a hyphen is one that has to go.
+_KERNEL = re.compile(r"[A-Za-z0-9][A-Za-z0-9.+~_-]{0,99}(?<!-)")
+# As `lspci -nn` shows it, 10de:2684, or as sysfs does, 0x2684. A number alone may be that, as YAML reads it: 9860.
+_DEVICE = re.compile(r"(?:10de:|0x)([0-9a-f]{4})", re.IGNORECASE)
 MOST_GPUS = 64
 
 
@@ -48,8 +49,11 @@ def facts(stated: Json, errors: list[str]) -> Facts:
             f"{VARIABLE}.kernel is {kernel!r}, expected the release of the kernel that the host boots, as `uname -r` "
             "says: a driver is built for it."
         )
+    nvswitches = int(stated.get("nvswitches") or 0)
+    if not 0 <= nvswitches <= MOST_GPUS:
+        errors.append(f"{VARIABLE}.nvswitches is {nvswitches}, expected a number from 0 to {MOST_GPUS}: correct it.")
     codename = CODENAMES.get((distribution, version))
-    return _bare(distribution, version, codename, machine, kernel, gpus, int(stated.get("nvswitches") or 0))
+    return _bare(distribution, version, codename, machine, kernel, gpus, nvswitches)
 
 
 def _gpus(stated: t.Sequence[t.Any], errors: list[str]) -> list[str]:
@@ -59,7 +63,7 @@ def _gpus(stated: t.Sequence[t.Any], errors: list[str]) -> list[str]:
         if fit is None:
             errors.append(
                 f"{VARIABLE}.gpus has {str(one)[:40]!r}, expected a PCI id of NVIDIA's such as 10de:2684, as `lspci "
-                "-nn` shows it: correct it."
+                "-nn` shows it: write it in quotes."
             )
         else:
             found.append(f"0x{fit[1].lower()}")

@@ -30,6 +30,10 @@ _REPOSITORY = (
     "it would stand in a file that everybody on the host reads. Leave it out, and put it into a file in "
     "/etc/apt/auth.conf.d with mode 0600 (man apt_auth.conf), or use a mirror that asks for none"
 )
+_OF_BUNDLES = (
+    "it would stand in the folder of the bundle, and repositories that ask for a login are not taken: use a mirror "
+    "that asks for none"
+)
 _OF_DOCKER = "Docker takes no such address with credentials: leave them out"
 _OF_CLIENTS = (
     "it would stand in files that everybody on the client's host reads. Leave it out: the key that a server asks for "
@@ -39,6 +43,7 @@ _ADVICE: t.Final = (
     (("vllm_client_",), _OF_CLIENTS),
     (("container_runtime_registry_mirrors", "container_runtime_insecure_registries"), _OF_DOCKER),
     (("container_runtime_", "nvidia_driver_"), _REPOSITORY),
+    (("vllm_bundle_archive",), _OF_BUNDLES),
     (("",), _IN_CLEAR),
 )
 

@@ -43,3 +43,5 @@ def test_facts_are_returned_and_not_set() -> None:
 def test_what_is_wrong_fails() -> None:
     found = run(distribution="debian", version="11", architecture="sparc")
     assert found["failed"] and "'debian' '11'" in found["msg"] and "'sparc'" in found["msg"]
+    for stated, said in (({"distribution": "debian"}, "'debian' ''"), ({"version": 13}, "'' '13'"), ({}, "'' ''")):
+        assert f"vllm_bundle_system is {said}, expected one of debian 12" in run(**stated)["msg"]

@@ -168,7 +168,7 @@ def test_packages_that_are_wrong_or_not_there_are_one_error(tmp_path: pathlib.Pa
     assert found["msg"].startswith("The bundle lacks more for debian-13-amd64, and has engine")
     found = run(vllm_bundle_packages, **{**with_packages, "os": {**OS, "version": "12"}})
     assert found["msg"].startswith("The bundle has packages for debian-13-amd64, and this host is debian-12-amd64")
-    file = next((tmp_path / "bundle/packages/debian-13-amd64/pool").glob("engine_*"))
+    file = next((tmp_path / "bundle/packages/debian-13-amd64/pool").glob("*/engine_*"))
     file.write_bytes(b"x" * file.stat().st_size)
     assert "engine_2.0-1_all.deb has another content" in run(vllm_bundle_packages, **with_packages)["msg"]
     assert not (tmp_path / "run").exists()

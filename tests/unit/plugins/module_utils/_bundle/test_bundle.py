@@ -118,6 +118,11 @@ def test_without_a_manifest_it_is_none(root: pathlib.Path) -> None:
         (lambda one: one.update(packages=[_packages(folder="models/x")]), "are of no known system and folder"),
         (lambda one: one.update(packages=[_packages(system="debian")]), "are of no known system and folder"),
         (lambda one: one.update(packages=[_packages(system="debian-12-amd64")]), "are listed for 'debian-12-amd64'"),
+        (
+            lambda one: one.update(packages=[_packages(asked=["a\x1b[2J"])]),
+            f"packages/debian-13-amd64/{'0' * 16}' are called 'a'",
+        ),
+        (lambda one: one.update(packages=[_packages(asked=["a" * 121])]), "are called 'aaaa"),
         (lambda one: one.update(packages=[{}]), "it.packages[0] has no system"),
     ],
 )
@@ -126,7 +131,7 @@ def test_what_a_manifest_may_not_say(root: pathlib.Path, change: t.Callable[[Jso
     assert said in refused(root)
 
 
-def _packages(**named: str) -> Json:
+def _packages(**named: t.Any) -> Json:
     folder = f"packages/debian-13-amd64/{'0' * 16}"
     return {"system": "debian-13-amd64", "folder": folder, "asked": ["docker.io"], **named}
 

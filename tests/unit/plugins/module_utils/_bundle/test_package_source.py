@@ -6,13 +6,15 @@
 from __future__ import annotations
 
 import hashlib
+import lzma
+import os
 import pathlib
 import subprocess
 
 import pytest
 
 from ansible_collections.gpufleet.vllm.plugins.module_utils._bundle import package_source
-from ansible_collections.gpufleet.vllm.plugins.module_utils._bundle.manifest import BadBundle, Bundle, PackageSet
+from ansible_collections.gpufleet.vllm.plugins.module_utils._bundle.manifest import BadBundle, Bundle, Item, PackageSet
 
 TRIXIE, BOOKWORM = "debian-13-amd64", "debian-12-amd64"
 
@@ -61,30 +63,37 @@ def test_what_lacks_is_named(sets: tuple[PackageSet, ...], said: str) -> None:
 
 
 def test_apt_is_told_of_nothing_else() -> None:
-    told = package_source.files("/srv/my bundle", of(TRIXIE, 3, "a"), "/run/x")
-    source, configuration = told["/run/x/bundle.sources"], told["/run/x/apt.conf"]
-    assert "URIs: file:/srv/my%20bundle/packages/debian-13-amd64\nSuites: 0000000000000003/\nTrusted: yes" in source
+    told = package_source.files("03", "/run/my x")
+    source, configuration = told["bundle.sources"], told["last.conf"]
+    assert "URIs: file:/run/my%20x/repository\nSuites: 03/\nTrusted: yes" in source
     assert 'Dir::Etc::SourceParts "/dev/null";' in configuration
-    assert 'Dir::Etc::SourceList "/run/x/bundle.sources";' in configuration
-    assert 'Dir::State::Lists "/run/x/lists";' in configuration
+    assert 'Dir::Etc::SourceList "/run/my x/bundle.sources";' in configuration
+    assert 'Dir::State::Lists "/run/my x/lists";' in configuration and "#include" not in configuration
+    assert 'Dir::Etc::Main "/run/my x/last.conf";' in told["apt.conf"]
 
 
 class Host:
     """apt of this machine on a host with nothing installed, or with an old package that stands in the way."""
 
-    def __init__(self, place: pathlib.Path, status: str = "") -> None:
+    def __init__(self, place: pathlib.Path, status: str = "", parts: str = "", own: str = "") -> None:
+        """PARTS is what its apt.conf.d says, and OWN what its apt.conf does."""
         self.root, self.run_place = place / "my bundle", place / "run"
         (place / "status").write_text(status)
         (place / "lists/partial").mkdir(parents=True)
         self.set = of(TRIXIE, 3, "engine")
         self._make()
-        for path, text in package_source.files(str(self.root), self.set, str(self.run_place)).items():
-            pathlib.Path(path).parent.mkdir(exist_ok=True)
-            pathlib.Path(path).write_text(text)
-        (self.run_place / "lists/partial").mkdir(parents=True)
-        own = f'Dir::State::status "{place}/status";\nAPT::Architecture "amd64";\nAPT::Architectures "amd64";\n'
+        (place / "parts").mkdir()
+        (place / "parts/50host").write_text(parts)
+        (place / "own.conf").write_text(own)
+        self.put(f"{place}/own.conf" if own else "")
+        machine = f'Dir::State::status "{place}/status";\nAPT::Architecture "amd64";\nAPT::Architectures "amd64";\n'
         with (self.run_place / "apt.conf").open("a") as file:
-            file.write(own + 'Debug::NoLocking "true";\n')
+            file.write(f'{machine}Debug::NoLocking "true";\nDir::Etc::Parts "{place}/parts";\n')
+
+    def put(self, own: str = "") -> None:
+        index = (self.root / self.set["folder"] / "Packages").read_bytes()
+        item = Item(path=f"{self.set['folder']}/Packages", size=0, sha256=hashlib.sha256(index).hexdigest())
+        package_source.put(str(self.root), {**bundle(self.set), "files": [item]}, self.set, str(self.run_place), own)
 
     def _make(self) -> None:
         top = self.root / "packages" / TRIXIE
@@ -116,8 +125,63 @@ def test_apt_installs_from_it_what_depends_on_what(tmp_path: pathlib.Path) -> No
     host = Host(tmp_path)
     assert package_source.must_install(TRIXIE, ["engine"], host.run) == []
     _status, said = host.run(["apt-get", "--print-uris", "-y", "install", "engine"])
-    assert f"file:{tmp_path}/my%20bundle/packages/{TRIXIE}/pool/engine_2.0-1%2bb1_all.deb" in said
+    assert f"file:{tmp_path}/run/repository/pool/engine_2.0-1%2bb1_all.deb" in said, said
     assert host.run(["apt-get", "indextargets", "--format", "$(URI)"])[1].strip().startswith("file:")
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        'APT::Default-Release "trixie";',
+        'Dir::Etc::SourceList "/etc/apt/sources.list";',
+        'Dir::Etc::SourceParts "{place}/elsewhere";',
+        'Dir::State::Lists "{place}/lists";',
+        'Acquire::Languages {{ "de"; "en"; }};',
+        'APT::Update::Post-Invoke-Success {{ "touch {place}/hooked"; }};',
+        'APT::Update::Post-Invoke {{ "touch {place}/hooked"; }};',
+        'APT::Update::Pre-Invoke {{ "false"; }};',
+    ],
+)
+@pytest.mark.parametrize("where", ["parts", "own"])
+def test_what_the_host_says_of_apt_does_not_lead_away_from_it(tmp_path: pathlib.Path, said: str, where: str) -> None:
+    host = Host(tmp_path, **{where: f"{said.format(place=tmp_path)}\n"})
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "elsewhere/other.list").write_text("deb [trusted=yes] file:/nowhere ./\n")
+    assert package_source.must_install(TRIXIE, ["engine"], host.run) == []
+    targets = host.run(["apt-get", "indextargets", "--format", "$(URI)"])[1].split()
+    assert targets and all(str(tmp_path) in one for one in targets)
+    assert not (tmp_path / "hooked").exists() and os.listdir(tmp_path / "lists") == ["partial"]
+
+
+def test_what_else_the_host_says_of_apt_holds(tmp_path: pathlib.Path) -> None:
+    host = Host(tmp_path, parts='APT::Cache-Limit "1234";\n', own='DPkg::Options { "--force-confold"; };\n')
+    said = host.run(["apt-config", "dump"])[1]
+    assert 'APT::Cache-Limit "1234";' in said and 'DPkg::Options:: "--force-confold";' in said
+
+
+def test_an_index_that_no_manifest_lists_is_not_read(tmp_path: pathlib.Path) -> None:
+    """Somebody has put it beside the one that is signed, and a Release that names it."""
+    host = Host(tmp_path)
+    folder = host.root / host.set["folder"]
+    other = (folder / "Packages").read_bytes().replace(b"1:2.0-1+b1", b"2:9")
+    packed = lzma.compress(other)
+    hashes = "".join(
+        f" {hashlib.sha256(raw).hexdigest()} {len(raw)} {name}\n"
+        for name, raw in (("Packages", other), ("Packages.xz", packed))
+    )
+    (folder / "Release").write_text(f"Date: Fri, 27 Nov 2026 10:00:00 UTC\nAcquire-By-Hash: yes\nSHA256:\n{hashes}")
+    (folder / "by-hash/SHA256").mkdir(parents=True)
+    (folder / "by-hash/SHA256" / hashlib.sha256(packed).hexdigest()).write_bytes(packed)
+    (folder / "Packages.xz").write_bytes(packed)
+    package_source.must_install(TRIXIE, ["engine"], host.run)
+    assert "Candidate: 1:2.0-1+b1" in host.run(["apt-cache", "policy", "engine"])[1]
+
+
+def test_an_index_that_changes_after_it_was_compared_is_not_used(tmp_path: pathlib.Path) -> None:
+    host = Host(tmp_path)
+    item = Item(path=f"{host.set['folder']}/Packages", size=0, sha256="0" * 64)
+    with pytest.raises(BadBundle, match="Packages was changed while it was read"):
+        package_source.put(str(host.root), {**bundle(host.set), "files": [item]}, host.set, str(tmp_path / "run"))
 
 
 def test_apt_names_what_would_go(tmp_path: pathlib.Path) -> None:
@@ -137,6 +201,29 @@ def test_what_apt_cannot_install_is_named(tmp_path: pathlib.Path, name: str, sai
     assert said in str(error.value)
 
 
+def installed(name: str, status: str, more: str = "") -> str:
+    return f"Package: {name}\nStatus: {status}\nVersion: 1\nArchitecture: all\n{more}Maintainer: a\nDescription: a\n"
+
+
+@pytest.mark.parametrize(
+    "status, said",
+    [
+        (
+            installed("other", "install ok installed", "Depends: gone\n"),
+            "not whole, whatever the bundle has: other : De",
+        ),
+        (installed("other", "install reinstreq half-installed"), "has: E: The package other needs to be reinstalled"),
+        (installed("elder", "hold ok installed"), "do not fit this host: engine : Conflicts: elder"),
+    ],
+    ids=["unmet", "half-installed", "held"],
+)
+def test_what_is_wrong_with_the_host_is_not_said_of_the_bundle(tmp_path: pathlib.Path, status: str, said: str) -> None:
+    with pytest.raises(BadBundle) as error:
+        package_source.must_install(TRIXIE, ["engine"], Host(tmp_path, status).run)
+    assert said in str(error.value)
+    assert ("`dpkg --audit`" in str(error.value)) is ("not whole" in str(error.value))
+
+
 def test_an_index_that_cannot_be_read_is_told() -> None:
     def broken(_command: list[str]) -> tuple[int, str]:
         return 100, "E: The repository is not there"
@@ -146,5 +233,4 @@ def test_an_index_that_cannot_be_read_is_told() -> None:
 
 
 def test_what_is_written_is_gone_at_the_next_boot() -> None:
-    made = package_source.files("/srv", of(TRIXIE, 1))
-    assert all(path.startswith("/run/gpufleet/bundle_packages/") for path in made)
+    assert package_source.PLACE.startswith("/run/gpufleet/")

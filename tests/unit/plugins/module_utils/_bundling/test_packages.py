@@ -5,8 +5,10 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import pathlib
+import re
 import typing as t
 
 import pytest
@@ -19,6 +21,7 @@ from ansible_collections.gpufleet.vllm.plugins.module_utils._bundling.wanted imp
 from ansible_collections.gpufleet.vllm.plugins.module_utils._store.transfer import Failed
 from ansible_collections.gpufleet.vllm.tests.unit.plugins.module_utils._bundling import repositories
 from ansible_collections.gpufleet.vllm.tests.unit.plugins.module_utils._prepare import keys
+from ansible_collections.gpufleet.vllm.tests.unit.plugins.module_utils._store import hubs
 
 Json = dict[str, t.Any]
 
@@ -53,15 +56,26 @@ def test_they_come_once_with_what_they_depend_on(tmp_path: pathlib.Path, url: st
     listed = came.part["packages"]
     assert listed is not None and listed["asked"] == ["engine"] and listed["system"] == "debian-13-amd64"
     index = (root / listed["folder"] / "Packages").read_text()
-    assert "Filename: pool/engine_2.0-1_all.deb" in index and "Version: 1:2.0-1" in index and "1.0\n" not in index
+    assert re.search(r"^Filename: pool/[0-9a-f]{16}/engine_2\.0-1_all\.deb$", index, re.MULTILINE) is not None
+    assert "Version: 1:2.0-1" in index and "1.0\n" not in index
     for file in ("engine_2.0-1_all.deb", "library_1.1+b1_all.deb"):
-        assert (root / "packages/debian-13-amd64/pool" / file).read_bytes() == repositories.CONTENTS[file]
+        (there,) = (root / "packages/debian-13-amd64/pool").glob(f"*/{file}")
+        assert there.read_bytes() == repositories.CONTENTS[file]
     assert (root / listed["folder"] / "keys/test.gpg").stat().st_size > 100
     again = come(root, wanted)
     assert not again.changed and again.part == came.part
     told = whole.write(str(root), [t.cast("Json", again.part)], ["gpu01"], keep=True)
     assert "images: 0, models: 0, sets of packages: 1, 4 files" in told["msg"]
     assert manifest.parse((root / manifest.FILE).read_text())["packages"] == [listed]
+
+
+def test_no_proxy_of_the_environment_is_asked(tmp_path: pathlib.Path, url: str) -> None:
+    def run(command: list[str], environment: dict[str, str], cwd: str | None) -> tuple[int, str, str]:
+        # Port 1 of this machine answers nobody.
+        proxies = dict.fromkeys(("http_proxy", "https_proxy"), "http://127.0.0.1:1")
+        return repositories.run(command, {**proxies, **environment}, cwd)
+
+    assert come(tmp_path / "b", repositories.wanted(url, "engine"), run=run).changed
 
 
 def test_an_index_that_somebody_else_signed_is_not_used(tmp_path: pathlib.Path, url: str) -> None:
@@ -83,7 +97,7 @@ def test_a_package_that_is_another_one_is_not_taken(
     (tmp_path / "served/pool/l/library_1.1+b1_all.deb").write_bytes(b"x" * 700)
     with pytest.raises(Failed, match=r"library_1\.1\+b1_all\.deb"):
         come(tmp_path / "b", repositories.wanted(url, "engine"))
-    assert not (tmp_path / "b/packages/debian-13-amd64/pool/library_1.1+b1_all.deb").exists()
+    assert list((tmp_path / "b/packages").glob("**/library_*")) == []
 
 
 @pytest.mark.parametrize(
@@ -106,7 +120,7 @@ def test_a_pin_of_the_role_holds_here_too(tmp_path: pathlib.Path, url: str) -> N
     assert [one["path"].rpartition("/")[2] for one in came.part["files"]][-1] == "library_1.0_all.deb"
 
 
-def test_a_key_has_to_be_the_one_that_is_expected(tmp_path: pathlib.Path) -> None:
+def test_a_key_has_to_be_the_one_that_is_expected(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
     fetched: Json = {"key": "", "key_url": "http://mirror/key"}
     said = refused(tmp_path / "b", repositories.wanted("http://mirror", "engine", source=fetched))
     assert "the key of the repository test (http://mirror) cannot be trusted: its fingerprint is" in said
@@ -114,6 +128,8 @@ def test_a_key_has_to_be_the_one_that_is_expected(tmp_path: pathlib.Path) -> Non
     said = refused(tmp_path / "b", repositories.wanted("http://mirror", "engine", source=none))
     assert "no.gpg, and not there: install the distribution's keyring" in said and "vllm_bundle_archive" in said
     (tmp_path / "no.gpg").write_text("no key")
+    monkeypatch.setenv("HOME", str(tmp_path))
+    none["keyrings"] = ["~/no.gpg"]
     assert "it is no OpenPGP key" in refused(
         tmp_path / "b", repositories.wanted("http://mirror", "engine", source=none)
     )
@@ -130,8 +146,12 @@ def test_what_leads_out_of_the_bundle_is_refused(tmp_path: pathlib.Path) -> None
     said = refused(tmp_path / "b", repositories.wanted("http://mirror", "engine", system="../../etc"))
     assert "../../etc is no distribution with a release and an architecture" in said
     assert "package_set has no packages" in refused(tmp_path / "b", t.cast("Wanted", {**_without("packages")}))
-    spaces = tmp_path / "with spaces"
-    assert "take one without spaces and quotes" in refused(spaces, repositories.wanted("http://mirror", "engine"))
+    for name in ("with spaces", "a,b", "a:b", "a'b"):
+        assert "take one without spaces, quotes, commas" in refused(
+            tmp_path / name, repositories.wanted("http://mirror", "engine")
+        )
+    with pytest.raises(Failed, match="take one without spaces"):
+        come(tmp_path / "a,b", repositories.wanted("http://mirror", "engine"), check=True)
 
 
 def _without(name: str) -> Json:
@@ -167,7 +187,7 @@ def resolved(place: pathlib.Path, apt: Scripted, **changed: t.Any) -> list[apt_r
 
 def test_what_comes_first_pins_the_rest(tmp_path: pathlib.Path) -> None:
     apt = Scripted(install=LISTED, show=SHOWN)
-    assert [one.file for one in resolved(tmp_path, apt, first=["pinning"])] == ["a_1_all.deb"]
+    assert [one.path for one in resolved(tmp_path, apt, first=["pinning"])] == [f"pool/{'1' * 16}/a_1_all.deb"]
     assert (tmp_path / "etc/apt/preferences.d/branch").read_text() == "Package: *\n"
     assert [one[-1] for one in apt.commands if "install" in one] == ["pinning", "a"]
     resolved(tmp_path, apt)
@@ -197,3 +217,25 @@ def test_of_two_with_one_version_the_one_that_is_fetched_counts(tmp_path: pathli
     other = SHOWN.replace("0f", "0e").replace("1" * 64, "2" * 64)
     found = resolved(tmp_path, Scripted(install=LISTED, show=f"{other}\n\n{SHOWN}"))
     assert [one.sha256 for one in found] == ["1" * 64]
+
+
+def test_two_hosts_may_have_other_files_of_one_name(tmp_path: pathlib.Path) -> None:
+    parts = []
+    for content in (b"one", b"two"):
+        shown = SHOWN.replace("1" * 64, hashlib.sha256(content).hexdigest())
+        wanted = repositories.wanted("http://m", "a")
+        hub = hubs.Hub({"http://m/a_1_all.deb": content})
+        came = come(tmp_path / "b", wanted, run=Scripted(install=LISTED, show=shown), opened=hub)
+        parts.append(t.cast("Json", came.part))
+    told = whole.write(str(tmp_path / "b"), parts, ["gpu01", "gpu02"], keep=True)
+    assert "sets of packages: 2" in told["msg"]
+    assert sorted(one.read_bytes() for one in (tmp_path / "b/packages").glob("**/a_1_all.deb")) == [b"one", b"two"]
+
+
+def test_an_index_in_another_encoding_stays_as_it_is(tmp_path: pathlib.Path) -> None:
+    shown = f"{SHOWN.replace('1' * 64, hashlib.sha256(b'one').hexdigest())}\nMaintainer: Ren\udce9"
+    hub = hubs.Hub({"http://m/a_1_all.deb": b"one"})
+    run = Scripted(install=LISTED, show=shown)
+    come(tmp_path / "b", repositories.wanted("http://m", "a"), run=run, opened=hub)
+    (index,) = (tmp_path / "b/packages").glob("*/*/Packages")
+    assert b"Maintainer: Ren\xe9\n" in index.read_bytes()

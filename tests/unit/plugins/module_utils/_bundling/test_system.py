@@ -123,6 +123,22 @@ def test_all_that_is_wrong_is_told_at_once() -> None:
 
 def test_gpus_take_a_kernel_and_are_bounded() -> None:
     errors: list[str] = []
-    system.facts({"distribution": "debian", "version": "13", "gpus": ["2684"] * 65}, errors)
+    system.facts({"distribution": "debian", "version": "13", "gpus": ["0x2684"] * 65}, errors)
     assert "no host has more than 64" in errors[0]
     assert "vllm_bundle_system.kernel is '', expected the release of the kernel" in errors[1]
+
+
+@pytest.mark.parametrize(
+    "stated, said",
+    [
+        # As YAML reads 0x2684 without quotes.
+        ({"gpus": [9860]}, "vllm_bundle_system.gpus has '9860', expected a PCI id of NVIDIA's such as 10de:2684"),
+        ({"kernel": "6.12.48+deb13-"}, "vllm_bundle_system.kernel is '6.12.48+deb13-', expected the release"),
+        ({"nvswitches": -1}, "vllm_bundle_system.nvswitches is -1, expected a number from 0 to 64"),
+        ({"nvswitches": 10**9}, "vllm_bundle_system.nvswitches is 1000000000, expected a number from 0 to 64"),
+    ],
+)
+def test_what_would_mean_something_else_is_refused(stated: dict[str, t.Any], said: str) -> None:
+    errors: list[str] = []
+    system.facts({"distribution": "debian", "version": "13", "kernel": KERNEL, **stated}, errors)
+    assert len(errors) == 1 and errors[0].startswith(said)

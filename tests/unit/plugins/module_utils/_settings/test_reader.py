@@ -149,3 +149,15 @@ def test_what_is_long_is_cut() -> None:
 def test_a_key_keeps_its_lines() -> None:
     key = "-----BEGIN PGP PUBLIC KEY BLOCK-----\n\nabc\n-----END PGP PUBLIC KEY BLOCK-----\n"
     assert read("nvidia_driver_key", key) == (key, [])
+
+
+@pytest.mark.parametrize(
+    "name, value, said",
+    [
+        ("vllm_bundle_archive", {"url": "https://me:s3cret@mirror/debian"}, "in the folder of the bundle, and repos"),
+        ("vllm_server_hub_endpoint", "https://me:s3cret@mirror", "in clear in docker inspect"),
+    ],
+)
+def test_a_login_in_an_address_is_refused_for_where_it_would_stand(name: str, value: t.Any, said: str) -> None:
+    _found, errors = read(name, value)
+    assert "would stand" in errors[0] and said in errors[0] and "s3cret" not in errors[0]
