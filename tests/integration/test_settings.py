@@ -16,6 +16,7 @@ import typing as t
 import pytest
 import yaml
 
+from ansible_collections.gpufleet.vllm.plugins.module_utils._plan.changes import approval
 from ansible_collections.gpufleet.vllm.plugins.plugin_utils import role_settings
 from ansible_collections.gpufleet.vllm.tests.data import setting_cases as cases
 from ansible_collections.gpufleet.vllm.tests.integration.scripted_hosts import CHECKOUT, STATED, Fleet, restart
@@ -23,8 +24,12 @@ from ansible_collections.gpufleet.vllm.tests.unit.plugins.module_utils._driver.m
 
 Json = dict[str, t.Any]
 BIN = pathlib.Path(sys.executable).parent
-# What is `no_log` is read by a lookup, and in no result.
-OPTIONS = {name: option for name, option in cases.every_option().items() if not option.get("no_log")}
+# What is `no_log` is read by a lookup, and in no result; of what was approved a host is given its own part alone.
+OPTIONS = {
+    name: option
+    for name, option in cases.every_option().items()
+    if not option.get("no_log") and name != approval.VARIABLE
+}
 PLAYBOOKS = set(role_settings.specification("vllm_server")[role_settings.OF_PLAYBOOKS])
 READ = pathlib.Path(__file__).resolve().parent / "files" / "settings" / "read.yml"
 PASSWORD = getpass.getuser()
