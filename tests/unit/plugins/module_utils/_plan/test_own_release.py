@@ -232,4 +232,6 @@ def test_a_host_states_none_where_each_instance_has_its_own() -> None:
         "vllm_server_image is empty: state the image that runs.",
         "vllm_server_version is empty: state the vLLM release that the image was built from, such as 0.32.0.",
     )
+    # What one states is not taken for another, whoever stands first.
+    assert len(outcome(image="", version="", instances=two(**own)[::-1]).errors) >= 2
     assert len(outcome(image="", version="", instances=[]).errors) == 2

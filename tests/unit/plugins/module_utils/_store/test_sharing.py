@@ -94,6 +94,14 @@ def test_nothing_else_is_there(hub_dir: pathlib.Path, path: str) -> None:
         assert get(server, path) == (404, "", b"")
 
 
+def test_only_models_are_served(hub_dir: pathlib.Path) -> None:
+    mine = hub_dir / "datasets--org--mine" / "blobs"
+    mine.mkdir(parents=True)
+    (mine / ("5" * 64)).write_text("mine")
+    with shared(hub_dir) as server:
+        assert get(server, f"/{'5' * 64}")[0] == 404
+
+
 def test_what_a_container_has_put_there_leads_nowhere(hub_dir: pathlib.Path, tmp_path: pathlib.Path) -> None:
     secret = tmp_path / "secret"
     secret.write_text("mine")
